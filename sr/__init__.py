@@ -1,0 +1,1 @@
+"""Networks, training, metrics, the encode job and the command line."""
