@@ -1,0 +1,266 @@
+"""The weights blob: numbers for a fixed architecture; no names, no offsets, no code.
+
+    "PSRW" version arch scale planes dtype n_widths n_exits n_tests      12 bytes
+    u16 widths[n_widths]  u16 exits[n_exits]  u32 payload_bytes
+    payload        each convolution's weight [O, I, k, k], then its bias [O]
+    self-test      for each path of the network: u8 path, 64 x u8 samples of the right output
+    u32 crc32      of everything before
+
+All little endian. The layout of the payload follows from the architecture alone, so nothing in
+a blob can point anywhere. `compiler/runtime` holds the same parser in C.
+"""
+
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.package.errors import PackageError
+
+BICUBIC, EASY, HARD = 0, 1, 2
+PATH_NAMES = ("bicubic", "easy", "hard")
+
+ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
+DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f2")}
+SELF_TEST_PATCH_PX = 8
+SELF_TEST_SAMPLES = 64
+MAX_BLOB_BYTES = 4 << 20
+MAX_WIDTH, MAX_WIDTHS, MAX_EXITS, MAX_BLOCKS = 256, 16, 4, 32
+_MAGIC, _VERSION = b"PSRW", 1
+_HEADER = struct.Struct("<4s8B")
+
+Tensors = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What fixes a network's shape: its family and a few small numbers.
+
+    `widths` are the output channels of the trunk's convolutions (chain, espcn), or
+    (units, expanded units, blocks) for wdsr. `exits` are the trunk depths after which a path
+    leaves, shallow to deep; a static network has one.
+    """
+
+    name: str
+    scale: int
+    widths: tuple[int, ...]
+    exits: tuple[int, ...]
+    planes: int = 3
+
+    def __post_init__(self) -> None:
+        """Raises PackageError where a number is outside its limit."""
+        if self.name not in ARCHITECTURE_IDS:
+            known = ", ".join(ARCHITECTURE_IDS)
+            raise PackageError(f"unknown architecture {self.name!r}: this version knows {known}")
+        if self.scale not in (2, 3, 4) or self.planes != 3:
+            raise PackageError(f"architecture {self.name}: scale {self.scale} is not 2, 3 or 4")
+        _check_widths(self)
+        _check_exits(self)
+
+    @property
+    def paths(self) -> tuple[int, ...]:
+        """The paths that need the network: (easy, hard), or hard alone."""
+        return (EASY, HARD) if len(self.exits) == 2 else (HARD,)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor of the deployed network: its name in the exported program, and its shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class WeightsBlob:
+    """A parsed blob. `self_test` maps a path to 64 samples (u8) of the right output."""
+
+    arch: Architecture
+    dtype: int
+    tensors: Tensors
+    self_test: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+def _check_widths(arch: Architecture) -> None:
+    if not 1 <= len(arch.widths) <= MAX_WIDTHS:
+        raise PackageError(f"architecture {arch.name}: {len(arch.widths)} widths, not 1..16")
+    channels = arch.widths[:2] if arch.name == "wdsr" else arch.widths
+    if any(w % 4 or not 4 <= w <= MAX_WIDTH for w in channels):
+        raise PackageError(f"architecture {arch.name}: widths {channels} are not multiples of 4")
+    if arch.name == "wdsr" and (len(arch.widths) != 3 or not 1 <= arch.widths[2] <= MAX_BLOCKS):
+        raise PackageError("architecture wdsr: widths are (units, expanded, blocks 1..32)")
+
+
+def _check_exits(arch: Architecture) -> None:
+    depth = arch.widths[2] if arch.name == "wdsr" else len(arch.widths)
+    rising = tuple(sorted(set(arch.exits))) == arch.exits
+    most = 2 if arch.name == "chain" else 1
+    if not (1 <= len(arch.exits) <= most and rising and arch.exits[0] >= 1):
+        raise PackageError(f"architecture {arch.name}: exits {arch.exits} are not rising depths")
+    if arch.exits[-1] != depth:
+        raise PackageError(f"architecture {arch.name}: the last exit is not the depth {depth}")
+
+
+def _convolution(name: str, out: int, inp: int, k: int) -> tuple[TensorSpec, TensorSpec]:
+    return TensorSpec(f"{name}.weight", (out, inp, k, k)), TensorSpec(f"{name}.bias", (out,))
+
+
+def _trunk(arch: Architecture) -> list[TensorSpec]:
+    inputs = (arch.planes, *arch.widths)
+    pairs = [_convolution(f"trunk.{i}", w, inputs[i], 3) for i, w in enumerate(arch.widths)]
+    return [spec for pair in pairs for spec in pair]
+
+
+def _chain_layout(arch: Architecture) -> list[TensorSpec]:
+    out = 3 * arch.scale**2
+    specs = _trunk(arch)
+    for i, depth in enumerate(arch.exits):
+        specs += _convolution(f"exits.{i}", out, arch.widths[depth - 1], 1)
+    return specs
+
+
+def _espcn_layout(arch: Architecture) -> list[TensorSpec]:
+    return [*_trunk(arch), *_convolution("tail", 3 * arch.scale**2, arch.widths[-1], 3)]
+
+
+def _wdsr_layout(arch: Architecture) -> list[TensorSpec]:
+    units, expanded, blocks = arch.widths
+    out = 3 * arch.scale**2
+    specs = [*_convolution("head", units, arch.planes, 3)]
+    for i in range(blocks):
+        specs += _convolution(f"blocks.{i}.expand", expanded, units, 3)
+        specs += _convolution(f"blocks.{i}.project", units, expanded, 3)
+    return [
+        *specs,
+        *_convolution("tail", out, units, 3),
+        *_convolution("skip", out, arch.planes, 5),
+    ]
+
+
+_LAYOUTS = {"chain": _chain_layout, "espcn": _espcn_layout, "wdsr": _wdsr_layout}
+
+
+def tensor_layout(arch: Architecture) -> tuple[TensorSpec, ...]:
+    """The tensors of the deployed network, in the order of the payload."""
+    return tuple(_LAYOUTS[arch.name](arch))
+
+
+def pack_weights(
+    arch: Architecture,
+    tensors: Tensors,
+    dtype: int = 2,
+    self_test: Mapping[int, NDArray[np.uint8]] | None = None,
+) -> bytes:
+    """The blob of these tensors (float32, shapes as in `tensor_layout`), stored as f32 or f16.
+
+    Raises PackageError where a tensor is missing, misshapen or not finite in `dtype`.
+    """
+    payload = b"".join(_encode(tensors, spec, dtype) for spec in tensor_layout(arch))
+    tests = dict(self_test or {})
+    shape = (len(arch.widths), len(arch.exits), len(tests))
+    identity = (ARCHITECTURE_IDS[arch.name], arch.scale, arch.planes, dtype)
+    head = _HEADER.pack(_MAGIC, _VERSION, *identity, *shape)
+    numbers = np.asarray((*arch.widths, *arch.exits), "<u2").tobytes()
+    rows = b"".join(bytes([path]) + _samples(row) for path, row in sorted(tests.items()))
+    body = head + numbers + struct.pack("<I", len(payload)) + payload + rows
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def _samples(row: NDArray[np.uint8]) -> bytes:
+    if row.shape != (SELF_TEST_SAMPLES,) or row.dtype != np.uint8:
+        raise PackageError("self-test: 64 samples of u8 are wanted for each path")
+    return row.tobytes()
+
+
+def _encode(tensors: Tensors, spec: TensorSpec, dtype: int) -> bytes:
+    if spec.name not in tensors or tensors[spec.name].shape != spec.shape:
+        raise PackageError(f"weights: tensor {spec.name} of shape {spec.shape} is missing")
+    with np.errstate(over="ignore"):
+        stored = tensors[spec.name].astype(DTYPES[dtype])
+    if not np.isfinite(stored).all():
+        raise PackageError(f"weights: tensor {spec.name} is not finite as {DTYPES[dtype]}")
+    return stored.tobytes()
+
+
+def unpack_weights(blob: bytes) -> WeightsBlob:
+    """Parse a blob; raises PackageError on any byte that is not as it should be."""
+    if not _HEADER.size + 4 <= len(blob) <= MAX_BLOB_BYTES:
+        raise PackageError(f"weights: {len(blob)} bytes is outside 16..{MAX_BLOB_BYTES}")
+    body, (crc,) = blob[:-4], struct.unpack("<I", blob[-4:])
+    if zlib.crc32(body) != crc:
+        raise PackageError("weights: the checksum is wrong, the file is damaged; fetch it again")
+    arch, dtype, n_tests, at = _parse_header(body)
+    specs = tensor_layout(arch)
+    payload_bytes = sum(s.size for s in specs) * DTYPES[dtype].itemsize
+    rows_bytes = n_tests * (1 + SELF_TEST_SAMPLES)
+    if len(body) != at + 4 + payload_bytes + rows_bytes:
+        raise PackageError("weights: the length does not fit the architecture")
+    if struct.unpack_from("<I", body, at)[0] != payload_bytes:
+        raise PackageError("weights: the payload's length does not fit the architecture")
+    tensors = _decode(body[at + 4 : at + 4 + payload_bytes], specs, DTYPES[dtype])
+    return WeightsBlob(arch, dtype, tensors, _parse_rows(body[len(body) - rows_bytes :], arch))
+
+
+def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
+    """Returns the architecture, the dtype, the number of self-test rows and the next offset."""
+    magic, version, arch_id, scale, planes, dtype, n_widths, n_exits, n_tests = _HEADER.unpack_from(
+        body
+    )
+    if magic != _MAGIC or version != _VERSION:
+        raise PackageError("weights: not a weights blob of version 1; update the player")
+    names = {v: k for k, v in ARCHITECTURE_IDS.items()}
+    if arch_id not in names or dtype not in DTYPES:
+        raise PackageError(f"weights: architecture {arch_id}, dtype {dtype} is not known here")
+    count = n_widths + n_exits
+    at = _HEADER.size + 2 * count
+    if n_widths > MAX_WIDTHS or n_exits > MAX_EXITS or len(body) < at + 4:
+        raise PackageError("weights: the header asks for more than the limits allow")
+    numbers = tuple(int(n) for n in np.frombuffer(body, "<u2", count, _HEADER.size))
+    arch = Architecture(names[arch_id], scale, numbers[:n_widths], numbers[n_widths:], planes)
+    return arch, dtype, n_tests, at
+
+
+def _decode(
+    payload: bytes, specs: tuple[TensorSpec, ...], dtype: np.dtype
+) -> dict[str, NDArray[np.float32]]:
+    flat = np.frombuffer(payload, dtype).astype(np.float32)
+    if not np.isfinite(flat).all():
+        raise PackageError("weights: a number is not finite; the file is damaged or hostile")
+    ends = np.cumsum([s.size for s in specs])
+    parts = np.split(flat, ends[:-1])
+    return {s.name: part.reshape(s.shape) for s, part in zip(specs, parts, strict=True)}
+
+
+def _parse_rows(rows: bytes, arch: Architecture) -> dict[int, NDArray[np.uint8]]:
+    table = np.frombuffer(rows, np.uint8).reshape(-1, 1 + SELF_TEST_SAMPLES)
+    tests = {int(row[0]): row[1:].copy() for row in table}
+    if tuple(tests) not in ((), arch.paths) or len(tests) != len(table):
+        raise PackageError("weights: the self-test is not for this network's paths")
+    return tests
+
+
+def self_test_stream(count: int, seed: int = 1) -> NDArray[np.uint32]:
+    """`count` states of the generator s -> 1664525 s + 1013904223 (Numerical Recipes), u32."""
+    states = np.empty(count, np.uint32)
+    state = seed
+    for i in range(count):
+        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+        states[i] = state
+    return states
+
+
+def self_test_input(scale: int, halo_px: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The self-test's LR patch [8 + 2 halo, 8 + 2 halo, 3] u8, and the 64 sampled positions."""
+    side = SELF_TEST_PATCH_PX + 2 * halo_px
+    pixels = side * side * 3
+    states = self_test_stream(pixels + SELF_TEST_SAMPLES)
+    patch = (states[:pixels] >> 24).astype(np.uint8).reshape(side, side, 3)
+    outputs = (SELF_TEST_PATCH_PX * scale) ** 2 * 3
+    return patch, (states[pixels:] >> 8).astype(np.int64) % outputs
