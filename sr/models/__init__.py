@@ -1,0 +1,25 @@
+"""Networks: one file a family, and a registry."""
+
+from sr.models.network import Network
+from sr.models.registry import (
+    BACKBONES,
+    FAMILIES,
+    architecture,
+    build_network,
+    deployed_network,
+    export_paths,
+    macs_per_lr_pixel,
+    path_halo_px,
+)
+
+__all__ = [
+    "BACKBONES",
+    "FAMILIES",
+    "Network",
+    "architecture",
+    "build_network",
+    "deployed_network",
+    "export_paths",
+    "macs_per_lr_pixel",
+    "path_halo_px",
+]

@@ -1,0 +1,60 @@
+"""The default: one dynamic network, a trunk of plain 3x3 convolutions with cheap exits.
+
+    x -> 3x3 ReLU -> 3x3 ReLU -+-> 3x3 ReLU -> ... -> 3x3 ReLU -+
+                               | exit 1x1                       | exit 1x1
+                             easy                             hard     each: + anchor, shuffle
+
+Dy-DCA (ECCV 2024, section 3.2) gives each path a network of its own and its easy one costs 55 %
+of the hard one. Here the paths share the trunk, so that both are learned together and shipped
+once, and an exit is a 1x1 convolution: with exits (2, 6) the easy path costs a quarter.
+"""
+
+from torch import Tensor, nn
+
+from player.package.weights import Architecture
+from sr.models.anchor import ANCHOR_HALO_PX
+from sr.models.network import Network, crop, init_silent, init_trunk
+
+
+class Chain(Network):
+    """widths: channels of the trunk's convolutions; exits: depths, shallow to deep."""
+
+    has_anchor = True
+    input_convolutions = ("trunk.0",)
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__(arch)
+        inputs = (arch.planes, *arch.widths)
+        pairs = zip(inputs, arch.widths, strict=False)
+        self.trunk = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in pairs)
+        out = 3 * arch.scale**2
+        self.exits = nn.ModuleList(nn.Conv2d(arch.widths[d - 1], out, 1) for d in arch.exits)
+        self.output_convolutions = tuple(f"exits.{i}" for i in range(len(arch.exits)))
+        init_trunk(m for m in self.trunk if isinstance(m, nn.Conv2d))
+        for exit_ in self.exits:
+            assert isinstance(exit_, nn.Conv2d)
+            init_silent(exit_)
+
+    def _depth(self, path: int) -> int:
+        return self.arch.exits[self.arch.paths.index(path)]
+
+    def halo_px(self, path: int) -> int:
+        return max(self._depth(path), ANCHOR_HALO_PX)
+
+    def residual(self, x: Tensor, path: int) -> Tensor:
+        depth = self._depth(path)
+        features = crop(x, self.halo_px(path) - depth)
+        for convolution in self.trunk[:depth]:
+            features = convolution(features).relu()
+        return self.exits[self.arch.paths.index(path)](features)
+
+    def residuals(self, x: Tensor) -> dict[int, Tensor]:
+        depth = self.arch.exits[-1]
+        features = crop(x, self.halo_px(self.arch.paths[-1]) - depth)
+        outputs = {}
+        for i, convolution in enumerate(self.trunk, start=1):
+            features = convolution(features).relu()
+            if i in self.arch.exits:
+                at = self.arch.exits.index(i)
+                outputs[self.arch.paths[at]] = self.exits[at](crop(features, depth - i))
+        return outputs

@@ -1,0 +1,116 @@
+"""What all networks share: valid convolutions, a halo for each path, exact folding of units.
+
+No convolution pads. The caller supplies `halo_px` pixels of real context on every side (the
+frame's edge pixel repeated beyond the frame), so a patch gives the same pixels as the frame.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from player.package.weights import EASY, HARD, Architecture, tensor_layout
+from sr.models.anchor import ANCHOR_HALO_PX, anchor_weight
+
+PIXEL_MAX = 255.0
+
+
+def crop(x: Tensor, margin_px: int) -> Tensor:
+    """[N, C, H, W] -> [N, C, H - 2 margin, W - 2 margin], the centre."""
+    if margin_px == 0:
+        return x
+    return x[:, :, margin_px:-margin_px, margin_px:-margin_px]
+
+
+class Network(nn.Module, ABC):
+    """A super-resolution network: LR [N, 3, H + 2R, W + 2R] -> HR [N, 3, r H, r W].
+
+    Trained in unit range (0..1); `deployed_tensors` folds the scaling, so that the deployed
+    form works in pixel units. A subclass says which convolutions touch the pixels.
+    """
+
+    input_convolutions: tuple[str, ...]
+    output_convolutions: tuple[str, ...]
+    has_anchor: bool
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__()
+        self.arch = arch
+        if self.has_anchor:
+            self.register_buffer("anchor", anchor_weight(arch.scale), persistent=False)
+
+    @abstractmethod
+    def halo_px(self, path: int) -> int:
+        """Context that `path` reads on every side, in LR pixels."""
+
+    @abstractmethod
+    def residuals(self, x: Tensor) -> dict[int, Tensor]:
+        """Every path's residual [N, 3 r^2, H, W] for x with the hard path's halo."""
+
+    @abstractmethod
+    def residual(self, x: Tensor, path: int) -> Tensor:
+        """One path's residual [N, 3 r^2, H, W] for x with that path's halo."""
+
+    def base(self, x: Tensor, halo_px: int) -> Tensor:
+        """The anchor [N, 3, r H, r W] (zero where the network has none) for x with `halo_px`."""
+        inner = crop(x, halo_px - ANCHOR_HALO_PX)
+        return F.pixel_shuffle(F.conv2d(inner, self.anchor), self.arch.scale)
+
+    def forward(self, x: Tensor, path: int = HARD) -> Tensor:
+        """[N, 3, H + 2R, W + 2R] -> [N, 3, r H, r W], not clamped."""
+        y = self.residual(x, path)
+        if self.has_anchor:
+            inner = crop(x, self.halo_px(path) - ANCHOR_HALO_PX)
+            y = y + F.conv2d(inner, self.anchor)
+        return F.pixel_shuffle(y, self.arch.scale)
+
+    def deployed_tensors(self) -> dict[str, Tensor]:
+        """The tensors of `tensor_layout`, detached, in pixel units, re-parameterisations folded."""
+        tensors = {}
+        for spec in tensor_layout(self.arch):
+            name, kind = spec.name.rsplit(".", 1)
+            value = getattr(self.get_submodule(name), kind).detach().float()
+            tensors[spec.name] = value * self._unit_factor(name, kind)
+        return tensors
+
+    def load_deployed(self, tensors: dict[str, Tensor], pixel_units: bool) -> None:
+        """Load deployed tensors; `pixel_units` False undoes the folding, for training on."""
+        with torch.no_grad():
+            for full_name, value in tensors.items():
+                name, kind = full_name.rsplit(".", 1)
+                factor = 1.0 if pixel_units else self._unit_factor(name, kind)
+                setattr_parameter(self.get_submodule(name), kind, value / factor)
+
+    def _unit_factor(self, name: str, kind: str) -> float:
+        reads = name in self.input_convolutions and kind == "weight"
+        writes = name in self.output_convolutions
+        return (1 / PIXEL_MAX if reads else 1.0) * (PIXEL_MAX if writes else 1.0)
+
+
+def setattr_parameter(module: nn.Module, kind: str, value: Tensor) -> None:
+    """Set a weight or bias in place; a parametrised weight goes through its right inverse."""
+    parameter = getattr(module, kind)
+    if isinstance(parameter, nn.Parameter):
+        parameter.copy_(value)
+    else:
+        setattr(module, kind, value)
+
+
+def init_trunk(convolutions: Iterable[nn.Conv2d]) -> None:
+    """He initialisation (ICCV 2015) for convolutions before a ReLU."""
+    for convolution in convolutions:
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        assert convolution.bias is not None
+        nn.init.zeros_(convolution.bias)
+
+
+def init_silent(convolution: nn.Conv2d) -> None:
+    """Zero, so that training starts from the anchor."""
+    nn.init.zeros_(convolution.weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+
+
+__all__ = ["EASY", "HARD", "PIXEL_MAX", "Network", "crop", "init_silent", "init_trunk"]

@@ -1,0 +1,121 @@
+"""The registry of networks: architecture -> module, presets by name, export for the compiler."""
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from player.package.weights import (
+    BICUBIC,
+    HARD,
+    PATH_NAMES,
+    Architecture,
+    Tensors,
+    tensor_layout,
+)
+from sr.models.anchor import ANCHOR_HALO_PX
+from sr.models.chain import Chain
+from sr.models.espcn import Espcn
+from sr.models.network import PIXEL_MAX, Network
+from sr.models.wdsr import Wdsr
+
+FAMILIES: dict[str, type[Network]] = {"chain": Chain, "espcn": Espcn, "wdsr": Wdsr}
+
+MAX_SIDE_PX = 8192  # of an LR patch with its halo; what the engine accepts as well
+
+# name -> (family, widths, exits of the dynamic form); a static network keeps the last exit
+BACKBONES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
+    "chain": ("chain", (32,) * 6, (2, 6)),
+    "espcn": ("espcn", (64, 64, 32), (3,)),
+    "wdsr": ("wdsr", (16, 64, 4), (4,)),
+}
+
+
+def architecture(backbone: str, scale: int, dynamic: bool) -> Architecture:
+    """The architecture of a backbone's name, as one network with paths or as a static one."""
+    family, widths, exits = BACKBONES[backbone]
+    return Architecture(family, scale, widths, exits if dynamic else exits[-1:])
+
+
+def build_network(arch: Architecture, seed: int = 0) -> Network:
+    """A freshly initialised network; the same seed gives the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return FAMILIES[arch.name](arch)
+
+
+def deployed_network(arch: Architecture, tensors: Tensors) -> Network:
+    """The network in pixel units, with the tensors of a weights blob."""
+    network = build_network(arch).eval()
+    network.load_deployed({k: torch.tensor(v) for k, v in tensors.items()}, pixel_units=True)
+    return network
+
+
+def path_halo_px(network: Network, path: int) -> int:
+    return ANCHOR_HALO_PX if path == BICUBIC else network.halo_px(path)
+
+
+def macs_per_lr_pixel(arch: Architecture, path: int) -> int:
+    """Multiply-accumulates of a path's convolutions for one LR pixel, halo not counted.
+
+    The bicubic path costs 2 x 5 taps a colour, counted as its separable form.
+    """
+    if path == BICUBIC:
+        return 3 * (5 * arch.scale + 5 * arch.scale**2)
+    specs = {s.name: s.size for s in tensor_layout(arch) if s.name.endswith(".weight")}
+    if arch.name != "chain":
+        return sum(specs.values())
+    at = arch.paths.index(path)
+    trunk = sum(specs[f"trunk.{i}.weight"] for i in range(arch.exits[at]))
+    return trunk + specs[f"exits.{at}.weight"]
+
+
+class _PathProgram(nn.Module):
+    """One path as the compiler takes it: clamped to pixel values."""
+
+    def __init__(self, network: Network, path: int) -> None:
+        super().__init__()
+        self.network, self.path = network, path
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x, self.path).clamp(0.0, PIXEL_MAX)
+
+
+def export_paths(arch: Architecture, tensors: Tensors | None = None) -> dict[str, ExportedProgram]:
+    """Each network path as an exported program with symbolic n, h and w.
+
+    Parameters are named as in `tensor_layout`, behind the prefix `network.`.
+    """
+    network = deployed_network(arch, tensors) if tensors else build_network(arch).eval()
+    _remove_parametrisations(network)
+    return {PATH_NAMES[path]: _export(network, path) for path in arch.paths}
+
+
+def _remove_parametrisations(network: Network) -> None:
+    for module in network.modules():
+        if nn.utils.parametrize.is_parametrized(module):
+            nn.utils.parametrize.remove_parametrizations(module, "weight")
+
+
+def _export(network: Network, path: int) -> ExportedProgram:
+    # Exporting at 2 and more keeps torch from specialising on 1; the engine serves 1 as well.
+    smallest = 2 * network.halo_px(path) + 2
+    example = torch.zeros(2, 3, smallest + 8, smallest + 9)
+    sizes = {i: Dim(name, min=smallest, max=MAX_SIDE_PX) for i, name in ((2, "h"), (3, "w"))}
+    shapes = {"x": {0: Dim("n"), **sizes}}
+    with torch.no_grad():
+        return torch.export.export(
+            _PathProgram(network, path).eval(), (example,), dynamic_shapes=shapes
+        )
+
+
+__all__ = [
+    "BACKBONES",
+    "FAMILIES",
+    "HARD",
+    "architecture",
+    "build_network",
+    "deployed_network",
+    "export_paths",
+    "macs_per_lr_pixel",
+    "path_halo_px",
+]
