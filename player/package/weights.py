@@ -14,6 +14,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ BICUBIC, EASY, HARD = 0, 1, 2
 PATH_NAMES = ("bicubic", "easy", "hard")
 
 ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
-DTYPES = {1: np.dtype("<f4"), 2: np.dtype("<f2")}
+DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 2: np.dtype("<f2")}
 SELF_TEST_PATCH_PX = 8
 SELF_TEST_SAMPLES = 64
 MAX_BLOB_BYTES = 4 << 20
@@ -228,7 +229,7 @@ def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
 
 
 def _decode(
-    payload: bytes, specs: tuple[TensorSpec, ...], dtype: np.dtype
+    payload: bytes, specs: tuple[TensorSpec, ...], dtype: np.dtype[Any]
 ) -> dict[str, NDArray[np.float32]]:
     flat = np.frombuffer(payload, dtype).astype(np.float32)
     if not np.isfinite(flat).all():

@@ -1,0 +1,26 @@
+"""Every bound on what a package may ask for, in one place.
+
+A package comes from a network, so each number in it is checked against this table before
+anything is allocated. The weights blob's own limits stand beside its layout, in weights.py.
+"""
+
+MAX_INDEX_BYTES = 16 << 20
+MAX_PATH_CHARS = 200
+MAX_TEXT_CHARS = 200
+
+MIN_SCALE, MAX_SCALE = 2, 4
+MAX_LR_SIDE_PX = 8192
+MAX_LR_PIXELS = 4096 * 2304
+MIN_CELL_PX, MAX_CELL_PX = 4, 1024
+
+MAX_FRAMES = 10_000_000
+MAX_SEGMENTS = 100_000
+MAX_SEGMENT_FRAMES = 0xFFFF
+MAX_SEGMENT_BYTES = 1 << 30
+MAX_TICKS = 1 << 62
+MAX_TIMESCALE = 1 << 31
+
+MAX_NETWORKS = 32  # a route code has five bits for the network
+MAX_ROUTES_BYTES = 16 << 20
+MAX_GRID_SIDE = 2048
+MAX_ROUTE_CELLS = 256 << 20  # bytes of one segment's route map once inflated

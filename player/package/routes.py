@@ -1,0 +1,142 @@
+"""Route maps: for each fine cell of each frame, which network and which path.
+
+    "PSRR" u8 version  u16 frames  u16 rows  u16 columns  deflated cells       little endian
+
+A cell is one byte: bits 0-1 the path, bits 2-6 the network, bit 7 set where the cell belongs to
+a coarse patch. Each frame is stored as XOR with the frame before, because routes change slowly
+and deflate likes zeros. One file a segment; nothing refers to another file.
+"""
+
+import struct
+import zlib
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.package import limits
+from player.package.errors import PackageError
+from player.package.weights import HARD
+
+_MAGIC, _VERSION = b"PSRR", 1
+_HEADER = struct.Struct("<4sBHHH")
+_PATH_MASK, _NETWORK_MASK, _COARSE_BIT = np.uint8(0x03), np.uint8(0x7C), np.uint8(0x80)
+_NETWORK_SHIFT = 2
+
+Codes = NDArray[np.uint8]
+
+
+def route_code(network: int, path: int, coarse: bool = False) -> int:
+    """The byte of a cell."""
+    return path | network << _NETWORK_SHIFT | (int(_COARSE_BIT) if coarse else 0)
+
+
+def path_of(codes: Codes) -> Codes:
+    """The path of each cell, same shape."""
+    return codes & _PATH_MASK
+
+
+def network_of(codes: Codes) -> Codes:
+    """The network of each cell, same shape."""
+    return np.right_shift(codes & _NETWORK_MASK, _NETWORK_SHIFT, dtype=np.uint8)
+
+
+def pack_routes(codes: Codes) -> bytes:
+    """The route map of a segment from codes [T, rows, columns] u8.
+
+    Raises PackageError where a code or a size is outside the limits.
+    """
+    frames, rows, columns = codes.shape
+    _check_size(frames, rows, columns)
+    _check_codes(codes)
+    delta = codes.copy()
+    delta[1:] ^= codes[:-1]
+    cells = zlib.compress(delta.tobytes(), 9)
+    return _HEADER.pack(_MAGIC, _VERSION, frames, rows, columns) + cells
+
+
+def unpack_routes(blob: bytes) -> Codes:
+    """Codes [T, rows, columns] u8; raises PackageError on any byte that is not as it should be."""
+    if not _HEADER.size < len(blob) <= limits.MAX_ROUTES_BYTES:
+        raise PackageError(f"route map: {len(blob)} bytes is outside the limits; fetch it again")
+    magic, version, *shape = _HEADER.unpack_from(blob)
+    if magic != _MAGIC or version != _VERSION:
+        raise PackageError("route map: not a route map of version 1; update the player")
+    _check_size(*shape)
+    cells = _inflate(blob[_HEADER.size :], shape[0] * shape[1] * shape[2])
+    delta = np.frombuffer(cells, np.uint8).reshape(shape)
+    codes = np.bitwise_xor.accumulate(delta, axis=0)
+    _check_codes(codes)
+    return codes
+
+
+def _check_size(frames: int, rows: int, columns: int) -> None:
+    within = (
+        1 <= frames <= limits.MAX_SEGMENT_FRAMES
+        and 1 <= rows <= limits.MAX_GRID_SIDE
+        and 1 <= columns <= limits.MAX_GRID_SIDE
+        and frames * rows * columns <= limits.MAX_ROUTE_CELLS
+    )
+    if not within:
+        raise PackageError(f"route map: {frames}x{rows}x{columns} cells is outside the limits")
+
+
+def _check_codes(codes: Codes) -> None:
+    if (path_of(codes) > HARD).any():
+        raise PackageError("route map: a cell names a path that does not exist")
+
+
+def _inflate(data: bytes, size: int) -> bytes:
+    """Exactly `size` bytes from a zlib stream that ends with `data`, never allocating more."""
+    stream = zlib.decompressobj()
+    try:
+        cells = stream.decompress(data, size + 1)
+    except zlib.error as error:
+        raise PackageError(f"route map: damaged ({error}); fetch it again") from error
+    if len(cells) != size or not stream.eof or stream.unused_data:
+        raise PackageError("route map: its length is wrong, the file is damaged; fetch it again")
+    return cells
+
+
+def patches_of(
+    codes: Codes, fine_h_px: int, fine_w_px: int, height_px: int, width_px: int
+) -> NDArray[np.int32]:
+    """The rectangles [n, 6] (y, x, h, w, network, path) that cover an LR frame once.
+
+    `codes` [rows, columns] is one frame's cells. Neighbouring cells with one route become one
+    rectangle, in rows first, then equal rows: by the halo a bigger patch gives the same pixels
+    with less of them computed twice.
+    """
+    runs = _merge_rows(_row_runs(codes & ~_COARSE_BIT))
+    patches = np.empty((len(runs), 6), np.int32)
+    for out, (top, bottom, left, right, code) in zip(patches, runs, strict=True):
+        y, x = top * fine_h_px, left * fine_w_px
+        h = min(bottom * fine_h_px, height_px) - y
+        w = min(right * fine_w_px, width_px) - x
+        out[:] = (y, x, h, w, code >> _NETWORK_SHIFT, code & 3)
+    return patches
+
+
+Run = tuple[int, int, int]  # left, right (exclusive), code
+
+
+def _row_runs(codes: Codes) -> list[list[Run]]:
+    """For each row of cells, its runs of equal code."""
+    return [_runs(row) for row in codes]
+
+
+def _runs(row: Codes) -> list[Run]:
+    edges = [0, *(np.flatnonzero(row[1:] != row[:-1]) + 1).tolist(), len(row)]
+    return [(a, b, int(row[a])) for a, b in pairwise(edges)]
+
+
+def _merge_rows(rows: list[list[Run]]) -> list[tuple[int, int, int, int, int]]:
+    """Runs that repeat in the next row grow down: (top, bottom, left, right, code) each."""
+    done: list[tuple[int, int, int, int, int]] = []
+    growing: dict[Run, int] = {}
+    for y, runs in enumerate(rows):
+        ended = [run for run in growing if run not in runs]
+        done += [(growing.pop(run), y, *run) for run in ended]
+        growing.update({run: y for run in runs if run not in growing})
+    done += [(top, len(rows), *run) for run, top in growing.items()]
+    return sorted(done)

@@ -1,0 +1,107 @@
+"""Signing the index: Ed25519 (RFC 8032) over its canonical JSON.
+
+The index names every file with its hash, so this one signature covers the package. Who signed is
+a matter of trust: a player pins the public keys it trusts (`open_package(trust=...)`).
+"""
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
+
+from player.package.atomic import write_bytes
+from player.package.errors import PackageError
+
+ALGORITHM = "ed25519"
+_KEY_BYTES, _SIGNATURE_BYTES = 32, 64
+
+
+def home() -> Path:
+    """Where PocketSR keeps what is the user's: `$POCKETSR_HOME`, or `~/.config/pocketsr`."""
+    named = os.environ.get("POCKETSR_HOME")
+    return Path(named) if named else Path.home() / ".config" / "pocketsr"
+
+
+def signing_key() -> Ed25519PrivateKey:
+    """This user's signing key, made on the first call; only its owner may read the file.
+
+    Raises PackageError where the file is not a key, OSError where it cannot be written.
+    """
+    path = home() / "signing.key"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_bytes(path, Ed25519PrivateKey.generate().private_bytes_raw(), mode=0o600)
+    raw = path.read_bytes()
+    if len(raw) != _KEY_BYTES:
+        raise PackageError(f"{path}: not a signing key of {_KEY_BYTES} bytes; move it away")
+    return Ed25519PrivateKey.from_private_bytes(raw)
+
+
+def canonical_json(value: dict[str, Any]) -> bytes:
+    """One byte string for one value: sorted keys, no spaces, UTF-8, no field `signature`."""
+    signed = {k: v for k, v in value.items() if k != "signature"}
+    text = json.dumps(
+        signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode("utf-8", "surrogatepass")
+
+
+def sign(value: dict[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
+    """`value` with its field `signature` set."""
+    return {
+        **value,
+        "signature": {
+            "algorithm": ALGORITHM,
+            "public_key": public_key_text(key.public_key()),
+            "value": base64.b64encode(key.sign(canonical_json(value))).decode("ascii"),
+        },
+    }
+
+
+def public_key_text(key: Ed25519PublicKey) -> str:
+    """The public key as it stands in an index and as `trust` wants it: base64 of 32 bytes."""
+    raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    return base64.b64encode(raw).decode("ascii")
+
+
+def check_signature(value: dict[str, Any], trust: frozenset[str] | None = None) -> str:
+    """The public key that signed `value`; raises PackageError where none did, or an untrusted one.
+
+    `trust` holds the public keys that may sign; None takes any, which shows that nothing was
+    changed since the signing, not who signed.
+    """
+    signature = value.get("signature")
+    if not isinstance(signature, dict):
+        raise PackageError("index: not signed; get the package from its maker again")
+    if signature.get("algorithm") != ALGORITHM:
+        raise PackageError("index: signed in a way that this version does not know")
+    key_text = signature.get("public_key")
+    _verify(_decode(key_text, _KEY_BYTES), _decode(signature.get("value"), _SIGNATURE_BYTES), value)
+    if trust is not None and key_text not in trust:
+        raise PackageError(f"index: signed by {key_text}, which is not among the trusted keys")
+    return str(key_text)
+
+
+def _verify(key: bytes, signature: bytes, value: dict[str, Any]) -> None:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, canonical_json(value))
+    except (InvalidSignature, ValueError) as error:
+        raise PackageError("index: the signature is wrong, the index was changed") from error
+
+
+def _decode(text: object, size: int) -> bytes:
+    try:
+        raw = base64.b64decode(str(text), validate=True)
+    except ValueError as error:
+        raise PackageError("index: the signature is not base64") from error
+    if len(raw) != size:
+        raise PackageError(f"index: a part of the signature has not {size} bytes")
+    return raw
