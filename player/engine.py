@@ -1,0 +1,235 @@
+"""The compiled engine (`compiler/runtime/pocketsr.h`) from Python, by ctypes.
+
+Arrays are checked here, because C would not. Nothing is copied: rows may be apart, the pixels
+of a row must lie together.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.package.errors import PackageError
+from player.package.weights import BICUBIC, HARD
+
+ABI = 1
+LIBRARY_NAME = "libpocketsr.so"
+ENGINE_VARIABLE = "POCKETSR_ENGINE"
+_ERRORS = {
+    1: ("PSR_E_FORMAT", "not a weights blob that this engine can read"),
+    2: ("PSR_E_ARCH", "its architecture is not compiled into this engine; run `compile` again"),
+    3: ("PSR_E_CRC", "the checksum is wrong, the file is damaged"),
+    4: ("PSR_E_LIMIT", "it asks for more than the limits allow"),
+    5: ("PSR_E_SELFTEST", "the self-test gives other pixels than it should"),
+    6: ("PSR_E_NOMEM", "out of memory"),
+    7: ("PSR_E_ARG", "an argument is out of range"),
+}
+_POINTER, _BYTES, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+_SIZE, _STRIDE = ctypes.c_size_t, ctypes.c_ssize_t
+_OUT = ctypes.POINTER(ctypes.c_void_p)
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "psr_abi": (ctypes.c_uint32, []),
+    "psr_build_info": (_BYTES, []),
+    "psr_net_open": (_INT, [_BYTES, _SIZE, _OUT]),
+    "psr_net_close": (None, [_POINTER]),
+    "psr_net_scale": (_INT, [_POINTER]),
+    "psr_halo_px": (_INT, [_POINTER, _INT]),
+    "psr_arena_bytes": (_SIZE, [_POINTER, _INT, _INT, _INT]),
+    "psr_upscale": (
+        _INT,
+        [_POINTER, _INT, _POINTER, _STRIDE, _INT, _INT, _POINTER, _STRIDE, _POINTER],
+    ),
+    "psr_pool_open": (_INT, [_INT, _OUT]),
+    "psr_pool_close": (None, [_POINTER]),
+    "psr_frame": (
+        _INT,
+        [_POINTER, _OUT, _INT, _POINTER, _INT] + [_POINTER, _STRIDE, _INT, _INT, _POINTER, _STRIDE],
+    ),
+}
+
+Image = NDArray[np.uint8]
+
+
+class EngineError(PackageError):
+    """The engine refused something; `name` is the constant of pocketsr.h."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{message} ({name})")
+        self.name = name
+
+
+def find_engine(package: Path, target: str = "host") -> Path | None:
+    """The engine to use: `$POCKETSR_ENGINE`, or what `compile` put into the package's folder."""
+    named = os.environ.get(ENGINE_VARIABLE)
+    path = Path(named) if named else Path(package) / "engine" / target / LIBRARY_NAME
+    return path if path.is_file() else None
+
+
+class Engine:
+    """A loaded engine: makes networks out of blobs, and pools of threads that run them."""
+
+    def __init__(self, library: ctypes.CDLL, path: Path) -> None:
+        self.library = library
+        self.path = path
+        self.info: dict[str, Any] = json.loads(library.psr_build_info())
+
+    @classmethod
+    def open(cls, path: Path | str) -> "Engine":
+        """Load the library; raises PackageError where it is damaged or of another ABI."""
+        path = Path(path).resolve()
+        _check_digest(path)
+        try:
+            library = ctypes.CDLL(str(path))
+            _declare(library)
+        except (OSError, AttributeError) as error:
+            raise PackageError(f"{path}: not an engine ({error}); run `compile` again") from error
+        if library.psr_abi() != ABI:
+            raise PackageError(f"{path}: ABI {library.psr_abi()}, not {ABI}; run `compile` again")
+        return cls(library, path)
+
+    def load(self, blob: bytes) -> "Network":
+        """A network out of a weights blob, its self-test passed; raises EngineError."""
+        handle = ctypes.c_void_p()
+        _check(self.library.psr_net_open(blob, len(blob), ctypes.byref(handle)), "weights")
+        return Network(self, handle)
+
+    def pool(self, threads: int | None = None) -> "Pool":
+        """A pool of threads (as many as there are cores); raises EngineError."""
+        count = threads or os.cpu_count() or 1
+        handle = ctypes.c_void_p()
+        _check(self.library.psr_pool_open(count, ctypes.byref(handle)), f"{count} threads")
+        return Pool(self, handle, count)
+
+
+class Network:
+    """A network that the engine has unpacked; immutable, for any number of threads."""
+
+    def __init__(self, engine: Engine, handle: ctypes.c_void_p) -> None:
+        self.engine = engine
+        self.handle = handle
+        self.scale = int(engine.library.psr_net_scale(handle))
+        self.paths = tuple(p for p in range(HARD + 1) if self.halo_px(p) >= 0)
+        self._finalizer = weakref.finalize(self, engine.library.psr_net_close, handle)
+
+    def halo_px(self, path: int) -> int:
+        """LR pixels of context that a patch needs on every side; -1 where there is no such path."""
+        return int(self.engine.library.psr_halo_px(self.handle, path))
+
+    def arena_bytes(self, path: int, height_px: int, width_px: int) -> int:
+        """Working memory of `upscale` for a patch of this size without its halo."""
+        return int(self.engine.library.psr_arena_bytes(self.handle, path, height_px, width_px))
+
+    def upscale(self, lr: Image, path: int) -> Image:
+        """One patch with its halo [h + 2R, w + 2R, 3] u8 to [r h, r w, 3] u8, in this thread."""
+        halo = self.halo_px(path)
+        height, width = (side - 2 * halo for side in lr.shape[:2])
+        if halo < 0 or height < 1 or width < 1:
+            raise EngineError("PSR_E_ARG", f"patch of {lr.shape} on path {path}")
+        lr_stride = _row_stride(lr)
+        hr = np.empty((height * self.scale, width * self.scale, 3), np.uint8)
+        arena = ctypes.create_string_buffer(self.arena_bytes(path, height, width) + _ALIGN)
+        code = self.engine.library.psr_upscale(
+            self.handle, path, lr.ctypes.data, lr_stride, height, width,
+            hr.ctypes.data, _row_stride(hr), _aligned(arena),
+        )  # fmt: skip
+        _check(code, f"patch of {height}x{width} px")
+        return hr
+
+    def close(self) -> None:
+        """Give the memory back; the network must not be used any more."""
+        self._finalizer()
+
+
+class Pool:
+    """Threads with an arena each, that upscale the patches of a frame."""
+
+    def __init__(self, engine: Engine, handle: ctypes.c_void_p, threads: int) -> None:
+        self.engine = engine
+        self.handle = handle
+        self.threads = threads
+        self._finalizer = weakref.finalize(self, engine.library.psr_pool_close, handle)
+
+    def frame(self, networks: Sequence[Network], patches: NDArray[np.int32], lr: Image) -> Image:
+        """A whole frame [H, W, 3] u8 to [r H, r W, 3] u8.
+
+        `patches` [n, 6] int32 are (y, x, h, w, network, path) in LR pixels and cover the frame.
+        Raises EngineError.
+        """
+        _check_patches(networks, patches, lr)
+        height, width = lr.shape[:2]
+        scale = networks[0].scale
+        hr = np.empty((height * scale, width * scale, 3), np.uint8)
+        handles = (ctypes.c_void_p * len(networks))(*(n.handle.value for n in networks))
+        code = self.engine.library.psr_frame(
+            self.handle, handles, len(networks), patches.ctypes.data, len(patches),
+            lr.ctypes.data, _row_stride(lr), height, width, hr.ctypes.data, _row_stride(hr),
+        )  # fmt: skip
+        _check(code, f"frame of {height}x{width} px")
+        return hr
+
+    def close(self) -> None:
+        """End the threads; the pool must not be used any more."""
+        self._finalizer()
+
+
+_ALIGN = 64  # bytes; a cache line, and the widest vector
+
+
+def _aligned(buffer: "ctypes.Array[ctypes.c_char]") -> int:
+    address = ctypes.addressof(buffer)
+    return address + -address % _ALIGN
+
+
+def _check_digest(path: Path) -> None:
+    """The library against the engine.json beside it, if there is one."""
+    try:
+        wanted = json.loads((path.parent / "engine.json").read_bytes()).get("sha256")
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, AttributeError) as error:
+        raise PackageError(f"{path.parent}/engine.json: {error}; run `compile` again") from error
+    if wanted != found:
+        raise PackageError(f"{path}: not the file that `compile` made; run `compile` again")
+
+
+def _declare(library: ctypes.CDLL) -> None:
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+
+
+def _check(code: int, what: str) -> None:
+    if code:
+        name, message = _ERRORS.get(code, (f"PSR_E_{code}", "the engine reports an unknown error"))
+        raise EngineError(name, f"{what}: {message}")
+
+
+def _row_stride(image: Image) -> int:
+    """Bytes from row to row; raises EngineError where C could not read or write the pixels."""
+    packed = image.ndim == 3 and image.shape[2] == 3 and image.strides[1:] == (3, 1)
+    if image.dtype != np.uint8 or not packed or image.strides[0] < 3 * image.shape[1]:
+        raise EngineError("PSR_E_ARG", f"image {image.shape} {image.dtype} is not RGB24 in rows")
+    return image.strides[0]
+
+
+def _check_patches(networks: Sequence[Network], patches: NDArray[np.int32], lr: Image) -> None:
+    if patches.dtype != np.int32 or patches.ndim != 2 or patches.shape[1] != 6:
+        raise EngineError("PSR_E_ARG", f"patches {patches.shape} {patches.dtype} are not [n, 6]")
+    if not patches.flags.c_contiguous or not networks:
+        raise EngineError("PSR_E_ARG", "patches are not contiguous, or there is no network")
+    if len({n.scale for n in networks}) != 1:
+        raise EngineError("PSR_E_ARG", "networks of different scales in one frame")
+    y, x, h, w, network, path = patches.T
+    inside = (y >= 0) & (x >= 0) & (h >= 1) & (w >= 1)
+    inside &= (y + h <= lr.shape[0]) & (x + w <= lr.shape[1])
+    inside &= (network >= 0) & (network < len(networks)) & (path >= BICUBIC) & (path <= HARD)
+    if not inside.all():
+        raise EngineError("PSR_E_ARG", "a patch lies outside the frame, or names no network")

@@ -1,0 +1,104 @@
+"""The networks that a package plays with, down the ladder: its own, the generic one, none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import player.package
+from player.engine import Engine, Network
+from player.events import Event, Listener
+from player.package.errors import PackageError
+from player.package.index import WeightsEntry
+from player.package.weights import HARD
+from player.session import Package, read_entry
+
+GENERIC_FOLDER = Path(player.package.__file__).parent / "generic"
+
+
+@dataclass(frozen=True)
+class NetworkSet:
+    """Networks that are loaded, and for each network number of the routes its place in them.
+
+    `places` lacks a number whose network could not be loaded, nor replaced.
+    """
+
+    networks: tuple[Network, ...]
+    places: Mapping[int, int]
+
+    @cached_property
+    def _table(self) -> NDArray[np.int32]:
+        """[32, 3, 2]: for a network number and a path of the routes, those to run."""
+        table = np.zeros((32, HARD + 1, 2), np.int32)
+        for number, place in self.places.items():
+            paths = self.networks[place].paths
+            for path in range(HARD + 1):
+                table[number, path] = (place, path if path in paths else HARD)
+        return table
+
+    def resolve(self, patches: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The patches [n, 6] with each network and path replaced by those that are there."""
+        resolved = patches.copy()
+        resolved[:, 4:] = self._table[patches[:, 4], patches[:, 5]]
+        return resolved
+
+
+def load_networks(package: Package, engine: Engine, on_event: Listener) -> NetworkSet:
+    """Load what the package's routes name; every step down is told to `on_event`."""
+    if package.index is None:
+        return NetworkSet((), {})
+    generic = _Generic(engine, package.scale, on_event)
+    entries = package.index.weights if package.signer is not None else ()
+    loaded: list[Network] = []
+    places: dict[int, int] = {}
+    for number, entry in enumerate(entries or (None,)):
+        network = _load_own(package, entry, engine, on_event) or generic.network
+        if network is None:
+            continue
+        if network not in loaded:
+            loaded.append(network)
+        places[number] = loaded.index(network)
+    return NetworkSet(tuple(loaded), places)
+
+
+def _load_own(
+    package: Package, entry: WeightsEntry | None, engine: Engine, on_event: Listener
+) -> Network | None:
+    if entry is None:
+        return None
+    try:
+        network = engine.load(read_entry(package, entry))
+        if network.scale != package.scale:
+            raise PackageError(f"scale {network.scale}, but the package's is {package.scale}")
+        return network
+    except PackageError as error:
+        on_event(Event("weights", entry.file, str(error), "the generic network is used"))
+        return None
+
+
+def generic_blob(scale: int) -> bytes:
+    """The generic network that ships with the player; raises PackageError where it is missing."""
+    path = GENERIC_FOLDER / f"x{scale}.bin"
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackageError(f"{path.name}: generic network missing ({error.strerror})") from error
+
+
+class _Generic:
+    """The generic network, loaded when it is first needed."""
+
+    def __init__(self, engine: Engine, scale: int, on_event: Listener) -> None:
+        self._engine, self._scale, self._on_event = engine, scale, on_event
+
+    @cached_property
+    def network(self) -> Network | None:
+        try:
+            return self._engine.load(generic_blob(self._scale))
+        except PackageError as error:
+            what = f"generic/x{self._scale}.bin"
+            self._on_event(Event("generic", what, str(error), "bicubic is used"))
+            return None

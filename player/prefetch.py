@@ -1,0 +1,59 @@
+"""Working ahead in a thread, a bounded number of items."""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class _End:
+    """The source is at its end, or has failed."""
+
+    error: BaseException | None
+
+
+def prefetch(source: Iterable[Item], depth: int) -> Iterator[Item]:
+    """The items of `source` in order, made in a thread that is at most `depth` items ahead.
+
+    An exception of the source is raised here, after the items before it. Closing this generator
+    ends the thread.
+    """
+    items: queue.Queue[Item | _End] = queue.Queue(depth)
+    stop = threading.Event()
+    worker = threading.Thread(target=_fill, args=(source, items, stop), daemon=True)
+    worker.start()
+    try:
+        while not isinstance(item := items.get(), _End):
+            yield item
+        if item.error is not None:
+            raise item.error
+    finally:
+        stop.set()
+        _drain(items)
+        worker.join()
+
+
+def _fill(source: Iterable[Item], items: "queue.Queue[Item | _End]", stop: threading.Event) -> None:
+    end = _End(None)
+    try:
+        for item in source:
+            if stop.is_set():
+                break
+            items.put(item)
+    except BaseException as error:
+        end = _End(error)
+    if not stop.is_set():
+        items.put(end)
+
+
+def _drain(items: "queue.Queue[Item | _End]") -> None:
+    """Make room, so that a worker that waits to put its item sees the stop."""
+    try:
+        while True:
+            items.get_nowait()
+    except queue.Empty:
+        return
