@@ -34,6 +34,7 @@ _ERRORS = {
 _POINTER, _BYTES, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 _SIZE, _STRIDE = ctypes.c_size_t, ctypes.c_ssize_t
 _OUT = ctypes.POINTER(ctypes.c_void_p)
+_IMAGES = (_POINTER, _STRIDE, _INT, _INT, _POINTER, _STRIDE)  # lr, its stride, h, w, hr, its stride
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "psr_abi": (ctypes.c_uint32, []),
     "psr_build_info": (_BYTES, []),
@@ -44,13 +45,13 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "psr_arena_bytes": (_SIZE, [_POINTER, _INT, _INT, _INT]),
     "psr_upscale": (
         _INT,
-        [_POINTER, _INT, _POINTER, _STRIDE, _INT, _INT, _POINTER, _STRIDE, _POINTER],
+        [_POINTER, _INT, *_IMAGES, _POINTER],
     ),
     "psr_pool_open": (_INT, [_INT, _OUT]),
     "psr_pool_close": (None, [_POINTER]),
     "psr_frame": (
         _INT,
-        [_POINTER, _OUT, _INT, _POINTER, _INT] + [_POINTER, _STRIDE, _INT, _INT, _POINTER, _STRIDE],
+        [_POINTER, _OUT, _INT, _POINTER, _INT, *_IMAGES],
     ),
 }
 

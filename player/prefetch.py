@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ class _End:
     error: BaseException | None
 
 
-def prefetch(source: Iterable[Item], depth: int) -> Iterator[Item]:
+def prefetch(source: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     """The items of `source` in order, made in a thread that is at most `depth` items ahead.
 
     An exception of the source is raised here, after the items before it. Closing this generator

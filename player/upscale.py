@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def read_lr(
         on_event(Event("video", "video", message, "the other frames are played"))
 
     with JoinedFile(files, f"{package.directory}/video") as source:
-        yield from read_frames(source, limit, warn)
+        yield from read_frames(cast(BinaryIO, source), limit, warn)
 
 
 def make_upscaler(
