@@ -1,0 +1,50 @@
+"""Interlaced frames made progressive: bwdif, one frame for two fields, times unchanged.
+
+Deinterlacing comes before shrinking, because bicubic shrinking of a combed frame would blend
+two moments into one LR line, and the network would learn to restore combs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.filter import Graph
+from av.video.stream import VideoStream
+
+
+def deinterlace(frames: Iterator[av.VideoFrame], stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """As many frames as come in; frames flagged progressive pass untouched."""
+    graph: Graph | None = None
+    for frame in frames:
+        if graph is None:
+            graph = _bwdif_graph(stream, frame)
+        graph.vpush(frame)
+        yield from _pull(graph, stream)
+    if graph is not None:
+        graph.vpush(None)
+        yield from _pull(graph, stream)
+
+
+def _bwdif_graph(stream: VideoStream, frame: av.VideoFrame) -> Graph:
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base
+    )
+    bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+    graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
+    return graph
+
+
+def _pull(graph: Graph, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    while True:
+        try:
+            frame = graph.vpull()
+        except (av.BlockingIOError, av.EOFError):
+            return
+        if frame.pts is not None and stream.time_base:
+            # bwdif counts in half ticks, to have room for two frames an interval.
+            frame.pts = round(frame.pts * Fraction(frame.time_base or 0) / stream.time_base)
+            frame.time_base = stream.time_base
+        yield frame

@@ -1,0 +1,84 @@
+"""The encoders of the LR stream: one table, from which command line and tests are made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+from av.container import OutputContainer
+from av.video.stream import VideoStream
+
+from chunking.colour import Colour, rgb_colour, tag_numbers, yuv_colour
+
+# SVT-AV1 writes its banner to stderr past FFmpeg's log; 1 is "errors only".
+os.environ.setdefault("SVT_LOG", "1")
+
+_NEVER = 1_000_000  # frames between key frames: only the ones that the writer asks for
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An FFmpeg encoder; higher crf is smaller and worse. `crf` None: lossless, none to set."""
+
+    library: str
+    pix_fmt: str
+    tag: str
+    crf: int | None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+# No B frames with x264 and x265: FFmpeg's fragmented MP4 would shift every pts by the reordering
+# delay. AV1 reorders inside its temporal units and loses nothing.
+ENCODERS: dict[str, Encoder] = {
+    "av1": Encoder("libsvtav1", "yuv420p", "av01", 24, {"preset": "5"}),
+    "h264": Encoder(
+        "libx264", "yuv420p", "avc1", 18,
+        {"preset": "slow", "bf": "0", "sc_threshold": "0", "forced-idr": "1"},
+    ),
+    "h265": Encoder(
+        "libx265", "yuv420p", "hvc1", 20,
+        {"preset": "medium", "forced-idr": "1",
+         "x265-params": "bframes=0:scenecut=0:open-gop=0:log-level=none"},
+    ),
+    "lossless": Encoder(
+        "libx264rgb", "rgb24", "avc1", None,
+        {"preset": "medium", "qp": "0", "bf": "0", "sc_threshold": "0", "forced-idr": "1"},
+    ),
+}  # fmt: skip
+
+
+def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:
+    """The colour that the encoded stream has for a source of `colour`."""
+    return rgb_colour(colour) if encoder.pix_fmt == "rgb24" else yuv_colour(colour)
+
+
+def add_encoder(
+    container: OutputContainer,
+    encoder: Encoder,
+    crf: int | None,
+    size: tuple[int, int],
+    frame_rate: Fraction,
+    time_base: Fraction,
+    colour: Colour,
+    sample_aspect_ratio: Fraction = Fraction(1),
+) -> VideoStream:
+    """A stream of `container`, (height, width) in px; every colour tag is written."""
+    options = dict(encoder.options)
+    if encoder.crf is not None:
+        options["crf"] = str(encoder.crf if crf is None else crf)
+    stream = container.add_stream(encoder.library, rate=frame_rate, options=options)
+    assert isinstance(stream, av.VideoStream)
+    stream.height, stream.width = size
+    stream.pix_fmt = encoder.pix_fmt
+    stream.time_base = time_base
+    context, tags = stream.codec_context, tag_numbers(colour)
+    context.time_base = time_base
+    context.gop_size = _NEVER
+    context.codec_tag = encoder.tag
+    context.sample_aspect_ratio = sample_aspect_ratio
+    context.colorspace, context.color_range = tags.matrix, tags.range
+    context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+    return stream

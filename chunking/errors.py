@@ -1,0 +1,7 @@
+"""What chunking raises when a user's file cannot serve."""
+
+
+class InputError(Exception):
+    """A video that cannot be read or is not supported: one line of what, where and what to do."""
+
+    exit_code = 3

@@ -1,0 +1,229 @@
+"""What a video file is, and whether it will work: everything known before decoding it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from chunking.colour import Colour, ColourTags, resolve_colour
+from chunking.errors import InputError
+from chunking.orientation import Orientation, orientation_of
+
+Source = str | PathLike[str] | BinaryIO
+
+_NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams such as Annex B
+_DEFAULT_RATE = Fraction(30)
+_MAX_TIMESCALE = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """One video stream. Sizes in px, upright; `time_base` is seconds a tick of `Frame.pts`.
+
+    `time_base` is the source's with the numerator moved into the pts, so that it is always
+    1/timescale, which is all that MP4 can express; no time changes by that.
+    """
+
+    path: Path | None
+    width: int
+    height: int
+    rotation_deg: int
+    orientation: Orientation
+    time_base: Fraction
+    tick_factor: int
+    frame_rate: Fraction
+    has_timestamps: bool
+    codec: str
+    pix_fmt: str
+    bit_depth: int
+    colour: Colour
+    sample_aspect_ratio: Fraction
+    interlaced: bool
+    has_alpha: bool
+    has_audio: bool
+    frames_hint: int | None
+    duration_s: float | None
+    warnings: tuple[str, ...]
+
+
+def probe(source: Source) -> VideoInfo:
+    """Opens `source` (a path or a seekable binary file) and decodes its first frame.
+
+    Raises InputError: missing, a directory, not a video, no video stream, no frame decodes.
+    """
+    with open_video(source) as (container, stream):
+        frame = _first_frame(container, stream, describe(source))
+        return _describe_stream(source, container, stream, frame)
+
+
+def describe(source: Source) -> str:
+    """A name of `source` for messages."""
+    if isinstance(source, str | PathLike):
+        return str(source)
+    return str(getattr(source, "name", "the stream"))
+
+
+@contextmanager
+def open_video(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The opened container and its first real video stream; raises InputError."""
+    name = describe(source)
+    container = _open(source, name)
+    try:
+        streams = [s for s in container.streams.video if s.codec_context is not None]
+        # A cover picture in a music file is a video stream of one frame to FFmpeg.
+        streams = [s for s in streams if not s.disposition & av.stream.Disposition.attached_pic]
+        if not streams:
+            raise InputError(f"{name} has no video that can be decoded: give a video file")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
+    finally:
+        container.close()
+
+
+def _open(source: Source, name: str) -> InputContainer:
+    if not isinstance(source, str | PathLike):
+        source.seek(0)
+    elif Path(source).is_dir():
+        raise InputError(f"{name} is a directory: give a video file")
+    elif not Path(source).exists():
+        raise InputError(f"{name} does not exist: check the path")
+    try:
+        return av.open(str(source) if isinstance(source, PathLike) else source, "r")
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{name} is not a video that FFmpeg can read, or is damaged at its start: "
+            "give a whole video file"
+        ) from error
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> av.VideoFrame:
+    """The first frame that decodes: a stream may begin in the middle of a group of pictures."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            if frames:
+                return frames[0]
+    except av.FFmpegError:
+        pass
+    raise InputError(f"{name} holds no frame that can be decoded: give a whole video file")
+
+
+def _describe_stream(
+    source: Source, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
+) -> VideoInfo:
+    pix_fmt, orientation = frame.format.name, orientation_of(frame)
+    height, width = orientation.size(frame.height, frame.width)
+    raw = bool(container.format.flags & _NO_TIMESTAMPS)
+    rate, rate_warning = _raw_rate(source, stream) if raw else (_nominal_rate(stream), None)
+    base = 1 / rate if raw else Fraction(stream.time_base or Fraction(1, 90000))
+    duration_s = _duration_s(container, stream)
+    sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+    info = VideoInfo(
+        path=Path(source) if isinstance(source, str | PathLike) else None,
+        width=width,
+        height=height,
+        rotation_deg=orientation.rotation_deg,
+        orientation=orientation,
+        time_base=Fraction(1, base.denominator),
+        tick_factor=base.numerator,
+        frame_rate=rate,
+        has_timestamps=not raw,
+        codec=stream.codec_context.name,
+        pix_fmt=pix_fmt,
+        bit_depth=max(c.bits for c in frame.format.components),
+        colour=resolve_colour(_tags(frame), pix_fmt, width, height),
+        sample_aspect_ratio=(
+            1 / sample_aspect_ratio if orientation.transpose else sample_aspect_ratio
+        ),
+        interlaced=frame.interlaced_frame,
+        has_alpha=any(c.is_alpha for c in frame.format.components) or pix_fmt == "pal8",
+        has_audio=bool(container.streams.audio),
+        frames_hint=stream.frames or (round(duration_s * rate) if duration_s else None),
+        duration_s=duration_s,
+        warnings=(),
+    )
+    if base.denominator > _MAX_TIMESCALE:
+        raise InputError(f"{describe(source)}: time base {base} is finer than MP4 can hold")
+    said = [rate_warning] if rate_warning else []
+    return _with_warnings(info, said)
+
+
+def _tags(frame: av.VideoFrame) -> ColourTags:
+    return ColourTags(
+        frame.colorspace, frame.color_range, int(frame.color_primaries), int(frame.color_trc)
+    )
+
+
+def _with_warnings(info: VideoInfo, said: list[str]) -> VideoInfo:
+    """Everything that is served otherwise than the source has it."""
+    if info.bit_depth > 8:
+        said.append(f"{info.bit_depth}-bit video is served in 8 bit")
+    if info.colour.is_hdr:
+        said.append(
+            f"HDR ({info.colour.transfer}) keeps its transfer function and tags, in 8 bit: "
+            "banding may show; tone-map to SDR first for SDR screens"
+        )
+    if info.has_alpha:
+        said.append("the alpha channel is dropped")
+    if info.interlaced:
+        said.append("interlaced video is deinterlaced (bwdif, one frame for two fields)")
+    if info.sample_aspect_ratio != 1:
+        said.append(
+            f"pixels are not square ({info.sample_aspect_ratio}): the aspect ratio is carried "
+            "as a tag, the pixels are not resampled"
+        )
+    return replace(info, warnings=tuple(said))
+
+
+def _nominal_rate(stream: VideoStream) -> Fraction:
+    """Frames a second for encoders' rate control only; times always come from the pts."""
+    rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
+    return rate if 1 <= rate <= 240 else _DEFAULT_RATE
+
+
+def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None]:
+    """Frames a second of a stream without timestamps, and a warning if nothing states it.
+
+    A fresh decoder is asked, because the raw demuxer claims 25 whatever the stream says.
+    """
+    decoder = av.VideoCodecContext.create(stream.codec_context.codec.name, "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    with suppress(av.FFmpegError):
+        for packet in decoder.parse(_first_bytes(source, 1 << 20))[:8]:
+            decoder.decode(packet)
+    rate = Fraction(decoder.framerate or 0)
+    if 1 <= rate <= 240:
+        return rate, None
+    return _DEFAULT_RATE, "a raw stream without times: 30 frames a second are assumed"
+
+
+def _first_bytes(source: Source, count: int) -> bytes:
+    """The beginning of a source that FFmpeg has open; a file object keeps its place."""
+    if isinstance(source, str | PathLike):
+        with Path(source).open("rb") as file:
+            return file.read(count)
+    place = source.tell()
+    source.seek(0)
+    data = source.read(count)
+    source.seek(place)
+    return data
+
+
+def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None

@@ -1,0 +1,160 @@
+"""Video in: upright RGB frames by presentation time.
+
+    file -> demux -> decode -> (bwdif if interlaced) -> RGB by the stream's own colour
+         -> upright -> Frame(rgb, pts, index)
+
+Times are the source's own: a variable frame rate stays variable, nothing is re-timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from chunking.colour import Colour, frame_to_rgb
+from chunking.deinterlace import deinterlace
+from chunking.errors import InputError
+from chunking.probe import Source, VideoInfo, describe, open_video, probe
+
+__all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
+
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """rgb [H, W, 3] uint8, upright; pts in ticks of VideoInfo.time_base; index from 0."""
+
+    rgb: np.ndarray
+    pts: int
+    index: int
+
+
+def read_frames(
+    source: Source, limit: int | None = None, on_warning: Warn | None = None
+) -> Iterator[Frame]:
+    """Frames of `source` (a path or a seekable binary file) in order of presentation.
+
+    pts rise strictly. A damaged or truncated source yields what decodes, then says so through
+    `on_warning`. Raises InputError as `probe` does.
+    """
+    info = probe(source)
+    warn = on_warning or _ignore
+    reformatter = VideoReformatter()
+    clock = _Clock(info, warn)
+    size = info.orientation.size(info.height, info.width)
+    with open_video(source) as (container, stream):
+        decoded = _decode(container, stream, describe(source), info, warn)
+        for index, frame in enumerate(decoded):
+            if index == limit:
+                return
+            rgb = frame_to_rgb(frame, info.colour, reformatter, size)
+            yield Frame(info.orientation.apply(rgb), clock.pts_of(frame, index), index)
+
+
+class _Clock:
+    """Presentation times in ticks, strictly rising whatever the file claims."""
+
+    def __init__(self, info: VideoInfo, warn: Warn) -> None:
+        self._info, self._warn = info, warn
+        self._step = max(1, round(1 / (info.frame_rate * info.time_base)))
+        self._last: int | None = None
+        self._warned = False
+
+    def pts_of(self, frame: av.VideoFrame, index: int) -> int:
+        pts = self._stated(frame, index)
+        if self._last is not None and pts <= self._last:
+            self._say("times of frames do not rise: the late ones are moved behind their neighbour")
+            pts = self._last + 1
+        self._last = pts
+        return pts
+
+    def _stated(self, frame: av.VideoFrame, index: int) -> int:
+        if not self._info.has_timestamps:
+            return index * self._info.tick_factor
+        if frame.pts is not None:
+            return frame.pts * self._info.tick_factor
+        self._say("frames without a time: they are placed one frame interval after the last")
+        return 0 if self._last is None else self._last + self._step
+
+    def _say(self, message: str) -> None:
+        if not self._warned:
+            self._warn(message)
+        self._warned = True
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream, name: str, info: VideoInfo, warn: Warn
+) -> Iterator[av.VideoFrame]:
+    """Every frame that decodes; at the end one warning if something was lost."""
+    damage = _Damage()
+    frames = _decode_leniently(container, stream, damage)
+    if info.interlaced:
+        frames = deinterlace(frames, stream)
+    # MP4 states its end on the absolute time line, other containers a length from the start.
+    is_mp4 = "mp4" in container.format.name
+    offset_s = 0.0 if is_mp4 else float((stream.start_time or 0) * (stream.time_base or 0))
+    count, end_s = 0, 0.0
+    for frame in frames:
+        count += 1
+        if frame.time is not None:
+            end_s = frame.time - offset_s
+        yield frame
+    if lost := damage.summary(end_s, info, stream):
+        warn(f"{name} {lost}: the {count} frames that decode are used")
+
+
+@dataclass
+class _Damage:
+    """What went wrong while decoding one source."""
+
+    packets: int = 0
+    broke_off: bool = False
+
+    def summary(self, end_s: float, info: VideoInfo, stream: VideoStream) -> str | None:
+        if self.packets:
+            return f"is damaged ({self.packets} packets do not decode)"
+        if self.broke_off:
+            return "ends in the middle"
+        frame_s = float(1 / info.frame_rate)
+        stated_s = float((stream.duration or 0) * (stream.time_base or 0))
+        # The last frame starts one interval before the end; two more allow for rounding and VFR.
+        if info.has_timestamps and end_s + 3 * frame_s < stated_s:
+            return f"is cut off ({end_s + frame_s:.2f} s of {stated_s:.2f} s)"
+        return None
+
+
+def _decode_leniently(
+    container: InputContainer, stream: VideoStream, damage: _Damage
+) -> Iterator[av.VideoFrame]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.FFmpegError:
+            damage.broke_off = True
+            yield from _drain(stream)
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            damage.packets += 1
+
+
+def _drain(stream: VideoStream) -> list[av.VideoFrame]:
+    try:
+        return stream.decode(None)
+    except av.FFmpegError:
+        return []
+
+
+def _ignore(message: str) -> None:
+    del message
