@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import cast
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer, Type
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     The matrix (ISO/IEC 14496-12, 8.3.2) sends the stored (x, y) to (a x + c y, b x + d y).
     """
     try:
-        matrix = frame.side_data["DISPLAYMATRIX"]
+        matrix = cast(SideDataContainer, frame.side_data)[Type.DISPLAYMATRIX]
     except KeyError:
         return Orientation()
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
