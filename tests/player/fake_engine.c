@@ -1,0 +1,72 @@
+/* A stand-in for the compiled engine with the interface of pocketsr.h: every HR pixel is its LR
+ * pixel plus a number that tells which network and path made it. It lets the player be tested
+ * without a compiler of networks. A blob's 7th byte is the scale, its last four the checksum. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { OK, E_FORMAT, E_ARCH, E_CRC, E_LIMIT, E_SELFTEST, E_NOMEM, E_ARG };
+typedef struct { int32_t y, x, h, w, net, path; } psr_patch;
+typedef struct { int scale, offset; } psr_net;
+typedef struct { int threads; } psr_pool;
+
+uint32_t psr_abi(void) { return 1; }
+const char *psr_build_info(void) { return "{\"target\": \"fake\", \"dtype\": \"fp32\"}"; }
+
+static uint32_t crc32(const uint8_t *p, size_t n) {
+    uint32_t crc = ~0u;
+    while (n--) {
+        crc ^= *p++;
+        for (int k = 0; k < 8; k++) crc = crc >> 1 ^ (0xEDB88320u & -(crc & 1));
+    }
+    return ~crc;
+}
+
+int psr_net_open(const uint8_t *blob, size_t n, psr_net **out) {
+    if (n < 16 || blob[0] != 'P' || blob[3] != 'W') return E_FORMAT;
+    uint32_t crc = blob[n - 4] | blob[n - 3] << 8 | blob[n - 2] << 16 | (uint32_t)blob[n - 1] << 24;
+    if (crc != crc32(blob, n - 4)) return E_CRC;
+    psr_net *net = malloc(sizeof *net);
+    net->scale = blob[6];
+    net->offset = blob[11] ? 3 : 9; /* with a self-test: one of the package's; without: generic */
+    *out = net;
+    return OK;
+}
+void psr_net_close(psr_net *net) { free(net); }
+int psr_net_scale(const psr_net *net) { return net->scale; }
+int psr_halo_px(const psr_net *net, int path) { (void)net; return path < 0 || path > 2 ? -1 : 2 + path; }
+size_t psr_arena_bytes(const psr_net *net, int path, int h, int w) { (void)net; return 16 + (size_t)path * h * w; }
+
+static void fill(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t ls, int h, int w,
+                 uint8_t *hr, ptrdiff_t hs) {
+    int r = net->scale, add = path ? path * net->offset : 0;
+    for (int y = 0; y < h * r; y++)
+        for (int x = 0; x < w * r * 3; x++)
+            hr[y * hs + x] = (uint8_t)(lr[y / r * ls + x / 3 / r * 3 + x % 3] + add);
+}
+
+int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t ls, int h, int w,
+                uint8_t *hr, ptrdiff_t hs, void *arena) {
+    int halo = psr_halo_px(net, path);
+    if (halo < 0 || !arena) return E_ARG;
+    fill(net, path, lr + halo * ls + 3 * halo, ls, h, w, hr, hs);
+    return OK;
+}
+int psr_pool_open(int threads, psr_pool **out) {
+    if (threads < 1 || threads > 256) return E_ARG;
+    *out = malloc(sizeof **out);
+    (*out)->threads = threads;
+    return OK;
+}
+void psr_pool_close(psr_pool *pool) { free(pool); }
+int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets, const psr_patch *p, int n,
+              const uint8_t *lr, ptrdiff_t ls, int h, int w, uint8_t *hr, ptrdiff_t hs) {
+    (void)pool; (void)h; (void)w;
+    for (int i = 0; i < n; i++) {
+        if (p[i].net >= n_nets) return E_ARG;
+        int r = nets[p[i].net]->scale;
+        fill(nets[p[i].net], p[i].path, lr + p[i].y * ls + 3 * p[i].x, ls, p[i].h, p[i].w,
+             hr + p[i].y * r * hs + 3 * p[i].x * r, hs);
+    }
+    return OK;
+}
