@@ -25,7 +25,7 @@ class Encoder:
 
     library: str
     pix_fmt: str
-    tag: str
+    tag: str | None
     crf: int | None
     options: Mapping[str, str] = field(default_factory=dict)
 
@@ -77,7 +77,8 @@ def add_encoder(
     context, tags = stream.codec_context, tag_numbers(colour)
     context.time_base = time_base
     context.gop_size = _NEVER
-    context.codec_tag = encoder.tag
+    if encoder.tag is not None:
+        context.codec_tag = encoder.tag
     context.sample_aspect_ratio = sample_aspect_ratio
     context.colorspace, context.color_range = tags.matrix, tags.range
     context.color_primaries, context.color_trc = tags.primaries, tags.transfer

@@ -8,7 +8,7 @@ Times are the source's own: a variable frame rate stays variable, nothing is re-
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import av
@@ -20,11 +20,10 @@ from av.video.stream import VideoStream
 from chunking.colour import Colour, frame_to_rgb
 from chunking.deinterlace import deinterlace
 from chunking.errors import InputError
+from chunking.parts import Warn, ignore
 from chunking.probe import Source, VideoInfo, describe, open_video, probe
 
 __all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
-
-Warn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def read_frames(
     `on_warning`. Raises InputError as `probe` does.
     """
     info = probe(source)
-    warn = on_warning or _ignore
+    warn = on_warning or ignore
     reformatter = VideoReformatter()
     clock = _Clock(info, warn)
     size = info.orientation.size(info.height, info.width)
@@ -154,7 +153,3 @@ def _drain(stream: VideoStream) -> list[av.VideoFrame]:
         return stream.decode(None)
     except av.FFmpegError:
         return []
-
-
-def _ignore(message: str) -> None:
-    del message

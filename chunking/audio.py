@@ -1,0 +1,98 @@
+"""Audio beside the LR stream: copied packet by packet where MP4 can hold it, else made AAC."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+
+from chunking.isobmff import SegmentSplitter
+from chunking.parts import PartWriter, Span, StreamFiles, Warn, ignore, open_cmaf
+
+COPIED_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac")
+_AAC_BPS = 128_000
+
+
+def copy_audio(
+    source: Path, out: Path, on_warning: Warn = ignore, segment_s: float = 2.0
+) -> StreamFiles | None:
+    """The first audio stream of `source` as CMAF segments in out/audio/, times unchanged.
+
+    None without audio, and with a warning for audio that does not decode: the video goes first.
+    What lies before time zero (an encoder's priming) is left out: segments cannot hold it.
+    """
+    try:
+        with av.open(str(source), "r") as container:
+            if not container.streams.audio:
+                return None
+            return _write_audio(container, container.streams.audio[0], out, on_warning, segment_s)
+    except (av.FFmpegError, ValueError) as error:
+        on_warning(f"the audio of {source} is left out: {error}")
+        return None
+
+
+def audio_packets(files: Sequence[Path]) -> tuple[InputContainer, AudioStream]:
+    """Opens init.mp4 and its segments as one file, to copy the packets from."""
+    joined = io.BytesIO(b"".join(path.read_bytes() for path in files))
+    container = av.open(joined, "r")
+    return container, container.streams.audio[0]
+
+
+def _write_audio(
+    container: InputContainer, source: AudioStream, out: Path, warn: Warn, segment_s: float
+) -> StreamFiles | None:
+    parts = PartWriter(out / "audio")
+    sink = SegmentSplitter(parts.write)
+    with open_cmaf(sink, frag_duration=str(round(segment_s * 1e6))) as target:
+        packets = _packets(container, source, target, warn)
+        for packet in packets:
+            if packet.pts is not None and packet.pts >= 0:
+                target.mux(packet)
+    sink.finish()
+    init, *segments = parts.paths
+    if not segments:
+        return None
+    spans, timescale = _measure(init, segments)
+    return parts.finish(spans, timescale, width=0, height=0)
+
+
+def _packets(
+    container: InputContainer, source: AudioStream, target: OutputContainer, warn: Warn
+) -> Iterator[Packet[AudioStream]]:
+    """Packets for `target`: the source's own, or newly encoded AAC."""
+    codec = source.codec_context.codec.canonical_name
+    if codec in COPIED_CODECS:
+        copy = target.add_stream_from_template(source)
+        for packet in container.demux(source):
+            if packet.dts is not None:
+                packet.stream = copy
+                yield packet
+        return
+    warn(f"audio in {codec} does not fit MP4: it is encoded again as AAC")
+    encoder = target.add_stream("aac", rate=source.rate)
+    encoder.layout, encoder.bit_rate = source.layout.name, _AAC_BPS
+    for frame in container.decode(source):
+        yield from encoder.encode(frame)
+    yield from encoder.encode(None)
+
+
+def _measure(init: Path, segments: Sequence[Path]) -> tuple[list[Span], int]:
+    """(start, duration, packets) of each segment in ticks, and the ticks a second."""
+    starts, counts, end, timescale = [], [], 0, 1
+    for segment in segments:
+        container, stream = audio_packets([init, segment])
+        with container:
+            timed = [p for p in container.demux(stream) if p.pts is not None]
+            timescale = Fraction(stream.time_base or 1).denominator
+        starts.append(timed[0].pts or 0)
+        counts.append(len(timed))
+        end = (timed[-1].pts or 0) + (timed[-1].duration or 0)
+    ends = [*starts[1:], end]
+    lengths = [stop - start for start, stop in zip(starts, ends, strict=True)]
+    return [Span(*values) for values in zip(starts, lengths, counts, strict=True)], timescale

@@ -1,0 +1,87 @@
+"""How difficult each patch is: PSNR of the generic network (STDO), and cheap stand-ins for it.
+
+| score | needs | low means |
+|---|---|---|
+| `psnr_from_sse(patch_sse(...))` | a network's output and HR | hard |
+| `residual_energy` | bicubic and HR, no network | easy |
+| `dct_energy` | LR alone | easy |
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from chunking.grid import Grid, sum_cells
+
+
+def patch_sse(sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
+    """Squared error of each fine cell, [gh, gw] float64, over RGB.
+
+    `sr` [H', W', 3] covers at least `hr` [H, W, 3]; what lies beyond HR is not displayed and
+    does not count.
+    """
+    height, width = hr.shape[:2]
+    difference = sr[:height, :width].astype(np.float64) - hr
+    squares = np.zeros((grid.height * scale, grid.width * scale))
+    squares[:height, :width] = (difference * difference).sum(axis=2)
+    return sum_cells(squares, grid, scale)
+
+
+def patch_samples(grid: Grid, scale: int, height: int, width: int) -> np.ndarray:
+    """[gh, gw] int64: displayed RGB samples of each fine cell of an HR frame height x width."""
+    rows = np.minimum(np.arange(grid.shape[0] + 1) * grid.fine_h * scale, height)
+    columns = np.minimum(np.arange(grid.shape[1] + 1) * grid.fine_w * scale, width)
+    return 3 * np.outer(np.diff(rows), np.diff(columns)).astype(np.int64)
+
+
+def psnr_from_sse(sse: np.ndarray, samples: np.ndarray | int) -> np.ndarray:
+    """8-bit PSNR in dB of squared errors summed over `samples`; infinite where there is none."""
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(255.0**2 * np.asarray(samples) / np.asarray(sse, np.float64))
+
+
+def residual_energy(lr: np.ndarray, hr: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
+    """[gh, gw]: squared error of bicubic upscaling, what a network is to add (stand-in 1)."""
+    size = (grid.width * scale, grid.height * scale)
+    upscaled = np.asarray(Image.fromarray(lr).resize(size, Image.Resampling.BICUBIC))
+    return patch_sse(upscaled, hr, grid, scale)
+
+
+def dct_energy(lr: np.ndarray, grid: Grid) -> np.ndarray:
+    """[gh, gw]: energy of LR luma weighted by frequency squared, from LR alone (stand-in 2).
+
+    The cell's orthonormal DCT-II; the weight makes fine texture count and shading not. Partial
+    cells are continued by their edge pixels, which add nothing at high frequency.
+    """
+    rows, columns = grid.shape
+    luma = lr.astype(np.float64) @ (0.299, 0.587, 0.114)
+    beyond = (rows * grid.fine_h - grid.height, columns * grid.fine_w - grid.width)
+    luma = np.pad(luma, ((0, beyond[0]), (0, beyond[1])), mode="edge")
+    cells = luma.reshape(rows, grid.fine_h, columns, grid.fine_w).swapaxes(1, 2)
+    spectrum = _dct_matrix(grid.fine_h) @ cells @ _dct_matrix(grid.fine_w).T
+    vertical = (np.arange(grid.fine_h) / grid.fine_h) ** 2
+    horizontal = (np.arange(grid.fine_w) / grid.fine_w) ** 2
+    return (spectrum**2 * np.add.outer(vertical, horizontal)).sum(axis=(2, 3))
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rho in -1..1 over all values, ties by mean rank; nan if one is constant."""
+    ranks = _mean_ranks(np.ravel(first)), _mean_ranks(np.ravel(second))
+    a, b = (r - r.mean() for r in ranks)
+    norm = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / norm) if norm else float("nan")
+
+
+def _mean_ranks(values: np.ndarray) -> np.ndarray:
+    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[group]
+
+
+def _dct_matrix(size: int) -> np.ndarray:
+    """Orthonormal DCT-II, [size, size]; row = frequency."""
+    frequency, place = np.arange(size)[:, None], np.arange(size)[None]
+    matrix = np.sqrt(2 / size) * np.cos(np.pi * frequency * (2 * place + 1) / (2 * size))
+    matrix[0] /= np.sqrt(2)
+    return matrix

@@ -1,0 +1,104 @@
+"""CMAF segments on disk: what a stream is made of, and the writing of it, part by part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import OutputContainer
+
+from chunking.isobmff import SegmentSplitter, codec_string
+
+Warn = Callable[[str], None]
+
+# frag_discont: times of fragments are absolute instead of counted from the first packet.
+_CMAF = {"movflags": "cmaf+frag_discont", "use_editlist": "0"}
+
+
+def ignore(message: str) -> None:
+    """The listener of those who want no warnings."""
+    del message
+
+
+class Span(NamedTuple):
+    """Where a segment lies on the time line; frames are audio packets in an audio stream."""
+
+    start_ticks: int
+    duration_ticks: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One .m4s; times in ticks of the stream's timescale."""
+
+    path: Path
+    start_ticks: int
+    duration_ticks: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class StreamFiles:
+    """An init segment and the media segments in order; `bandwidth_bps` is that of the worst.
+
+    `width` and `height` in px; both 0 for audio.
+    """
+
+    init: Path
+    segments: tuple[Segment, ...]
+    timescale: int
+    codec_string: str
+    width: int
+    height: int
+    bandwidth_bps: int
+
+
+class PartWriter:
+    """Writes init.mp4 and seg-%05d.m4s into a folder, each whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.paths: list[Path] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, data: bytes) -> None:
+        """The next part: the init segment first."""
+        number = len(self.paths)
+        path = self._folder / (f"seg-{number:05d}.m4s" if number else "init.mp4")
+        write_whole(path, data)
+        self.paths.append(path)
+
+    def finish(self, spans: Sequence[Span], timescale: int, width: int, height: int) -> StreamFiles:
+        """Describes what was written; removes segments of a longer stream from before."""
+        init, *paths = self.paths
+        for stale in set(self._folder.glob("seg-*.m4s")) - set(paths):
+            stale.unlink()
+        segments = tuple(Segment(p, *span) for p, span in zip(paths, spans, strict=True))
+        rates_bps = [
+            -(-8 * s.path.stat().st_size * timescale // max(1, s.duration_ticks)) for s in segments
+        ]
+        name = codec_string(init.read_bytes())
+        return StreamFiles(init, segments, timescale, name, width, height, max(rates_bps))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes `path` so that a crash leaves either the old file or the new one."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def open_cmaf(sink: SegmentSplitter, **options: str) -> OutputContainer:
+    """An MP4 muxer that writes fragments into `sink`, one a key frame unless `options` differ."""
+    return av.open(sink, "w", format="mp4", options={**_CMAF, **options})
