@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.errors import PackageError
-from player.package.weights import BICUBIC, HARD
+from player.package.weights import BICUBIC, HARD, Architecture, unpack_weights
 
 ABI = 1
 LIBRARY_NAME = "libpocketsr.so"
@@ -96,10 +96,14 @@ class Engine:
         return cls(library, path)
 
     def load(self, blob: bytes) -> "Network":
-        """A network out of a weights blob, its self-test passed; raises EngineError."""
+        """A network out of a weights blob, its self-test passed.
+
+        The blob is parsed here before C sees it. Raises PackageError, or EngineError.
+        """
+        arch = unpack_weights(blob).arch
         handle = ctypes.c_void_p()
         _check(self.library.psr_net_open(blob, len(blob), ctypes.byref(handle)), "weights")
-        return Network(self, handle)
+        return Network(self, handle, arch)
 
     def pool(self, threads: int | None = None) -> "Pool":
         """A pool of threads (as many as there are cores); raises EngineError."""
@@ -112,9 +116,10 @@ class Engine:
 class Network:
     """A network that the engine has unpacked; immutable, for any number of threads."""
 
-    def __init__(self, engine: Engine, handle: ctypes.c_void_p) -> None:
+    def __init__(self, engine: Engine, handle: ctypes.c_void_p, arch: Architecture) -> None:
         self.engine = engine
         self.handle = handle
+        self.arch = arch
         self.scale = int(engine.library.psr_net_scale(handle))
         self.paths = tuple(p for p in range(HARD + 1) if self.halo_px(p) >= 0)
         self._finalizer = weakref.finalize(self, engine.library.psr_net_close, handle)

@@ -1,28 +1,30 @@
 """From a package to HR frames: decode -> route -> engine, in order.
 
-    thread 1   read_frames --(a few LR frames)--> thread 2   plan, pool.frame -> UpscaledFrame
+    thread 1   read_stream --(a few LR frames)--> thread 2   plan, pool.frame -> UpscaledFrame
 
 The decoder runs ahead in its own thread; the patches of one frame run on the engine's pool.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.video import Frame, read_frames
+from chunking.stream import read_stream
+from chunking.video import Frame
 from player.bicubic import upscale_bicubic
-from player.engine import Engine, Network, Pool
+from player.engine import Engine, Pool
 from player.events import Event, Listener, ignore
 from player.networks import NetworkSet, load_networks
 from player.package.weights import BICUBIC
 from player.prefetch import prefetch
 from player.routing import FramePlan, RouteBook
-from player.segments import JoinedFile, intact_files
+from player.segments import intact_files
 from player.session import NotAPackageError, Package
 
 DECODED_AHEAD = 4  # frames; hides the decoder's uneven times without holding many frames
@@ -34,19 +36,17 @@ Image = NDArray[np.uint8]
 class UpscaledFrame:
     """One HR frame [H, W, 3] u8, cropped to the size to show, with the LR frame it came from.
 
-    `pts` is in ticks of the video; `plan` is None where no route was followed; `seconds` is the
-    time that upscaling alone took.
+    `pts` is in ticks of the video. `patches` [n, 6] are those that were run; `codes` are the
+    cells of the route map, None where it was not followed. `seconds` is for upscaling alone.
     """
 
     rgb: Image
     pts: int
     index: int
     lr: Image
-    plan: FramePlan | None
+    patches: NDArray[np.int32]
+    codes: NDArray[np.uint8] | None
     seconds: float
-
-
-Upscale = Callable[[Image, FramePlan | None], Image]
 
 
 def upscale(
@@ -64,65 +64,84 @@ def upscale(
     for problem in package.problems:
         on_event(problem)
     book = RouteBook(package, on_event) if package.index else None
-    run = make_upscaler(package, engine, threads, on_event)
+    upscaler = make_upscaler(package, engine, threads, on_event)
     with closing(prefetch(read_lr(package, on_event, limit), DECODED_AHEAD)) as frames:
         for frame in frames:
             plan = book.plan(frame.pts) if book and fits(package, frame) else None
-            started = time.perf_counter()
-            rgb = run(frame.rgb, plan)
-            seconds = time.perf_counter() - started
-            yield UpscaledFrame(
-                crop(package, rgb), frame.pts, frame.index, frame.rgb, plan, seconds
-            )
+            yield _upscale_one(package, upscaler, frame, plan)
+
+
+def _upscale_one(
+    package: Package, upscaler: "Upscaler", frame: Frame, plan: FramePlan | None
+) -> UpscaledFrame:
+    started = time.perf_counter()
+    patches = upscaler.patches(frame.rgb, plan)
+    rgb = upscaler.run(frame.rgb, patches)
+    seconds = time.perf_counter() - started
+    codes = plan.codes if plan else None
+    shown = crop(package, rgb)
+    return UpscaledFrame(shown, frame.pts, frame.index, frame.rgb, patches, codes, seconds)
 
 
 def read_lr(
     package: Package, on_event: Listener = ignore, limit: int | None = None
 ) -> Iterator[Frame]:
     """The LR frames that decode, in order of time."""
-    files = intact_files(package, "video", on_event)
-    if len(files) < 2:
+    init, *segments = intact_files(package, "video", on_event) or [package.directory]
+    if not segments:
         raise NotAPackageError(f"{package.directory}: no segment of the video is whole")
 
     def warn(message: str) -> None:
         on_event(Event("video", "video", message, "the other frames are played"))
 
-    with JoinedFile(files, f"{package.directory}/video") as source:
-        yield from read_frames(cast(BinaryIO, source), limit, warn)
+    yield from islice(read_stream(init, segments, warn), limit)
+
+
+class Upscaler(Protocol):
+    """A way to upscale: first what to run over a frame, then running it."""
+
+    def patches(self, lr: Image, plan: FramePlan | None) -> NDArray[np.int32]: ...
+    def run(self, lr: Image, patches: NDArray[np.int32]) -> Image: ...
+
+
+@dataclass(frozen=True)
+class EngineUpscaler:
+    """Networks on an engine's pool; a frame without a plan is bicubic."""
+
+    networks: NetworkSet
+    pool: Pool
+
+    def patches(self, lr: Image, plan: FramePlan | None) -> NDArray[np.int32]:
+        return self.networks.resolve(plan.patches) if plan else whole_frame(lr, BICUBIC)
+
+    def run(self, lr: Image, patches: NDArray[np.int32]) -> Image:
+        return self.pool.frame(self.networks.networks, patches, lr)
+
+
+@dataclass(frozen=True)
+class BicubicUpscaler:
+    """Bicubic without an engine; 1 is a scale too, and shows the LR video as it is."""
+
+    scale: int
+
+    def patches(self, lr: Image, plan: FramePlan | None) -> NDArray[np.int32]:
+        return whole_frame(lr, BICUBIC)
+
+    def run(self, lr: Image, patches: NDArray[np.int32]) -> Image:
+        return upscale_bicubic(lr, self.scale)
 
 
 def make_upscaler(
     package: Package, engine: Engine | None, threads: int | None, on_event: Listener
-) -> Upscale:
+) -> Upscaler:
     """The best way to upscale that works, from the engine with its networks down to bicubic."""
     if engine is None:
         on_event(Event("engine", "engine", "none for this machine", "bicubic is used (slowly)"))
-        return bicubic_upscaler(package.scale)
+        return BicubicUpscaler(package.scale)
     networks = load_networks(package, engine, on_event)
     if not networks.networks:
-        return bicubic_upscaler(package.scale)
-    return engine_upscaler(networks, engine.pool(threads))
-
-
-def bicubic_upscaler(scale: int) -> Upscale:
-    """Upscaling without an engine."""
-    return lambda lr, plan: upscale_bicubic(lr, scale)
-
-
-def engine_upscaler(networks: NetworkSet, pool: Pool) -> Upscale:
-    """Upscaling by each frame's plan; without one the frame is bicubic."""
-
-    def run(lr: Image, plan: FramePlan | None) -> Image:
-        if plan is None:
-            return pool.frame(networks.networks, whole_frame(lr, BICUBIC), lr)
-        return pool.frame(networks.networks, networks.resolve(plan.patches), lr)
-
-    return run
-
-
-def path_upscaler(network: Network, pool: Pool, path: int) -> Upscale:
-    """Upscaling of whole frames by one path of one network."""
-    return lambda lr, plan: pool.frame((network,), whole_frame(lr, path), lr)
+        return BicubicUpscaler(package.scale)
+    return EngineUpscaler(networks, engine.pool(threads))
 
 
 def whole_frame(lr: Image, path: int) -> NDArray[np.int32]:

@@ -80,7 +80,6 @@ def _add_video(period: ET.Element, video: Stream) -> None:
         width=str(video.width),
         height=str(video.height),
         frameRate=_ratio_text(frame_rate(video)),
-        sar="1:1",
     )
     _add_template(representation, "video", video)
 
@@ -93,7 +92,6 @@ def _add_audio(period: ET.Element, audio: Stream) -> None:
         id="audio",
         codecs=audio.codec_string,
         bandwidth=str(audio.bandwidth_bps),
-        audioSamplingRate=str(audio.timescale),
     )
     _add_template(representation, "audio", audio)
 
@@ -163,8 +161,8 @@ def master_playlist(video: Stream, audio: Stream | None) -> str:
     """The HLS playlist that names the streams."""
     streams = [video] + ([audio] if audio else [])
     attributes = [
-        f"BANDWIDTH={sum(_peak_bps(s) for s in streams)}",
-        f"AVERAGE-BANDWIDTH={sum(s.bandwidth_bps for s in streams)}",
+        f"BANDWIDTH={sum(s.bandwidth_bps for s in streams)}",
+        f"AVERAGE-BANDWIDTH={sum(_average_bps(s) for s in streams)}",
         f'CODECS="{",".join(s.codec_string for s in streams)}"',
         f"RESOLUTION={video.width}x{video.height}",
         f"FRAME-RATE={float(frame_rate(video)):.3f}",
@@ -180,13 +178,9 @@ def master_playlist(video: Stream, audio: Stream | None) -> str:
     return "\n".join([*head, f"#EXT-X-STREAM-INF:{','.join(attributes)}", "video.m3u8", ""])
 
 
-def _peak_bps(stream: Stream) -> int:
-    """The highest bit rate of one segment, which is what HLS calls BANDWIDTH."""
-    rates = [
-        s.path.stat().st_size * 8 * stream.timescale // max(1, s.duration_ticks)
-        for s in stream.segments
-    ]
-    return max(*rates, stream.bandwidth_bps)
+def _average_bps(stream: Stream) -> int:
+    sizes = sum(s.path.stat().st_size for s in stream.segments)
+    return round(8 * sizes / max(_duration_s(stream), Fraction(1, 1000)))
 
 
 def frame_rate(video: Stream) -> Fraction:

@@ -19,7 +19,10 @@ class SegmentFile(Protocol):
 
 
 class Stream(Protocol):
-    """An initialisation segment and its media segments; `width` is 0 for audio."""
+    """An initialisation segment and its media segments.
+
+    `bandwidth_bps` is that of the worst segment, `width` and `height` are 0 for audio.
+    """
 
     @property
     def init(self) -> Path: ...

@@ -1,0 +1,44 @@
+"""What a frame's patches cost: multiplications, shares of the paths, switches of the network."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.package.routes import network_of, path_of
+from player.package.weights import BICUBIC, PATH_NAMES, Architecture, tensor_layout
+
+Patches = NDArray[np.int32]
+
+
+def macs_per_pixel(arch: Architecture, path: int) -> int:
+    """Multiply-accumulates of the convolutions for an LR pixel; the anchor's are not counted."""
+    if path == BICUBIC:
+        return 0
+    weights = {s.name: s.size for s in tensor_layout(arch) if s.name.endswith(".weight")}
+    if arch.name != "chain":
+        return sum(weights.values())
+    number = arch.paths.index(path)
+    layers = [f"trunk.{i}.weight" for i in range(arch.exits[number])]
+    return sum(weights[name] for name in (*layers, f"exits.{number}.weight"))
+
+
+def frame_macs(patches: Patches, archs: Sequence[Architecture]) -> int:
+    """Multiply-accumulates of a frame's patches [n, 6], their halos not counted."""
+    costs = (macs_per_pixel(archs[n], p) if p else 0 for n, p in patches[:, 4:].tolist())
+    return sum(int(h) * int(w) * cost for (h, w), cost in zip(patches[:, 2:4], costs, strict=True))
+
+
+def path_pixels(patches: Patches) -> NDArray[np.int64]:
+    """[3]: how many LR pixels of a frame each path makes."""
+    areas = patches[:, 2].astype(np.int64) * patches[:, 3]
+    return np.bincount(patches[:, 5], areas, len(PATH_NAMES)).astype(np.int64)
+
+
+def model_switches(codes: NDArray[np.uint8]) -> int:
+    """How often the network changes from one cell to the next in raster order.
+
+    Bicubic cells run no network, so that they switch none.
+    """
+    networks = network_of(codes)[path_of(codes) != BICUBIC]
+    return int(np.count_nonzero(networks[1:] != networks[:-1]))

@@ -1,0 +1,141 @@
+"""Checking a package from end to end: signature, hashes, limits, and that every part parses."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from player.package.errors import PackageError
+from player.package.index import INDEX_PATH, FileEntry, Index, RoutesEntry, WeightsEntry, digest
+from player.package.index_file import read_index
+from player.package.manifest import MASTER_NAME, MPD_NAME
+from player.package.routes import network_of, path_of, unpack_routes
+from player.package.weights import BICUBIC, HARD, unpack_weights
+
+SelfTest = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, and in which file."""
+
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify_package` found. `self_tested` says whether an engine ran the self-tests."""
+
+    package: Path
+    signer: str | None
+    files: int
+    bytes: int
+    self_tested: bool
+    faults: tuple[Fault, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.faults
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `verify --json`."""
+        return {
+            "schema": "pocketsr.verify/1",
+            "ok": self.ok,
+            "signer": self.signer,
+            "files": self.files,
+            "bytes": self.bytes,
+            "self_tested": self.self_tested,
+            "faults": [vars(fault) for fault in self.faults],
+        }
+
+    def check(self) -> None:
+        """Raises PackageError where something is wrong: the first fault, and how many more."""
+        if self.faults:
+            more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+            raise PackageError(f"{self.package}: {self.faults[0]}{more}; get the package again")
+
+
+def verify_package(
+    package: Path, trust: frozenset[str] | None = None, self_test: SelfTest | None = None
+) -> Verification:
+    """Look at all of a package and tell every fault; raises nothing on damaged data.
+
+    `self_test` loads a weights blob into an engine and raises PackageError where it fails
+    (`Engine.load`); without it the blobs are only parsed.
+    """
+    try:
+        file = read_index(package)
+    except PackageError as error:
+        return Verification(package, None, 0, 0, False, (Fault(INDEX_PATH, str(error)),))
+    index = file.index
+    signer, faults = None, list(_find_faults(package, index, self_test))
+    try:
+        signer = file.signer(trust)
+    except PackageError as error:
+        faults.insert(0, Fault(INDEX_PATH, str(error)))
+    size = sum(entry.bytes for entry in index.files)
+    tested = self_test is not None
+    return Verification(package, signer, len(index.files), size, tested, tuple(faults))
+
+
+def _find_faults(package: Path, index: Index, self_test: SelfTest | None) -> Iterator[Fault]:
+    for name in (MPD_NAME, MASTER_NAME):
+        if not (package / name).is_file():
+            yield Fault(name, "missing")
+    for entry in index.files:
+        try:
+            _check_contents(package, entry)
+            _check_meaning(package, entry, index, self_test)
+        except PackageError as error:
+            yield Fault(entry.file, str(error))
+    if index.routes and len(index.routes) != len(index.segments):
+        yield Fault(INDEX_PATH, "some segments have a route map, others have none")
+
+
+def _check_contents(package: Path, entry: FileEntry) -> None:
+    try:
+        sha256, size = digest(package / entry.file)
+    except OSError as error:
+        raise PackageError(f"cannot be read ({error.strerror})") from error
+    if size != entry.bytes:
+        raise PackageError(f"has {size} bytes, not {entry.bytes}")
+    if sha256 != entry.sha256:
+        raise PackageError("its SHA-256 is not the one of the index")
+
+
+def _check_meaning(
+    package: Path, entry: FileEntry, index: Index, self_test: SelfTest | None
+) -> None:
+    match entry:
+        case WeightsEntry():
+            _check_weights((package / entry.file).read_bytes(), entry, self_test)
+        case RoutesEntry():
+            _check_routes((package / entry.file).read_bytes(), entry, index)
+
+
+def _check_weights(blob: bytes, entry: WeightsEntry, self_test: SelfTest | None) -> None:
+    if unpack_weights(blob).arch != entry.arch:
+        raise PackageError("its architecture is not the one of the index")
+    if self_test is not None:
+        self_test(blob)
+
+
+def _check_routes(blob: bytes, entry: RoutesEntry, index: Index) -> None:
+    """The map covers its segment's frames, and names only networks and paths that are there."""
+    codes = unpack_routes(blob)
+    frames = index.segments[entry.segment].frames
+    if codes.shape != (frames, *index.grid_shape) or entry.frames != frames:
+        raise PackageError(f"a map of {codes.shape} cells does not cover {frames} frames")
+    paths = path_of(codes)
+    for number in set(network_of(codes)[paths != BICUBIC].tolist()):
+        if number >= len(index.weights):
+            raise PackageError(f"names network {number}, but there are {len(index.weights)}")
+    for number, weights in enumerate(index.weights):
+        used = set(paths[network_of(codes) == number].tolist())
+        if not used <= {BICUBIC, HARD, *weights.arch.paths}:
+            raise PackageError(f"network {number} does not have a path that the map names")
