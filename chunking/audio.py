@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -20,18 +21,24 @@ _AAC_BPS = 128_000
 
 
 def copy_audio(
-    source: Path, out: Path, on_warning: Warn = ignore, segment_s: float = 2.0
+    source: Path,
+    out: Path,
+    on_warning: Warn = ignore,
+    end_s: float | None = None,
+    segment_s: float = 2.0,
 ) -> StreamFiles | None:
     """The first audio stream of `source` as CMAF segments in out/audio/, times unchanged.
 
     None without audio, and with a warning for audio that does not decode: the video goes first.
-    What lies before time zero (an encoder's priming) is left out: segments cannot hold it.
+    What lies before time zero (an encoder's priming) is left out, as segments cannot hold it,
+    and what begins at `end_s` or later, for the sake of a video that was cut there.
     """
     try:
         with av.open(str(source), "r") as container:
             if not container.streams.audio:
                 return None
-            return _write_audio(container, container.streams.audio[0], out, on_warning, segment_s)
+            packets = partial(_packets, container, container.streams.audio[0], on_warning)
+            return _write_audio(packets, out, end_s, segment_s)
     except (av.FFmpegError, ValueError) as error:
         on_warning(f"the audio of {source} is left out: {error}")
         return None
@@ -45,14 +52,17 @@ def audio_packets(files: Sequence[Path]) -> tuple[InputContainer, AudioStream]:
 
 
 def _write_audio(
-    container: InputContainer, source: AudioStream, out: Path, warn: Warn, segment_s: float
+    packets_for: Callable[[OutputContainer], Iterator[Packet[AudioStream]]],
+    out: Path,
+    end_s: float | None,
+    segment_s: float,
 ) -> StreamFiles | None:
     parts = PartWriter(out / "audio")
     sink = SegmentSplitter(parts.write)
     with open_cmaf(sink, frag_duration=str(round(segment_s * 1e6))) as target:
-        packets = _packets(container, source, target, warn)
-        for packet in packets:
-            if packet.pts is not None and packet.pts >= 0:
+        for packet in packets_for(target):
+            start_s = float((packet.pts or 0) * packet.time_base)
+            if start_s >= 0 and (end_s is None or start_s < end_s):
                 target.mux(packet)
     sink.finish()
     init, *segments = parts.paths
@@ -63,7 +73,7 @@ def _write_audio(
 
 
 def _packets(
-    container: InputContainer, source: AudioStream, target: OutputContainer, warn: Warn
+    container: InputContainer, source: AudioStream, warn: Warn, target: OutputContainer
 ) -> Iterator[Packet[AudioStream]]:
     """Packets for `target`: the source's own, or newly encoded AAC."""
     codec = source.codec_context.codec.canonical_name

@@ -4,7 +4,7 @@
 
 `plan_routes` spends a budget of MACs where it removes most error:
 
-    sse [3, T, gh, gw] --(steps up: gain a MAC)--> sorted --(prefix within budget)--> paths --> codes
+    sse [3, T, gh, gw] -> steps up -> sorted by gain a MAC -> prefix within budget -> codes
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def plan_routes(
     steps = _steps_up(sse, np.broadcast_to(macs[:, None], sse.shape))
     if budget_macs is not None:
         start = float(np.broadcast_to(macs[0], sse.shape[1:]).sum())
-        taken = np.searchsorted(start + np.cumsum(steps.macs), budget_macs, side="right")
+        spent = start + np.cumsum(steps.macs)
+        taken = int(np.searchsorted(spent, budget_macs, side="right"))
     else:
         limit = float(sse[HARD].sum()) * 10 ** ((max_loss_db or 0.0) / 10)
         left = float(sse[BICUBIC].sum()) - np.concatenate([[0.0], np.cumsum(steps.gain)])

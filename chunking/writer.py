@@ -50,11 +50,13 @@ class VideoWriter:
         self._temporary = path.with_name(f".{path.name}.part")
         self._colour, self._reformatter = yuv_colour(colour), VideoReformatter()
         self._pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+        ticks = {"video_track_timescale": str(time_base.denominator)}
+        options = {} if path.suffix.lower() == ".mkv" else ticks
         self._open = ExitStack()
         self._container = self._open.enter_context(
             av.open(
                 str(self._temporary), "w", format=FORMATS[path.suffix.lower()],
-                options={"video_track_timescale": str(time_base.denominator)},
+                options=options,
             )
         )  # fmt: skip
         encoder = Encoder("libx264", self._pix_fmt, None, crf, {"preset": "medium"})
