@@ -27,7 +27,7 @@ from player.networks import NetworkSet, load_networks
 from player.package.errors import PackageError
 from player.package.index import INDEX_PATH, FileEntry, Index
 from player.package.weights import PATH_NAMES
-from player.playback import Playback, play
+from player.playback import play
 from player.reference import Pair, pair_with_reference
 from player.session import Package
 from player.upscale import UpscaledFrame, crop, upscale

@@ -6,7 +6,7 @@ The decoder runs ahead in its own thread; the patches of one frame run on the en
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -55,9 +55,11 @@ def upscale(
     threads: int | None = None,
     on_event: Listener = ignore,
     limit: int | None = None,
-) -> Iterator[UpscaledFrame]:
+    wanted: Callable[[int], bool] = lambda pts: True,
+) -> Generator[UpscaledFrame, None, None]:
     """Every frame of the package in order of time, at most `limit`.
 
+    `wanted` is asked with each frame's pts before it is upscaled; others are left out.
     Without an engine, or without any network that loads, frames are bicubic. Raises
     NotAPackageError where no segment is left, InputError where the LR video does not decode.
     """
@@ -68,7 +70,8 @@ def upscale(
     with closing(prefetch(read_lr(package, on_event, limit), DECODED_AHEAD)) as frames:
         for frame in frames:
             plan = book.plan(frame.pts) if book and fits(package, frame) else None
-            yield _upscale_one(package, upscaler, frame, plan)
+            if wanted(frame.pts):
+                yield _upscale_one(package, upscaler, frame, plan)
 
 
 def _upscale_one(

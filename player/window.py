@@ -1,0 +1,81 @@
+"""A window on the desktop, by pygame (SDL): the extra `window` of setup.py."""
+
+import os
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.show import COMPARE, PAUSE, QUIT
+
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # its greeting would go to stdout
+
+
+class WindowUnavailableError(RuntimeError):
+    """No pygame, or no screen."""
+
+    exit_code = 2
+
+
+class Window:
+    """A resizable window that shows frames [H, W, 3] u8; use it in a `with` block."""
+
+    def __init__(self, width: int, height: int, title: str) -> None:
+        """Raises WindowUnavailableError, and says what to do."""
+        self._pygame = _import_pygame()
+        self._title, self._caption = title, ""
+        try:
+            self._pygame.display.init()
+            flags = self._pygame.RESIZABLE | self._pygame.SCALED
+            self._screen = self._pygame.display.set_mode((width, height), flags)
+        except self._pygame.error as error:
+            raise WindowUnavailableError(
+                f"no window can be opened ({error}): use --out FILE, or set DISPLAY"
+            ) from error
+        self._names = {
+            self._pygame.K_q: QUIT,
+            self._pygame.K_ESCAPE: QUIT,
+            self._pygame.K_SPACE: PAUSE,
+            self._pygame.K_b: COMPARE,
+        }
+
+    def show(self, rgb: NDArray[np.uint8], caption: str) -> None:
+        """Put a frame on the screen now."""
+        height, width = rgb.shape[:2]
+        picture = self._pygame.image.frombuffer(rgb.tobytes(), (width, height), "RGB")
+        self._screen.blit(picture, (0, 0))
+        self._pygame.display.flip()
+        if caption != self._caption:
+            self._caption = caption
+            self._pygame.display.set_caption(f"{self._title} - {caption}")
+
+    def pressed(self) -> list[str]:
+        """The keys pressed since the last call, by name; closing the window is `q`."""
+        return [name for event in self._pygame.event.get() if (name := self._name(event))]
+
+    def _name(self, event: Any) -> str | None:
+        if event.type == self._pygame.QUIT:
+            return QUIT
+        return self._names.get(event.key) if event.type == self._pygame.KEYDOWN else None
+
+    def __enter__(self) -> "Window":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pygame.display.quit()
+
+
+def _import_pygame() -> Any:
+    try:
+        import pygame
+    except ImportError as error:
+        raise WindowUnavailableError(
+            "a window needs pygame: pip install 'pocketsr[window]', or use --out FILE"
+        ) from error
+    return pygame
