@@ -20,7 +20,7 @@ def prefetch(source: Iterable[Item], depth: int) -> Generator[Item, None, None]:
     """The items of `source` in order, made in a thread that is at most `depth` items ahead.
 
     An exception of the source is raised here, after the items before it. Closing this generator
-    ends the thread.
+    closes the source, if it can be closed, and ends the thread.
     """
     items: queue.Queue[Item | _End] = queue.Queue(depth)
     stop = threading.Event()
@@ -46,6 +46,8 @@ def _fill(source: Iterable[Item], items: "queue.Queue[Item | _End]", stop: threa
             items.put(item)
     except BaseException as error:
         end = _End(error)
+    if isinstance(source, Generator):
+        source.close()
     if not stop.is_set():
         items.put(end)
 

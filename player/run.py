@@ -78,6 +78,8 @@ def show_package(
     height, width = shown_size(package, info)
     pacer = Pacer(info.time_base)
     frames = upscale(package, engine, options.threads, on_event, options.limit, pacer.wanted)
-    with Window(width, height, package.directory.name) as window:
-        with closing(prefetch(frames, UPSCALED_AHEAD)) as ahead:
-            return Show(window, pacer, package.scale).run(ahead)
+    with (
+        Window(width, height, package.directory.name) as window,
+        closing(prefetch(frames, UPSCALED_AHEAD)) as ahead,
+    ):
+        return Show(window, pacer, package.scale).run(ahead)

@@ -89,7 +89,10 @@ def _upscale_one(
 def read_lr(
     package: Package, on_event: Listener = ignore, limit: int | None = None
 ) -> Iterator[Frame]:
-    """The LR frames that decode, in order of time."""
+    """The LR frames that decode, in order of time, at most `limit`.
+
+    Raises NotAPackageError where there is none.
+    """
     init, *segments = intact_files(package, "video", on_event) or [package.directory]
     if not segments:
         raise NotAPackageError(f"{package.directory}: no segment of the video is whole")
@@ -97,7 +100,11 @@ def read_lr(
     def warn(message: str) -> None:
         on_event(Event("video", "video", message, "the other frames are played"))
 
-    yield from islice(read_stream(init, segments, warn), limit)
+    frame = None
+    for frame in islice(read_stream(init, segments, warn), limit):
+        yield frame
+    if frame is None:
+        raise NotAPackageError(f"{package.directory}: no frame of the video decodes")
 
 
 class Upscaler(Protocol):

@@ -23,6 +23,6 @@ def test_limit_stops_early_and_ends_the_decoding_thread(made_package, engine):
 
 
 def test_a_folder_without_video_is_not_a_package(tmp_path):
-    with pytest.raises(NotAPackageError, match="no video/init.mp4") as caught:
+    with pytest.raises(NotAPackageError, match=r"no video/init\.mp4") as caught:
         open_package(tmp_path)
     assert caught.value.exit_code == 3

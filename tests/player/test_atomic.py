@@ -1,0 +1,32 @@
+"""Files appear whole or not at all."""
+
+import os
+import stat
+
+import pytest
+
+from player.package.atomic import write_bytes, write_text
+
+
+def test_a_file_is_written_and_replaced(tmp_path):
+    path = tmp_path / "file"
+    write_bytes(path, b"old", mode=0o600)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    write_text(path, "néw")
+    assert path.read_bytes() == "néw".encode()
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "fchmod"])
+def test_a_failure_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"player.package.atomic.os.{step}", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]

@@ -1,0 +1,149 @@
+"""The manifests, read back by other people's programs."""
+
+import json
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from player.package.errors import PackageError
+from player.package.manifest import (
+    dash_manifest,
+    frame_rate,
+    master_playlist,
+    media_playlist,
+    write_manifests,
+)
+
+NAMESPACE = {"": "urn:mpeg:dash:schema:mpd:2011"}
+
+
+@dataclass(frozen=True)
+class FakeSegment:
+    path: Path
+    start_ticks: int
+    duration_ticks: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class FakeStream:
+    init: Path
+    segments: tuple[FakeSegment, ...]
+    timescale: int
+    codec_string: str
+    width: int
+    height: int
+    bandwidth_bps: int
+
+
+@pytest.fixture
+def video(tmp_path):
+    return make_stream(tmp_path, "video", [(3000, 1200), (4200, 1200), (5400, 1200), (7000, 700)])
+
+
+def make_stream(folder: Path, kind: str, spans: list[tuple[int, int]]) -> FakeStream:
+    (folder / kind).mkdir()
+    (folder / kind / "init.mp4").write_bytes(b"init")
+    segments = []
+    for number, (start, duration) in enumerate(spans, start=1):
+        path = folder / kind / f"seg-{number:05d}.m4s"
+        path.write_bytes(bytes(1000))
+        segments.append(FakeSegment(path, start, duration, 60))
+    size = (480, 270) if kind == "video" else (0, 0)
+    codec = "av01.0.01M.08" if kind == "video" else "mp4a.40.2"
+    init = folder / kind / "init.mp4"
+    return FakeStream(init, tuple(segments), 600, codec, *size, 9000)
+
+
+def test_the_timeline_tells_gaps_and_repeats(video):
+    mpd = ET.fromstring(dash_manifest(video, None))
+    template = mpd.find(".//SegmentTemplate", NAMESPACE)
+    assert template.attrib == {
+        "timescale": "600",
+        "startNumber": "1",
+        "presentationTimeOffset": "3000",
+        "initialization": "video/init.mp4",
+        "media": "video/seg-$Number%05d$.m4s",
+    }
+    entries = [s.attrib for s in template.findall(".//S", NAMESPACE)]
+    assert entries == [{"t": "3000", "d": "1200", "r": "2"}, {"t": "7000", "d": "700"}]
+    assert mpd.get("mediaPresentationDuration") == "PT7.833333S"
+
+
+def test_the_video_says_what_it_is(video):
+    mpd = ET.fromstring(dash_manifest(video, None))
+    (kind,) = mpd.findall(".//AdaptationSet", NAMESPACE)
+    assert (kind.get("mimeType"), kind.get("startWithSAP")) == ("video/mp4", "1")
+    representation = kind.find("Representation", NAMESPACE)
+    wanted = {"codecs": "av01.0.01M.08", "width": "480", "height": "270", "bandwidth": "9000"}
+    assert wanted.items() <= representation.attrib.items()
+
+
+@pytest.mark.parametrize(
+    ("frames", "ticks", "timescale", "rate"),
+    [
+        (240, 240 * 1001, 24000, Fraction(24000, 1001)),
+        (50, 600, 600, Fraction(50)),
+        (1, 0, 600, Fraction(600)),
+    ],
+)
+def test_the_frame_rate_is_a_fraction(video, frames, ticks, timescale, rate):
+    segment = replace(video.segments[0], frames=frames, duration_ticks=ticks)
+    assert frame_rate(replace(video, segments=(segment,), timescale=timescale)) == rate
+
+
+def test_sound_has_a_set_and_a_playlist_of_its_own(video, tmp_path):
+    audio = make_stream(tmp_path, "audio", [(0, 1200)])
+    mpd = ET.fromstring(dash_manifest(video, audio))
+    kinds = [s.get("contentType") for s in mpd.findall(".//AdaptationSet", NAMESPACE)]
+    assert kinds == ["video", "audio"]
+    master = master_playlist(video, audio)
+    assert 'CODECS="av01.0.01M.08,mp4a.40.2"' in master
+    assert 'AUDIO="audio"' in master and 'URI="audio.m3u8"' in master
+    assert "BANDWIDTH=18000," in master and "RESOLUTION=480x270" in master
+
+
+def test_the_playlist_counts_every_segment_with_its_length(video):
+    lines = media_playlist("video", video).splitlines()
+    assert lines[0] == "#EXTM3U" and lines[-1] == "#EXT-X-ENDLIST"
+    assert '#EXT-X-MAP:URI="video/init.mp4"' in lines
+    assert "#EXT-X-TARGETDURATION:2" in lines
+    at = lines.index("#EXTINF:1.166667,")
+    assert lines[at + 1] == "video/seg-00004.m4s"
+    assert sum(line.endswith(".m4s") for line in lines) == 4
+
+
+def test_a_segment_of_another_name_is_refused(video, tmp_path):
+    first = replace(video.segments[0], path=tmp_path / "video" / "one.m4s")
+    with pytest.raises(PackageError, match="not named"):
+        write_manifests(tmp_path, replace(video, segments=(first,)), None)
+
+
+def test_mpegdash_reads_the_manifest(made_package):
+    parser = pytest.importorskip("mpegdash.parser", reason="pip install mpegdash").MPEGDASHParser
+    mpd = parser.parse(str(made_package / "manifest.mpd"))
+    (kind,) = mpd.periods[0].adaptation_sets
+    representation = kind.representations[0]
+    assert (representation.width, representation.height) == (48, 36)
+    timeline = representation.segment_templates[0].segment_timelines[0]
+    count = sum(1 + (s.r or 0) for s in timeline.Ss)
+    assert count == len(list((made_package / "video").glob("seg-*.m4s")))
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe missing: apt install ffmpeg")
+@pytest.mark.parametrize("name", ["manifest.mpd", "master.m3u8"])
+def test_ffprobe_counts_every_frame(made_package, name):
+    command = ["ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json"]
+    command += ["-allowed_extensions", "ALL"] if name.endswith("m3u8") else []
+    result = subprocess.run([*command, made_package / name], capture_output=True, text=True)
+    if "Invalid data" in result.stderr and name.endswith("mpd"):
+        pytest.skip("this ffprobe is built without libxml2, which its DASH reader needs")
+    assert result.returncode == 0, result.stderr
+    (stream,) = json.loads(result.stdout)["streams"]
+    assert (stream["width"], stream["height"]) == (48, 36)
+    assert int(stream["nb_read_frames"]) == 20
