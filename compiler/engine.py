@@ -1,0 +1,116 @@
+"""Networks and a target -> an engine: a library with the C interface of runtime/pocketsr.h."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from torch.export import ExportedProgram
+
+from compiler.emit import PlannedNetwork, emit_engine, emit_network
+from compiler.errors import CompileError
+from compiler.graph import bicubic_graph
+from compiler.kernels import all_kernels
+from compiler.link import compile_c, link
+from compiler.objects import write_object
+from compiler.pipeline import plan_graph, plan_program
+from compiler.targets import Target, find_target
+from player.package.weights import Architecture
+
+VERSION = "0.1.0"
+RUNTIME = Path(__file__).parent / "runtime"
+_HEADER = "pocketsr.h"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What to compile: an architecture and its paths (`sr.models.export_paths`)."""
+
+    arch: Architecture
+    paths: Mapping[str, ExportedProgram]
+
+
+@dataclass(frozen=True)
+class EngineFiles:
+    """What `compile_engine` has written."""
+
+    shared: Path
+    archive: Path
+    header: Path
+    info: Path
+
+
+def compile_engine(
+    networks: Sequence[Network], target: str, out: Path, dtype: str = "fp32"
+) -> EngineFiles:
+    """Write libpocketsr.so, libpocketsr.a, pocketsr.h and engine.json into `out`.
+
+    The engine runs every frame size and every weights blob of these architectures. Raises
+    CompileError for an unknown target or dtype, and for a network that has no kernels.
+    """
+    machine = find_target(target)
+    if dtype != "fp32":
+        raise CompileError(f"dtype {dtype!r} is not known; use fp32")
+    if not networks:
+        raise CompileError("no network to compile")
+    planned = [plan_network(n) for n in networks]
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as build:
+        info = describe(planned, machine, dtype)
+        return _install(_build(planned, machine, info, Path(build)), info, out)
+
+
+def plan_network(network: Network) -> PlannedNetwork:
+    """Plans of all paths of a network, the one without a network included."""
+    plans = {"bicubic": plan_graph(bicubic_graph(network.arch.scale))}
+    plans |= {name: plan_program(program) for name, program in network.paths.items()}
+    return PlannedNetwork(network.arch, plans)
+
+
+def describe(networks: Sequence[PlannedNetwork], machine: Target, dtype: str) -> dict[str, object]:
+    """What psr_build_info and engine.json say."""
+    return {
+        "target": machine.name,
+        "dtype": dtype,
+        "isa": machine.isa,
+        "architectures": [asdict(n.arch) for n in networks],
+        "version": VERSION,
+    }
+
+
+def write_sources(
+    networks: Sequence[PlannedNetwork], machine: Target, info: dict[str, object], build: Path
+) -> list[Path]:
+    """The generated C files; those of the runtime are compiled where they lie."""
+    texts = {f"{n.symbol}.c": emit_network(n) for n in networks}
+    texts["engine.c"] = emit_engine(networks, machine, info)
+    for name, text in texts.items():
+        (build / name).write_text(text, encoding="utf-8")
+    return [build / name for name in texts]
+
+
+def _build(
+    networks: Sequence[PlannedNetwork], machine: Target, info: dict[str, object], build: Path
+) -> Path:
+    kernels = build / "kernels.o"
+    write_object(all_kernels(machine), machine, kernels)
+    sources = [*sorted(RUNTIME.glob("*.c")), *write_sources(networks, machine, info, build)]
+    objects = [build / f"{source.stem}.o" for source in sources]
+    for source, compiled in zip(sources, objects, strict=True):
+        compile_c(source, RUNTIME, machine, compiled)
+    link([*objects, kernels], machine, build / "libpocketsr.so", build / "libpocketsr.a")
+    return build
+
+
+def _install(build: Path, info: dict[str, object], out: Path) -> EngineFiles:
+    digest = hashlib.sha256((build / "libpocketsr.so").read_bytes()).hexdigest()
+    text = json.dumps({"schema": "pocketsr.engine/1", **info, "sha256": digest}, indent=2)
+    (build / "engine.json").write_text(text + "\n", encoding="utf-8")
+    shutil.copy(RUNTIME / _HEADER, build / _HEADER)
+    names = ("libpocketsr.so", "libpocketsr.a", _HEADER, "engine.json")
+    for name in names:
+        (build / name).replace(out / name)
+    return EngineFiles(*(out / name for name in names))

@@ -1,0 +1,57 @@
+"""The compiler, as one list: a network's path goes in at the top, its plan comes out at the end.
+
+    torch.export program
+      | import_program              compiler/importer.py    Relax, symbolic n, h, w
+      | recognise_stores            compiler/recognise.py   clip(shuffle(y [+ anchor(x)]))
+      | recognise_convolutions      compiler/recognise.py   conv + bias [+ ReLU | + sum]
+      | lower_to_graph              compiler/lower.py       margins instead of shapes, crops gone
+      | schedule_rows               compiler/schedule.py    all layers run together, row by row
+      | plan_path                   compiler/plan.py        rings of rows, placed in an arena
+    PathPlan
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tvm
+from torch.export import ExportedProgram
+
+from compiler.graph import PathGraph
+from compiler.importer import import_program
+from compiler.lower import lower_to_graph
+from compiler.plan import PathPlan, plan_path
+from compiler.recognise import recognise_convolutions, recognise_stores
+from compiler.schedule import schedule_rows
+from compiler.verify import check_recognised, check_well_formed
+
+ModulePass = Callable[[tvm.IRModule], tvm.IRModule]
+
+
+@dataclass(frozen=True)
+class PassStage:
+    """A pass, the check that its result must stand, and why it comes where it does."""
+
+    run: ModulePass
+    check: ModulePass
+    reason: str
+
+
+# In order. Stores first: the sum with the anchor must not be taken for a convolution's own sum.
+PASSES = (
+    PassStage(recognise_stores(), check_well_formed, "the anchor and the clip leave with the store"),
+    PassStage(recognise_convolutions(), check_well_formed, "bias, ReLU and sums go into the kernel"),
+    PassStage(check_recognised, check_well_formed, "what has no kernel is refused by name"),
+)
+
+
+def plan_program(program: ExportedProgram) -> PathPlan:
+    """The plan of one path; raises CompileError for a network that the engine cannot run."""
+    module = check_well_formed(import_program(program))
+    for stage in PASSES:
+        module = stage.check(stage.run(module))
+    return plan_graph(lower_to_graph(module))
+
+
+def plan_graph(graph: PathGraph) -> PathPlan:
+    """The part of the pipeline behind Relax."""
+    return plan_path(schedule_rows(graph))

@@ -1,0 +1,108 @@
+/* The weights blob's parser: player/package/weights.py in C. Checks everything, copies nothing. */
+#include <string.h>
+
+#include "internal.h"
+
+enum {
+    HEADER_BYTES = 12,
+    CRC_BYTES = 4,
+    MAX_BYTES = 4 << 20,
+    MAX_WIDTHS = 16,
+    MAX_EXITS = 4,
+    MAX_WIDTH = 256,
+    TEST_BYTES = 1 + 64
+};
+
+static uint32_t read_u32(const uint8_t *p) {
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static uint16_t read_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
+
+/* zlib's CRC-32, a nibble at a time. */
+static uint32_t crc32_of(const uint8_t *data, size_t n) {
+    static const uint32_t table[16] = {
+        0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+        0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+        0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c};
+    uint32_t crc = 0xffffffffu;
+    for (size_t i = 0; i < n; ++i) {
+        crc ^= data[i];
+        crc = crc >> 4 ^ table[crc & 15];
+        crc = crc >> 4 ^ table[crc & 15];
+    }
+    return ~crc;
+}
+
+static int has_numbers(const uint8_t *at, const uint16_t *wanted, int n) {
+    for (int i = 0; i < n; ++i)
+        if (read_u16(at + 2 * i) != wanted[i]) return 0;
+    return 1;
+}
+
+static const psr_arch *find_arch(const uint8_t *blob) {
+    const uint8_t *numbers = blob + HEADER_BYTES;
+    for (int32_t i = 0; i < psr_n_archs; ++i) {
+        const psr_arch *arch = psr_archs[i];
+        if (arch->id == blob[5] && arch->scale == blob[6] && arch->n_widths == blob[9] &&
+            arch->n_exits == blob[10] && has_numbers(numbers, arch->widths, arch->n_widths) &&
+            has_numbers(numbers + 2 * arch->n_widths, arch->exits, arch->n_exits))
+            return arch;
+    }
+    return NULL;
+}
+
+static int check_limits(const uint8_t *blob, size_t n) {
+    const int widths = blob[9], exits = blob[10], tests = blob[11];
+    if (blob[6] < 2 || blob[6] > 4 || blob[7] != 3) return PSR_E_LIMIT;
+    if (widths < 1 || widths > MAX_WIDTHS || exits < 1 || exits > MAX_EXITS || tests >= PSR_PATHS)
+        return PSR_E_LIMIT;
+    const size_t numbers = 2 * (size_t)(widths + exits);
+    if (n < HEADER_BYTES + numbers + 4 + CRC_BYTES) return PSR_E_FORMAT;
+    for (int i = 0; i < widths; ++i)
+        if (read_u16(blob + HEADER_BYTES + 2 * i) > MAX_WIDTH) return PSR_E_LIMIT;
+    return PSR_OK;
+}
+
+static size_t payload_bytes(const psr_arch *arch, int dtype) {
+    size_t numbers = 0;
+    for (int32_t i = 0; i < arch->n_convs; ++i) {
+        const psr_conv_spec *spec = &arch->convs[i];
+        numbers += (size_t)spec->out * (spec->in * spec->window * spec->window + 1u);
+    }
+    return numbers * (dtype == 1 ? 4 : 2);
+}
+
+/* The self-test has no row, or one for each of the network's paths, in order. */
+static int check_tests(const psr_blob *blob) {
+    int32_t row = 0;
+    if (blob->n_tests == 0) return PSR_OK;
+    for (int path = PSR_PATH_EASY; path < PSR_PATHS; ++path) {
+        if (!blob->arch->paths[path].run) continue;
+        if (row == blob->n_tests || blob->tests[row * TEST_BYTES] != path) return PSR_E_FORMAT;
+        ++row;
+    }
+    return row == blob->n_tests ? PSR_OK : PSR_E_FORMAT;
+}
+
+int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
+    if (n < HEADER_BYTES + CRC_BYTES) return PSR_E_FORMAT;
+    if (n > MAX_BYTES) return PSR_E_LIMIT;
+    if (memcmp(blob, "PSRW", 4) != 0 || blob[4] != 1) return PSR_E_FORMAT;
+    if (crc32_of(blob, n - CRC_BYTES) != read_u32(blob + n - CRC_BYTES)) return PSR_E_CRC;
+    if (blob[8] != 1 && blob[8] != 2) return PSR_E_FORMAT;
+    const int limits = check_limits(blob, n);
+    if (limits) return limits;
+    out->arch = find_arch(blob);
+    if (!out->arch) return PSR_E_ARCH;
+    out->dtype = blob[8];
+    out->n_tests = blob[11];
+    const size_t at = HEADER_BYTES + 2 * (size_t)(blob[9] + blob[10]);
+    const size_t payload = payload_bytes(out->arch, out->dtype);
+    const size_t tests = (size_t)out->n_tests * TEST_BYTES;
+    if (n != at + 4 + payload + tests + CRC_BYTES) return PSR_E_FORMAT;
+    if (read_u32(blob + at) != payload) return PSR_E_FORMAT;
+    out->payload = blob + at + 4;
+    out->tests = out->payload + payload;
+    return check_tests(out);
+}

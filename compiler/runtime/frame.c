@@ -1,0 +1,122 @@
+/* A whole frame: patches cut into tiles that stay in the cache, tiles over a pool of threads. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool.h"
+
+/* Rows of a tile: few enough to spread over threads, many enough that the rows which tiles
+ * compute twice at their seams stay a small part. */
+enum { TILE_ROWS = 96 };
+
+typedef struct {
+    const psr_net *const *nets;
+    const psr_patch *tiles;
+    const uint8_t *lr;
+    uint8_t *hr;
+    ptrdiff_t lr_stride, hr_stride;
+    int32_t h, w;
+} frame;
+
+static int32_t clamp(int32_t value, int32_t most) {
+    return value < 0 ? 0 : value > most ? most : value;
+}
+
+static size_t halo_bytes(const psr_patch *tile, int32_t halo) {
+    return (size_t)(tile->h + 2 * halo) * (size_t)(tile->w + 2 * halo) * 3;
+}
+
+static int is_inside(const frame *f, const psr_patch *tile, int32_t halo) {
+    return tile->y >= halo && tile->x >= halo && tile->y + tile->h + halo <= f->h &&
+           tile->x + tile->w + halo <= f->w;
+}
+
+/* The tile with its halo, the frame's outermost pixels repeated beyond its edge. */
+static void copy_with_halo(const frame *f, const psr_patch *tile, int32_t halo, uint8_t *out) {
+    for (int32_t y = tile->y - halo; y < tile->y + tile->h + halo; ++y) {
+        const uint8_t *row = f->lr + (ptrdiff_t)clamp(y, f->h - 1) * f->lr_stride;
+        for (int32_t x = tile->x - halo; x < tile->x + tile->w + halo; ++x, out += 3)
+            memcpy(out, row + 3 * (ptrdiff_t)clamp(x, f->w - 1), 3);
+    }
+}
+
+static void run_tile(void *context, int32_t task, void *memory) {
+    const frame *f = context;
+    const psr_patch *tile = &f->tiles[task];
+    const psr_net *net = f->nets[tile->net];
+    const int32_t halo = psr_halo_px(net, tile->path), scale = psr_net_scale(net);
+    uint8_t *edge = (uint8_t *)memory + psr_arena_bytes(net, tile->path, tile->h, tile->w);
+    ptrdiff_t stride = f->lr_stride;
+    const uint8_t *lr = f->lr + (ptrdiff_t)(tile->y - halo) * stride + 3 * (tile->x - halo);
+    if (!is_inside(f, tile, halo)) {
+        copy_with_halo(f, tile, halo, edge);
+        stride = 3 * (ptrdiff_t)(tile->w + 2 * halo);
+        lr = edge;
+    }
+    uint8_t *hr = f->hr + (ptrdiff_t)tile->y * scale * f->hr_stride + (ptrdiff_t)tile->x * scale * 3;
+    psr_upscale(net, tile->path, lr, stride, tile->h, tile->w, hr, f->hr_stride, memory);
+}
+
+static int is_patch(const psr_patch *p, const psr_net *const *nets, int n_nets, int h, int w) {
+    if (p->net < 0 || p->net >= n_nets || psr_halo_px(nets[p->net], p->path) < 0) return 0;
+    if (psr_net_scale(nets[p->net]) != psr_net_scale(nets[0])) return 0;
+    return p->h >= 1 && p->w >= 1 && p->y >= 0 && p->x >= 0 && p->h <= h && p->w <= w &&
+           p->y <= h - p->h && p->x <= w - p->w;
+}
+
+/* Parts of equal size, none above `most`. */
+static int32_t parts_of(int32_t length, int32_t most) { return (length + most - 1) / most; }
+
+/* Columns of a tile: what keeps weights and rings of rows in the cache. */
+static int32_t tile_columns(const psr_net *net, int path) {
+    const int64_t per_column = net->arch->paths[path].arena_per_column * (int64_t)sizeof(float);
+    const int64_t columns = psr_cache_bytes / per_column;
+    return columns < 64 ? 64 : columns > 1024 ? 1024 : (int32_t)columns;
+}
+
+static int32_t count_tiles(const psr_patch *p, const psr_net *const *nets) {
+    return parts_of(p->h, TILE_ROWS) * parts_of(p->w, tile_columns(nets[p->net], p->path));
+}
+
+static psr_patch *cut(const psr_patch *p, const psr_net *const *nets, psr_patch *out) {
+    const int32_t rows = parts_of(p->h, TILE_ROWS);
+    const int32_t columns = parts_of(p->w, tile_columns(nets[p->net], p->path));
+    for (int32_t i = 0; i < rows; ++i)
+        for (int32_t j = 0; j < columns; ++j) {
+            const int32_t y = p->h * i / rows, x = p->w * j / columns;
+            *out++ = (psr_patch){p->y + y, p->x + x, p->h * (i + 1) / rows - y,
+                                 p->w * (j + 1) / columns - x, p->net, p->path};
+        }
+    return out;
+}
+
+static size_t tile_bytes(const psr_patch *tile, const psr_net *const *nets) {
+    const psr_net *net = nets[tile->net];
+    return psr_arena_bytes(net, tile->path, tile->h, tile->w) +
+           halo_bytes(tile, psr_halo_px(net, tile->path));
+}
+
+int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets, const psr_patch *patches,
+              int n_patches, const uint8_t *lr, ptrdiff_t lr_stride, int h, int w, uint8_t *hr,
+              ptrdiff_t hr_stride) {
+    if (!pool || !nets || n_nets < 1 || n_patches < 0 || !lr || !hr) return PSR_E_ARG;
+    if (h < 1 || w < 1 || h > PSR_MAX_SIDE || w > PSR_MAX_SIDE) return PSR_E_ARG;
+    int64_t n = 0;
+    for (int i = 0; i < n_patches; ++i) {
+        if (!is_patch(&patches[i], nets, n_nets, h, w)) return PSR_E_ARG;
+        n += count_tiles(&patches[i], nets);
+    }
+    if (n == 0) return PSR_OK;
+    if (n > 1 << 24) return PSR_E_ARG;
+    psr_patch *tiles = malloc((size_t)n * sizeof *tiles), *end = tiles;
+    if (!tiles) return PSR_E_NOMEM;
+    for (int i = 0; i < n_patches; ++i) end = cut(&patches[i], nets, end);
+    size_t bytes = 0;
+    for (const psr_patch *tile = tiles; tile < end; ++tile) {
+        const size_t needed = tile_bytes(tile, nets);
+        bytes = needed > bytes ? needed : bytes;
+    }
+    frame f = {nets, tiles, lr, hr, lr_stride, hr_stride, h, w};
+    const int error = psr_pool_run(pool, run_tile, &f, (int32_t)n, bytes);
+    free(tiles);
+    return error;
+}

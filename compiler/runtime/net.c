@@ -1,0 +1,73 @@
+/* Networks: open, close, ask, upscale one patch. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+uint32_t psr_abi(void) { return 1; }
+
+const char *psr_build_info(void) { return psr_info; }
+
+static int build(const psr_blob *blob, psr_net *net) {
+    net->arch = blob->arch;
+    net->convs = calloc((size_t)blob->arch->n_convs + 1, sizeof *net->convs);
+    if (!net->convs) return PSR_E_NOMEM;
+    const int error = psr_pack(blob, net);
+    return error ? error : psr_selftest(net, blob);
+}
+
+int psr_net_open(const uint8_t *bytes, size_t n, psr_net **out) {
+    if (!bytes || !out) return PSR_E_ARG;
+    *out = NULL;
+    psr_blob blob;
+    int error = psr_blob_parse(bytes, n, &blob);
+    if (error) return error;
+    psr_net *net = calloc(1, sizeof *net);
+    if (!net) return PSR_E_NOMEM;
+    error = build(&blob, net);
+    if (error)
+        psr_net_close(net);
+    else
+        *out = net;
+    return error;
+}
+
+void psr_net_close(psr_net *net) {
+    if (!net) return;
+    psr_free(net->storage);
+    free(net->convs);
+    free(net);
+}
+
+int psr_net_scale(const psr_net *net) { return net ? net->arch->scale : 0; }
+
+static const psr_path *path_of(const psr_net *net, int path) {
+    if (!net || path < 0 || path >= PSR_PATHS) return NULL;
+    const psr_path *found = &net->arch->paths[path];
+    return found->run ? found : NULL;
+}
+
+int psr_halo_px(const psr_net *net, int path) {
+    const psr_path *found = path_of(net, path);
+    return found ? found->halo : -1;
+}
+
+static int is_side(const psr_path *path, int side) {
+    return side >= 1 && side <= PSR_MAX_SIDE - 2 * path->halo;
+}
+
+size_t psr_arena_bytes(const psr_net *net, int path, int h, int w) {
+    const psr_path *found = path_of(net, path);
+    if (!found || !is_side(found, h) || !is_side(found, w)) return 0;
+    return (size_t)(found->arena_per_column * w + found->arena_fixed) * sizeof(float);
+}
+
+int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t lr_stride, int h, int w,
+                uint8_t *hr, ptrdiff_t hr_stride, void *arena) {
+    const psr_path *found = path_of(net, path);
+    if (!found || !is_side(found, h) || !is_side(found, w) || !lr || !hr || !arena)
+        return PSR_E_ARG;
+    if ((uintptr_t)arena % PSR_ALIGN) return PSR_E_ARG;
+    const psr_io io = {lr, lr_stride, hr, hr_stride, h, w, found->halo, net->arch->scale};
+    found->run(net->convs, &io, arena);
+    return PSR_OK;
+}

@@ -1,0 +1,130 @@
+/* Weights from the blob's order [O, I, k, k] into the order in which the kernels read them. */
+#include <math.h>
+#include <string.h>
+
+#include "internal.h"
+
+static float half_to_float(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half >> 15) << 31, mantissa = half & 0x3ffu;
+    const uint32_t exponent = half >> 10 & 0x1fu;
+    if (exponent == 0) return (sign ? -1.0f : 1.0f) * (float)mantissa * 0x1p-24f;
+    const uint32_t wide = exponent == 31 ? 255u : exponent + 112u;
+    const uint32_t bits = sign | wide << 23 | mantissa << 13;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static float read_number(const uint8_t *payload, int32_t dtype, size_t i) {
+    const uint8_t *p = payload + i * (dtype == 1 ? 4 : 2);
+    if (dtype == 2) return half_to_float((uint16_t)(p[0] | p[1] << 8));
+    const uint32_t bits = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Channel o = (colour, dy, dx) of pixel shuffle -> [dy][dx][colour], an HR row segment for each dy. */
+static int32_t shuffled(int32_t o, int32_t r) {
+    const int32_t colour = o / (r * r), dy = o / r % r, dx = o % r;
+    return (dy * r + dx) * 3 + colour;
+}
+
+static int32_t depth_of(const psr_conv *conv) {
+    return conv->in_channels == PSR_PIXEL ? 3 : PSR_BLOCK;
+}
+
+/* Index of weight (o, i, ky, kx): [group of output blocks][ky][in block][kx][i][o]. */
+static size_t weight_index(const psr_conv *conv, int32_t o, int32_t i, int32_t ky, int32_t kx) {
+    const int32_t depth = depth_of(conv), block = o / PSR_BLOCK;
+    const int32_t first = block / psr_group_blocks * psr_group_blocks;
+    const int whole = conv->out_blocks - first >= psr_group_blocks;
+    const int32_t start = whole ? first : block, width = (whole ? psr_group_blocks : 1) * PSR_BLOCK;
+    const size_t taps = (size_t)depth * conv->in_blocks * conv->window_h * conv->window_w;
+    const size_t tap =
+        (((size_t)ky * conv->in_blocks + i / depth) * conv->window_w + kx) * depth + i % depth;
+    return (size_t)start * PSR_BLOCK * taps + tap * width + (o - start * PSR_BLOCK);
+}
+
+static psr_conv shape_of(const psr_conv_spec *spec) {
+    const int rgb = spec->in == 3;
+    return (psr_conv){.in_channels = rgb ? PSR_PIXEL : PSR_BLOCK,
+                      .in_blocks = rgb ? 1 : (spec->in + PSR_BLOCK - 1) / PSR_BLOCK,
+                      .out_blocks = (spec->out + PSR_BLOCK - 1) / PSR_BLOCK,
+                      .window_h = spec->window,
+                      .window_w = spec->window};
+}
+
+/* The anchor's horizontal pass: RGB -> [dx][colour], one row of PSR_TAPS pixels. */
+static psr_conv anchor_shape(void) {
+    return (psr_conv){.in_channels = PSR_PIXEL,
+                      .in_blocks = 1,
+                      .out_blocks = 1,
+                      .window_h = 1,
+                      .window_w = PSR_TAPS};
+}
+
+static size_t weight_floats(const psr_conv *conv) {
+    return (size_t)depth_of(conv) * conv->in_blocks * conv->window_h * conv->window_w *
+           conv->out_blocks * PSR_BLOCK;
+}
+
+static size_t storage_floats(const psr_conv *conv) {
+    return weight_floats(conv) + (size_t)conv->out_blocks * PSR_BLOCK;
+}
+
+static float *place(psr_conv *conv, float *storage) {
+    conv->weights = storage;
+    conv->bias = storage + weight_floats(conv);
+    return storage + storage_floats(conv);
+}
+
+/* Returns the numbers read, or 0 where one of them is not finite. */
+static size_t fill(const psr_conv *conv, const psr_conv_spec *spec, int32_t scale,
+                   const psr_blob *blob, size_t at) {
+    float *weights = (float *)conv->weights, *bias = (float *)conv->bias;
+    const int32_t k = spec->window, per_output = spec->in * k * k;
+    int finite = 1;
+    for (int32_t o = 0; o < spec->out; ++o) {
+        const int32_t to = spec->shuffled ? shuffled(o, scale) : o;
+        for (int32_t j = 0; j < per_output; ++j) {
+            const float value =
+                read_number(blob->payload, blob->dtype, at + (size_t)o * per_output + j);
+            finite &= isfinite(value) != 0;
+            weights[weight_index(conv, to, j / (k * k), j / k % k, j % k)] = value;
+        }
+        bias[to] = read_number(blob->payload, blob->dtype, at + (size_t)spec->out * per_output + o);
+        finite &= isfinite(bias[to]) != 0;
+    }
+    return finite ? (size_t)spec->out * (per_output + 1) : 0;
+}
+
+static void fill_anchor(const psr_conv *conv, int32_t scale) {
+    float *weights = (float *)conv->weights;
+    for (int32_t kx = 0; kx < PSR_TAPS; ++kx)
+        for (int32_t dx = 0; dx < scale; ++dx)
+            for (int32_t c = 0; c < 3; ++c)
+                weights[weight_index(conv, 3 * dx + c, c, 0, kx)] = psr_bicubic_taps[scale][dx][kx];
+}
+
+int psr_pack(const psr_blob *blob, psr_net *net) {
+    const psr_arch *arch = blob->arch;
+    const int32_t n = arch->n_convs;
+    size_t floats = 0, at = 0;
+    for (int32_t i = 0; i <= n; ++i) {
+        net->convs[i] = i < n ? shape_of(&arch->convs[i]) : anchor_shape();
+        floats += storage_floats(&net->convs[i]);
+    }
+    net->storage = psr_alloc(floats * sizeof(float));
+    if (!net->storage) return PSR_E_NOMEM;
+    memset(net->storage, 0, floats * sizeof(float));
+    float *next = net->storage;
+    for (int32_t i = 0; i <= n; ++i) next = place(&net->convs[i], next);
+    for (int32_t i = 0; i < n; ++i) {
+        const size_t numbers = fill(&net->convs[i], &arch->convs[i], arch->scale, blob, at);
+        if (!numbers) return PSR_E_FORMAT;
+        at += numbers;
+    }
+    fill_anchor(&net->convs[n], arch->scale);
+    return PSR_OK;
+}

@@ -1,0 +1,82 @@
+/* PocketSR engine: upscales RGB frames with networks given as weights blobs.
+ *
+ * No dependency but the C library and threads. Every function but psr_pool_* and psr_frame is
+ * safe to call from any thread; a pool serves one psr_frame at a time (a second one waits).
+ * Images are RGB24, rows `stride` bytes apart; sizes are in pixels. LR is the low-resolution
+ * picture, HR the upscaled one, r = psr_net_scale times as high and wide.
+ */
+#ifndef POCKETSR_H
+#define POCKETSR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define PSR_API __attribute__((visibility("default")))
+#else
+#define PSR_API
+#endif
+
+enum {
+    PSR_OK = 0,
+    PSR_E_FORMAT = 1,   /* not a weights blob of this version, or its length is wrong */
+    PSR_E_ARCH = 2,     /* a network that this engine was not compiled for */
+    PSR_E_CRC = 3,      /* damaged */
+    PSR_E_LIMIT = 4,    /* a number in the blob is outside its limits */
+    PSR_E_SELFTEST = 5, /* the engine's output is not what the blob says it must be */
+    PSR_E_NOMEM = 6,
+    PSR_E_ARG = 7       /* an argument of the call is wrong */
+};
+
+enum { PSR_PATH_BICUBIC = 0, PSR_PATH_EASY = 1, PSR_PATH_HARD = 2, PSR_PATHS = 3 };
+
+typedef struct psr_net psr_net;
+typedef struct psr_pool psr_pool;
+
+/* A rectangle of the frame in LR pixels, without halo: upscaled by nets[net] on `path`. */
+typedef struct {
+    int32_t y, x, h, w, net, path;
+} psr_patch;
+
+/* The version of this interface: 1. */
+PSR_API uint32_t psr_abi(void);
+
+/* What this engine is: a JSON object with target, dtype, isa, architectures, version. */
+PSR_API const char *psr_build_info(void);
+
+/* Checks a weights blob, unpacks it and runs its self-test. On success *out is the network. */
+PSR_API int psr_net_open(const uint8_t *blob, size_t n, psr_net **out);
+PSR_API void psr_net_close(psr_net *net);
+PSR_API int psr_net_scale(const psr_net *net);
+
+/* Pixels of context that a path reads on every side, or -1 where the network has no such path. */
+PSR_API int psr_halo_px(const psr_net *net, int path);
+
+/* Bytes of arena that psr_upscale needs for a patch of h x w, or 0 for wrong arguments. */
+PSR_API size_t psr_arena_bytes(const psr_net *net, int path, int h, int w);
+
+/* Upscales one patch. `lr` points at the first byte of the halo: (h + 2R) x (w + 2R) pixels with
+ * R = psr_halo_px; `hr` receives r h x r w pixels. `arena` has psr_arena_bytes bytes, aligned to
+ * 64; it needs no initialisation. Allocates nothing. */
+PSR_API int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t lr_stride, int h,
+                        int w, uint8_t *hr, ptrdiff_t hr_stride, void *arena);
+
+/* A pool of `threads` threads (1..64), the caller's own among them. */
+PSR_API int psr_pool_open(int threads, psr_pool **out);
+PSR_API void psr_pool_close(psr_pool *pool);
+
+/* Upscales the patches of a whole frame of h x w pixels; beyond the frame's edge its outermost
+ * pixels are repeated. Patches should not overlap. The result does not depend on the number of
+ * threads, nor on how the frame is cut into patches of equal path. */
+PSR_API int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets,
+                      const psr_patch *patches, int n_patches, const uint8_t *lr,
+                      ptrdiff_t lr_stride, int h, int w, uint8_t *hr, ptrdiff_t hr_stride);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

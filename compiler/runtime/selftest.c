@@ -1,0 +1,45 @@
+/* The blob's own test: a seeded patch through every path, 64 samples of the output compared. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+enum { SIDE = 8, SAMPLES = 64 };
+
+static uint32_t next_state(uint32_t *state) {
+    return *state = *state * 1664525u + 1013904223u; /* Numerical Recipes */
+}
+
+static int check_samples(const uint8_t *hr, int32_t n, const uint8_t *wanted, uint32_t state) {
+    for (int i = 0; i < SAMPLES; ++i) {
+        const int difference = hr[(next_state(&state) >> 8) % (uint32_t)n] - wanted[i];
+        if (difference < -1 || difference > 1) return PSR_E_SELFTEST;
+    }
+    return PSR_OK;
+}
+
+static int test_path(const psr_net *net, int path, const uint8_t *wanted) {
+    const int32_t side = SIDE + 2 * psr_halo_px(net, path), hr_side = SIDE * net->arch->scale;
+    const size_t lr_bytes = (size_t)side * side * 3;
+    uint8_t *lr = malloc(lr_bytes), *hr = malloc((size_t)hr_side * hr_side * 3);
+    void *arena = psr_alloc(psr_arena_bytes(net, path, SIDE, SIDE));
+    int error = PSR_E_NOMEM;
+    if (lr && hr && arena) {
+        uint32_t state = 1;
+        for (size_t i = 0; i < lr_bytes; ++i) lr[i] = (uint8_t)(next_state(&state) >> 24);
+        error = psr_upscale(net, path, lr, 3 * side, SIDE, SIDE, hr, 3 * hr_side, arena);
+        if (!error) error = check_samples(hr, hr_side * hr_side * 3, wanted, state);
+    }
+    free(lr);
+    free(hr);
+    psr_free(arena);
+    return error;
+}
+
+int psr_selftest(const psr_net *net, const psr_blob *blob) {
+    for (int32_t i = 0; i < blob->n_tests; ++i) {
+        const uint8_t *row = blob->tests + i * (1 + SAMPLES);
+        const int error = test_path(net, row[0], row + 1);
+        if (error) return error;
+    }
+    return PSR_OK;
+}
