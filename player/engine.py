@@ -20,6 +20,7 @@ from player.package.errors import PackageError
 from player.package.weights import BICUBIC, HARD, Architecture, unpack_weights
 
 ABI = 1
+MAX_THREADS = 64  # of a pool
 LIBRARY_NAME = "libpocketsr.so"
 ENGINE_VARIABLE = "POCKETSR_ENGINE"
 _ERRORS = {
@@ -107,7 +108,7 @@ class Engine:
 
     def pool(self, threads: int | None = None) -> "Pool":
         """A pool of threads (as many as there are cores); raises EngineError."""
-        count = threads or os.cpu_count() or 1
+        count = threads or min(MAX_THREADS, os.cpu_count() or 1)
         handle = ctypes.c_void_p()
         _check(self.library.psr_pool_open(count, ctypes.byref(handle)), f"{count} threads")
         return Pool(self, handle, count)
@@ -233,9 +234,11 @@ def _check_patches(networks: Sequence[Network], patches: NDArray[np.int32], lr: 
         raise EngineError("PSR_E_ARG", "patches are not contiguous, or there is no network")
     if len({n.scale for n in networks}) != 1:
         raise EngineError("PSR_E_ARG", "networks of different scales in one frame")
-    y, x, h, w, network, path = patches.T
+    y, x, h, w, network, path = patches.T.astype(np.int64)  # so that no sum can overflow
     inside = (y >= 0) & (x >= 0) & (h >= 1) & (w >= 1)
     inside &= (y + h <= lr.shape[0]) & (x + w <= lr.shape[1])
     inside &= (network >= 0) & (network < len(networks)) & (path >= BICUBIC) & (path <= HARD)
     if not inside.all():
         raise EngineError("PSR_E_ARG", "a patch lies outside the frame, or names no network")
+    if (h * w).sum() != lr.shape[0] * lr.shape[1]:
+        raise EngineError("PSR_E_ARG", "the patches do not cover the frame once")

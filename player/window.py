@@ -1,5 +1,6 @@
 """A window on the desktop, by pygame (SDL): the extra `window` of setup.py."""
 
+import math
 import os
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,14 @@ from numpy.typing import NDArray
 from player.show import COMPARE, PAUSE, QUIT
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # its greeting would go to stdout
+
+
+def fit(size: tuple[int, int], room: tuple[int, int], most: float = 1.0) -> tuple[int, int]:
+    """The largest (width, height) of this shape, in pixels, that fits into the room and is at
+    most `most` times the size given.
+    """
+    factor = min(most, room[0] / size[0], room[1] / size[1])
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 class WindowUnavailableError(RuntimeError):
@@ -27,8 +36,8 @@ class Window:
         self._title, self._caption = title, ""
         try:
             self._pygame.display.init()
-            flags = self._pygame.RESIZABLE | self._pygame.SCALED
-            self._screen = self._pygame.display.set_mode((width, height), flags)
+            size = fit((width, height), self._pygame.display.get_desktop_sizes()[0])
+            self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
         except self._pygame.error as error:
             raise WindowUnavailableError(
                 f"no window can be opened ({error}): use --out FILE, or set DISPLAY"
@@ -41,10 +50,15 @@ class Window:
         }
 
     def show(self, rgb: NDArray[np.uint8], caption: str) -> None:
-        """Put a frame on the screen now."""
+        """Put a frame on the screen now, pixel for pixel where the window has its size."""
         height, width = rgb.shape[:2]
         picture = self._pygame.image.frombuffer(rgb.tobytes(), (width, height), "RGB")
-        self._screen.blit(picture, (0, 0))
+        screen = self._pygame.display.get_surface()
+        if screen.get_size() != (width, height):
+            size = fit((width, height), screen.get_size(), most=math.inf)
+            picture = self._pygame.transform.smoothscale(picture, size)
+            screen.fill((0, 0, 0))
+        screen.blit(picture, (0, 0))
         self._pygame.display.flip()
         if caption != self._caption:
             self._caption = caption

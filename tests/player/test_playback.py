@@ -1,0 +1,110 @@
+"""Playing into nothing, into a file, and against a hash."""
+
+import hashlib
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from chunking.audio import copy_audio
+from chunking.video import InputError, probe, read_frames
+from player.package.errors import PackageError
+from player.playback import HashSink, play
+from player.run import PlayOptions, play_package
+from player.session import open_package
+from player.upscale import UpscaledFrame, upscale
+
+
+@pytest.fixture
+def film(made_package):
+    return open_package(made_package)
+
+
+@pytest.fixture
+def film_hash(expected_hr):
+    sha256 = hashlib.sha256()
+    for number in range(20):
+        sha256.update(expected_hr(number).tobytes())
+    return sha256.hexdigest()
+
+
+def test_playing_into_nothing_tells_the_rate(film, engine):
+    result = play_package(film, engine)
+    assert result["frames"] == 20 and result["events"] == [] and result["sha256"] is None
+    assert result["fps"]["upscale_p50"] >= result["fps"]["upscale_p95"] > 0
+    assert 0 < result["fps"]["pipeline"] == pytest.approx(20 / result["seconds"])
+
+
+def test_the_rate_is_that_of_the_slow_frames():
+    picture = np.zeros((1, 1, 3), np.uint8)
+    patches = np.zeros((0, 6), np.int32)
+    seconds = [0.01] * 90 + [0.1] * 10
+    frames = [UpscaledFrame(picture, 0, 0, picture, patches, None, s) for s in seconds]
+    rate = play(frames).fps
+    assert (rate.upscale_p50, rate.upscale_p95) == pytest.approx((100, 10))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_hash_is_over_all_pixels_in_order(film, engine, film_hash, threads):
+    options = PlayOptions(verify=film_hash.upper(), threads=threads)
+    assert play_package(film, engine, options)["sha256"] == film_hash
+
+
+def test_another_hash_is_an_error(film, engine, film_hash):
+    with pytest.raises(PackageError, match=film_hash) as caught:
+        play_package(film, engine, PlayOptions(verify="0" * 64))
+    assert caught.value.exit_code == 5
+
+
+def test_one_changed_pixel_changes_the_hash(film, engine, film_hash):
+    hashed = HashSink()
+    for frame in upscale(film, engine):
+        frame.rgb[0, 0, 0] ^= frame.index == 7
+        hashed(frame)
+    assert hashed.hex != film_hash
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_file_has_the_frames_at_their_times(film, engine, expected_hr, tmp_path, suffix):
+    out = tmp_path / f"hr{suffix}"
+    result = play_package(film, engine, PlayOptions(out=out))
+    assert result["out"] == str(out)
+    info, frames = probe(out), list(read_frames(out))
+    times = [40 * i + 7 * (i % 3) for i in range(20)]
+    if suffix == ".mp4":
+        assert info.time_base == Fraction(1, 600) and [f.pts for f in frames] == times
+    near_s = 0 if suffix == ".mp4" else 0.001  # Matroska counts milliseconds
+    for frame, ticks in zip(frames, times, strict=True):
+        assert abs(frame.pts * info.time_base - Fraction(ticks, 600)) <= near_s
+    error = np.mean(np.abs(frames[4].rgb.astype(int) - expected_hr(4)))
+    assert (info.width, info.height) == (94, 70)
+    assert error < 40  # noise through 4:2:0, but the right picture: another frame is 60 off
+
+
+def test_sound_is_copied_packet_by_packet(package_dir, engine, source_clip, tmp_path):
+    copy_audio(source_clip, package_dir)
+    (package_dir / "sr/index.json").unlink()  # unsigned: the sound is found by its folder
+    out = tmp_path / "hr.mp4"
+    play_package(open_package(package_dir), engine, PlayOptions(out=out))
+    assert packets(out)[5:30] == packets(source_clip)[5:30]
+
+
+def packets(path):
+    """Size and time of the audio's packets that are not priming."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        found = [p for p in container.demux(stream) if p.pts is not None and p.pts >= 0]
+        return [(bytes(p), p.pts * p.time_base) for p in found]
+
+
+def test_a_format_that_cannot_be_written_is_refused(film, engine, tmp_path):
+    with pytest.raises(InputError, match="cannot write this format"):
+        play_package(film, engine, PlayOptions(out=tmp_path / "hr.gif"))
+
+
+def test_a_failure_in_the_middle_leaves_no_file(film, engine, tmp_path):
+    out = tmp_path / "hr.mp4"
+    with pytest.raises(PackageError):
+        play_package(film, engine, PlayOptions(out=out, verify="0" * 64))
+    assert not list(tmp_path.glob("*.part"))
