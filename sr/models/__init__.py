@@ -8,7 +8,6 @@ from sr.models.registry import (
     build_network,
     deployed_network,
     export_paths,
-    macs_per_lr_pixel,
     path_halo_px,
 )
 
@@ -20,6 +19,5 @@ __all__ = [
     "build_network",
     "deployed_network",
     "export_paths",
-    "macs_per_lr_pixel",
     "path_halo_px",
 ]

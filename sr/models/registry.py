@@ -10,7 +10,6 @@ from player.package.weights import (
     PATH_NAMES,
     Architecture,
     Tensors,
-    tensor_layout,
 )
 from sr.models.anchor import ANCHOR_HALO_PX
 from sr.models.chain import Chain
@@ -52,21 +51,6 @@ def deployed_network(arch: Architecture, tensors: Tensors) -> Network:
 
 def path_halo_px(network: Network, path: int) -> int:
     return ANCHOR_HALO_PX if path == BICUBIC else network.halo_px(path)
-
-
-def macs_per_lr_pixel(arch: Architecture, path: int) -> int:
-    """Multiply-accumulates of a path's convolutions for one LR pixel, halo not counted.
-
-    The bicubic path costs 2 x 5 taps a colour, counted as its separable form.
-    """
-    if path == BICUBIC:
-        return 3 * (5 * arch.scale + 5 * arch.scale**2)
-    specs = {s.name: s.size for s in tensor_layout(arch) if s.name.endswith(".weight")}
-    if arch.name != "chain":
-        return sum(specs.values())
-    at = arch.paths.index(path)
-    trunk = sum(specs[f"trunk.{i}.weight"] for i in range(arch.exits[at]))
-    return trunk + specs[f"exits.{at}.weight"]
 
 
 class _PathProgram(nn.Module):
@@ -116,6 +100,5 @@ __all__ = [
     "build_network",
     "deployed_network",
     "export_paths",
-    "macs_per_lr_pixel",
     "path_halo_px",
 ]

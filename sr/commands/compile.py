@@ -1,0 +1,48 @@
+"""`pocketsr compile DIR`."""
+
+from pathlib import Path
+
+import click
+
+from sr.commands.options import DIRECTORY, FILE, json_option, show
+
+
+@click.command()
+@click.argument("package", type=DIRECTORY)
+@click.option("--target", default="host", show_default=True, help="See `pocketsr targets`.")
+@click.option("-o", "--out", type=FILE, help="Folder of the engine; default DIR/engine/TARGET.")
+@click.option("--dtype", default="fp32", show_default=True, help="Arithmetic of the kernels.")
+@json_option
+def command(package: Path, target: str, out: Path | None, dtype: str, as_json: bool) -> None:
+    """Make the engine that runs the networks of the package DIR, of every frame size."""
+    from compiler.targets import find_target
+
+    find_target(target)
+    from compiler.engine import Network, compile_engine
+    from player.package.generic import blob_path
+    from player.package.index_file import read_index
+    from player.package.weights import unpack_weights
+    from sr.models import export_paths
+
+    index = read_index(package).index
+    generic = unpack_weights(blob_path(index.scale).read_bytes()).arch
+    architectures = dict.fromkeys([*(entry.arch for entry in index.weights), generic])
+    networks = [Network(arch, export_paths(arch)) for arch in architectures]
+    out = out or package / "engine" / target
+    files = compile_engine(networks, target, out, dtype)
+    result = {
+        "schema": "pocketsr.compile/1",
+        "target": target,
+        "dtype": dtype,
+        "files": {name: str(path) for name, path in vars(files).items()},
+        "bytes": files.shared.stat().st_size,
+        "architectures": [vars(arch) for arch in architectures],
+    }
+    show(
+        result,
+        as_json,
+        [
+            ("engine", f"{files.shared} ({result['bytes']} bytes)"),
+            ("next", f"pocketsr play {package}"),
+        ],
+    )

@@ -1,0 +1,94 @@
+"""`pocketsr encode FILE -o DIR`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sr.commands.options import FILE, json_option, show
+
+
+@click.command()
+@click.argument("file", type=FILE)
+@click.option("-o", "--out", type=FILE, required=True, help="The package's folder, new or ours.")
+@click.option("--scale", type=click.IntRange(2, 4), default=4, show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["fast", "balanced", "best"]),
+    default="balanced",
+    show_default=True,
+    help="Bounds the training work.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["dydca", "jstdo", "stdo"]),
+    default="dydca",
+    show_default=True,
+    help="One dynamic network, one static network, or one network a chunk.",
+)
+@click.option(
+    "--backbone",
+    type=click.Choice(["chain", "wdsr", "espcn"]),
+    default="chain",
+    show_default=True,
+    help="wdsr and espcn are baselines for the static methods.",
+)
+@click.option(
+    "--chunks", type=click.IntRange(1, 32), default=4, show_default=True, help="k of stdo, jstdo."
+)
+@click.option(
+    "--lr-codec",
+    type=click.Choice(["av1", "h264", "h265", "lossless"]),
+    default="av1",
+    show_default=True,
+)
+@click.option(
+    "--lr-crf", type=click.IntRange(0, 63), help="Quality of the LR stream; less is better."
+)
+@click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
+@click.option(
+    "--hard-share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="dydca: share of pixels to train as hard.",
+)
+@click.option(
+    "--max-loss-db",
+    type=click.FloatRange(0),
+    default=0.05,
+    show_default=True,
+    help="dydca: how far cheap paths may lower PSNR.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Training steps, instead of the preset's."
+)
+@click.option("--cold-start", is_flag=True, help="Do not start from the generic network.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--restart", is_flag=True, help="Discard what an earlier run left.")
+@click.option("--events", is_flag=True, help="Print a JSON object a line while working.")
+@json_option
+def command(
+    file: Path, restart: bool, events: bool, as_json: bool, cold_start: bool, **options: Any
+) -> None:
+    """Make a package out of FILE. The same command continues after an interruption."""
+    from sr.encode.config import EncodeConfig
+    from sr.encode.encode import encode
+    from sr.progress import Progress
+
+    config = EncodeConfig(source=file, warm_start=not cold_start, **options)
+    with Progress(events) as progress:
+        report = encode(config, progress, restart)
+    if events:
+        progress.event("done", report=report)
+        return
+    paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
+    lines = [
+        ("package", config.out),
+        ("frames", report["frames"]),
+        ("weights", f"{sum(report['weights_bytes'])} bytes"),
+        ("paths", paths),
+        ("next", f"pocketsr compile {config.out}"),
+    ]
+    show(report, as_json, lines)

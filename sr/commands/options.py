@@ -1,0 +1,51 @@
+"""Options that several commands share, and how results and warnings are shown."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from player.engine import Engine
+    from player.events import Event
+
+DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(path_type=Path)
+
+
+def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--json: one JSON object on stdout instead of lines for people."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(function)
+
+
+def show(result: Mapping[str, Any], as_json: bool, lines: list[tuple[str, Any]]) -> None:
+    """`result` as JSON, or `lines` (label, value) for people; both on stdout."""
+    if as_json:
+        click.echo(json.dumps(result, indent=1, default=str))
+        return
+    width = max((len(label) for label, _ in lines), default=0)
+    for label, value in lines:
+        click.echo(f"{label:<{width}}  {value}")
+
+
+def warn(message: object) -> None:
+    """One line for people on stderr."""
+    click.echo(f"warning: {message}", err=True)
+
+
+def warn_event(event: "Event") -> None:
+    """A step down the player's ladder, for people."""
+    warn(event)
+
+
+def open_engine(package: Path, target: str) -> "Engine | None":
+    """The package's engine for a target; None, and a warning, where there is none."""
+    from player.engine import Engine, find_engine
+
+    path = find_engine(package, target)
+    if path is None:
+        warn(f"no engine for {target} in {package}: bicubic; run `pocketsr compile {package}`")
+        return None
+    return Engine.open(path)

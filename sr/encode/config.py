@@ -1,0 +1,65 @@
+"""What an encode is asked to do: one frozen record, written into job.json as it is."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+class UsageError(Exception):
+    """The command cannot mean this: what, where, what to do, in one line."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A bound of the training work: steps in all, crops a step, frames to learn from."""
+
+    steps: int
+    batch: int
+    training_frames: int
+
+
+PRESETS = {
+    "fast": Preset(steps=2500, batch=4, training_frames=120),
+    "balanced": Preset(steps=9000, batch=4, training_frames=300),
+    "best": Preset(steps=36000, batch=4, training_frames=600),
+}
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """Options of `pocketsr encode`, resolved.
+
+    `chunks` is k of STDO and JSTDO. `max_loss_db`: how far the routed frames of dydca may fall
+    below the hard path everywhere; the more, the less the phone computes. `steps` overrides the
+    preset's. `frames` None encodes all.
+    """
+
+    source: Path
+    out: Path
+    scale: int = 4
+    preset: str = "balanced"
+    method: str = "dydca"
+    backbone: str = "chain"
+    chunks: int = 4
+    lr_codec: str = "av1"
+    lr_crf: int | None = None
+    frames: int | None = None
+    hard_share: float = 0.5
+    max_loss_db: float = 0.05
+    seed: int = 0
+    threads: int = 2
+    steps: int | None = None
+    warm_start: bool = True
+
+    @property
+    def bounds(self) -> Preset:
+        preset = PRESETS[self.preset]
+        return Preset(self.steps or preset.steps, preset.batch, preset.training_frames)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that decides the result; where it goes does not."""
+        fields = asdict(self) | {"source": self.source.name}
+        del fields["out"]
+        return fields

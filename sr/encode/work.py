@@ -1,0 +1,52 @@
+"""What every step of an encode needs to know."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunking.difficulty import patch_samples
+from chunking.grid import Grid
+from chunking.lr import lr_size
+from chunking.probe import VideoInfo
+from player.package.generic import blob_path
+from player.package.weights import Architecture, WeightsBlob, unpack_weights
+from sr.encode.config import EncodeConfig
+from sr.encode.job import Job
+from sr.encode.methods import METHODS, Method
+from sr.models import architecture
+from sr.progress import Progress
+
+
+@dataclass(frozen=True)
+class Work:
+    """One encode on its way: what is asked for, the film, the folder, whom to tell."""
+
+    config: EncodeConfig
+    info: VideoInfo
+    job: Job
+    progress: Progress
+
+    @property
+    def method(self) -> Method:
+        return METHODS[self.config.method]
+
+    @property
+    def arch(self) -> Architecture:
+        """The architecture of the method's networks."""
+        return architecture(self.config.backbone, self.config.scale, self.method.dynamic)
+
+    @property
+    def grid(self) -> Grid:
+        """The patch grid over the LR frame."""
+        return Grid(*lr_size(self.info.height, self.info.width, self.config.scale))
+
+    @property
+    def samples(self) -> NDArray[np.int64]:
+        """Displayed RGB samples of each fine patch [gh, gw]."""
+        return patch_samples(self.grid, self.config.scale, self.info.height, self.info.width)
+
+    @property
+    def generic(self) -> WeightsBlob:
+        """The generic network of the scale."""
+        return unpack_weights(blob_path(self.config.scale).read_bytes())

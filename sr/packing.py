@@ -1,0 +1,68 @@
+"""From a trained network to a weights blob with its self-test, and back."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from player.package.weights import (
+    Architecture,
+    WeightsBlob,
+    pack_weights,
+    self_test_input,
+    unpack_weights,
+)
+from sr.models import Network, build_network, deployed_network
+
+HALF, SINGLE = 2, 1  # dtypes of a blob
+
+
+def pack_network(network: Network, dtype: int = HALF) -> bytes:
+    """The blob of a network in training form: units folded, rounded to `dtype`, self-tested."""
+    tensors = {name: value.numpy() for name, value in network.deployed_tensors().items()}
+    rounded = unpack_weights(pack_weights(network.arch, tensors, dtype)).tensors
+    return pack_weights(network.arch, tensors, dtype, _self_test(network.arch, dict(rounded)))
+
+
+def _self_test(
+    arch: Architecture, tensors: dict[str, NDArray[np.float32]]
+) -> dict[int, NDArray[np.uint8]]:
+    """For each path, 64 samples of the right output for the seeded input."""
+    network = deployed_network(arch, tensors)
+    samples = {}
+    for path in arch.paths:
+        patch, positions = self_test_input(arch.scale, network.halo_px(path))
+        x = torch.from_numpy(patch).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            pixels = to_pixels(network(x, path))
+        samples[path] = pixels.ravel()[positions]
+    return samples
+
+
+def to_pixels(hr: Tensor) -> NDArray[np.uint8]:
+    """[1, 3, H, W] in pixel units -> [H, W, 3] u8, rounded half to even as the engine does."""
+    return hr[0].permute(1, 2, 0).round().clamp(0, 255).byte().numpy()
+
+
+def network_of(blob: WeightsBlob) -> Network:
+    """The deployed network of a blob, in pixel units."""
+    return deployed_network(blob.arch, blob.tensors)
+
+
+def trainable_network(blob: WeightsBlob) -> Network:
+    """A network in unit range that starts from a blob: the warm start."""
+    network = build_network(blob.arch)
+    tensors = {name: torch.tensor(value) for name, value in blob.tensors.items()}
+    network.load_deployed(tensors, pixel_units=False)
+    return network
+
+
+def hard_path_alone(blob: WeightsBlob) -> WeightsBlob:
+    """The static network that a dynamic chain's hard path is."""
+    arch = replace(blob.arch, exits=blob.arch.exits[-1:])
+    last = f"exits.{len(blob.arch.exits) - 1}."
+    kept = [name for name in blob.tensors if name.startswith(("trunk.", last))]
+    renamed = {name.replace(last, "exits.0."): blob.tensors[name] for name in kept}
+    return WeightsBlob(arch, blob.dtype, renamed)

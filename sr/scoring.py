@@ -1,0 +1,62 @@
+"""What each path of a network makes of a whole frame, on the server: for probing and routing."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from chunking.difficulty import patch_sse
+from chunking.grid import Grid
+from player.package.weights import BICUBIC, HARD, PATH_NAMES
+from sr.models import Network
+from sr.models.anchor import ANCHOR_HALO_PX, upsample
+from sr.models.network import crop
+from sr.packing import to_pixels
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class FramePair:
+    """An LR frame as the phone decodes it [h, w, 3], and its HR frame [H, W, 3]; both u8."""
+
+    lr: Image
+    hr: Image
+
+
+def upscale_paths(network: Network, lr: Image) -> dict[int, Image]:
+    """Each path's HR frame [r h, r w, 3] u8 for an LR frame, network in pixel units.
+
+    The convolutions run in bf16: within about one code value of the engine, at twice the speed.
+    """
+    halo = network.halo_px(HARD)
+    padded = np.pad(lr, ((halo, halo), (halo, halo), (0, 0)), mode="edge")
+    x = torch.from_numpy(padded).permute(2, 0, 1)[None].float()
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            residuals = network.residuals(x)
+        base = network.base(x, halo)
+        scale = network.arch.scale
+        details = {path: F.pixel_shuffle(r.float(), scale) for path, r in residuals.items()}
+    frames = {path: to_pixels(detail + base) for path, detail in details.items()}
+    anchor = upsample(crop(x, halo - ANCHOR_HALO_PX), scale)
+    return {BICUBIC: to_pixels(anchor), **frames}
+
+
+def path_sse(
+    network: Network, pairs: Iterable[FramePair], grid: Grid
+) -> Iterator[NDArray[np.float64]]:
+    """For each frame, [3, gh, gw]: squared error of every patch on bicubic, easy and hard.
+
+    Infinite for a path that the network lacks.
+    """
+    network.eval()
+    for pair in pairs:
+        errors = np.full((len(PATH_NAMES), *grid.shape), np.inf)
+        for path, frame in upscale_paths(network, pair.lr).items():
+            errors[path] = patch_sse(frame, pair.hr, grid, network.arch.scale)
+        yield errors

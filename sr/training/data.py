@@ -1,0 +1,100 @@
+"""Training crops out of decoded frames: drawn by a share for each patch, repeatable by step."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sr.models.network import PIXEL_MAX
+
+CROP_PX = 48  # LR; the smaller side of STDO's and Dy-DCA's fine patch
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """LR frames as the phone decodes them [T, h + 2m, w + 2m, 3], and HR frames [T, r h, r w, 3].
+
+    The LR frames carry a margin m of repeated edge pixels, as deep as the deepest halo.
+    """
+
+    lr: NDArray[np.uint8]
+    hr: NDArray[np.uint8]
+    scale: int
+    margin_px: int
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width of an LR frame without its margin."""
+        return self.hr.shape[1] // self.scale, self.hr.shape[2] // self.scale
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range."""
+
+    lr: Tensor
+    hr: Tensor
+
+
+@dataclass(frozen=True)
+class CropSampler:
+    """Draws crops around fine patches.
+
+    `shares` [T, gh, gw] say how often each fine patch is drawn (any scale); `cell_px` is the
+    fine patch's (height, width). A crop lies at a random place over its patch, across its
+    borders too, so that seams are learned like everything else.
+    """
+
+    data: TrainingSet
+    shares: NDArray[np.float64]
+    cell_px: tuple[int, int]
+    batch: int
+    seed: int
+
+    def draw(self, step: int) -> Batch:
+        """The batch of a step: a function of seed and step alone, so that training can resume."""
+        rng = np.random.default_rng([self.seed, step])
+        drawn = rng.random(self.batch) * self._ends[-1]
+        cells = np.searchsorted(self._ends, drawn, side="right")
+        places = [self._place(int(cell), rng) for cell in cells]
+        return Batch(self._crops_lr(places), self._crops_hr(places))
+
+    @cached_property
+    def _ends(self) -> NDArray[np.float64]:
+        return np.cumsum(self.shares, dtype=np.float64)
+
+    def _place(self, cell: int, rng: np.random.Generator) -> tuple[int, int, int]:
+        """Frame, top and left of a crop whose centre lies within a quarter crop of the cell's."""
+        t, *at = (int(i) for i in np.unravel_index(cell, self.shares.shape))
+        jitter = rng.random(2) - 0.5
+        corner = [0, 0]
+        for axis, side in enumerate(self._crop_px):
+            extent = self.cell_px[axis]
+            centred = at[axis] * extent + (extent - side) / 2 + jitter[axis] * side / 2
+            corner[axis] = min(max(round(centred), 0), self.data.size_px[axis] - side)
+        return t, corner[0], corner[1]
+
+    @property
+    def _crop_px(self) -> tuple[int, int]:
+        """The crop's height and width: smaller than CROP_PX only where the frame is."""
+        height, width = self.data.size_px
+        return min(CROP_PX, height), min(CROP_PX, width)
+
+    def _crops_lr(self, places: list[tuple[int, int, int]]) -> Tensor:
+        (h, w), halo = self._crop_px, 2 * self.data.margin_px
+        return _stack([self.data.lr[t, y : y + h + halo, x : x + w + halo] for t, y, x in places])
+
+    def _crops_hr(self, places: list[tuple[int, int, int]]) -> Tensor:
+        (h, w), r = self._crop_px, self.data.scale
+        return _stack(
+            [self.data.hr[t, r * y : r * (y + h), r * x : r * (x + w)] for t, y, x in places]
+        )
+
+
+def _stack(crops: list[NDArray[np.uint8]]) -> Tensor:
+    """[N, H, W, 3] u8 crops -> [N, 3, H, W] float in unit range, channels last in memory."""
+    pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+    return pixels.float().div_(PIXEL_MAX).contiguous(memory_format=torch.channels_last)

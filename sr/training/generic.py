@@ -1,0 +1,126 @@
+"""Trains the generic networks: the probe, the warm start and the player's fall-back.
+
+    python -m sr.training.generic --clips DIR [--scale 2 3 4] [--steps N]
+
+Frames of every clip in DIR but those of `EXCLUDED` (the demo's film and the clips on which the
+README's numbers are taken) and the photographs of scikit-image, cut into tiles. Writes
+player/package/generic/x{2,3,4}.bin and, beside each, a log of its making.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import torch
+from numpy.typing import NDArray
+
+from chunking.lr import shrink
+from chunking.video import read_frames
+from player.package.atomic import write_bytes, write_text
+from player.package.generic import blob_path
+from player.package.weights import PATH_NAMES, unpack_weights
+from sr.models import architecture, build_network
+from sr.packing import network_of, pack_network
+from sr.progress import Progress
+from sr.scoring import FramePair, upscale_paths
+from sr.training.data import CropSampler, TrainingSet
+from sr.training.loop import TrainingPlan, overfit
+
+EXCLUDED = ("anim_bbb", "cups", "street_tree", "sintel_bamboo")
+PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina")
+SUFFIXES = (".mp4", ".mkv", ".264", ".mpg")
+TILE_PX = 384  # HR; divides by twice 2, 3 and 4
+TILES_A_FRAME, FRAMES_A_CLIP = 6, 16
+HELD_OUT_EVERY = 16
+BATCH = 8
+
+
+def tiles_of(image: NDArray[np.uint8], rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
+    """Tiles [384, 384, 3] at random places of a picture; none where it is smaller."""
+    height, width = image.shape[:2]
+    if min(height, width) < TILE_PX:
+        return
+    for _ in range(TILES_A_FRAME):
+        y = rng.integers(0, height - TILE_PX + 1)
+        x = rng.integers(0, width - TILE_PX + 1)
+        yield image[y : y + TILE_PX, x : x + TILE_PX]
+
+
+def pictures(clips: Path) -> Iterator[NDArray[np.uint8]]:
+    """Evenly spaced frames of each clip, then the photographs."""
+    for path in sorted(clips.iterdir()):
+        if path.suffix in SUFFIXES and not path.stem.startswith(EXCLUDED):
+            frames = [frame.rgb for frame in read_frames(path, limit=150)]
+            picks = np.linspace(0, len(frames) - 1, FRAMES_A_CLIP).astype(int)
+            yield from (frames[i] for i in picks)
+    for name in PHOTOGRAPHS:
+        yield getattr(skimage.data, name)()[..., :3]
+
+
+def training_set(tiles: NDArray[np.uint8], scale: int, margin_px: int) -> TrainingSet:
+    """Tiles as HR, their shrunken copies as LR."""
+    lr = np.stack([shrink(tile, scale) for tile in tiles])
+    margin = (margin_px, margin_px)
+    padded = np.pad(lr, ((0, 0), margin, margin, (0, 0)), mode="edge")
+    return TrainingSet(padded, tiles, scale, margin_px)
+
+
+def held_out_db(blob: bytes, tiles: NDArray[np.uint8], scale: int) -> dict[str, float]:
+    """PSNR (RGB, mean squared error over all tiles) of each path on tiles not trained on."""
+    network = network_of(unpack_weights(blob))
+    errors: dict[str, list[float]] = {name: [] for name in PATH_NAMES}
+    for tile in tiles:
+        pair = FramePair(shrink(tile, scale), tile)
+        for path, frame in upscale_paths(network, pair.lr).items():
+            difference = frame.astype(float) - pair.hr
+            errors[PATH_NAMES[path]].append(float(np.mean(difference**2)))
+    return {name: float(10 * np.log10(255**2 / np.mean(e))) for name, e in errors.items()}
+
+
+def train_generic(tiles: NDArray[np.uint8], scale: int, steps: int, work: Path) -> None:
+    """Train one scale and write its blob and its log."""
+    arch = architecture("chain", scale, dynamic=True)
+    network = build_network(arch)
+    held_out, kept = tiles[::HELD_OUT_EVERY], np.delete(tiles, np.s_[::HELD_OUT_EVERY], axis=0)
+    data = training_set(kept, scale, network.halo_px(arch.paths[-1]))
+    cell = (48, 48)
+    shape = (len(kept), -(-data.size_px[0] // cell[0]), -(-data.size_px[1] // cell[1]))
+    sampler = CropSampler(data, np.ones(shape), cell, BATCH, seed=scale)
+    with Progress() as progress:
+        progress.stage(f"generic x{scale}", steps)
+        overfit(network, sampler, TrainingPlan(steps), work / f"x{scale}.ckpt", progress.at)
+    blob = pack_network(network)
+    path = blob_path(scale)
+    write_bytes(path, blob)
+    log = {
+        "command": f"python -m sr.training.generic --scale {scale} --steps {steps}",
+        "steps": steps,
+        "batch": BATCH,
+        "tiles": len(kept),
+        "held_out_tiles": len(held_out),
+        "held_out_psnr_rgb_db": held_out_db(blob, held_out, scale),
+        "bytes": len(blob),
+        "torch": torch.__version__,
+    }
+    write_text(path.with_suffix(".json"), json.dumps(log, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--scale", type=int, nargs="+", default=[4, 3, 2])
+    parser.add_argument("--steps", type=int, default=9000)
+    parser.add_argument("--work", type=Path, default=Path("build/generic"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    tiles = np.stack([t for picture in pictures(options.clips) for t in tiles_of(picture, rng)])
+    for scale in options.scale:
+        train_generic(tiles, scale, options.steps, options.work)
+
+
+if __name__ == "__main__":
+    main()
