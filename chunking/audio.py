@@ -18,6 +18,7 @@ from chunking.parts import PartWriter, Span, StreamFiles, Warn, ignore, open_cma
 
 COPIED_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac")
 _AAC_BPS = 128_000
+_AAC_LAYOUTS = ("mono", "stereo", "5.1")
 
 
 def copy_audio(
@@ -85,8 +86,11 @@ def _packets(
                 yield packet
         return
     warn(f"audio in {codec} does not fit MP4: it is encoded again as AAC")
-    encoder = target.add_stream("aac", rate=source.rate)
-    encoder.layout, encoder.bit_rate = source.layout.name, _AAC_BPS
+    # "1 channels" and the like name no layout that the encoder would take.
+    layout = source.layout.name if source.layout.name in _AAC_LAYOUTS else "stereo"
+    encoder = target.add_stream("aac", rate=source.rate, layout=layout)
+    assert isinstance(encoder, AudioStream)
+    encoder.bit_rate = _AAC_BPS
     for frame in container.decode(source):
         yield from encoder.encode(frame)
     yield from encoder.encode(None)

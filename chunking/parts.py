@@ -16,7 +16,8 @@ from chunking.isobmff import SegmentSplitter, codec_string
 Warn = Callable[[str], None]
 
 # frag_discont: times of fragments are absolute instead of counted from the first packet.
-_CMAF = {"movflags": "cmaf+frag_discont", "use_editlist": "0"}
+# delay_moov: AC-3 and Opus state their decoder settings only with the first packet.
+_CMAF = {"movflags": "cmaf+frag_discont+delay_moov", "use_editlist": "0"}
 
 
 def ignore(message: str) -> None:

@@ -8,6 +8,7 @@ Times are the source's own: a variable frame rate stays variable, nothing is re-
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -122,11 +123,22 @@ class _Damage:
         if self.broke_off:
             return "ends in the middle"
         frame_s = float(1 / info.frame_rate)
-        stated_s = float((stream.duration or 0) * (stream.time_base or 0))
+        stated_s = _stated_duration_s(stream)
         # The last frame starts one interval before the end; two more allow for rounding and VFR.
         if info.has_timestamps and end_s + 3 * frame_s < stated_s:
             return f"is cut off ({end_s + frame_s:.2f} s of {stated_s:.2f} s)"
         return None
+
+
+def _stated_duration_s(stream: VideoStream) -> float:
+    """How long the container says the stream is; 0 where it does not (transport streams)."""
+    if stream.duration:
+        return float(stream.duration * (stream.time_base or 0))
+    tag = stream.metadata.get("DURATION", "")  # Matroska: 00:00:02.000000000
+    if not re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
+        return 0.0
+    hours, minutes, seconds = tag.split(":")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def _decode_leniently(
