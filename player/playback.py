@@ -58,7 +58,7 @@ def play(frames: Iterable[UpscaledFrame], sinks: Sequence[Sink] = ()) -> Playbac
 def _rate(times: Sequence[float], seconds: float) -> Rate:
     if not times:
         return Rate(0.0, 0.0, 0.0)
-    p50, p95 = np.percentile(times, [50, 95])
+    p50, p95 = np.percentile(times, [50, 95]).tolist()
     return Rate(1 / max(p50, 1e-9), 1 / max(p95, 1e-9), len(times) / max(seconds, 1e-9))
 
 

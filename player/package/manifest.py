@@ -52,24 +52,25 @@ def _segment_name(kind: str, number: int) -> str:
 
 
 def dash_manifest(video: Stream, audio: Stream | None) -> str:
-    """The MPD of a finished film, as text."""
+    """The MPD of a finished film, as text. Its time starts where the earlier stream does."""
+    origin_s = min(_start_s(s) for s in (video, audio) if s)
     ET.register_namespace("", _MPD_NAMESPACE)
     mpd = ET.Element(
         f"{{{_MPD_NAMESPACE}}}MPD",
         type="static",
         profiles=_LIVE_PROFILE,
         minBufferTime="PT2S",
-        mediaPresentationDuration=_iso_duration(_duration_s(video)),
+        mediaPresentationDuration=_iso_duration(_end_s(video) - origin_s),
     )
     period = ET.SubElement(mpd, "Period", id="0", start="PT0S")
-    _add_video(period, video)
+    _add_video(period, video, origin_s)
     if audio:
-        _add_audio(period, audio)
+        _add_audio(period, audio, origin_s)
     ET.indent(mpd)
     return ET.tostring(mpd, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _add_video(period: ET.Element, video: Stream) -> None:
+def _add_video(period: ET.Element, video: Stream, origin_s: Fraction) -> None:
     kind = _add_set(period, "video")
     representation = ET.SubElement(
         kind,
@@ -81,10 +82,10 @@ def _add_video(period: ET.Element, video: Stream) -> None:
         height=str(video.height),
         frameRate=_ratio_text(frame_rate(video)),
     )
-    _add_template(representation, "video", video)
+    _add_template(representation, "video", video, origin_s)
 
 
-def _add_audio(period: ET.Element, audio: Stream) -> None:
+def _add_audio(period: ET.Element, audio: Stream, origin_s: Fraction) -> None:
     kind = _add_set(period, "audio")
     representation = ET.SubElement(
         kind,
@@ -93,7 +94,7 @@ def _add_audio(period: ET.Element, audio: Stream) -> None:
         codecs=audio.codec_string,
         bandwidth=str(audio.bandwidth_bps),
     )
-    _add_template(representation, "audio", audio)
+    _add_template(representation, "audio", audio, origin_s)
 
 
 def _add_set(period: ET.Element, kind: str) -> ET.Element:
@@ -107,13 +108,15 @@ def _add_set(period: ET.Element, kind: str) -> ET.Element:
     )
 
 
-def _add_template(representation: ET.Element, kind: str, stream: Stream) -> None:
+def _add_template(
+    representation: ET.Element, kind: str, stream: Stream, origin_s: Fraction
+) -> None:
     template = ET.SubElement(
         representation,
         "SegmentTemplate",
         timescale=str(stream.timescale),
         startNumber="1",
-        presentationTimeOffset=str(stream.segments[0].start_ticks),
+        presentationTimeOffset=str(round(origin_s * stream.timescale)),
         initialization=f"{kind}/init.mp4",
         media=f"{kind}/seg-$Number%05d$.m4s",
     )
@@ -180,7 +183,7 @@ def master_playlist(video: Stream, audio: Stream | None) -> str:
 
 def _average_bps(stream: Stream) -> int:
     sizes = sum(s.path.stat().st_size for s in stream.segments)
-    return round(8 * sizes / max(_duration_s(stream), Fraction(1, 1000)))
+    return round(8 * sizes / max(_end_s(stream) - _start_s(stream), Fraction(1, 1000)))
 
 
 def frame_rate(video: Stream) -> Fraction:
@@ -195,10 +198,13 @@ def _ratio_text(value: Fraction) -> str:
     return str(value.numerator) if whole else f"{value.numerator}/{value.denominator}"
 
 
-def _duration_s(stream: Stream) -> Fraction:
-    first, last = stream.segments[0], stream.segments[-1]
-    ticks = last.start_ticks + last.duration_ticks - first.start_ticks
-    return Fraction(ticks, stream.timescale)
+def _start_s(stream: Stream) -> Fraction:
+    return Fraction(stream.segments[0].start_ticks, stream.timescale)
+
+
+def _end_s(stream: Stream) -> Fraction:
+    last = stream.segments[-1]
+    return Fraction(last.start_ticks + last.duration_ticks, stream.timescale)
 
 
 def _iso_duration(seconds: Fraction) -> str:

@@ -11,7 +11,7 @@ CHAIN = Architecture("chain", 4, (32, 32, 32), (1, 3))
 
 def test_a_path_of_the_chain_costs_its_layers():
     first, later, exits = 3 * 32 * 9, 32 * 32 * 9, 32 * 48
-    assert macs_per_pixel(CHAIN, BICUBIC) == 0
+    assert macs_per_pixel(CHAIN, BICUBIC) == 3 * 5 * (4 + 16)  # rows at LR height, then columns
     assert macs_per_pixel(CHAIN, EASY) == first + exits
     assert macs_per_pixel(CHAIN, HARD) == first + 2 * later + exits
 
@@ -28,8 +28,8 @@ def test_static_networks_cost_all_of_their_layers():
 def test_a_frame_costs_the_sum_of_its_patches():
     patches = np.array([[0, 0, 10, 20, 0, 0], [10, 0, 5, 20, 0, 1], [15, 0, 5, 20, 0, 2]], "i4")
     assert path_pixels(patches).tolist() == [200, 100, 100]
-    easy, hard = macs_per_pixel(CHAIN, EASY), macs_per_pixel(CHAIN, HARD)
-    assert frame_macs(patches, [CHAIN]) == 100 * (easy + hard)
+    bicubic, easy, hard = (macs_per_pixel(CHAIN, path) for path in (BICUBIC, EASY, HARD))
+    assert frame_macs(patches, [CHAIN]) == 200 * bicubic + 100 * (easy + hard)
 
 
 def test_switches_are_counted_in_raster_order_between_cells_that_run_a_network():

@@ -108,6 +108,14 @@ def test_sound_has_a_set_and_a_playlist_of_its_own(video, tmp_path):
     assert "BANDWIDTH=18000," in master and "RESOLUTION=480x270" in master
 
 
+def test_sound_and_picture_keep_their_distance(video, tmp_path):
+    audio = make_stream(tmp_path, "audio", [(600, 1200)])  # one second in, the picture at five
+    mpd = ET.fromstring(dash_manifest(video, audio))
+    templates = mpd.findall(".//SegmentTemplate", NAMESPACE)
+    assert [t.get("presentationTimeOffset") for t in templates] == ["600", "600"]
+    assert mpd.get("mediaPresentationDuration") == "PT11.833333S"
+
+
 def test_the_playlist_counts_every_segment_with_its_length(video):
     lines = media_playlist("video", video).splitlines()
     assert lines[0] == "#EXTM3U" and lines[-1] == "#EXT-X-ENDLIST"

@@ -1,0 +1,70 @@
+"""The player on the engine that `compile` makes."""
+
+import numpy as np
+import pytest
+
+from player.bicubic import upscale_bicubic
+from player.engine import Engine, EngineError
+from player.package.weights import BICUBIC, EASY, HARD
+
+pytestmark = pytest.mark.slow  # TVM compiles for ten seconds
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """An engine for a small dynamic chain, and that network's blob."""
+    pytest.importorskip("tvm", reason="TVM missing: pip install 'pocketsr[compile]'")
+    from compiler.engine import Network, compile_engine
+    from player.package.weights import Architecture
+    from sr.models import build_network, export_paths
+    from sr.packing import pack_network
+
+    arch = Architecture("chain", 3, (8, 8, 8), (1, 3))
+    out = tmp_path_factory.mktemp("real")
+    files = compile_engine([Network(arch, export_paths(arch))], "host", out)
+    return Engine.open(files.shared), pack_network(build_network(arch, seed=5))
+
+
+@pytest.fixture
+def lr():
+    return np.random.default_rng(3).integers(0, 256, (61, 83, 3)).astype(np.uint8)
+
+
+def test_path_0_is_the_players_own_bicubic(compiled, lr):
+    engine, blob = compiled
+    hr = engine.pool(2).frame((engine.load(blob),), _whole(lr, BICUBIC), lr)
+    difference = np.abs(hr.astype(int) - upscale_bicubic(lr, 3))
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize("path", [BICUBIC, EASY, HARD])
+def test_patches_are_stitched_without_seams(compiled, lr, path):
+    engine, blob = compiled
+    network, pool = engine.load(blob), engine.pool(2)
+    cuts = [[y, x, min(13, 61 - y), min(17, 83 - x), 0, path]
+            for y in range(0, 61, 13) for x in range(0, 83, 17)]  # fmt: skip
+    patches = pool.frame((network,), np.array(cuts, np.int32), lr)
+    np.testing.assert_array_equal(patches, pool.frame((network,), _whole(lr, path), lr))
+
+
+def test_a_patch_alone_is_the_same_as_in_its_frame(compiled, lr):
+    engine, blob = compiled
+    network = engine.load(blob)
+    halo = network.halo_px(HARD)
+    alone = network.upscale(lr[10 - halo : 30 + halo, 20 - halo : 50 + halo], HARD)
+    frame = engine.pool(1).frame((network,), _whole(lr, HARD), lr)
+    np.testing.assert_array_equal(alone, frame[30:90, 60:150])
+
+
+def test_a_wrong_self_test_is_found_by_the_engine(compiled):
+    from player.package.weights import pack_weights, unpack_weights
+
+    engine, blob = compiled
+    parsed = unpack_weights(blob)
+    wrong = {path: 255 - row for path, row in parsed.self_test.items()}
+    with pytest.raises(EngineError, match="PSR_E_SELFTEST"):
+        engine.load(pack_weights(parsed.arch, parsed.tensors, parsed.dtype, wrong))
+
+
+def _whole(lr, path):
+    return np.array([[0, 0, *lr.shape[:2], 0, path]], np.int32)
