@@ -31,9 +31,10 @@ class Encoder:
 
 
 # No B frames with x264 and x265: FFmpeg's fragmented MP4 would shift every pts by the reordering
-# delay. AV1 reorders inside its temporal units and loses nothing. No macroblock tree with x264 either: with
-# it, one in a few hundred encodes of the same frames gives other bytes (FFmpeg 8.1.2, measured on
-# 64x48 px; none in 2,700 without), and what is trained on them would not be reproducible.
+# delay. AV1 reorders inside its temporal units and loses nothing.
+# No macroblock tree with x264: with it, now and then an encode of the same frames gives other
+# bytes (FFmpeg 8.1.2 at 64x48 px: in 5 of 6 series of 500 to 1,500 encodes; without it in none of
+# 1,700 encodes), and what is trained on the decoded frames could not be reproduced.
 ENCODERS: dict[str, Encoder] = {
     "av1": Encoder("libsvtav1", "yuv420p", "av01", 24, {"preset": "5"}),
     "h264": Encoder(
