@@ -18,6 +18,7 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.deinterlace import deinterlace
 from chunking.errors import InputError
@@ -47,7 +48,7 @@ def read_frames(
     info = probe(source)
     warn = on_warning or ignore
     reformatter = VideoReformatter()
-    clock = _Clock(info, warn)
+    clock = Clock(info, warn)
     size = info.orientation.size(info.height, info.width)
     with open_video(source) as (container, stream):
         decoded = _decode(container, stream, describe(source), info, warn)
@@ -55,38 +56,7 @@ def read_frames(
             if index == limit:
                 return
             rgb = frame_to_rgb(frame, info.colour, reformatter, size)
-            yield Frame(info.orientation.apply(rgb), clock.pts_of(frame, index), index)
-
-
-class _Clock:
-    """Presentation times in ticks, strictly rising whatever the file claims."""
-
-    def __init__(self, info: VideoInfo, warn: Warn) -> None:
-        self._info, self._warn = info, warn
-        self._step = max(1, round(1 / (info.frame_rate * info.time_base)))
-        self._last: int | None = None
-        self._warned = False
-
-    def pts_of(self, frame: av.VideoFrame, index: int) -> int:
-        pts = self._stated(frame, index)
-        if self._last is not None and pts <= self._last:
-            self._say("times of frames do not rise: the late ones are moved behind their neighbour")
-            pts = self._last + 1
-        self._last = pts
-        return pts
-
-    def _stated(self, frame: av.VideoFrame, index: int) -> int:
-        if not self._info.has_timestamps:
-            return index * self._info.tick_factor
-        if frame.pts is not None:
-            return frame.pts * self._info.tick_factor
-        self._say("frames without a time: they are placed one frame interval after the last")
-        return 0 if self._last is None else self._last + self._step
-
-    def _say(self, message: str) -> None:
-        if not self._warned:
-            self._warn(message)
-        self._warned = True
+            yield Frame(info.orientation.apply(rgb), clock.ticks_of(frame.pts, index), index)
 
 
 def _decode(

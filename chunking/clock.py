@@ -1,0 +1,43 @@
+"""Times of frames as integer ticks: the file's own, mended only where they can mean nothing."""
+
+from __future__ import annotations
+
+from chunking.parts import Warn
+from chunking.probe import VideoInfo
+
+
+class Clock:
+    """Turns a decoder's pts into ticks of VideoInfo.time_base: from zero up, strictly rising.
+
+    Streams without times are counted by their frame rate. What is mended is said once.
+    """
+
+    def __init__(self, info: VideoInfo, warn: Warn) -> None:
+        self._info, self._warn = info, warn
+        self._last: int | None = None
+        self._shift = 0
+        self._warned = False
+
+    def ticks_of(self, pts: int | None, index: int) -> int:
+        """Ticks of frame `index`, whose decoder says `pts`; frames in order of presentation."""
+        if not self._info.has_timestamps:
+            return index * self._info.tick_factor
+        ticks = self._next() if pts is None else pts * self._info.tick_factor + self._shift
+        if self._last is None and ticks < 0:
+            self._say(f"times begin {-ticks} ticks before zero: all are moved by that")
+            self._shift, ticks = -ticks, 0
+        if self._last is not None and ticks <= self._last:
+            self._say("times of frames do not rise: the late ones are moved behind their neighbour")
+            ticks = self._last + 1
+        self._last = ticks
+        return ticks
+
+    def _next(self) -> int:
+        self._say("frames without a time: they are placed one frame interval after the last")
+        interval = max(1, round(1 / (self._info.frame_rate * self._info.time_base)))
+        return 0 if self._last is None else self._last + interval
+
+    def _say(self, message: str) -> None:
+        if not self._warned:
+            self._warn(message)
+        self._warned = True
