@@ -39,7 +39,7 @@ def copy_audio(
             if not container.streams.audio:
                 return None
             packets = partial(_packets, container, container.streams.audio[0], on_warning)
-            return _write_audio(packets, out, end_s, segment_s)
+            return _write_audio(packets, out, on_warning, end_s, segment_s)
     except (av.FFmpegError, ValueError) as error:
         on_warning(f"the audio of {source} is left out: {error}")
         return None
@@ -55,13 +55,14 @@ def audio_packets(files: Sequence[Path]) -> tuple[InputContainer, AudioStream]:
 def _write_audio(
     packets_for: Callable[[OutputContainer], Iterator[Packet[AudioStream]]],
     out: Path,
+    warn: Warn,
     end_s: float | None,
     segment_s: float,
 ) -> StreamFiles | None:
     parts = PartWriter(out / "audio")
     sink = SegmentSplitter(parts.write)
     with open_cmaf(sink, frag_duration=str(round(segment_s * 1e6))) as target:
-        for packet in packets_for(target):
+        for packet in _until_it_breaks_off(packets_for(target), warn):
             start_s = float((packet.pts or 0) * packet.time_base)
             if start_s >= 0 and (end_s is None or start_s < end_s):
                 target.mux(packet)
@@ -71,6 +72,16 @@ def _write_audio(
         return None
     spans, timescale = _measure(init, segments)
     return parts.finish(spans, timescale, width=0, height=0)
+
+
+def _until_it_breaks_off(
+    packets: Iterator[Packet[AudioStream]], warn: Warn
+) -> Iterator[Packet[AudioStream]]:
+    """What can be read of a truncated or damaged source: half of the sound beats none."""
+    try:
+        yield from packets
+    except av.FFmpegError as error:
+        warn(f"the audio breaks off: {error}")
 
 
 def _packets(

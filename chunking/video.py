@@ -49,12 +49,15 @@ def read_frames(
     warn = on_warning or ignore
     reformatter = VideoReformatter()
     clock = Clock(info, warn)
-    size = info.orientation.size(info.height, info.width)
+    size, resized = info.orientation.size(info.height, info.width), False
     with open_video(source) as (container, stream):
         decoded = _decode(container, stream, describe(source), info, warn)
         for index, frame in enumerate(decoded):
             if index == limit:
                 return
+            if (frame.height, frame.width) != size and not resized:
+                warn(f"{describe(source)} changes its size: all frames are scaled to the first's")
+                resized = True
             rgb = frame_to_rgb(frame, info.colour, reformatter, size)
             yield Frame(info.orientation.apply(rgb), clock.ticks_of(frame.pts, index), index)
 

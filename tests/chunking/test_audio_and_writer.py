@@ -32,9 +32,11 @@ def clip_with_audio(tmp_path, moving_frames):
                 container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
             container.mux(video.encode(None))
             tone = np.sin(np.arange(SECONDS * RATE) * 440 * 2 * np.pi / RATE)
-            frame = av.AudioFrame.from_ndarray(tone[None].astype(np.float32), "fltp", "mono")
-            frame.sample_rate, frame.pts, frame.time_base = RATE, 0, Fraction(1, RATE)
-            container.mux(audio.encode(frame))
+            for start in range(0, len(tone), 4800):
+                samples = tone[None, start : start + 4800].astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+                frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
+                container.mux(audio.encode(frame))
             container.mux(audio.encode(None))
         return path
 
@@ -86,6 +88,17 @@ def test_other_audio_becomes_aac_and_is_said(clip_with_audio, tmp_path):
     assert len(said) == 1 and "pcm_s16le" in said[0]
     last = files.segments[-1]
     assert abs((last.start_ticks + last.duration_ticks) / files.timescale - SECONDS) < 0.05
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_audio_that_breaks_off_is_kept_up_to_there(clip_with_audio, tmp_path, codec):
+    source = clip_with_audio(codec, "a.mkv")
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    files = copy_audio(source, tmp_path / "out")
+    assert files is not None
+    last = files.segments[-1]
+    assert 0.5 < (last.start_ticks + last.duration_ticks) / files.timescale < SECONDS - 0.5
 
 
 def test_no_audio(make_clip, moving_frames, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -162,6 +164,24 @@ def test_segments_of_a_longer_stream_from_before_are_removed(clip_info, moving_f
 def test_no_frames(clip_info, tmp_path):
     with pytest.raises(InputError, match="no frames"):
         write_lr_stream([], tmp_path, clip_info, "h264")
+
+
+def test_a_full_disk_is_an_oserror_and_leaves_no_torn_file(
+    clip_info, moving_frames, tmp_path, monkeypatch
+):
+    replace_file, calls = os.replace, []
+
+    def full_at_the_third(source, target):
+        calls.append(target)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        replace_file(source, target)
+
+    monkeypatch.setattr(os, "replace", full_at_the_third)
+    with pytest.raises(OSError, match="No space left"):
+        write_lr_stream(irregular(moving_frames(20), 0), tmp_path, clip_info, "h264", None, 0.2)
+    names = sorted(path.name for path in (tmp_path / "video").iterdir())
+    assert names == ["init.mp4", "seg-00001.m4s"]
 
 
 def test_one_tiny_frame(clip_info, moving_frames, tmp_path):

@@ -236,3 +236,32 @@ def test_a_source_that_is_bytes_in_memory(make_clip, moving_frames):
     data = io.BytesIO(make_clip(moving_frames(3)).read_bytes())
     assert probe(data).path is None
     assert len(list(read_frames(data))) == 3
+
+
+def test_a_stream_that_changes_its_size_is_scaled_to_its_first(make_clip, moving_frames, tmp_path):
+    first = make_clip(moving_frames(5), "first.h264").read_bytes()
+    second = make_clip(moving_frames(5, 96, 128), "second.h264").read_bytes()
+    both = tmp_path / "both.h264"
+    both.write_bytes(first + second)
+    said: list[str] = []
+    frames = list(read_frames(both, on_warning=said.append))
+    assert [frame.rgb.shape for frame in frames] == [(48, 64, 3)] * 10
+    assert len(said) == 1 and "changes its size" in said[0]
+
+
+def test_a_cover_picture_is_not_a_video(make_clip, moving_frames, tmp_path):
+    cover = make_clip(moving_frames(1), "cover.jpg", codec="mjpeg", pix_fmt="yuvj420p")
+    path = tmp_path / "song.mp3"
+    with av.open(str(path), "w") as container, av.open(str(cover)) as picture:
+        sound = container.add_stream("libmp3lame", rate=48000, layout="mono")
+        art = container.add_stream_from_template(picture.streams.video[0])
+        art.disposition = av.stream.Disposition.attached_pic
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 9600), np.float32), "fltp", "mono")
+        frame.sample_rate = 48000
+        packet = next(picture.demux(video=0))
+        packet.stream = art
+        container.mux(packet)
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    with pytest.raises(InputError, match="no video"):
+        probe(path)
