@@ -91,7 +91,9 @@ def _call(network: PlannedNetwork, plan: PathPlan, operation: Operation, row: st
             adds = f"&{c.adds}" if c.adds else "NULL"
             floor = "0" if c.relu else "-INFINITY"
             at = network.layers.index(c.weights)
-            return f"psr_convolve(&convs[{at}], io, &{c.source}, &{c.result}, {adds}, {row}, {floor});"
+            return (
+                f"psr_convolve(&convs[{at}], io, &{c.source}, &{c.result}, {adds}, {row}, {floor});"
+            )
         case Store(residual, anchored):
             planes = f"{f'&{residual}' if residual else 'NULL'}, {f'&{ANCHOR_ROWS}' if anchored else 'NULL'}"
             return f"psr_store(io, {planes}, &{HR_ROW}, {row});"

@@ -32,7 +32,11 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
         raise CompileError(f"network: not understood by the importer: {error}") from error
     specs = program.graph_signature.input_specs
     targets = {s.arg.name: s.target for s in specs if s.kind is InputKind.PARAMETER}
-    names = [str(targets[p.name]).removeprefix(_PREFIX) for p in module["main"].params if p.name in targets]
+    names = [
+        str(targets[p.name]).removeprefix(_PREFIX)
+        for p in module["main"].params
+        if p.name in targets
+    ]
     main = module["main"].without_attr("params").with_attr("tensors", names)
     return tvm.IRModule({"main": main})
 

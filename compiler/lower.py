@@ -41,9 +41,7 @@ def lower_to_graph(module: tvm.IRModule) -> PathGraph:
     if reader.store is None:
         raise CompileError("network: it does not end in a pixel shuffle and a clip to 0..255")
     halo = reader.values[INPUT].margin
-    return PathGraph(
-        reader.scale, halo, reader.values, tuple(reader.convolutions), reader.store
-    )
+    return PathGraph(reader.scale, halo, reader.values, tuple(reader.convolutions), reader.store)
 
 
 def _output_rows(module: tvm.IRModule, bindings: list[relax.Binding]) -> relax.Expr:

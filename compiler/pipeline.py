@@ -1,13 +1,13 @@
 """The compiler, as one list: a network's path goes in at the top, its plan comes out at the end.
 
-    torch.export program
-      | import_program              compiler/importer.py    Relax, symbolic n, h, w
-      | recognise_stores            compiler/recognise.py   clip(shuffle(y [+ anchor(x)]))
-      | recognise_convolutions      compiler/recognise.py   conv + bias [+ ReLU | + sum]
-      | lower_to_graph              compiler/lower.py       margins instead of shapes, crops gone
-      | schedule_rows               compiler/schedule.py    all layers run together, row by row
-      | plan_path                   compiler/plan.py        rings of rows, placed in an arena
-    PathPlan
+torch.export program
+  | import_program              compiler/importer.py    Relax, symbolic n, h, w
+  | recognise_stores            compiler/recognise.py   clip(shuffle(y [+ anchor(x)]))
+  | recognise_convolutions      compiler/recognise.py   conv + bias [+ ReLU | + sum]
+  | lower_to_graph              compiler/lower.py       margins instead of shapes, crops gone
+  | schedule_rows               compiler/schedule.py    all layers run together, row by row
+  | plan_path                   compiler/plan.py        rings of rows, placed in an arena
+PathPlan
 """
 
 from collections.abc import Callable
@@ -38,8 +38,12 @@ class PassStage:
 
 # In order. Stores first: the sum with the anchor must not be taken for a convolution's own sum.
 PASSES = (
-    PassStage(recognise_stores(), check_well_formed, "the anchor and the clip leave with the store"),
-    PassStage(recognise_convolutions(), check_well_formed, "bias, ReLU and sums go into the kernel"),
+    PassStage(
+        recognise_stores(), check_well_formed, "the anchor and the clip leave with the store"
+    ),
+    PassStage(
+        recognise_convolutions(), check_well_formed, "bias, ReLU and sums go into the kernel"
+    ),
     PassStage(check_recognised, check_well_formed, "what has no kernel is refused by name"),
 )
 

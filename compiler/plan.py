@@ -62,7 +62,9 @@ def shuffled_values(graph: PathGraph) -> frozenset[str]:
             found.add(convolution.adds)
     for convolution in graph.convolutions:
         if convolution.source in found:
-            raise CompileError(f"network: {convolution.source} is both an output and a layer's input")
+            raise CompileError(
+                f"network: {convolution.source} is both an output and a layer's input"
+            )
     return frozenset(str(v) for v in found)
 
 

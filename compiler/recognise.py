@@ -91,4 +91,8 @@ def _is_anchored_store(context: PatternCheckContext) -> bool:
 
 def composite_of(function: relax.Function) -> str | None:
     """The group's name of a function that these passes made."""
-    return str(function.attrs["Composite"]) if function.attrs and "Composite" in function.attrs else None
+    return (
+        str(function.attrs["Composite"])
+        if function.attrs and "Composite" in function.attrs
+        else None
+    )

@@ -46,7 +46,10 @@ def _check_convolutions(module: tvm.IRModule) -> None:
         for block in function.body.blocks:
             for binding in block.bindings:
                 value = binding.value
-                if isinstance(value, relax.Call) and getattr(value.op, "name", "") == "relax.nn.conv2d":
+                if (
+                    isinstance(value, relax.Call)
+                    and getattr(value.op, "name", "") == "relax.nn.conv2d"
+                ):
                     _check_convolution(variable.name_hint, value)
 
 

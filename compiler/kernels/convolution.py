@@ -92,10 +92,7 @@ def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:
                                 for v in T.unroll(vectors):
                                     acc[p * vectors + v] += weight[
                                         T.ramp(
-                                            (
-                                                ((ky * in_blocks + block) * window_w + kx) * depth
-                                                + i
-                                            )
+                                            (((ky * in_blocks + block) * window_w + kx) * depth + i)
                                             * out
                                             + v * lanes,
                                             1,

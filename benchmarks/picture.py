@@ -1,0 +1,84 @@
+"""LR, bicubic, PocketSR and HR side by side, on a crop of one frame.
+
+    python -m benchmarks.picture PACKAGE --reference FILE [--frame N] --out PICTURE.png
+
+The crop is the coarse patch on which the network gains most over bicubic, unless it is given.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from chunking.difficulty import patch_sse
+from chunking.grid import Grid
+from chunking.video import read_frames
+from player.bicubic import upscale_bicubic
+from player.engine import Engine, find_engine
+from player.session import open_package
+from player.upscale import UpscaledFrame, upscale
+
+Pixels = NDArray[np.uint8]
+LABELS = ("low resolution", "bicubic", "PocketSR", "original")
+BAND_PX = 22
+CROP_PX = 320  # HR
+
+
+def frame_of(package: Path, number: int) -> UpscaledFrame:
+    """Frame `number` of a package, upscaled by its own engine."""
+    path = find_engine(package)
+    if path is None:
+        raise SystemExit(f"{package} has no engine: run `pocketsr compile {package}` first")
+    frames = upscale(open_package(package), Engine.open(path), limit=number + 1)
+    return list(frames)[number]
+
+
+def best_place(ours: Pixels, bicubic: Pixels, original: Pixels) -> tuple[int, int]:
+    """Top and left of the crop with the largest gain over bicubic."""
+    grid = Grid(*original.shape[:2], CROP_PX // 2, CROP_PX // 2)
+    gain = patch_sse(bicubic, original, grid, 1) - patch_sse(ours, original, grid, 1)
+    windows = gain[:-1, :-1] + gain[1:, :-1] + gain[:-1, 1:] + gain[1:, 1:]
+    y, x = np.unravel_index(int(windows.argmax()), windows.shape)
+    side = CROP_PX // 2
+    height, width = original.shape[:2]
+    return min(int(y) * side, height - CROP_PX), min(int(x) * side, width - CROP_PX)
+
+
+def comparison(frame: UpscaledFrame, original: Pixels, scale: int) -> Image.Image:
+    """The four crops in a row, each under its name."""
+    height, width = original.shape[:2]
+    nearest = frame.lr.repeat(scale, axis=0).repeat(scale, axis=1)[:height, :width]
+    bicubic = upscale_bicubic(frame.lr, scale)[:height, :width]
+    y, x = best_place(frame.rgb, bicubic, original)
+    sheet = Image.new("RGB", (len(LABELS) * CROP_PX, CROP_PX + BAND_PX), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, picture in enumerate((nearest, bicubic, frame.rgb, original)):
+        crop = Image.fromarray(picture[y : y + CROP_PX, x : x + CROP_PX])
+        sheet.paste(crop, (i * CROP_PX, BAND_PX))
+        draw.text((i * CROP_PX + 6, 5), LABELS[i], fill="black")
+    return sheet
+
+
+def save_comparison(package: Path, reference: Path, number: int, out: Path) -> None:
+    """Write the comparison of frame `number` as PNG."""
+    frame = frame_of(package, number)
+    original = list(read_frames(reference, number + 1))[number].rgb
+    index = open_package(package).index
+    assert index is not None
+    comparison(frame, original, index.scale).save(out, optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("package", type=Path)
+    parser.add_argument("--reference", type=Path, required=True)
+    parser.add_argument("--frame", type=int, default=60)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    save_comparison(options.package, options.reference, options.frame, options.out)
+
+
+if __name__ == "__main__":
+    main()
