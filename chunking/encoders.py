@@ -36,7 +36,7 @@ class Encoder:
 # bytes (FFmpeg 8.1.2 at 64x48 px: in 5 of 6 series of 500 to 1,500 encodes; without it in none of
 # 1,700 encodes), and what is trained on the decoded frames could not be reproduced.
 ENCODERS: dict[str, Encoder] = {
-    "av1": Encoder("libsvtav1", "yuv420p", "av01", 24, {"preset": "5"}),
+    "av1": Encoder("libsvtav1", "yuv420p", "av01", 24, {"preset": "4"}),
     "h264": Encoder(
         "libx264", "yuv420p", "avc1", 18,
         {"preset": "slow", "bf": "0", "sc_threshold": "0", "forced-idr": "1", "mbtree": "0"},
