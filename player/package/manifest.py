@@ -62,6 +62,8 @@ def dash_manifest(video: Stream, audio: Stream | None) -> str:
         minBufferTime="PT2S",
         mediaPresentationDuration=_iso_duration(_end_s(video) - origin_s),
     )
+    # Means nothing new, but FFmpeg reads an MPD by a relative path only if it has one.
+    ET.SubElement(mpd, "BaseURL").text = "./"
     period = ET.SubElement(mpd, "Period", id="0", start="PT0S")
     _add_video(period, video, origin_s)
     if audio:
