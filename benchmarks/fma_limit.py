@@ -1,3 +1,4 @@
+# mypy: disable-error-code="valid-type, no-untyped-def"
 """The machine's fp32 limit: independent multiply-adds in registers, nothing else."""
 
 import ctypes

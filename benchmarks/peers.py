@@ -55,7 +55,7 @@ def make_subject() -> Subject:
     network = build_network(arch, seed=1)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(1)
-        network.get_submodule("exits.1").weight.normal_(0, 0.02)
+        torch.nn.init.normal_(network.get_parameter("exits.1.weight"), std=0.02)
     tensors = {name: t.numpy() for name, t in network.deployed_tensors().items()}
     program = export_paths(arch, tensors)["hard"]
     return Subject(arch, tensors, program, path_halo_px(network, HARD))
@@ -67,7 +67,9 @@ def compile_ours(subject: Subject, folder: Path) -> Engine:
     return Engine.open(files.shared)
 
 
-def ours(subject: Subject, engine: Engine, lr: NDArray[np.uint8], threads: int) -> Callable[[], Any]:
+def ours(
+    subject: Subject, engine: Engine, lr: NDArray[np.uint8], threads: int
+) -> Callable[[], Any]:
     network = engine.load(pack_weights(subject.arch, subject.tensors, _F32))
     pool = engine.pool(threads)
     height, width = lr.shape[:2]

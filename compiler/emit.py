@@ -1,19 +1,15 @@
-"""A plan as readable C: one function a path, the table of architectures, the table of kernels."""
+"""A plan as readable C: for each architecture a function a path, and the tables it is found by."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.bicubic import TAPS, bicubic_taps
 from compiler.graph import ANCHOR_ROWS, INPUT, Convolution, Store
-from compiler.kernels import ConvolutionTile, convolution_tiles
 from compiler.memory import Size
 from compiler.plan import HR_ROW, PathPlan, Plane, shuffled_values
 from compiler.schedule import AnchorPass, Load, Operation
-from compiler.targets import Target
 from player.package.weights import ARCHITECTURE_IDS, PATH_NAMES, Architecture, tensor_layout
 
-_SCALES = (2, 3, 4)
+_WEIGHT = ".weight"
 
 
 @dataclass(frozen=True)
@@ -25,23 +21,49 @@ class PlannedNetwork:
 
     @property
     def symbol(self) -> str:
-        """The network's name in C: chain_x4_32_32_e2_6."""
+        """The network's name in C: chain_x4_32_32_e2."""
         widths = "_".join(str(w) for w in self.arch.widths)
         exits = "_".join(str(e) for e in self.arch.exits)
         return f"{self.arch.name}_x{self.arch.scale}_{widths}_e{exits}"
 
     @property
-    def layers(self) -> list[str]:
-        """Names of the convolutions in the order of the blob."""
-        names = [s.name for s in tensor_layout(self.arch)]
-        return [n.removesuffix(".weight") for n in names if n.endswith(".weight")]
+    def layers(self) -> dict[str, tuple[int, ...]]:
+        """Convolutions in the order of the blob: name -> shape of the weights [O, I, k, k]."""
+        specs = tensor_layout(self.arch)
+        return {s.name.removesuffix(_WEIGHT): s.shape for s in specs if s.name.endswith(_WEIGHT)}
 
 
 def emit_network(network: PlannedNetwork) -> str:
-    """The C file of one architecture: a function for each path, and its tables."""
-    functions = [_function(network, path) for path in PATH_NAMES if path in network.plans]
-    head = '#include "internal.h"\n\n#include <math.h>\n'
-    return "\n".join([head, *functions, _tables(network)])
+    """The C file of one architecture."""
+    functions = [emit_path(network, path) for path in PATH_NAMES if path in network.plans]
+    return "\n".join(['#include <math.h>\n\n#include "internal.h"\n', *functions, _tables(network)])
+
+
+def emit_path(network: PlannedNetwork, path: str) -> str:
+    """One path: its planes as formulas of w, then a loop over rows."""
+    plan, arch = network.plans[path], network.arch
+    graph, depth = plan.schedule.graph, plan.schedule.depth
+    planes = [_c_plane(p, plan.memory.offsets[p.name]) for p in plan.planes.values()]
+    calls = [_call(network, s.operation, _c_row(s.delay)) for s in plan.schedule.steps]
+    lines = [
+        f"/* {arch.name} x{arch.scale}, path {path}: halo {graph.halo} pixels.",
+        f" * Arena: {_c_size(plan.memory.arena)} floats. */",
+        f"static void {network.symbol}_{path}(",
+        "    const psr_conv *convs, const psr_io *io, float *arena) {",
+        "    const int32_t w = io->w;",
+        "    /* data, rows kept, margins y and x, floats in a row, a pixel, a block */",
+        *(f"    {plane}" for plane in planes),
+        f"    for (int32_t s = -{graph.halo}; s < io->h + {depth}; ++s) {{",
+        *(f"        {call}" for call in calls),
+        "    }",
+        "}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _c_row(delay: int) -> str:
+    return f"s - {delay}" if delay else "s"
 
 
 def _c_size(size: Size) -> str:
@@ -49,141 +71,86 @@ def _c_size(size: Size) -> str:
 
 
 def _c_plane(plane: Plane, offset: Size) -> str:
-    block = f"{plane.pixel} * (w + {plane.columns.fixed})" if plane.blocks > 1 else "PSR_BLOCK"
-    shape = f"{plane.ring}, {plane.margin_y}, {plane.margin_x}, {_c_size(plane.row)}, {plane.pixel}, {block}"
-    return f"    const psr_plane {plane.name} = {{arena + ({_c_size(offset)}), {shape}}};"
-
-
-def _function(network: PlannedNetwork, path: str) -> str:
-    plan = network.plans[path]
-    graph = plan.schedule.graph
-    planes = [_c_plane(p, plan.memory.offsets[p.name]) for p in plan.planes.values()]
-    calls = [
-        f"        {_call(network, plan, s.operation, f's - {s.delay}' if s.delay else 's')}"
-        for s in plan.schedule.steps
-    ]
-    return "\n".join(
-        [
-            f"/* {network.arch.name} x{network.arch.scale}, path {path}: halo {graph.halo}, "
-            f"arena {_c_size(plan.memory.arena)} floats.",
-            " * Planes: data, rows kept, margins y and x, then floats in a row, a pixel, a block. */",
-            f"static void {network.symbol}_{path}(const psr_conv *convs, const psr_io *io, "
-            "float *arena) {",
-            "    const int32_t w = io->w;",
-            *planes,
-            f"    for (int32_t s = -{graph.halo}; s < io->h + {plan.schedule.depth}; ++s) {{",
-            *calls,
-            "    }",
-            "}",
-            "",
-        ]
+    numbers = (
+        f"arena + ({_c_size(offset)})",
+        str(plane.ring),
+        str(plane.margin_y),
+        str(plane.margin_x),
+        _c_size(plane.row),
+        str(plane.pixel),
+        f"{plane.pixel} * (w + {plane.columns.fixed})" if plane.blocks > 1 else "PSR_BLOCK",
     )
+    return f"const psr_plane {plane.name} = {{{', '.join(numbers)}}};"
 
 
-def _call(network: PlannedNetwork, plan: PathPlan, operation: Operation, row: str) -> str:
+def _call(network: PlannedNetwork, operation: Operation, row: str) -> str:
     match operation:
         case Load():
             return f"psr_load(io, &{INPUT}, {row});"
         case AnchorPass():
-            convolution = f"&convs[{len(network.layers)}], io, &{INPUT}, &{ANCHOR_ROWS}"
-            return f"psr_convolve({convolution}, NULL, {row}, -INFINITY);"
-        case Convolution() as c:
-            adds = f"&{c.adds}" if c.adds else "NULL"
-            floor = "0" if c.relu else "-INFINITY"
-            at = network.layers.index(c.weights)
+            at = len(network.layers)
             return (
-                f"psr_convolve(&convs[{at}], io, &{c.source}, &{c.result}, {adds}, {row}, {floor});"
+                f"psr_convolve(&convs[{at}], io, &{INPUT}, &{ANCHOR_ROWS}, NULL, {row}, -INFINITY);"
             )
+        case Convolution(source=source, result=result):
+            at = list(network.layers).index(operation.weights)
+            adds, floor = _c_pointer(operation.adds), "0" if operation.relu else "-INFINITY"
+            return f"psr_convolve(&convs[{at}], io, &{source}, &{result}, {adds}, {row}, {floor});"
         case Store(residual, anchored):
-            planes = f"{f'&{residual}' if residual else 'NULL'}, {f'&{ANCHOR_ROWS}' if anchored else 'NULL'}"
-            return f"psr_store(io, {planes}, &{HR_ROW}, {row});"
+            anchor = _c_pointer(ANCHOR_ROWS if anchored else None)
+            return f"psr_store(io, {_c_pointer(residual)}, {anchor}, &{HR_ROW}, {row});"
+
+
+def _c_pointer(value: str | None) -> str:
+    return f"&{value}" if value else "NULL"
 
 
 def _tables(network: PlannedNetwork) -> str:
     arch, name = network.arch, network.symbol
-    shapes = {s.name.removesuffix(".weight"): s.shape for s in tensor_layout(arch)}
-    shuffled = {
-        c.weights
-        for plan in network.plans.values()
-        for c in plan.schedule.graph.convolutions
-        if c.result in shuffled_values(plan.schedule.graph)
-    }
+    shuffled = _shuffled_layers(network)
     convs = [
-        f"    {{{shapes[n][0]}, {shapes[n][1]}, {shapes[n][2]}, {int(n in shuffled)}}}, /* {n} */"
-        for n in network.layers
+        f"    {{{out}, {inp}, {k}, {int(layer in shuffled)}}}, /* {layer} */"
+        for layer, (out, inp, k, _) in network.layers.items()
     ]
-    return "\n".join(
-        [
-            f"static const uint16_t {name}_widths[] = {{{_numbers(arch.widths)}}};",
-            f"static const uint16_t {name}_exits[] = {{{_numbers(arch.exits)}}};",
-            f"static const psr_conv_spec {name}_convs[] = {{",
-            *convs,
-            "};",
-            f"const psr_arch {name} = {{",
-            f"    {ARCHITECTURE_IDS[arch.name]}, {arch.scale}, {len(arch.widths)}, "
-            f"{len(arch.exits)}, {name}_widths, {name}_exits, {len(network.layers)}, {name}_convs,",
-            "    {",
-            *(f"        {_path(network, path)}," for path in PATH_NAMES),
-            "    },",
-            "};",
-            "",
-        ]
-    )
+    lines = [
+        f"static const uint16_t {name}_widths[] = {{{c_numbers(arch.widths)}}};",
+        f"static const uint16_t {name}_exits[] = {{{c_numbers(arch.exits)}}};",
+        "/* outputs, inputs, window, in HR order */",
+        f"static const psr_conv_spec {name}_convs[] = {{",
+        *convs,
+        "};",
+        f"const psr_arch {name} = {{",
+        f"    .id = {ARCHITECTURE_IDS[arch.name]},",
+        f"    .scale = {arch.scale},",
+        f"    .n_widths = {len(arch.widths)},",
+        f"    .n_exits = {len(arch.exits)},",
+        f"    .widths = {name}_widths,",
+        f"    .exits = {name}_exits,",
+        f"    .n_convs = {len(network.layers)},",
+        f"    .convs = {name}_convs,",
+        "    .paths = {",
+        *(f"        {_c_path(network, path)}, /* {path} */" for path in PATH_NAMES),
+        "    },",
+        "};",
+        "",
+    ]
+    return "\n".join(lines)
 
 
-def _path(network: PlannedNetwork, path: str) -> str:
+def _shuffled_layers(network: PlannedNetwork) -> set[str]:
+    graphs = [plan.schedule.graph for plan in network.plans.values()]
+    pairs = [(shuffled_values(graph), graph) for graph in graphs]
+    return {c.weights for values, graph in pairs for c in graph.convolutions if c.result in values}
+
+
+def _c_path(network: PlannedNetwork, path: str) -> str:
     if path not in network.plans:
         return "{NULL, 0, 0, 0}"
-    plan = network.plans[path]
-    arena = plan.memory.arena
-    halo = plan.schedule.graph.halo
-    return f"{{{network.symbol}_{path}, {halo}, {arena.per_column}, {arena.fixed}}}"
+    schedule, arena = network.plans[path].schedule, network.plans[path].memory.arena
+    numbers = c_numbers((schedule.graph.halo, arena.per_column, arena.fixed))
+    return f"{{{network.symbol}_{path}, {numbers}}}"
 
 
-def _numbers(values: Sequence[int]) -> str:
+def c_numbers(values: Sequence[int]) -> str:
+    """1, 2, 3."""
     return ", ".join(str(v) for v in values)
-
-
-def emit_engine(networks: Sequence[PlannedNetwork], target: Target, info: dict[str, object]) -> str:
-    """The C file that ties an engine together: its networks, its kernels, its constants."""
-    externs = [f"extern const psr_arch {n.symbol};" for n in networks]
-    tiles = convolution_tiles(target)
-    prototypes = [f"extern psr_conv_kernel {t.name};" for t in tiles]
-    text = json.dumps(json.dumps(info, sort_keys=True))
-    return "\n".join(
-        [
-            '#include "internal.h"\n',
-            *externs,
-            *prototypes,
-            f"\nconst psr_arch *const psr_archs[] = {{{', '.join(f'&{n.symbol}' for n in networks)}}};",
-            f"const int32_t psr_n_archs = {len(networks)};",
-            f"const int32_t psr_tile_pixels[PSR_TILE_SHAPES] = {{{_numbers(target.tile.pixels)}}};",
-            f"const int32_t psr_group_blocks = {target.tile.blocks};",
-            f"const int32_t psr_cache_bytes = {target.cache_bytes};",
-            f"const char psr_info[] = {text};",
-            _kernel_table(tiles, target),
-            _taps_table(),
-        ]
-    )
-
-
-def _kernel_table(tiles: list[ConvolutionTile], target: Target) -> str:
-    """psr_conv_kernels[RGB or blocks][blocks of output - 1][shape]."""
-    lines = []
-    for source, in_channels in enumerate(sorted({t.in_channels for t in tiles})):
-        for blocks in range(1, target.tile.blocks + 1):
-            group = [t for t in tiles if t.in_channels == in_channels and t.out_blocks == blocks]
-            names = ", ".join(t.name for t in group)
-            lines.append(f"    [{source}][{blocks - 1}] = {{{names}}},")
-    table = "psr_conv_kernel *const psr_conv_kernels[2][2][PSR_TILE_SHAPES] = {"
-    return "\n".join([table, *lines, "};"])
-
-
-def _taps_table() -> str:
-    """psr_bicubic_taps[scale][phase][tap]."""
-    lines = []
-    for scale in _SCALES:
-        for phase, taps in enumerate(bicubic_taps(scale)):
-            numbers = ", ".join(f"{t:.9e}f" for t in taps)
-            lines.append(f"    [{scale}][{phase}] = {{{numbers}}},")
-    return "\n".join([f"const float psr_bicubic_taps[5][4][{TAPS}] = {{", *lines, "};", ""])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from torch.export import ExportedProgram
 
-from compiler.emit import PlannedNetwork, emit_engine, emit_network
+from compiler.emit import PlannedNetwork, emit_network
+from compiler.emit_engine import emit_engine
 from compiler.errors import CompileError
 from compiler.graph import bicubic_graph
 from compiler.kernels import all_kernels

@@ -11,6 +11,7 @@ from tvm.relax.frontend.torch import from_exported_program
 
 from compiler.errors import CompileError
 
+_TO_THE_END = 1 << 31  # torch writes a slice's missing end as the largest integer
 _PREFIX = "network."  # of a tensor's name in sr.models.export_paths, not in tensor_layout
 
 
@@ -32,11 +33,8 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
         raise CompileError(f"network: not understood by the importer: {error}") from error
     specs = program.graph_signature.input_specs
     targets = {s.arg.name: s.target for s in specs if s.kind is InputKind.PARAMETER}
-    names = [
-        str(targets[p.name]).removeprefix(_PREFIX)
-        for p in module["main"].params
-        if p.name in targets
-    ]
+    variables = [p.name for p in module["main"].params if p.name in targets]
+    names = [str(targets[name]).removeprefix(_PREFIX) for name in variables]
     main = module["main"].without_attr("params").with_attr("tensors", names)
     return tvm.IRModule({"main": main})
 
@@ -60,9 +58,9 @@ def _convert_crop(node: Any, importer: Any) -> relax.Expr:
 
 def _bounds(node: Any) -> tuple[int, int, int | None]:
     """Axis, begin and end of a slice; raises CompileError for what is not a crop."""
-    axis, begin, end, step = (*node.args[1:], *(0, None, None, 1)[len(node.args) - 1 :])
-    begin = begin or 0
-    if end is not None and end >= 1 << 31:
+    given: dict[int, Any] = dict(enumerate(node.args))
+    axis, begin, end, step = given.get(1, 0), given.get(2) or 0, given.get(3), given.get(4, 1)
+    if isinstance(end, int) and end >= _TO_THE_END:
         end = None
     if step != 1 or not isinstance(begin, int) or not isinstance(end, int | None):
         raise CompileError(f"network: slice {node.name} is not a crop by fixed numbers of pixels")

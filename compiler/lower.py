@@ -10,6 +10,7 @@ from tvm.sym import Analyzer
 from compiler.errors import CompileError
 from compiler.graph import INPUT, Convolution, PathGraph, Store, Value
 from compiler.recognise import CONVOLUTION_RELU, STORE_ANCHORED, composite_of
+from compiler.verify import bindings_of
 
 _WEIGHT = ".weight"
 
@@ -33,7 +34,7 @@ def lower_to_graph(module: tvm.IRModule) -> PathGraph:
     main = module["main"]
     image, *weights = main.params
     layers = {p.name: str(n) for p, n in zip(weights, main.attrs["tensors"], strict=True)}
-    bindings = [b for block in main.body.blocks for b in block.bindings]
+    bindings = bindings_of(main)
     reader = _Reader(module, layers, _output_rows(module, bindings))
     _define(reader, image, INPUT)
     for binding in bindings:
@@ -69,7 +70,7 @@ def _residual(module: tvm.IRModule, store: relax.Call) -> relax.Var:
     operators = _operators(function)
     if composite_of(function) == STORE_ANCHORED:
         return arguments[operators["relax.add"].args[0]]
-    return arguments[function.body.blocks[0].bindings[0].value.args[0]]
+    return arguments[bindings_of(function)[0].value.args[0]]
 
 
 def _read(reader: _Reader, var: relax.Var, value: relax.Expr) -> None:
@@ -95,8 +96,8 @@ def _define(reader: _Reader, var: relax.Var, name: str) -> None:
 
 def _operators(function: relax.Function) -> dict[str, relax.Call]:
     """The calls of a composite by operator; of two sums the last stays."""
-    bindings = [b for block in function.body.blocks for b in block.bindings]
-    return {b.value.op.name: b.value for b in bindings if isinstance(b.value, relax.Call)}
+    values = [binding.value for binding in bindings_of(function)]
+    return {value.op.name: value for value in values if isinstance(value, relax.Call)}
 
 
 def _read_store(reader: _Reader, function: relax.Function, call: relax.Call) -> None:

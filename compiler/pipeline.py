@@ -29,30 +29,26 @@ ModulePass = Callable[[tvm.IRModule], tvm.IRModule]
 
 @dataclass(frozen=True)
 class PassStage:
-    """A pass, the check that its result must stand, and why it comes where it does."""
+    """A pass, and the check that its result must stand before the next one sees it."""
 
     run: ModulePass
-    check: ModulePass
-    reason: str
+    check: Callable[[tvm.IRModule], None]
 
 
-# In order. Stores first: the sum with the anchor must not be taken for a convolution's own sum.
 PASSES = (
-    PassStage(
-        recognise_stores(), check_well_formed, "the anchor and the clip leave with the store"
-    ),
-    PassStage(
-        recognise_convolutions(), check_well_formed, "bias, ReLU and sums go into the kernel"
-    ),
-    PassStage(check_recognised, check_well_formed, "what has no kernel is refused by name"),
+    # Stores first: the sum with the anchor must not be taken for a convolution's own sum.
+    PassStage(recognise_stores(), check_well_formed),
+    PassStage(recognise_convolutions(), check_recognised),
 )
 
 
 def plan_program(program: ExportedProgram) -> PathPlan:
     """The plan of one path; raises CompileError for a network that the engine cannot run."""
-    module = check_well_formed(import_program(program))
+    module = import_program(program)
+    check_well_formed(module)
     for stage in PASSES:
-        module = stage.check(stage.run(module))
+        module = stage.run(module)
+        stage.check(module)
     return plan_graph(lower_to_graph(module))
 
 

@@ -15,7 +15,7 @@ HR_ROW = "hr_row"  # one row of finished pixels, before it is copied to the fram
 
 @dataclass(frozen=True)
 class Plane:
-    """A ring of rows. A row is [blocks][columns][pixel] floats, columns = w + 2 margin_x + slack."""
+    """A ring of rows, each [blocks][columns][pixel] floats; columns = w + 2 margin_x + slack."""
 
     name: str
     ring: int

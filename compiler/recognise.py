@@ -91,8 +91,5 @@ def _is_anchored_store(context: PatternCheckContext) -> bool:
 
 def composite_of(function: relax.Function) -> str | None:
     """The group's name of a function that these passes made."""
-    return (
-        str(function.attrs["Composite"])
-        if function.attrs and "Composite" in function.attrs
-        else None
-    )
+    attributes = function.attrs
+    return str(attributes["Composite"]) if attributes and "Composite" in attributes else None

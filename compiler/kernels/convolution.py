@@ -1,3 +1,4 @@
+# mypy: disable-error-code="valid-type, no-untyped-def"
 """The direct convolution: one row of output, a register tile at a time.
 
     rows of src   [k rows][in_blocks][pixels][IN]     IN = 16 channels (4 for RGB pixels)
@@ -32,7 +33,7 @@ class ConvolutionTile:
         return f"psr_conv_i{self.in_channels}_o{self.out_blocks}_p{self.pixels}"
 
 
-def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:
+def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:  # noqa: C901 (a loop nest)
     """`tiles` tiles of one output row, for vectors of `lanes` floats."""
     vector = f"float32x{lanes}"
     in_ch, pixels = tile.in_channels, tile.pixels
@@ -42,7 +43,7 @@ def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:
     out = BLOCK * tile.out_blocks
 
     @T.prim_func(s_tir=True, private=True)
-    def kernel(
+    def kernel(  # noqa: C901 (loops, no decisions)
         src_data: T.handle("float32"),
         rows_data: T.handle("int32"),
         weight_data: T.handle("float32"),

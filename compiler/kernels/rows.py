@@ -1,3 +1,4 @@
+# mypy: disable-error-code="valid-type, no-untyped-def"
 """Kernels at the two ends of a path: pixels to float rows, float rows to pixels.
 
 A stored pixel is 16 floats from the residual's [dy][dx][colour] (3 r of them count for one dy),

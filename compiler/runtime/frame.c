@@ -6,7 +6,7 @@
 
 /* Rows of a tile: few enough to spread over threads, many enough that the rows which tiles
  * compute twice at their seams stay a small part. */
-enum { TILE_ROWS = 96 };
+enum { TILE_ROWS = 96, LEAST_ROWS = 32, MAX_TILES = 1 << 20 };
 
 typedef struct {
     const psr_net *const *nets;
@@ -45,12 +45,13 @@ static void run_tile(void *context, int32_t task, void *memory) {
     const psr_net *net = f->nets[tile->net];
     const int32_t halo = psr_halo_px(net, tile->path), scale = psr_net_scale(net);
     uint8_t *edge = (uint8_t *)memory + psr_arena_bytes(net, tile->path, tile->h, tile->w);
-    ptrdiff_t stride = f->lr_stride;
-    const uint8_t *lr = f->lr + (ptrdiff_t)(tile->y - halo) * stride + 3 * (tile->x - halo);
-    if (!is_inside(f, tile, halo)) {
+    const uint8_t *lr = edge;
+    ptrdiff_t stride = 3 * (ptrdiff_t)(tile->w + 2 * halo);
+    if (is_inside(f, tile, halo)) {
+        stride = f->lr_stride;
+        lr = f->lr + (ptrdiff_t)(tile->y - halo) * stride + 3 * (ptrdiff_t)(tile->x - halo);
+    } else {
         copy_with_halo(f, tile, halo, edge);
-        stride = 3 * (ptrdiff_t)(tile->w + 2 * halo);
-        lr = edge;
     }
     uint8_t *hr = f->hr + (ptrdiff_t)tile->y * scale * f->hr_stride + (ptrdiff_t)tile->x * scale * 3;
     psr_upscale(net, tile->path, lr, stride, tile->h, tile->w, hr, f->hr_stride, memory);
@@ -66,25 +67,31 @@ static int is_patch(const psr_patch *p, const psr_net *const *nets, int n_nets, 
 /* Parts of equal size, none above `most`. */
 static int32_t parts_of(int32_t length, int32_t most) { return (length + most - 1) / most; }
 
-/* Columns of a tile: what keeps weights and rings of rows in the cache. */
+/* Columns of a tile: as many as keep its rings of rows in the cache. */
 static int32_t tile_columns(const psr_net *net, int path) {
     const int64_t per_column = net->arch->paths[path].arena_per_column * (int64_t)sizeof(float);
     const int64_t columns = psr_cache_bytes / per_column;
     return columns < 64 ? 64 : columns > 1024 ? 1024 : (int32_t)columns;
 }
 
-static int32_t count_tiles(const psr_patch *p, const psr_net *const *nets) {
-    return parts_of(p->h, TILE_ROWS) * parts_of(p->w, tile_columns(nets[p->net], p->path));
+typedef struct {
+    int32_t rows, columns;
+} cuts;
+
+/* Into how many tiles a patch is cut. Where there are fewer patches than threads, every patch
+ * makes a multiple of `threads` tiles, so that all threads end together. */
+static cuts cuts_of(const psr_patch *p, const psr_net *const *nets, int32_t threads) {
+    cuts c = {parts_of(p->h, TILE_ROWS), parts_of(p->w, tile_columns(nets[p->net], p->path))};
+    while (c.rows * c.columns % threads != 0 && p->h / (c.rows + 1) >= LEAST_ROWS) ++c.rows;
+    return c;
 }
 
-static psr_patch *cut(const psr_patch *p, const psr_net *const *nets, psr_patch *out) {
-    const int32_t rows = parts_of(p->h, TILE_ROWS);
-    const int32_t columns = parts_of(p->w, tile_columns(nets[p->net], p->path));
-    for (int32_t i = 0; i < rows; ++i)
-        for (int32_t j = 0; j < columns; ++j) {
-            const int32_t y = p->h * i / rows, x = p->w * j / columns;
-            *out++ = (psr_patch){p->y + y, p->x + x, p->h * (i + 1) / rows - y,
-                                 p->w * (j + 1) / columns - x, p->net, p->path};
+static psr_patch *cut(const psr_patch *p, cuts c, psr_patch *out) {
+    for (int32_t i = 0; i < c.rows; ++i)
+        for (int32_t j = 0; j < c.columns; ++j) {
+            const int32_t y = p->h * i / c.rows, x = p->w * j / c.columns;
+            *out++ = (psr_patch){p->y + y, p->x + x, p->h * (i + 1) / c.rows - y,
+                                 p->w * (j + 1) / c.columns - x, p->net, p->path};
         }
     return out;
 }
@@ -95,28 +102,43 @@ static size_t tile_bytes(const psr_patch *tile, const psr_net *const *nets) {
            halo_bytes(tile, psr_halo_px(net, tile->path));
 }
 
+/* Checks every patch and counts the tiles; -1 where a patch is wrong. */
+static int64_t count_tiles(const psr_patch *patches, int n_patches, const psr_net *const *nets,
+                           int n_nets, int h, int w, int32_t threads) {
+    int64_t n = 0;
+    for (int i = 0; i < n_patches; ++i) {
+        if (!is_patch(&patches[i], nets, n_nets, h, w)) return -1;
+        const cuts c = cuts_of(&patches[i], nets, threads);
+        n += (int64_t)c.rows * c.columns;
+    }
+    return n <= MAX_TILES ? n : -1;
+}
+
+static size_t most_bytes(const psr_patch *tiles, int64_t n, const psr_net *const *nets) {
+    size_t most = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        const size_t bytes = tile_bytes(&tiles[i], nets);
+        most = bytes > most ? bytes : most;
+    }
+    return most;
+}
+
 int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets, const psr_patch *patches,
               int n_patches, const uint8_t *lr, ptrdiff_t lr_stride, int h, int w, uint8_t *hr,
               ptrdiff_t hr_stride) {
     if (!pool || !nets || n_nets < 1 || n_patches < 0 || !lr || !hr) return PSR_E_ARG;
     if (h < 1 || w < 1 || h > PSR_MAX_SIDE || w > PSR_MAX_SIDE) return PSR_E_ARG;
-    int64_t n = 0;
-    for (int i = 0; i < n_patches; ++i) {
-        if (!is_patch(&patches[i], nets, n_nets, h, w)) return PSR_E_ARG;
-        n += count_tiles(&patches[i], nets);
-    }
-    if (n == 0) return PSR_OK;
-    if (n > 1 << 24) return PSR_E_ARG;
+    if (n_patches > 0 && !patches) return PSR_E_ARG;
+    const int32_t pool_threads = psr_pool_threads(pool);
+    const int32_t threads = n_patches < pool_threads ? pool_threads : 1;
+    const int64_t n = count_tiles(patches, n_patches, nets, n_nets, h, w, threads);
+    if (n <= 0) return n < 0 ? PSR_E_ARG : PSR_OK;
     psr_patch *tiles = malloc((size_t)n * sizeof *tiles), *end = tiles;
     if (!tiles) return PSR_E_NOMEM;
-    for (int i = 0; i < n_patches; ++i) end = cut(&patches[i], nets, end);
-    size_t bytes = 0;
-    for (const psr_patch *tile = tiles; tile < end; ++tile) {
-        const size_t needed = tile_bytes(tile, nets);
-        bytes = needed > bytes ? needed : bytes;
-    }
+    for (int i = 0; i < n_patches; ++i)
+        end = cut(&patches[i], cuts_of(&patches[i], nets, threads), end);
     frame f = {nets, tiles, lr, hr, lr_stride, hr_stride, h, w};
-    const int error = psr_pool_run(pool, run_tile, &f, (int32_t)n, bytes);
+    const int error = psr_pool_run(pool, run_tile, &f, (int32_t)n, most_bytes(tiles, n, nets));
     free(tiles);
     return error;
 }

@@ -104,6 +104,8 @@ int psr_pool_run(psr_pool *pool, psr_task_fn fn, void *context, int32_t n, size_
     return error;
 }
 
+int psr_pool_threads(const psr_pool *pool) { return pool->threads; }
+
 int psr_pool_open(int threads, psr_pool **out) {
     if (!out) return PSR_E_ARG;
     *out = NULL;
