@@ -1,7 +1,7 @@
 """Overfitting one network: joint over its paths, bounded by steps, repeatable, resumable.
 
     crops -> residuals of every path (bf16) -> + anchor (fp32) -> squared error of each path
-          -> weighted sum -> Adam, warm-up and cosine
+          -> weighted sum -> Muon (trunk) and Adam (the rest), warm-up and cosine
 
 Squared error, because the product is judged by PSNR; the anchor stays in fp32, because bf16 has
 fewer bits than a pixel.
@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from player.package.weights import EASY, HARD
 from sr.models.network import Network
 from sr.training.data import Batch, CropSampler
+from sr.training.muon import Muon
 
 CHECKPOINT_EVERY_S = 20.0
 WARM_UP_STEPS = 50
@@ -30,20 +32,59 @@ OnStep = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """The work of one overfitting: `steps` batches, the peak learning rate, loss weights.
+    """The work of one overfitting: `steps` batches, peak learning rates, loss weights.
 
     `path_weights`: how much each path's squared error counts. The easy path's error teaches
     the shared trunk as well (deep supervision); measured in docs/training.md.
     """
 
     steps: int
-    peak_rate: float = 4e-3
+    muon_rate: float = 0.02
+    adam_rate: float = 4e-3
     path_weights: Mapping[int, float] = field(default_factory=lambda: {EASY: 0.5, HARD: 1.0})
 
-    def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warm-up, then cosine to zero."""
+    def schedule(self, step: int) -> float:
+        """What the peak rates are multiplied by: linear warm-up, then cosine to zero."""
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        return self.peak_rate * min(1.0, (step + 1) / WARM_UP_STEPS) * cosine
+        return min(1.0, (step + 1) / WARM_UP_STEPS) * cosine
+
+
+class Optimisers:
+    """Muon for the trunk's plain convolutions, Adam for what touches pixels and for biases."""
+
+    def __init__(self, network: Network, plan: TrainingPlan) -> None:
+        trunk, rest = trunk_and_rest(network)
+        self._muon = Muon(trunk, plan.muon_rate) if trunk else None
+        self._adam = torch.optim.Adam(rest, plan.adam_rate, betas=(0.9, 0.99))
+        self._all = [self._adam] + ([self._muon] if self._muon else [])
+        self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._all]
+
+    def step(self, loss: Tensor, factor: float) -> None:
+        """Back-propagate and step, the peak rates multiplied by `factor`."""
+        for optimiser, peak in zip(self._all, self._peaks, strict=True):
+            optimiser.param_groups[0]["lr"] = peak * factor
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        for optimiser in self._all:
+            optimiser.step()
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        return [optimiser.state_dict() for optimiser in self._all]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        for optimiser, state in zip(self._all, states, strict=True):
+            optimiser.load_state_dict(state)
+
+
+def trunk_and_rest(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Weights between hidden channels, and all others (first and last layers, biases, norms)."""
+    at_pixels = (*network.input_convolutions, *network.output_convolutions)
+    trunk: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        owner, kind = name.rsplit(".", 1)
+        (trunk if kind == "weight" and owner not in at_pixels else rest).append(parameter)
+    return trunk, rest
 
 
 def overfit(
@@ -59,39 +100,23 @@ def overfit(
     and continued ends with the same bits as one that was not.
     """
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), lr=plan.peak_rate, betas=(0.9, 0.99))
-    start = _load(checkpoint, network, optimiser) if checkpoint else 0
+    optimisers = Optimisers(network, plan)
+    start = _load(checkpoint, network, optimisers) if checkpoint else 0
     saved_at = monotonic()
     try:
         for step in range(start, plan.steps):
-            errors = _train_step(network, optimiser, sampler.draw(step), plan, step)
+            errors = path_errors(network, sampler.draw(step))
+            loss = torch.stack([plan.path_weights[path] * e for path, e in errors.items()]).sum()
+            optimisers.step(loss, plan.schedule(step))
             start = step + 1
             if on_step:
-                on_step(start, -10 * math.log10(max(errors, 1e-10)))
+                on_step(start, -10 * math.log10(max(float(errors[HARD].detach()), 1e-10)))
             if checkpoint and monotonic() - saved_at > CHECKPOINT_EVERY_S:
-                _save(checkpoint, network, optimiser, start)
+                _save(checkpoint, network, optimisers, start)
                 saved_at = monotonic()
     finally:
         if checkpoint:
-            _save(checkpoint, network, optimiser, start)
-
-
-def _train_step(
-    network: Network,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    plan: TrainingPlan,
-    step: int,
-) -> float:
-    """One step; returns the hard path's mean squared error in unit range."""
-    for group in optimiser.param_groups:
-        group["lr"] = plan.rate(step)
-    errors = path_errors(network, batch)
-    loss = torch.stack([plan.path_weights[path] * e for path, e in errors.items()]).sum()
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return float(errors[HARD].detach())
+            _save(checkpoint, network, optimisers, start)
 
 
 def path_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
@@ -105,19 +130,19 @@ def path_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
     }
 
 
-def _save(path: Path, network: Network, optimiser: torch.optim.Optimizer, step: int) -> None:
+def _save(path: Path, network: Network, optimisers: Optimisers, step: int) -> None:
     """Atomic: a kill leaves the checkpoint before."""
     part = path.with_suffix(".part")
-    state = {"step": step, "network": network.state_dict(), "optimiser": optimiser.state_dict()}
+    state = {"step": step, "network": network.state_dict(), "optimisers": optimisers.state_dict()}
     torch.save(state, part)
     os.replace(part, path)
 
 
-def _load(path: Path, network: Network, optimiser: torch.optim.Optimizer) -> int:
+def _load(path: Path, network: Network, optimisers: Optimisers) -> int:
     """The number of steps done; 0 where there is no checkpoint yet."""
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
     network.load_state_dict(state["network"])
-    optimiser.load_state_dict(state["optimiser"])
+    optimisers.load_state_dict(state["optimisers"])
     return int(state["step"])

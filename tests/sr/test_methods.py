@@ -1,0 +1,55 @@
+"""What each method trains on, against its definition."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr.encode.config import PRESETS, EncodeConfig
+from sr.encode.difficulty import coarse_sums
+from sr.encode.methods import EASY_SHARE, METHODS, Difficulty, chunk_thresholds_db
+
+CONFIG = EncodeConfig(Path("film.mp4"), Path("out"), chunks=4)
+FINE = np.random.default_rng(0).normal(30, 4, (5, 4, 6))
+DIFFICULTY = Difficulty(FINE, coarse_sums(FINE) / 4)
+
+
+def test_stdo_gives_each_patch_to_one_network_and_shares_the_steps():
+    tasks = METHODS["stdo"].tasks(DIFFICULTY, CONFIG)
+    shares = np.stack([task.shares for task in tasks])
+    assert np.array_equal(shares.sum(axis=0), np.ones_like(FINE))
+    assert [int(s.sum()) for s in shares] == [30, 30, 30, 30]
+    assert sum(task.steps for task in tasks) == PRESETS["balanced"].steps
+    hardest, easiest = shares[0] == 1, shares[3] == 1
+    assert FINE[hardest].max() <= FINE[easiest].min()
+
+
+def test_jstdo_takes_all_of_the_hardest_chunk_none_of_the_easiest_and_falls_between():
+    (task,) = METHODS["jstdo"].tasks(DIFFICULTY, CONFIG)
+    order = np.argsort(FINE, axis=None)
+    ranked = task.shares.ravel()[order]
+    assert np.all(np.diff(ranked) <= 0)
+    assert np.allclose(np.unique(ranked), [0, 1 / 3, 2 / 3, 1])
+    assert task.steps == PRESETS["balanced"].steps
+
+
+def test_dydca_draws_the_hard_share_fully_and_the_others_less():
+    config = EncodeConfig(Path("film.mp4"), Path("out"), hard_share=0.25)
+    (task,) = METHODS["dydca"].tasks(DIFFICULTY, config)
+    assert set(np.unique(task.shares)) == {EASY_SHARE, 1.0}
+    assert np.mean(task.shares == 1.0) == pytest.approx(0.25, abs=0.05)
+    blocks = task.shares.reshape(5, 2, 2, 3, 2)
+    assert np.array_equal(blocks.min(axis=(2, 4)), blocks.max(axis=(2, 4)))
+
+
+def test_chunk_thresholds_put_the_training_patches_back_into_their_chunks():
+    tasks = METHODS["stdo"].tasks(DIFFICULTY, CONFIG)
+    labels = np.searchsorted(chunk_thresholds_db(FINE, 4), FINE, side="right")
+    for i, task in enumerate(tasks):
+        assert np.array_equal(labels == i, task.shares == 1)
+
+
+def test_coarse_sums_add_partial_coarse_patches_too():
+    cells = np.arange(15.0).reshape(1, 3, 5)
+    expected = [[0 + 1 + 5 + 6, 2 + 3 + 7 + 8, 4 + 9], [10 + 11, 12 + 13, 14]]
+    assert np.array_equal(coarse_sums(cells)[0], expected)
