@@ -3,27 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import player.package
 from player.engine import Engine, Network
 from player.events import Event, Listener
 from player.package.errors import PackageError
+from player.package.generic import blob_path
 from player.package.index import WeightsEntry
 from player.package.weights import HARD
 from player.session import Package, read_entry
-
-GENERIC_FOLDER = Path(player.package.__file__).parent / "generic"
 
 
 @dataclass(frozen=True)
 class NetworkSet:
     """Networks that are loaded, and for each network number of the routes its place in them.
 
-    `places` lacks a number whose network could not be loaded, nor replaced.
+    `places` lacks a number whose network could not be loaded, nor replaced: it is bicubic.
     """
 
     networks: tuple[Network, ...]
@@ -81,7 +78,7 @@ def _load_own(
 
 def generic_blob(scale: int) -> bytes:
     """The generic network that ships with the player; raises PackageError where it is missing."""
-    path = GENERIC_FOLDER / f"x{scale}.bin"
+    path = blob_path(scale)
     try:
         return path.read_bytes()
     except OSError as error:
