@@ -9,6 +9,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# A loaded machine is no failure of a property.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 LUMA_WEIGHTS = {"bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114), "bt2020nc": (0.2627, 0.0593)}  # fmt: skip  # noqa: E501
 MATRIX_CODES = {"bt709": 1, "smpte170m": 6, "bt2020nc": 9}
