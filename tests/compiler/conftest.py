@@ -1,0 +1,133 @@
+"""One engine for all tests of the compiler: every family and scale, odd widths among them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from compiler import Network, compile_engine
+from compiler.bicubic import anchor_kernel
+from player.engine import Engine
+from player.engine import Network as EngineNetwork
+from player.package.weights import (
+    BICUBIC,
+    Architecture,
+    pack_weights,
+    self_test_input,
+    tensor_layout,
+)
+from sr.models import deployed_network, export_paths, path_halo_px
+from sr.models.network import Network as TorchNetwork
+
+F32 = 1
+ARCHITECTURES = (
+    Architecture("chain", 4, (32,) * 6, (2, 6)),
+    Architecture("chain", 3, (20, 48, 36), (1, 3)),
+    Architecture("chain", 2, (8,), (1,)),
+    Architecture("espcn", 3, (64, 64, 32), (3,)),
+    Architecture("wdsr", 4, (16, 64, 2), (2,)),
+    Architecture("wdsr", 2, (12, 20, 1), (1,)),
+)
+CASES = [(arch, path) for arch in ARCHITECTURES for path in (BICUBIC, *arch.paths)]
+
+
+def arch_name(arch: Architecture) -> str:
+    return f"{arch.name}-x{arch.scale}-{'-'.join(map(str, arch.widths))}"
+
+
+def pytest_generate_tests(metafunc) -> None:
+    """`case` runs a test for every network and path, `arch` for every network."""
+    if "case" in metafunc.fixturenames:
+        names = [f"{arch_name(arch)}-path{path}" for arch, path in CASES]
+        metafunc.parametrize("case", CASES, ids=names)
+    if "arch" in metafunc.fixturenames:
+        metafunc.parametrize("arch", ARCHITECTURES, ids=arch_name)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same weights in PyTorch and in a blob."""
+
+    arch: Architecture
+    reference: TorchNetwork
+    blob: bytes
+
+    def upscale(self, patch: np.ndarray, path: int) -> np.ndarray:
+        """PyTorch's answer, [h + 2R, w + 2R, 3] u8 -> [r h, r w, 3] u8."""
+        x = torch.tensor(patch).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            y = self.reference(x, path) if path != BICUBIC else self._bicubic(x)
+        return y.clamp(0, 255).round().byte()[0].permute(1, 2, 0).numpy()
+
+    def _bicubic(self, x: torch.Tensor) -> torch.Tensor:
+        kernel = torch.tensor(anchor_kernel(self.arch.scale), dtype=torch.float32)
+        return F.pixel_shuffle(F.conv2d(x, kernel), self.arch.scale)
+
+    def samples(self, path: int) -> np.ndarray:
+        """The blob's self-test row of a path."""
+        patch, positions = self_test_input(self.arch.scale, path_halo_px(self.reference, path))
+        return self.upscale(patch, path).reshape(-1)[positions]
+
+
+def random_tensors(arch: Architecture) -> dict[str, np.ndarray]:
+    """Weights that keep values near pixel values through all layers, seeded."""
+    draw = np.random.default_rng(len(arch.widths) + arch.scale)
+    tensors = {}
+    for spec in tensor_layout(arch):
+        fan_in = np.prod(spec.shape[1:]) if len(spec.shape) == 4 else 1.0
+        scale = np.sqrt(2.0 / fan_in) if len(spec.shape) == 4 else 4.0
+        tensors[spec.name] = (draw.normal(size=spec.shape) * scale).astype(np.float32)
+    return tensors
+
+
+@pytest.fixture(scope="session")
+def pairs() -> dict[Architecture, Pair]:
+    made = {}
+    for arch in ARCHITECTURES:
+        tensors = random_tensors(arch)
+        bare = Pair(arch, deployed_network(arch, tensors).eval(), b"")
+        rows = {path: bare.samples(path) for path in arch.paths}
+        made[arch] = Pair(arch, bare.reference, pack_weights(arch, tensors, F32, rows))
+    return made
+
+
+@pytest.fixture(scope="session")
+def exported() -> list[Network]:
+    return [Network(arch, export_paths(arch)) for arch in ARCHITECTURES]
+
+
+@pytest.fixture(scope="session")
+def engine_files(exported, tmp_path_factory):
+    return compile_engine(exported, "host", tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="session")
+def engine(engine_files) -> Engine:
+    return Engine.open(engine_files.shared)
+
+
+@pytest.fixture(scope="session")
+def networks(engine, pairs) -> dict[Architecture, EngineNetwork]:
+    return {arch: engine.load(pair.blob) for arch, pair in pairs.items()}
+
+
+@pytest.fixture(scope="session")
+def default_arch() -> Architecture:
+    return ARCHITECTURES[0]
+
+
+@pytest.fixture(scope="session")
+def tiny_arch() -> Architecture:
+    return ARCHITECTURES[2]
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """A seeded picture [height, width, 3] of noise."""
+
+    def make(height: int, width: int) -> np.ndarray:
+        return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
+
+    return make

@@ -1,0 +1,129 @@
+"""The C parser of weights blobs: whatever the bytes are, the right code and never a crash."""
+
+import ctypes
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from player.package.weights import Architecture, pack_weights, tensor_layout
+
+F32 = 1
+OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST = range(6)
+
+
+@pytest.fixture(scope="module")
+def blob(pairs, tiny_arch) -> bytes:
+    return pairs[tiny_arch].blob
+
+
+@pytest.fixture(scope="module")
+def open_code(engine):
+    """The code that psr_net_open gives to these bytes; what it opened is closed again."""
+
+    def run(data: bytes) -> int:
+        handle = ctypes.c_void_p()
+        code = engine.library.psr_net_open(data, len(data), ctypes.byref(handle))
+        assert bool(handle) == (code == OK)
+        if handle:
+            engine.library.psr_net_close(handle)
+        return code
+
+    return run
+
+
+def sealed(body: bytes) -> bytes:
+    """Bytes with the checksum that makes the parser read on."""
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def patched(blob: bytes, at: int, value: bytes) -> bytes:
+    return sealed(blob[:at] + value + blob[at + len(value) : -4])
+
+
+def test_the_whole_blob_opens(open_code, pairs):
+    assert {open_code(pair.blob) for pair in pairs.values()} == {OK}
+
+
+def test_every_flipped_bit_is_seen(open_code, blob):
+    for at in range(0, len(blob), 7):
+        damaged = bytearray(blob)
+        damaged[at] ^= 1 << at % 8
+        assert open_code(bytes(damaged)) in (FORMAT, CRC)
+
+
+def test_every_truncation_is_seen(open_code, blob):
+    for length in (*range(64), *range(64, len(blob), 97), len(blob) - 1):
+        assert open_code(blob[:length]) in (FORMAT, CRC)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "code"),
+    [
+        (0, b"X", FORMAT),  # magic
+        (4, b"\x02", FORMAT),  # version
+        (5, b"\x09", ARCH),
+        (6, b"\x03", ARCH),  # a scale that is not compiled in for this network
+        (6, b"\x05", LIMIT),
+        (7, b"\x04", LIMIT),  # planes
+        (8, b"\x03", FORMAT),  # dtype
+        (9, b"\x00", LIMIT),
+        (9, b"\x11", LIMIT),
+        (10, b"\x00", LIMIT),
+        (10, b"\x05", LIMIT),
+        (11, b"\x03", LIMIT),
+        (11, b"\x00", FORMAT),  # a row too many behind the payload
+        (12, struct.pack("<H", 12), ARCH),
+        (12, struct.pack("<H", 1024), LIMIT),
+        (16, struct.pack("<I", 0xFFFFFFFF), FORMAT),  # payload bytes
+    ],
+)
+def test_sealed_but_wrong_headers(open_code, blob, at, value, code):
+    assert open_code(patched(blob, at, value)) == code
+
+
+def test_bytes_too_many_are_refused(open_code, blob):
+    assert open_code(sealed(blob[:-4] + b"\x00")) == FORMAT
+    assert open_code(sealed(blob[:-4] + bytes(5 << 20))) == LIMIT
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [20, -4 - 65 - 4])  # the first weight, the last bias
+def test_numbers_that_are_not_finite_are_refused(open_code, blob, number, at):
+    at = at % len(blob)
+    assert open_code(patched(blob, at, np.float32(number).tobytes())) == FORMAT
+
+
+def test_a_wrong_result_fails_the_self_test(open_code, blob):
+    sample = len(blob) - 4 - 10
+    wrong = bytes([(blob[sample] + 100) % 256])
+    assert open_code(patched(blob, sample, wrong)) == SELFTEST
+
+
+def test_a_self_test_of_another_path_is_refused(open_code, blob):
+    assert open_code(patched(blob, len(blob) - 4 - 65, b"\x01")) == FORMAT
+
+
+def test_a_network_that_is_not_compiled_in(open_code):
+    arch = Architecture("chain", 2, (16, 16), (2,))
+    tensors = {s.name: np.zeros(s.shape, np.float32) for s in tensor_layout(arch)}
+    assert open_code(pack_weights(arch, tensors, F32)) == ARCH
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=st.binary(max_size=200))
+def test_noise_is_refused(open_code, body):
+    assert open_code(sealed(b"PSRW\x01" + body)) in (FORMAT, ARCH, LIMIT)
+    assert open_code(body) in (FORMAT, CRC)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_sealed_damage_never_crashes(open_code, blob, data):
+    """Damage with a right checksum: the parser and the self-test have to find it, or bear it."""
+    at = data.draw(st.integers(0, len(blob) - 5))
+    value = data.draw(st.binary(min_size=1, max_size=4))
+    open_code(patched(blob, at, value[: len(blob) - 4 - at]))
