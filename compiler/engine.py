@@ -102,7 +102,8 @@ def _build(
     objects = [build / f"{source.stem}.o" for source in sources]
     for source, compiled in zip(sources, objects, strict=True):
         compile_c(source, RUNTIME, machine, compiled)
-    link([*objects, kernels], machine, build / "libpocketsr.so", build / "libpocketsr.a")
+    libraries = build / "libpocketsr.so", build / "libpocketsr.a"
+    link([*objects, kernels], RUNTIME / "exports.map", machine, *libraries)
     return build
 
 

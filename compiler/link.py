@@ -23,10 +23,13 @@ def compile_c(source: Path, include: Path, target: Target, out: Path) -> None:
     _run([*_ZIG, "cc", *flags, "-c", str(source), "-o", str(out)])
 
 
-def link(objects: Sequence[Path], target: Target, shared: Path, archive: Path) -> None:
-    """The objects as a shared and as a static library."""
+def link(
+    objects: Sequence[Path], exports: Path, target: Target, shared: Path, archive: Path
+) -> None:
+    """The objects as a shared library that shows what `exports` names, and as a static one."""
     names = [str(o) for o in objects]
-    _run([*_ZIG, "cc", "-target", target.c_target, "-shared", "-s", *names, "-o", str(shared)])
+    flags = ["-shared", "-s", "-target", target.c_target, f"-Wl,--version-script={exports}"]
+    _run([*_ZIG, "cc", *flags, *names, "-o", str(shared)])
     _run([*_ZIG, "ar", "rcs", str(archive), *names])
 
 
