@@ -74,10 +74,19 @@ def open_job(config: EncodeConfig, restart: bool) -> Job:
         _check_same(out, wanted)
     elif out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty and holds no encode job: give another folder with -o")
-    (out / WORK).mkdir(parents=True, exist_ok=True)
+    _make_folder(out / WORK)
     if not (out / JOB_FILE).exists():
         write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
     return Job(out)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{folder.parent} cannot be made ({error.strerror}): choose a folder that you may write"
+        ) from error
 
 
 def _discard(out: Path) -> None:

@@ -1,0 +1,191 @@
+"""The command line: exit codes, one clear line, nothing lost."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.sr.conftest import drifting_pictures, write_film
+
+POCKETSR = [sys.executable, "-c", "from sr.cli import main; main()"]
+FAST = ("--scale", "2", "--steps", "3", "--lr-codec", "lossless", "--threads", "1")
+
+
+def pocketsr(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
+    command = [*POCKETSR, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def refused(code: int, *arguments: object, **options) -> str:
+    """The one line on stderr of a command that must fail with `code`."""
+    done = pocketsr(*arguments, **options)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("warning")]
+    assert lines, done
+    return lines[-1]
+
+
+def test_help_answers_at_once_without_the_heavy_libraries():
+    code = "import sys, sr.cli; sys.argv = ['pocketsr', '--help']\n"
+    code += "try: sr.cli.main()\nexcept SystemExit as e: print(e.code, 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 False"
+    heavy = [m for m in ("numpy", "torch", "tvm", "av", "cv2", "rich") if f"| {m}\n" in done.stderr]
+    assert heavy == []
+
+
+def test_every_command_explains_itself():
+    from sr.cli import COMMANDS
+
+    for name in COMMANDS:
+        done = pocketsr(name, "--help")
+        assert done.returncode == 0 and "Usage" in done.stdout, name
+
+
+def test_missing_file(tmp_path):
+    assert "gone.mp4" in refused(3, "probe", tmp_path / "gone.mp4")
+    assert "gone.mp4" in refused(3, "encode", tmp_path / "gone.mp4", "-o", tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_directory_and_a_text_file(tmp_path):
+    (tmp_path / "note.mp4").write_text("no film " * 100)
+    assert "directory" in refused(3, "encode", tmp_path, "-o", tmp_path / "p")
+    assert "note.mp4" in refused(3, "encode", tmp_path / "note.mp4", "-o", tmp_path / "p")
+
+
+def test_audio_alone(tmp_path):
+    with av.open(str(tmp_path / "song.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+        frame.sample_rate = 8000
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    assert "video" in refused(3, "encode", tmp_path / "song.mp4", "-o", tmp_path / "p")
+
+
+def test_a_scale_that_makes_no_sense(tmp_path):
+    film = write_film(tmp_path / "tiny.mp4", drifting_pictures(2, 40, 40))
+    assert "--scale" in refused(3, "encode", film, "-o", tmp_path / "p", "--scale", "4")
+    assert not (tmp_path / "p").exists()
+
+
+def test_usage_errors(film, tmp_path):
+    refused(2, "encode", film)
+    refused(2, "encode", film, "-o", tmp_path / "p", "--scale", "5")
+    refused(2, "encode", film, "-o", tmp_path / "p", "--preset", "quick")
+    refused(2, "paint")
+
+
+def test_output_equal_to_input_or_a_file(film, tmp_path):
+    before = film.read_bytes()
+    assert "is a file" in refused(2, "encode", film, "-o", film)
+    assert film.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, which nobody may write")
+def test_output_not_writable(film):
+    assert "choose" in refused(2, "encode", film, "-o", "/proc/pocketsr", *FAST)
+
+
+def test_one_frame_odd_sizes_and_truncation_encode_with_a_word(tmp_path):
+    one = write_film(tmp_path / "one.mp4", drifting_pictures(1, 71, 83))
+    done = pocketsr("encode", one, "-o", tmp_path / "p1", *FAST, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["frames"] == 1
+    whole = write_film(tmp_path / "long.mkv", drifting_pictures(40, 96, 96))
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    done = pocketsr("encode", tmp_path / "cut.mkv", "-o", tmp_path / "p2", *FAST, "--json")
+    assert done.returncode == 0, done.stderr
+    assert 0 < json.loads(done.stdout)["frames"] < 40
+    assert "warning" in done.stderr
+
+
+def test_events_are_json_lines_and_end_with_done(film, tmp_path):
+    done = pocketsr("encode", film, "-o", tmp_path / "p", *FAST, "--events")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["v"] for e in events] == [1] * len(events)
+    assert events[-1]["type"] == "done" and events[-1]["report"]["frames"] == 12
+    names = [e["name"] for e in events if e["type"] == "stage"]
+    assert names == ["LR stream", "difficulty", "overfit 0", "routes"]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 6)])
+def test_interrupted_then_continued(film, tmp_path, sent, code):
+    options = ("--scale", "2", "--lr-codec", "lossless", "--threads", "1", "--steps", "400")
+    command = ["encode", film, "-o", tmp_path / "p", *options]
+    process = subprocess.Popen(
+        [*POCKETSR, *map(str, command)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    _wait_for(tmp_path / "p" / "work" / "difficulty.json")
+    time.sleep(1)
+    process.send_signal(sent)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code, stderr
+    assert "continues" in stderr and "Traceback" not in stderr
+    done = pocketsr(*command, "--json")
+    assert done.returncode == 0, done.stderr
+    assert pocketsr("verify", tmp_path / "p").returncode == 0
+
+
+def _wait_for(path: Path) -> None:
+    for _ in range(600):
+        if path.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{path} never came")
+
+
+def test_disk_full_is_said_and_the_same_command_continues(film, tmp_path):
+    """A file-size limit is the full disk that a test can have."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    command = ["encode", film, "-o", tmp_path / "p", *FAST]
+    assert "make room" in refused(6, *command, preexec_fn=limit)
+    assert pocketsr(*command).returncode == 0
+
+
+def test_a_damaged_package_is_refused_by_verify(film, tmp_path):
+    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
+    blob = tmp_path / "p" / "sr" / "weights-000.bin"
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    assert "weights-000.bin" in refused(5, "verify", tmp_path / "p")
+
+
+def test_an_unknown_target_lists_those_that_exist(film, tmp_path):
+    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
+    assert "x86-64-v3" in refused(2, "compile", tmp_path / "p", "--target", "toaster")
+
+
+def test_without_an_engine_playing_says_so_and_works(film, tmp_path):
+    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
+    done = pocketsr("play", tmp_path / "p", "--out", tmp_path / "out.mp4", "--json")
+    assert done.returncode == 0
+    assert "pocketsr compile" in done.stderr
+    assert json.loads(done.stdout)["frames"] == 12
+    assert (tmp_path / "out.mp4").stat().st_size > 0
+
+
+def test_the_signing_key_is_the_users_own(film, tmp_path):
+    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
+    key = Path(os.environ["POCKETSR_HOME"]) / "signing.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    shutil.rmtree(tmp_path / "p")

@@ -1,0 +1,144 @@
+"""The encode job end to end on a small film: packages of every method, resuming, repeating."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from player.measure import measure
+from player.package.index_file import read_index
+from player.package.routes import network_of, path_of, unpack_routes
+from player.package.verify import verify_package
+from player.session import open_package
+from sr.encode import encode as encode_module
+from sr.encode import overfitting
+from sr.encode.config import EncodeConfig, UsageError
+from sr.encode.encode import encode
+from sr.progress import Progress
+
+
+def run(film: Path, out: Path, restart: bool = False, **options) -> dict:
+    options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **options}
+    with Progress() as progress:
+        return encode(EncodeConfig(film, out, **options), progress, restart)
+
+
+def contents(package: Path) -> dict[str, bytes]:
+    """Every file but the report, which holds times."""
+    found = {p.relative_to(package).as_posix(): p for p in package.rglob("*") if p.is_file()}
+    return {name: p.read_bytes() for name, p in found.items() if name != "report.json"}
+
+
+@pytest.mark.parametrize(
+    ("method", "networks"), [("dydca", 1), ("jstdo", 1), ("stdo", 2), ("stdo", 4)]
+)
+def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, networks):
+    report = run(film, tmp_path / "p", method=method, chunks=max(networks, 2))
+    verification = verify_package(tmp_path / "p")
+    assert verification.ok, verification.faults
+    index = read_index(tmp_path / "p").index
+    assert (index.frames, len(index.weights), index.method) == (12, networks, method)
+    assert (index.hr.width, index.hr.height, index.lr.width) == (192, 160, 96)
+    codes = np.concatenate(
+        [unpack_routes((tmp_path / "p" / r.file).read_bytes()) for r in index.routes]
+    )
+    assert codes.shape == (12, 2, 2)
+    assert set(np.unique(network_of(codes))) <= set(range(networks))
+    assert sum(report["paths"].values()) == pytest.approx(1)
+    if method != "dydca":
+        assert np.all(path_of(codes) == 2)
+    assert not (tmp_path / "p" / "work").exists()
+
+
+@pytest.mark.parametrize("backbone", ["wdsr", "espcn"])
+def test_baselines_encode_too(film, tmp_path, backbone):
+    run(film, tmp_path / "p", method="jstdo", backbone=backbone, frames=3)
+    index = read_index(tmp_path / "p").index
+    assert (index.weights[0].arch.name, index.frames) == (backbone, 3)
+
+
+def test_training_raises_quality_over_bicubic(film, tmp_path):
+    run(film, tmp_path / "p", steps=120)
+    result = measure(open_package(tmp_path / "p"), film, None)
+    assert result["bicubic"]["psnr_rgb"] is not None
+    hard = json.loads((tmp_path / "p" / "report.json").read_text())["paths"]["hard"]
+    assert hard > 0, "the textured half must be worth the network"
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(film, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(film, tmp_path / name, seed=seed)
+    first, second, other = (contents(tmp_path / name) for name in "abc")
+    assert first == second
+    assert first["sr/weights-000.bin"] != other["sr/weights-000.bin"]
+
+
+POINTS = ["write_streams", "score_difficulty", "overfit_networks", "plan_all_routes", "_write"]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_job_cut_after_any_step_goes_on_and_ends_with_the_same_bytes(
+    film, tmp_path, monkeypatch, point
+):
+    run(film, tmp_path / "whole")
+    original = getattr(encode_module, point)
+
+    def cut(*arguments):
+        original(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(encode_module, point, cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(film, tmp_path / "cut")
+    monkeypatch.setattr(encode_module, point, original)
+    run(film, tmp_path / "cut")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_finished_work_is_not_done_again(film, tmp_path, monkeypatch):
+    run(film, tmp_path / "p")
+
+    def fail(*arguments):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(overfitting, "overfit", fail)
+    assert run(film, tmp_path / "p")["frames"] == 12
+
+
+def test_a_damaged_result_of_a_step_is_made_again(film, tmp_path, monkeypatch):
+    run(film, tmp_path / "whole")
+    monkeypatch.setattr(encode_module, "plan_all_routes", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(film, tmp_path / "p")
+    monkeypatch.undo()
+    blob = tmp_path / "p" / "work" / "weights-000.bin"
+    blob.write_bytes(blob.read_bytes()[:100])
+    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
+    run(film, tmp_path / "p")
+    assert contents(tmp_path / "p") == contents(tmp_path / "whole")
+
+
+def _interrupt(*arguments):
+    raise KeyboardInterrupt
+
+
+def test_another_job_in_the_folder_is_refused_with_the_difference(film, tmp_path):
+    run(film, tmp_path / "p")
+    with pytest.raises(UsageError, match=r"seed 0 -> 5.*--restart"):
+        run(film, tmp_path / "p", seed=5)
+    run(film, tmp_path / "p", seed=5, restart=True)
+    assert verify_package(tmp_path / "p").ok
+
+
+def test_a_folder_with_other_things_is_left_alone(film, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(UsageError, match="not empty"):
+        run(film, tmp_path / "mine", restart=True)
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_more_chunks_than_patches_is_refused(film, tmp_path):
+    with pytest.raises(UsageError, match="lower --chunks"):
+        run(film, tmp_path / "p", method="stdo", chunks=32, frames=1)
