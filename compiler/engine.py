@@ -103,7 +103,7 @@ def _build(
     for source, compiled in zip(sources, objects, strict=True):
         compile_c(source, RUNTIME, machine, compiled)
     libraries = build / "libpocketsr.so", build / "libpocketsr.a"
-    link([*objects, kernels], RUNTIME / "exports.map", machine, *libraries)
+    link([*objects, kernels], RUNTIME / _HEADER, machine, *libraries)
     return build
 
 

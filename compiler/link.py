@@ -5,6 +5,7 @@ Python and nothing else makes engines. Its first call builds a few support objec
 calls take them from its cache.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,13 +25,21 @@ def compile_c(source: Path, include: Path, target: Target, out: Path) -> None:
 
 
 def link(
-    objects: Sequence[Path], exports: Path, target: Target, shared: Path, archive: Path
+    objects: Sequence[Path], header: Path, target: Target, shared: Path, archive: Path
 ) -> None:
-    """The objects as a shared library that shows what `exports` names, and as a static one."""
+    """The objects as a shared library that shows what `header` declares, and as a static one."""
+    exports = shared.with_suffix(".map")
+    exports.write_text(export_map(header.read_text(encoding="utf-8")), encoding="utf-8")
     names = [str(o) for o in objects]
     flags = ["-shared", "-s", "-target", target.c_target, f"-Wl,--version-script={exports}"]
     _run([*_ZIG, "cc", *flags, *names, "-o", str(shared)])
     _run([*_ZIG, "ar", "rcs", str(archive), *names])
+
+
+def export_map(header: str) -> str:
+    """The linker's version script for the functions that a header declares with PSR_API."""
+    names = re.findall(r"^PSR_API [^(]*?(\w+)\(", header, re.MULTILINE)
+    return f"{{ global: {' '.join(f'{name};' for name in names)} local: *; }};\n"
 
 
 def _run(command: list[str]) -> None:
