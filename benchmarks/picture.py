@@ -23,7 +23,8 @@ from player.upscale import UpscaledFrame, upscale
 Pixels = NDArray[np.uint8]
 LABELS = ("low resolution", "bicubic", "PocketSR", "original")
 BAND_PX = 22
-CROP_PX = 320  # HR
+CROP_PX = 160  # HR
+ZOOM = 2
 
 
 def frame_of(package: Path, number: int) -> UpscaledFrame:
@@ -37,11 +38,11 @@ def frame_of(package: Path, number: int) -> UpscaledFrame:
 
 def best_place(ours: Pixels, bicubic: Pixels, original: Pixels) -> tuple[int, int]:
     """Top and left of the crop with the largest gain over bicubic."""
-    grid = Grid(*original.shape[:2], CROP_PX // 2, CROP_PX // 2)
+    side = CROP_PX // 2
+    grid = Grid(original.shape[0], original.shape[1], side, side)
     gain = patch_sse(bicubic, original, grid, 1) - patch_sse(ours, original, grid, 1)
     windows = gain[:-1, :-1] + gain[1:, :-1] + gain[:-1, 1:] + gain[1:, 1:]
     y, x = np.unravel_index(int(windows.argmax()), windows.shape)
-    side = CROP_PX // 2
     height, width = original.shape[:2]
     return min(int(y) * side, height - CROP_PX), min(int(x) * side, width - CROP_PX)
 
@@ -52,12 +53,13 @@ def comparison(frame: UpscaledFrame, original: Pixels, scale: int) -> Image.Imag
     nearest = frame.lr.repeat(scale, axis=0).repeat(scale, axis=1)[:height, :width]
     bicubic = upscale_bicubic(frame.lr, scale)[:height, :width]
     y, x = best_place(frame.rgb, bicubic, original)
-    sheet = Image.new("RGB", (len(LABELS) * CROP_PX, CROP_PX + BAND_PX), "white")
+    side = ZOOM * CROP_PX
+    sheet = Image.new("RGB", (len(LABELS) * side, side + BAND_PX), "white")
     draw = ImageDraw.Draw(sheet)
     for i, picture in enumerate((nearest, bicubic, frame.rgb, original)):
         crop = Image.fromarray(picture[y : y + CROP_PX, x : x + CROP_PX])
-        sheet.paste(crop, (i * CROP_PX, BAND_PX))
-        draw.text((i * CROP_PX + 6, 5), LABELS[i], fill="black")
+        sheet.paste(crop.resize((side, side), Image.Resampling.NEAREST), (i * side, BAND_PX))
+        draw.text((i * side + 6, 5), LABELS[i], fill="black")
     return sheet
 
 

@@ -63,21 +63,19 @@ from sr.commands.options import FILE, json_option, show
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Training steps, instead of the preset's."
 )
-@click.option("--cold-start", is_flag=True, help="Do not start from the generic network.")
+@click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--restart", is_flag=True, help="Discard what an earlier run left.")
 @click.option("--events", is_flag=True, help="Print a JSON object a line while working.")
 @json_option
-def command(
-    file: Path, restart: bool, events: bool, as_json: bool, cold_start: bool, **options: Any
-) -> None:
+def command(file: Path, restart: bool, events: bool, as_json: bool, **options: Any) -> None:
     """Make a package out of FILE. The same command continues after an interruption."""
     from sr.encode.config import EncodeConfig
     from sr.encode.encode import encode
     from sr.progress import Progress
 
-    config = EncodeConfig(source=file, warm_start=not cold_start, **options)
+    config = EncodeConfig(source=file, **options)
     with Progress(events) as progress:
         report = encode(config, progress, restart)
     if events:

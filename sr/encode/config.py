@@ -51,7 +51,7 @@ class EncodeConfig:
     seed: int = 0
     threads: int = 2
     steps: int | None = None
-    warm_start: bool = True
+    warm_start: bool = False
 
     @property
     def bounds(self) -> Preset:

@@ -34,12 +34,13 @@ OnStep = Callable[[int, float], None]
 class TrainingPlan:
     """The work of one overfitting: `steps` batches, peak learning rates, loss weights.
 
-    `path_weights`: how much each path's squared error counts. The easy path's error teaches
-    the shared trunk as well (deep supervision); measured in docs/training.md.
+    `muon_rate` None leaves everything to Adam. `path_weights`: how much each path's squared
+    error counts; the easy path's teaches the shared trunk as well (deep supervision). What the
+    choices are worth is measured in docs/training.md.
     """
 
     steps: int
-    muon_rate: float = 0.02
+    muon_rate: float | None = 0.02
     adam_rate: float = 4e-3
     path_weights: Mapping[int, float] = field(default_factory=lambda: {EASY: 0.5, HARD: 1.0})
 
@@ -54,9 +55,12 @@ class Optimisers:
 
     def __init__(self, network: Network, plan: TrainingPlan) -> None:
         trunk, rest = trunk_and_rest(network)
-        self._muon = Muon(trunk, plan.muon_rate) if trunk else None
-        self._adam = torch.optim.Adam(rest, plan.adam_rate, betas=(0.9, 0.99))
-        self._all = [self._adam] + ([self._muon] if self._muon else [])
+        self._all: list[torch.optim.Optimizer] = []
+        if plan.muon_rate is None:
+            rest = rest + trunk
+        else:
+            self._all.append(Muon(trunk, plan.muon_rate))
+        self._all.append(torch.optim.Adam(rest, plan.adam_rate, betas=(0.9, 0.99)))
         self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._all]
 
     def step(self, loss: Tensor, factor: float) -> None:

@@ -1,0 +1,134 @@
+"""Methods and clips at equal training work: PSNR, bytes, MACs, switches, seams.
+
+    python -m benchmarks.quality --clips DIR/a.mp4 DIR/b.mp4 [--methods dydca jstdo stdo]
+
+Each row encodes with `pocketsr`, compiles, and measures with the engine over whole frames. Jobs
+lie in build/quality and resume. JSON to benchmarks/results/quality.json; rows of earlier runs
+with other clips, methods or options stay in it.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.demo import pocketsr
+from benchmarks.harness import RESULTS, environment, write_json
+from player.bicubic import upscale_bicubic
+from player.engine import Engine, find_engine
+from player.metrics import psnr_db
+from player.reference import pair_with_reference
+from player.session import open_package
+from player.upscale import upscale
+
+SEAM_PX = 4  # HR, on each side of a patch border
+KEYS = ("clip", "method", "preset", "lr_codec", "frames_asked")
+
+
+def seam_mask(height: int, width: int, cell_px: tuple[int, int]) -> NDArray[np.bool_]:
+    """[H, W]: the bands of 4 px along the borders between fine patches."""
+    mask = np.zeros((height, width), bool)
+    for y in range(cell_px[0], height, cell_px[0]):
+        mask[y - SEAM_PX : y + SEAM_PX] = True
+    for x in range(cell_px[1], width, cell_px[1]):
+        mask[:, x - SEAM_PX : x + SEAM_PX] = True
+    return mask
+
+
+def seam_psnr_db(package: Path, reference: Path, every: int = 4) -> dict[str, float]:
+    """PSNR in the seam bands and elsewhere, of ours and of bicubic, which has no seams.
+
+    Content in the bands may be harder or easier than elsewhere; bicubic's difference says so.
+    """
+    opened, engine = open_package(package), find_engine(package)
+    assert opened.index is not None and engine is not None
+    index = opened.index
+    cell_px = index.fine_h * index.scale, index.fine_w * index.scale
+    mask = seam_mask(index.hr.height, index.hr.width, cell_px)
+    frames = upscale(opened, Engine.open(engine))
+    squares: dict[str, list[float]] = {}
+    for frame, original in pair_with_reference(frames, reference, index.time_base):
+        if frame.index % every:
+            continue
+        plain = upscale_bicubic(frame.lr, index.scale)[: mask.shape[0], : mask.shape[1]]
+        for name, picture in (("ours", frame.rgb), ("bicubic", plain)):
+            error = ((picture.astype(float) - original) ** 2).mean(axis=2)
+            squares.setdefault(f"{name}_seam", []).append(error[mask].mean())
+            squares.setdefault(f"{name}_rest", []).append(error[~mask].mean())
+    return {name: psnr_db(float(np.mean(values))) for name, values in squares.items()}
+
+
+def row(clip: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Encode, compile, measure: one row of the table."""
+    codec, preset = options.lr_codec, options.preset
+    package = options.work / f"{clip.stem}-{method}-{preset}-{codec}"
+    arguments = ["--method", method, "--preset", preset, "--lr-codec", codec, "--json"]
+    if options.frames:
+        arguments += ["--frames", options.frames]
+    report = json.loads(pocketsr("encode", clip, "-o", package, *arguments))
+    pocketsr("compile", package)
+    measured = json.loads(pocketsr("measure", package, "--reference", clip, "--json"))
+    return {
+        "clip": clip.name,
+        "method": method,
+        "preset": preset,
+        "lr_codec": codec,
+        "frames_asked": options.frames,
+        "gain_over_bicubic_db": measured["psnr"]["rgb"] - measured["bicubic"]["psnr_rgb"],
+        "gain_over_generic_db": measured["psnr"]["rgb"] - measured["generic"]["psnr_rgb"],
+        "seams": seam_psnr_db(package, clip),
+        "encode": report,
+        "measure": measured,
+    }
+
+
+def text_table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    head = (
+        "| clip | method | bicubic | generic | PocketSR | gain | weights | GMAC | switches |"
+        "\n|---|---|---|---|---|---|---|---|---|"
+    )
+    lines = [head]
+    for r in rows:
+        m = r["measure"]
+        lines.append(
+            f"| {r['clip']} | {r['method']} | {m['bicubic']['psnr_rgb']:.2f} "
+            f"| {m['generic']['psnr_rgb']:.2f} | {m['psnr']['rgb']:.2f} "
+            f"| {r['gain_over_bicubic_db']:+.2f} | {m['bytes']['weights']} "
+            f"| {m['macs_per_frame'] / 1e9:.2f} | {m['model_switches_per_frame']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def merge(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`rows`, and those of the file that are of other runs."""
+    found = json.loads(path.read_text())["rows"] if path.exists() else []
+    new = {tuple(r[k] for k in KEYS) for r in rows}
+    return [r for r in found if tuple(r[k] for k in KEYS) not in new] + rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=Path, nargs="+", required=True)
+    parser.add_argument("--methods", nargs="+", default=["dydca"])
+    parser.add_argument("--preset", default="balanced")
+    parser.add_argument("--lr-codec", default="lossless")
+    parser.add_argument("--frames", type=int)
+    parser.add_argument("--work", type=Path, default=Path("build/quality"))
+    parser.add_argument("--json", type=Path, default=RESULTS / "quality.json")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    for clip in options.clips:
+        for method in options.methods:
+            rows = merge(options.json, [row(clip, method, options)])
+            packages = ("torch", "av", "apache-tvm")
+            data = {"schema": "pocketsr.quality/1", "environment": environment(packages)}
+            write_json(options.json, {**data, "rows": rows})
+    print(text_table(rows))
+
+
+if __name__ == "__main__":
+    main()
