@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
+from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.weights import BICUBIC, HARD, PATH_NAMES
 from sr.models import Network
-from sr.models.anchor import ANCHOR_HALO_PX, upsample
+from sr.models.anchor import upsample
 from sr.models.network import crop
 from sr.packing import to_pixels
 

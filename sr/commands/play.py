@@ -33,8 +33,6 @@ def command(
     from player.session import open_package
 
     opened = open_package(package)
-    for problem in opened.problems:
-        warn_event(problem)
     engine = open_engine(package, target)
     options = PlayOptions(out, verify, threads, frames)
     if window:

@@ -10,9 +10,7 @@ from sr.commands.options import DIRECTORY, json_option, show
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--target", default="host", show_default=True, help="Whose engine runs self-tests.")
-@click.option(
-    "--trust", metavar="KEY", multiple=True, help="Public key (hex) that must have signed."
-)
+@click.option("--trust", metavar="KEY", multiple=True, help="Public key that must have signed.")
 @json_option
 def command(package: Path, target: str, trust: tuple[str, ...], as_json: bool) -> None:
     """Check hashes, signature, limits and the self-test of every blob of the package DIR."""

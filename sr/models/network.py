@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.weights import EASY, HARD, Architecture, tensor_layout
-from sr.models.anchor import ANCHOR_HALO_PX, anchor_weight, upsample
+from sr.models.anchor import anchor_weight, upsample
 
 PIXEL_MAX = 255.0
 IDENTITY_NOISE = 0.3

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.weights import (
     BICUBIC,
     HARD,
@@ -11,7 +12,6 @@ from player.package.weights import (
     Architecture,
     Tensors,
 )
-from sr.models.anchor import ANCHOR_HALO_PX
 from sr.models.chain import Chain
 from sr.models.espcn import Espcn
 from sr.models.network import PIXEL_MAX, Network

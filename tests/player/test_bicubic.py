@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from player.bicubic import keys, phase_weights, upscale_bicubic
+from player.bicubic import upscale_bicubic
+from player.package.anchor import keys_kernel, phase_taps
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -33,5 +34,5 @@ def test_overshoot_is_clipped():
 
 
 def test_the_kernel_is_keys_with_a_half():
-    assert keys(np.array([0, 0.5, 1, 1.5, 2])).tolist() == [1, 0.5625, 0, -0.0625, 0]
-    np.testing.assert_allclose(phase_weights(3).sum(axis=1), 1, atol=1e-12)
+    assert keys_kernel(np.array([0, 0.5, 1, 1.5, 2])).tolist() == [1, 0.5625, 0, -0.0625, 0]
+    np.testing.assert_allclose(phase_taps(3).sum(axis=1), 1, atol=1e-12)

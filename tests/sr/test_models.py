@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 
 from player.costs import macs_per_pixel
+from player.package.anchor import phase_taps
 from player.package.weights import BICUBIC, EASY, HARD, tensor_layout
 from sr.models import BACKBONES, architecture, build_network, deployed_network, export_paths
-from sr.models.anchor import anchor_weight, phase_taps, upsample
+from sr.models.anchor import anchor_weight, upsample
 
 SMALL = {"chain": (8,) * 4, "espcn": (8, 8, 4), "wdsr": (8, 16, 2)}
 EVERY = [(b, s) for b in BACKBONES for s in (2, 3, 4)]

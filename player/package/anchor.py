@@ -1,0 +1,38 @@
+"""The anchor: what the path `bicubic` shows, and what every other path adds its detail to.
+
+Bicubic upsampling by a whole factor r gives every HR pixel a weighted sum of a 5x5 LR
+neighbourhood, and the weights depend only on the pixel's place (its phase) inside its LR pixel. So
+it is a 5x5 convolution to 3 r^2 channels and a pixel shuffle, exact and linear. Trainer, compiler
+and player all take it from here; it is part of what a package means.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+TAPS = 5  # LR pixels -2..2 around the one that an HR pixel lies in
+HALO_PX = 2
+
+
+def keys_kernel(distance_px: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cubic convolution (Keys, IEEE TASSP 29(6), 1981, eq. 4) with a = -1/2.
+
+    The same as MATLAB's imresize and Pillow; OpenCV and torch take a = -3/4.
+    """
+    x = np.abs(distance_px)
+    near = (1.5 * x - 2.5) * x * x + 1
+    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
+    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+
+
+def phase_taps(scale: int) -> NDArray[np.float64]:
+    """[scale, 5]: for each phase, the weights of the LR pixels -2..2, at half-pixel centres."""
+    centres_px = (np.arange(scale) + 0.5) / scale - 0.5
+    return keys_kernel(np.arange(-2, 3) - centres_px[:, None])
+
+
+def anchor_kernel(scale: int) -> NDArray[np.float64]:
+    """[3 scale^2, 3, 5, 5]: the same as one convolution, channels in pixel shuffle's order."""
+    taps = phase_taps(scale)
+    phases = np.einsum("yk,xl->yxkl", taps, taps).reshape(scale**2, TAPS, TAPS)
+    colours = np.einsum("cd,pkl->cpdkl", np.eye(3), phases)
+    return colours.reshape(3 * scale**2, 3, TAPS, TAPS)
