@@ -3,7 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-all lint format clean
+.PHONY: install demo test test-all lint format clean
+
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.demo
@@ -24,6 +26,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 # torch first and alone: its CPU build satisfies everything that asks for torch afterwards.
+# TORCH_INDEX=URL takes it from another index, such as the one with CPU builds only.
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 \
