@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+_PAUSE_S = 0.05
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -42,13 +43,18 @@ class Timing:
 def interleave(
     contenders: Mapping[str, Callable[[], object]], rounds: int, warm_up: int = 2
 ) -> dict[str, Timing]:
-    """Run every contender once a round, in turns; returns the timings by name."""
+    """Run every contender once a round, in turns; returns the timings by name.
+
+    A pause before each run lets the one before it go to sleep: thread pools spin for a while
+    after their work, on cores that the next contender wants.
+    """
     for _ in range(warm_up):
         for run in contenders.values():
             run()
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
+            time.sleep(_PAUSE_S)
             start = time.perf_counter()
             run()
             samples[name].append(time.perf_counter() - start)

@@ -50,13 +50,13 @@ class Target:
 def _x86_64_v4(name: str) -> Target:
     """AVX-512: 14 pixels x 2 vectors of outputs are 28 of 32 registers, 2 hold weights."""
     tile = TileShape(blocks=2, pixels=(14, 8, 4))
-    return Target(name, "avx512", _X86_TRIPLE, "x86-64-v4", (), _X86_C, 16, 32, tile, 512 * KIB)
+    return Target(name, "avx512", _X86_TRIPLE, "x86-64-v4", (), _X86_C, 16, 32, tile, 640 * KIB)
 
 
 def _x86_64_v3(name: str) -> Target:
     """AVX2: 6 pixels x 2 vectors of outputs are 12 of 16 registers."""
     tile = TileShape(blocks=1, pixels=(6, 4, 2))
-    return Target(name, "avx2", _X86_TRIPLE, "x86-64-v3", (), _X86_C, 8, 16, tile, 256 * KIB)
+    return Target(name, "avx2", _X86_TRIPLE, "x86-64-v3", (), _X86_C, 8, 16, tile, 512 * KIB)
 
 
 def _aarch64(name: str) -> Target:

@@ -4,9 +4,9 @@
 
 #include "pool.h"
 
-/* Rows of a tile: few enough to spread over threads, many enough that the rows which tiles
- * compute twice at their seams stay a small part. */
-enum { TILE_ROWS = 96, LEAST_ROWS = 32, MAX_TILES = 1 << 20 };
+/* A frame makes about TILES_A_THREAD tiles for each thread, so that a slow one holds up little.
+ * Rows are cut for that reason alone: a tile's upper and lower border are computed twice. */
+enum { TILES_A_THREAD = 3, LEAST_ROWS = 32, MAX_TILES = 1 << 20 };
 
 typedef struct {
     const psr_net *const *nets;
@@ -14,7 +14,7 @@ typedef struct {
     const uint8_t *lr;
     uint8_t *hr;
     ptrdiff_t lr_stride, hr_stride;
-    int32_t h, w;
+    int32_t h, w, threads;
 } frame;
 
 static int32_t clamp(int32_t value, int32_t most) {
@@ -78,11 +78,16 @@ typedef struct {
     int32_t rows, columns;
 } cuts;
 
-/* Into how many tiles a patch is cut. Where there are fewer patches than threads, every patch
- * makes a multiple of `threads` tiles, so that all threads end together. */
-static cuts cuts_of(const psr_patch *p, const psr_net *const *nets, int32_t threads) {
-    cuts c = {parts_of(p->h, TILE_ROWS), parts_of(p->w, tile_columns(nets[p->net], p->path))};
-    while (c.rows * c.columns % threads != 0 && p->h / (c.rows + 1) >= LEAST_ROWS) ++c.rows;
+/* Into how many tiles a patch is cut. A patch that is the whole frame makes a multiple of
+ * `threads`, so that all threads end together. */
+static cuts cuts_of(const psr_patch *p, const frame *f) {
+    const int64_t frame_px = (int64_t)f->h * f->w, patch_px = (int64_t)p->h * p->w;
+    const int64_t tiles = f->threads > 1 ? f->threads * TILES_A_THREAD * patch_px / frame_px : 1;
+    cuts c = {1, parts_of(p->w, tile_columns(f->nets[p->net], p->path))};
+    while (p->h / (c.rows + 1) >= LEAST_ROWS &&
+           (c.rows * c.columns < tiles ||
+            (patch_px == frame_px && c.rows * c.columns % f->threads != 0)))
+        ++c.rows;
     return c;
 }
 
@@ -103,21 +108,20 @@ static size_t tile_bytes(const psr_patch *tile, const psr_net *const *nets) {
 }
 
 /* Checks every patch and counts the tiles; -1 where a patch is wrong. */
-static int64_t count_tiles(const psr_patch *patches, int n_patches, const psr_net *const *nets,
-                           int n_nets, int h, int w, int32_t threads) {
+static int64_t count_tiles(const frame *f, const psr_patch *patches, int n_patches, int n_nets) {
     int64_t n = 0;
     for (int i = 0; i < n_patches; ++i) {
-        if (!is_patch(&patches[i], nets, n_nets, h, w)) return -1;
-        const cuts c = cuts_of(&patches[i], nets, threads);
+        if (!is_patch(&patches[i], f->nets, n_nets, f->h, f->w)) return -1;
+        const cuts c = cuts_of(&patches[i], f);
         n += (int64_t)c.rows * c.columns;
     }
     return n <= MAX_TILES ? n : -1;
 }
 
-static size_t most_bytes(const psr_patch *tiles, int64_t n, const psr_net *const *nets) {
+static size_t most_bytes(const frame *f, int64_t n) {
     size_t most = 0;
     for (int64_t i = 0; i < n; ++i) {
-        const size_t bytes = tile_bytes(&tiles[i], nets);
+        const size_t bytes = tile_bytes(&f->tiles[i], f->nets);
         most = bytes > most ? bytes : most;
     }
     return most;
@@ -129,16 +133,14 @@ int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets, const psr_
     if (!pool || !nets || n_nets < 1 || n_patches < 0 || !lr || !hr) return PSR_E_ARG;
     if (h < 1 || w < 1 || h > PSR_MAX_SIDE || w > PSR_MAX_SIDE) return PSR_E_ARG;
     if (n_patches > 0 && !patches) return PSR_E_ARG;
-    const int32_t pool_threads = psr_pool_threads(pool);
-    const int32_t threads = n_patches < pool_threads ? pool_threads : 1;
-    const int64_t n = count_tiles(patches, n_patches, nets, n_nets, h, w, threads);
+    frame f = {nets, NULL, lr, hr, lr_stride, hr_stride, h, w, psr_pool_threads(pool)};
+    const int64_t n = count_tiles(&f, patches, n_patches, n_nets);
     if (n <= 0) return n < 0 ? PSR_E_ARG : PSR_OK;
     psr_patch *tiles = malloc((size_t)n * sizeof *tiles), *end = tiles;
     if (!tiles) return PSR_E_NOMEM;
-    for (int i = 0; i < n_patches; ++i)
-        end = cut(&patches[i], cuts_of(&patches[i], nets, threads), end);
-    frame f = {nets, tiles, lr, hr, lr_stride, hr_stride, h, w};
-    const int error = psr_pool_run(pool, run_tile, &f, (int32_t)n, most_bytes(tiles, n, nets));
+    for (int i = 0; i < n_patches; ++i) end = cut(&patches[i], cuts_of(&patches[i], &f), end);
+    f.tiles = tiles;
+    const int error = psr_pool_run(pool, run_tile, &f, (int32_t)n, most_bytes(&f, n));
     free(tiles);
     return error;
 }
