@@ -1,0 +1,47 @@
+"""The pages stay true: links lead somewhere, tables name what exists."""
+
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sr.cli import COMMANDS
+from sr.encode.config import PRESETS
+from sr.encode.methods import METHODS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_every_command_and_option_is_on_the_commands_page():
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"`pocketsr {name}" in text, name
+    encode = importlib.import_module("sr.commands.encode").command
+    for parameter in encode.params:
+        for option in parameter.opts:
+            if option.startswith("--"):
+                assert option in text, option
+
+
+def test_presets_and_methods_on_the_training_page_are_the_tables():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for name, preset in PRESETS.items():
+        assert f"| {name} | {preset.steps:,} | {preset.training_frames} |" in text
+    for name in METHODS:
+        assert f"| `{name}` |" in text
+
+
+def test_the_training_table_is_the_json():
+    rows = json.loads((ROOT / "benchmarks" / "results" / "training.json").read_text())["rows"]
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    for row in rows:
+        assert f"| {row['hard']:.2f} | {row['easy']:.2f} |" in text, row["arm"]
