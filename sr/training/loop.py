@@ -24,7 +24,7 @@ from sr.models.network import Network
 from sr.training.data import Batch, CropSampler
 from sr.training.muon import Muon
 
-CHECKPOINT_EVERY_S = 20.0
+CHECKPOINT_EVERY_S = 5.0
 WARM_UP_STEPS = 50
 
 OnStep = Callable[[int, float], None]
@@ -105,22 +105,32 @@ def overfit(
     """
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimisers = Optimisers(network, plan)
-    start = _load(checkpoint, network, optimisers) if checkpoint else 0
-    saved_at = monotonic()
+    done = _load(checkpoint, network, optimisers) if checkpoint else 0
+    saved_at, between_steps = monotonic(), True
     try:
-        for step in range(start, plan.steps):
-            errors = path_errors(network, sampler.draw(step))
-            loss = torch.stack([plan.path_weights[path] * e for path, e in errors.items()]).sum()
-            optimisers.step(loss, plan.schedule(step))
-            start = step + 1
+        for step in range(done, plan.steps):
+            between_steps = False
+            error = _train_step(network, optimisers, sampler.draw(step), plan, step)
+            done, between_steps = step + 1, True
             if on_step:
-                on_step(start, -10 * math.log10(max(float(errors[HARD].detach()), 1e-10)))
+                on_step(done, -10 * math.log10(max(error, 1e-10)))
             if checkpoint and monotonic() - saved_at > CHECKPOINT_EVERY_S:
-                _save(checkpoint, network, optimisers, start)
+                _save(checkpoint, network, optimisers, done)
                 saved_at = monotonic()
     finally:
-        if checkpoint:
-            _save(checkpoint, network, optimisers, start)
+        # Cut within a step, some weights are a step ahead of others: the last checkpoint stands.
+        if checkpoint and between_steps:
+            _save(checkpoint, network, optimisers, done)
+
+
+def _train_step(
+    network: Network, optimisers: Optimisers, batch: Batch, plan: TrainingPlan, step: int
+) -> float:
+    """One step; returns the hard path's mean squared error in unit range."""
+    errors = path_errors(network, batch)
+    loss = torch.stack([plan.path_weights[path] * e for path, e in errors.items()]).sum()
+    optimisers.step(loss, plan.schedule(step))
+    return float(errors[HARD].detach())
 
 
 def path_errors(network: Network, batch: Batch) -> dict[int, Tensor]:

@@ -82,6 +82,29 @@ def test_a_run_cut_in_two_ends_with_the_same_bits(data, tmp_path):
         assert torch.equal(a, b)
 
 
+def test_a_run_cut_within_a_step_ends_with_the_same_bits_too(data, tmp_path, monkeypatch):
+    plan = TrainingPlan(steps=4)
+    whole = build_network(ARCH)
+    overfit(whole, sampler(data), plan)
+    adam_step = torch.optim.Adam.step
+    calls = []
+
+    def cut(self, closure=None):
+        calls.append(1)
+        if len(calls) == 3:  # Muon has taken its third step, Adam has not
+            raise KeyboardInterrupt
+        return adam_step(self, closure)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", cut)
+    with pytest.raises(KeyboardInterrupt):
+        overfit(build_network(ARCH), sampler(data), plan, tmp_path / "t.ckpt")
+    monkeypatch.undo()
+    resumed = build_network(ARCH)
+    overfit(resumed, sampler(data), plan, tmp_path / "t.ckpt")
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
 def test_overfitting_learns_what_bicubic_cannot_give():
     """The task: the negative of a ramp. The linear easy exit gains, the deep path solves it."""
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8)[None, None, :, None], (3, 120, 200, 3))
