@@ -8,7 +8,7 @@ enum {
     PSR_BLOCK = 16,      /* channels that lie together in memory */
     PSR_PIXEL = 4,       /* floats of an input pixel */
     PSR_TAPS = 5,        /* of the bicubic kernel, in LR pixels */
-    PSR_MAX_SIDE = 8192, /* of a patch with its halo */
+    PSR_MAX_SIDE = 8192, /* of a patch or a frame, in LR pixels */
     PSR_ALIGN = 64,
     PSR_TILE_SHAPES = 3 /* pixel counts of the convolution kernels, falling */
 };

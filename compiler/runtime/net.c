@@ -51,20 +51,18 @@ int psr_halo_px(const psr_net *net, int path) {
     return found ? found->halo : -1;
 }
 
-static int is_side(const psr_path *path, int side) {
-    return side >= 1 && side <= PSR_MAX_SIDE - 2 * path->halo;
-}
+static int is_side(int side) { return side >= 1 && side <= PSR_MAX_SIDE; }
 
 size_t psr_arena_bytes(const psr_net *net, int path, int h, int w) {
     const psr_path *found = path_of(net, path);
-    if (!found || !is_side(found, h) || !is_side(found, w)) return 0;
+    if (!found || !is_side(h) || !is_side(w)) return 0;
     return (size_t)(found->arena_per_column * w + found->arena_fixed) * sizeof(float);
 }
 
 int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t lr_stride, int h, int w,
                 uint8_t *hr, ptrdiff_t hr_stride, void *arena) {
     const psr_path *found = path_of(net, path);
-    if (!found || !is_side(found, h) || !is_side(found, w) || !lr || !hr || !arena)
+    if (!found || !is_side(h) || !is_side(w) || !lr || !hr || !arena)
         return PSR_E_ARG;
     if ((uintptr_t)arena % PSR_ALIGN) return PSR_E_ARG;
     const psr_io io = {lr, lr_stride, hr, hr_stride, h, w, found->halo, net->arch->scale};

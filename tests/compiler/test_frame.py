@@ -44,6 +44,14 @@ def test_tiles_and_threads_leave_no_trace(default_arch, size, engine, networks, 
         assert np.array_equal(ours, wanted), threads
 
 
+def test_the_tallest_and_widest_frames(tiny_arch, engine, networks, picture):
+    network = networks[tiny_arch]
+    for size in ((8192, 1), (1, 8192)):
+        lr = picture(*size)
+        wanted = network.upscale(pad(lr, network.halo_px(2)), 2)
+        assert np.array_equal(engine.pool(1).frame([network], whole(*size, 2), lr), wanted)
+
+
 def test_a_frame_of_several_networks_and_paths(default_arch, engine, networks, pairs, picture):
     first = networks[default_arch]
     second = engine.load(pairs[default_arch].blob)
@@ -142,7 +150,7 @@ def test_wrong_sizes_and_arenas_are_refused(default_arch, engine, networks, pict
     lr, hr = picture(20, 20), np.zeros((80, 80, 3), np.uint8)
     memory = np.zeros(network.arena_bytes(2, 8, 8) + 128, np.uint8)
     aligned = memory.ctypes.data + -memory.ctypes.data % 64
-    for h, w, arena in ((0, 8, aligned), (8, -1, aligned), (8, 9000, aligned), (8, 8, aligned + 4)):
+    for h, w, arena in ((0, 8, aligned), (8, -1, aligned), (8, 8193, aligned), (8, 8, aligned + 4)):
         code = library.psr_upscale(
             network.handle, 2, lr.ctypes.data, 60, h, w, hr.ctypes.data, 240, arena
         )
