@@ -37,6 +37,13 @@ from sr.commands.options import FILE, json_option, show
     "--chunks", type=click.IntRange(1, 32), default=4, show_default=True, help="k of stdo, jstdo."
 )
 @click.option(
+    "--chunk-rule",
+    type=click.Choice(["quantile", "error"]),
+    default="quantile",
+    show_default=True,
+    help="Chunks of equal counts, or of equal squared error.",
+)
+@click.option(
     "--lr-codec",
     type=click.Choice(["av1", "h264", "h265", "lossless"]),
     default="av1",

@@ -31,7 +31,8 @@ PRESETS = {
 class EncodeConfig:
     """Options of `pocketsr encode`, resolved.
 
-    `chunks` is k of STDO and JSTDO. `max_loss_db`: how far the routed frames of dydca may fall
+    `chunks` is k of STDO and JSTDO, `chunk_rule` "quantile" (equal counts, the papers') or
+    "error" (about the same squared error in each). `max_loss_db`: how far the routed frames of dydca may fall
     below the hard path everywhere; the more, the less the phone computes. `steps` overrides the
     preset's. `frames` None encodes all.
     """
@@ -43,6 +44,7 @@ class EncodeConfig:
     method: str = "dydca"
     backbone: str = "chain"
     chunks: int = 4
+    chunk_rule: str = "quantile"
     lr_codec: str = "av1"
     lr_crf: int | None = None
     frames: int | None = None

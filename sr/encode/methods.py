@@ -2,7 +2,7 @@
 
 | method | networks | trained on | route of a patch |
 |---|---|---|---|
-| stdo | k static | one chunk each, equal counts (STDO, CVPR 2023, section 3.2) | its chunk's |
+| stdo | k static | one chunk each (STDO, CVPR 2023, section 3.2) | its chunk's |
 | jstdo | 1 static | all of the hardest chunk, a falling share, none of the easiest | the network |
 | dydca | 1 dynamic | all hard patches, half of the others (Dy-DCA, section 3.1) | planned |
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.chunks import equal_count, split_threshold
-from chunking.routes import fine_of_coarse
+from chunking.chunks import equal_count, error_balanced, split_threshold
+from chunking.routes import HARD, path_of, split_routes
 from sr.encode.config import EncodeConfig
 
 EASY_SHARE = 0.5  # of drawing an easy patch, against 1 for a hard one (dydca)
@@ -48,22 +48,31 @@ class Method:
     tasks: Callable[[Difficulty, EncodeConfig], list[NetworkTask]]
 
 
+def chunk_labels(difficulty: Difficulty, config: EncodeConfig) -> NDArray[np.int64]:
+    """The chunk of each fine patch [T, gh, gw], 0 the hardest, by `config.chunk_rule`."""
+    if config.chunk_rule == "quantile":
+        return equal_count(difficulty.fine_db, config.chunks)
+    mean_errors = 10 ** (-difficulty.fine_db / 10)
+    return error_balanced(difficulty.fine_db, mean_errors, config.chunks)
+
+
 def _stdo(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
-    labels = equal_count(difficulty.fine_db, config.chunks)
+    labels = chunk_labels(difficulty, config)
     steps = config.bounds.steps // config.chunks
     return [NetworkTask((labels == i).astype(np.float64), steps) for i in range(config.chunks)]
 
 
 def _jstdo(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
-    labels = equal_count(difficulty.fine_db, config.chunks)
+    labels = chunk_labels(difficulty, config)
     falling = np.linspace(1.0, 0.0, config.chunks) if config.chunks > 1 else np.ones(1)
     return [NetworkTask(falling[labels], config.bounds.steps)]
 
 
 def _dydca(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
     threshold_db = split_threshold(difficulty.coarse_db, config.hard_share)
-    hard = fine_of_coarse(difficulty.coarse_db < threshold_db, difficulty.fine_db.shape[1:])
-    return [NetworkTask(np.where(hard, 1.0, EASY_SHARE), config.bounds.steps)]
+    codes = split_routes(difficulty.coarse_db, threshold_db, difficulty.fine_db.shape[1:])
+    shares = np.where(path_of(codes) == HARD, 1.0, EASY_SHARE)
+    return [NetworkTask(shares, config.bounds.steps)]
 
 
 METHODS: dict[str, Method] = {
@@ -73,7 +82,6 @@ METHODS: dict[str, Method] = {
 }
 
 
-def chunk_thresholds_db(fine_db: Scores, chunks: int) -> Scores:
-    """[k - 1] rising PSNR limits between the chunks of the training frames, for other frames."""
-    ordered = np.sort(fine_db, axis=None)
-    return ordered[[(i + 1) * ordered.size // chunks for i in range(chunks - 1)]]
+def chunk_thresholds_db(fine_db: Scores, labels: NDArray[np.int64]) -> Scores:
+    """[k - 1] rising PSNR limits between chunks, to put the patches of other frames into them."""
+    return np.array([fine_db[labels == i].min() for i in range(1, int(labels.max()) + 1)])

@@ -12,7 +12,7 @@ from player.costs import macs_per_pixel
 from player.package.weights import BICUBIC, EASY, HARD, unpack_weights
 from sr.encode.difficulty import MOST_DB
 from sr.encode.frames import frame_pairs
-from sr.encode.methods import Difficulty, chunk_thresholds_db
+from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
 from sr.encode.work import Work
 from sr.models import Network
 from sr.packing import network_of
@@ -61,7 +61,8 @@ def _planned(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Dif
 def _by_chunk(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     """stdo: the network of the chunk that the generic network's PSNR puts a patch in."""
     fine_db = psnr_from_sse(_all_sse(work, video, network_of(work.generic))[HARD], work.samples)
-    limits_db = chunk_thresholds_db(difficulty.fine_db, len(blobs))
+    training_labels = chunk_labels(difficulty, work.config)
+    limits_db = chunk_thresholds_db(difficulty.fine_db, training_labels)
     labels = np.searchsorted(limits_db, np.minimum(fine_db, MOST_DB), side="right")
     return merge_coarse(route_codes(np.full(labels.shape, HARD), labels))
 

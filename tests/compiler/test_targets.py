@@ -13,7 +13,7 @@ import pytest
 from compiler import CompileError, Network, compile_engine
 from compiler.kernels import all_kernels, convolution_tiles
 from compiler.objects import write_object
-from compiler.targets import TARGETS, find_target
+from compiler.targets import TARGETS, aarch64_target, find_target
 from player.engine import Engine
 
 IS_X86 = platform.machine() == "x86_64"
@@ -127,3 +127,12 @@ def test_compiling_again_replaces_the_engine(exported, tmp_path):
     assert first == second
     names = {p.name for p in tmp_path.iterdir()}
     assert names == {"libpocketsr.so", "libpocketsr.a", "pocketsr.h", "engine.json"}
+
+
+def test_the_kernels_of_arm_compile_without_a_runtime(tmp_path):
+    """What an aarch64 host would link; this machine cannot run it."""
+    machine = aarch64_target()
+    write_object(all_kernels(machine), machine, tmp_path / "k.o")
+    elf = (tmp_path / "k.o").read_bytes()
+    assert elf[:4] == b"\x7fELF" and int.from_bytes(elf[18:20], "little") == 183  # EM_AARCH64
+    assert b"TVM" not in elf

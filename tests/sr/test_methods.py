@@ -7,7 +7,7 @@ import pytest
 
 from sr.encode.config import PRESETS, EncodeConfig
 from sr.encode.difficulty import coarse_sums
-from sr.encode.methods import EASY_SHARE, METHODS, Difficulty, chunk_thresholds_db
+from sr.encode.methods import EASY_SHARE, METHODS, Difficulty, chunk_labels, chunk_thresholds_db
 
 CONFIG = EncodeConfig(Path("film.mp4"), Path("out"), chunks=4)
 FINE = np.random.default_rng(0).normal(30, 4, (5, 4, 6))
@@ -42,9 +42,12 @@ def test_dydca_draws_the_hard_share_fully_and_the_others_less():
     assert np.array_equal(blocks.min(axis=(2, 4)), blocks.max(axis=(2, 4)))
 
 
-def test_chunk_thresholds_put_the_training_patches_back_into_their_chunks():
-    tasks = METHODS["stdo"].tasks(DIFFICULTY, CONFIG)
-    labels = np.searchsorted(chunk_thresholds_db(FINE, 4), FINE, side="right")
+@pytest.mark.parametrize("rule", ["quantile", "error"])
+def test_chunk_thresholds_put_the_training_patches_back_into_their_chunks(rule):
+    config = EncodeConfig(Path("film.mp4"), Path("out"), chunks=4, chunk_rule=rule)
+    tasks = METHODS["stdo"].tasks(DIFFICULTY, config)
+    limits_db = chunk_thresholds_db(FINE, chunk_labels(DIFFICULTY, config))
+    labels = np.searchsorted(limits_db, FINE, side="right")
     for i, task in enumerate(tasks):
         assert np.array_equal(labels == i, task.shares == 1)
 
@@ -53,3 +56,13 @@ def test_coarse_sums_add_partial_coarse_patches_too():
     cells = np.arange(15.0).reshape(1, 3, 5)
     expected = [[0 + 1 + 5 + 6, 2 + 3 + 7 + 8, 4 + 9], [10 + 11, 12 + 13, 14]]
     assert np.array_equal(coarse_sums(cells)[0], expected)
+
+
+def test_the_error_rule_gives_every_chunk_about_the_same_error():
+    config = EncodeConfig(Path("film.mp4"), Path("out"), chunks=3, chunk_rule="error")
+    errors = 10 ** (-FINE / 10)
+    tasks = METHODS["stdo"].tasks(DIFFICULTY, config)
+    carried = [errors[task.shares == 1].sum() / errors.sum() for task in tasks]
+    assert carried == pytest.approx([1 / 3] * 3, abs=errors.max() / errors.sum())
+    counts = [int(task.shares.sum()) for task in tasks]
+    assert counts == sorted(counts), "hard patches carry more, so that fewer make a chunk"

@@ -1,0 +1,30 @@
+"""The harness: turns are fair, medians are medians, results are whole."""
+
+import json
+
+import pytest
+
+from benchmarks.harness import Timing, environment, interleave, write_json
+
+
+def test_contenders_run_in_turns():
+    order: list[str] = []
+    runs = {name: lambda name=name: order.append(name) for name in "ab"}
+    timings = interleave(runs, rounds=3, warm_up=1)
+    assert "".join(order) == "ab" * 4
+    assert {name: len(t.samples_s) for name, t in timings.items()} == {"a": 3, "b": 3}
+
+
+def test_median_and_spread():
+    timing = Timing((1.0, 2.0, 3.0, 4.0, 100.0))
+    assert timing.median_s == 3.0
+    assert timing.spread == pytest.approx((52.0 - 1.5) / 3.0)
+    assert Timing((1.0, 1.0)).spread == 0.0
+
+
+def test_the_record_is_json_and_replaces_the_old_one(tmp_path):
+    path = tmp_path / "new" / "result.json"
+    for value in (1, 2):
+        write_json(path, {"value": value, "environment": environment(["numpy"])})
+    assert json.loads(path.read_text())["value"] == 2
+    assert [p.name for p in path.parent.iterdir()] == ["result.json"]
