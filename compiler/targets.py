@@ -59,7 +59,7 @@ def _x86_64_v3(name: str) -> Target:
     return Target(name, "avx2", _X86_TRIPLE, "x86-64-v3", (), _X86_C, 8, 16, tile, 512 * KIB)
 
 
-def _aarch64(name: str) -> Target:
+def aarch64_target(name: str = "host") -> Target:
     """NEON: 6 pixels x 4 vectors of outputs are 24 of 32 registers, 4 hold weights."""
     tile = TileShape(blocks=1, pixels=(6, 4, 2))
     triple, c_target = "aarch64-linux-gnu", "aarch64-linux-gnu.2.28"
@@ -72,7 +72,7 @@ def _host(name: str) -> Target:
     if sys.platform != "linux" or machine not in ("x86_64", "aarch64"):
         raise CompileError(f"target host: {sys.platform} on {machine} is not supported yet")
     if machine == "aarch64":
-        return _aarch64(name)
+        return aarch64_target(name)
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     if {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"} <= flags:
         return _x86_64_v4(name)

@@ -135,4 +135,4 @@ def test_the_kernels_of_arm_compile_without_a_runtime(tmp_path):
     write_object(all_kernels(machine), machine, tmp_path / "k.o")
     elf = (tmp_path / "k.o").read_bytes()
     assert elf[:4] == b"\x7fELF" and int.from_bytes(elf[18:20], "little") == 183  # EM_AARCH64
-    assert b"TVM" not in elf
+    assert b"TVMFFI" not in elf and b"TVMBackend" not in elf  # no call into its runtime
