@@ -5,7 +5,6 @@ is the definition under which equal errors count equally wherever they are (FFmp
 """
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,27 +57,14 @@ def ssim_y(a: Image, b: Image) -> float:
     )  # fmt: skip
 
 
-def stdo_psnr_db(
-    pairs: Iterable[tuple[Image, Image]], patch_h_px: int, patch_w_px: int, scale: int
-) -> float:
-    """PSNR by the protocol of the STDO and Dy-DCA code: -10 log10 of the mean of the errors of
-    all shaved patches of all frames. NaN where no patch is left.
-    """
-    errors = [
-        error
-        for a, b in pairs
-        for error in shaved_patch_errors(a, b, patch_h_px, patch_w_px, scale)
-    ]
-    return psnr_db(float(np.mean(errors))) if errors else math.nan
-
-
 def shaved_patch_errors(
     a: Image, b: Image, patch_h_px: int, patch_w_px: int, scale: int
 ) -> list[float]:
     """The mean squared RGB error of each HR patch of two frames [H, W, 3] u8.
 
     Patches of `patch_h_px` x `patch_w_px`, smaller at the right and bottom, each shaved by
-    scale + 4 pixels on every side; those of which nothing is left are left out.
+    scale + 4 pixels on every side; those of which nothing is left are left out. The protocol of
+    the STDO and Dy-DCA code is the PSNR of the mean of these errors over all frames.
     """
     _check_shapes(a, b)
     shave = scale + 4

@@ -32,9 +32,9 @@ class EncodeConfig:
     """Options of `pocketsr encode`, resolved.
 
     `chunks` is k of STDO and JSTDO, `chunk_rule` "quantile" (equal counts, the papers') or
-    "error" (about the same squared error in each). `max_loss_db`: how far the routed frames of dydca may fall
-    below the hard path everywhere; the more, the less the phone computes. `steps` overrides the
-    preset's. `frames` None encodes all.
+    "error" (about the same squared error in each). `max_loss_db`: how far the routed frames of
+    dydca may fall below the hard path everywhere; the more, the less the phone computes. `steps`
+    overrides the preset's. `frames` None encodes all.
     """
 
     source: Path
