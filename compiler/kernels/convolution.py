@@ -12,6 +12,7 @@ where in a row its tile began.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
@@ -36,11 +37,19 @@ class ConvolutionTile:
 def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:  # noqa: C901 (a loop nest)
     """`tiles` tiles of one output row, for vectors of `lanes` floats."""
     vector = f"float32x{lanes}"
-    in_ch, pixels = tile.in_channels, tile.pixels
-    depth = 3 if in_ch == PIXEL else BLOCK
+    pixels = tile.pixels
+    depth = 3 if tile.in_channels == PIXEL else BLOCK
     per_block = BLOCK // lanes
     vectors = per_block * tile.out_blocks
-    out = BLOCK * tile.out_blocks
+
+    def outputs_at(pixel: Any, v: Any, pixel_stride: Any, block_stride: Any) -> Any:
+        """Where the v-th vector of a pixel's outputs lies."""
+        in_block = (v % per_block) * lanes
+        return T.ramp(pixel * pixel_stride + (v // per_block) * block_stride + in_block, 1, lanes)
+
+    def weights_at(tap: Any, i: Any, v: Any) -> Any:
+        """Where the v-th vector of weights for input i of a tap lies."""
+        return T.ramp((tap * depth + i) * BLOCK * tile.out_blocks + v * lanes, 1, lanes)
 
     @T.prim_func(s_tir=True, private=True)
     def kernel(  # noqa: C901 (loops, no decisions)
@@ -77,13 +86,7 @@ def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:  # noqa: 
                 for v in T.unroll(vectors):
                     for p in T.unroll(pixels):
                         acc[p * vectors + v] += residual[
-                            T.ramp(
-                                (t * pixels + p) * residual_pixel
-                                + (v // per_block) * residual_block
-                                + (v % per_block) * lanes,
-                                1,
-                                lanes,
-                            )
+                            outputs_at(t * pixels + p, v, residual_pixel, residual_block)
                         ]
             for ky in T.serial(window_h):
                 for block in T.serial(in_blocks):
@@ -92,32 +95,20 @@ def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:  # noqa: 
                             for p in T.unroll(pixels):
                                 for v in T.unroll(vectors):
                                     acc[p * vectors + v] += weight[
-                                        T.ramp(
-                                            (((ky * in_blocks + block) * window_w + kx) * depth + i)
-                                            * out
-                                            + v * lanes,
-                                            1,
-                                            lanes,
-                                        )
+                                        weights_at((ky * in_blocks + block) * window_w + kx, i, v)
                                     ] * T.broadcast(
                                         src[
                                             rows[ky]
                                             + block * in_stride
-                                            + (t * pixels + p + kx) * in_ch
+                                            + (t * pixels + p + kx) * tile.in_channels
                                             + i
                                         ],
                                         lanes,
                                     )
             for p in T.unroll(pixels):
                 for v in T.unroll(vectors):
-                    dst[
-                        T.ramp(
-                            (t * pixels + p) * dst_pixel
-                            + (v // per_block) * dst_block
-                            + (v % per_block) * lanes,
-                            1,
-                            lanes,
-                        )
-                    ] = T.max(acc[p * vectors + v], T.broadcast(floor, lanes))
+                    dst[outputs_at(t * pixels + p, v, dst_pixel, dst_block)] = T.max(
+                        acc[p * vectors + v], T.broadcast(floor, lanes)
+                    )
 
     return kernel
