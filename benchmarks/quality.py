@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from benchmarks.demo import pocketsr
 from benchmarks.harness import RESULTS, environment, write_json
-from player.bicubic import upscale_bicubic
+from player.compare import PathArm
 from player.engine import Engine, find_engine
 from player.metrics import psnr_db
 from player.reference import pair_with_reference
-from player.session import open_package
-from player.upscale import upscale
+from player.package.weights import HARD
+from player.session import Package, open_package, read_entry
+from player.upscale import crop, upscale
 
 SEAM_PX = 4  # HR, on each side of a patch border
 KEYS = ("clip", "method", "preset", "lr_codec", "frames_asked")
@@ -38,27 +39,30 @@ def seam_mask(height: int, width: int, cell_px: tuple[int, int]) -> NDArray[np.b
     return mask
 
 
-def seam_psnr_db(package: Path, reference: Path, every: int = 4) -> dict[str, float]:
-    """PSNR in the seam bands and elsewhere, of ours and of bicubic, which has no seams.
-
-    Content in the bands may be harder or easier than elsewhere; bicubic's difference says so.
+def seam_loss(package: Package, reference: Path, every: int = 4) -> dict[str, float]:
+    """What routing costs in the seam bands and elsewhere, in dB below the hard path run over
+    the whole frame at once, which has no seams; `excess_db` is what the seams alone cost.
     """
-    opened, engine = open_package(package), find_engine(package)
-    assert opened.index is not None and engine is not None
-    index = opened.index
-    cell_px = index.fine_h * index.scale, index.fine_w * index.scale
-    mask = seam_mask(index.hr.height, index.hr.width, cell_px)
-    frames = upscale(opened, Engine.open(engine))
+    index, path = package.index, find_engine(package.directory)
+    assert index is not None and path is not None
+    engine = Engine.open(path)
+    network = engine.load(read_entry(package, index.weights[0]))
+    whole = PathArm(network, engine.pool(), HARD)
+    mask = seam_mask(
+        index.hr.height, index.hr.width, (index.fine_h * index.scale, index.fine_w * index.scale)
+    )
     squares: dict[str, list[float]] = {}
-    for frame, original in pair_with_reference(frames, reference, index.time_base):
-        if frame.index % every:
-            continue
-        plain = upscale_bicubic(frame.lr, index.scale)[: mask.shape[0], : mask.shape[1]]
-        for name, picture in (("ours", frame.rgb), ("bicubic", plain)):
-            error = ((picture.astype(float) - original) ** 2).mean(axis=2)
-            squares.setdefault(f"{name}_seam", []).append(error[mask].mean())
-            squares.setdefault(f"{name}_rest", []).append(error[~mask].mean())
-    return {name: psnr_db(float(np.mean(values))) for name, values in squares.items()}
+    for frame, original in pair_with_reference(
+        upscale(package, engine), reference, index.time_base
+    ):
+        if frame.index % every == 0:
+            for name, picture in (("ours", frame.rgb), ("whole", crop(package, whole(frame.lr)))):
+                error = ((picture.astype(float) - original) ** 2).mean(axis=2)
+                squares.setdefault(f"{name}_seam", []).append(error[mask].mean())
+                squares.setdefault(f"{name}_rest", []).append(error[~mask].mean())
+    db = {name: psnr_db(float(np.mean(values))) for name, values in squares.items()}
+    seam, rest = db["whole_seam"] - db["ours_seam"], db["whole_rest"] - db["ours_rest"]
+    return {"seam_loss_db": seam, "rest_loss_db": rest, "excess_db": seam - rest}
 
 
 def row(clip: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -70,6 +74,7 @@ def row(clip: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
         arguments += ["--frames", options.frames]
     report = json.loads(pocketsr("encode", clip, "-o", package, *arguments))
     pocketsr("compile", package)
+    opened = open_package(package)
     measured = json.loads(pocketsr("measure", package, "--reference", clip, "--json"))
     return {
         "clip": clip.name,
@@ -79,7 +84,7 @@ def row(clip: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
         "frames_asked": options.frames,
         "gain_over_bicubic_db": measured["psnr"]["rgb"] - measured["bicubic"]["psnr_rgb"],
         "gain_over_generic_db": measured["psnr"]["rgb"] - measured["generic"]["psnr_rgb"],
-        "seams": seam_psnr_db(package, clip),
+        "seams": seam_loss(opened, clip) if method != "stdo" else None,
         "encode": report,
         "measure": measured,
     }

@@ -1,5 +1,7 @@
 """The registry of networks: architecture -> module, presets by name, export for the compiler."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -86,10 +88,11 @@ def _export(network: Network, path: int) -> ExportedProgram:
     example = torch.zeros(2, 3, smallest + 8, smallest + 9)
     sizes = {i: Dim(name, min=smallest, max=MAX_SIDE_PX) for i, name in ((2, "h"), (3, "w"))}
     shapes = {"x": {0: Dim("n"), **sizes}}
-    with torch.no_grad():
-        return torch.export.export(
-            _PathProgram(network, path).eval(), (example,), dynamic_shapes=shapes
-        )
+    program = _PathProgram(network, path).eval()
+    with torch.no_grad(), warnings.catch_warnings():
+        # torch copies its own deprecated classes while it exports; no user can mend that.
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.export.export(program, (example,), dynamic_shapes=shapes)
 
 
 __all__ = [
