@@ -22,9 +22,9 @@ from torch.export import Dim, ExportedProgram
 from benchmarks.fma_limit import fma_contender
 from benchmarks.harness import Timing, environment, interleave, parse_arguments, write_json
 from compiler import Network, compile_engine
-from compiler.bicubic import anchor_kernel
 from player.costs import macs_per_pixel
 from player.engine import Engine
+from player.package.anchor import anchor_kernel
 from player.package.weights import BICUBIC, EASY, HARD, Architecture, pack_weights
 from sr.models import architecture, build_network, export_paths, path_halo_px
 

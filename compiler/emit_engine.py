@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 
-from compiler.bicubic import TAPS, bicubic_taps
 from compiler.emit import PlannedNetwork, c_numbers
 from compiler.kernels import ConvolutionTile, convolution_tiles
 from compiler.targets import Target
+from player.package.anchor import TAPS, phase_taps
 
 _SCALES = (2, 3, 4)
 
@@ -50,6 +50,6 @@ def _taps_table() -> list[str]:
     rows = [
         f"    [{scale}][{phase}] = {{{', '.join(f'{t:.9e}f' for t in taps)}}},"
         for scale in _SCALES
-        for phase, taps in enumerate(bicubic_taps(scale))
+        for phase, taps in enumerate(phase_taps(scale))
     ]
     return [f"const float psr_bicubic_taps[5][4][{TAPS}] = {{", *rows, "};"]

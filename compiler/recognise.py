@@ -15,7 +15,7 @@ from tvm import relax
 from tvm.relax.dpl import DFPattern, is_const, is_op, wildcard
 from tvm.relax.transform import FuseOpsByPattern, FusionPattern, PatternCheckContext
 
-from compiler.bicubic import anchor_kernel
+from player.package.anchor import anchor_kernel
 
 STORE = "pocketsr.store"
 STORE_ANCHORED = "pocketsr.store_anchored"

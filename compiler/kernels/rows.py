@@ -11,8 +11,8 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.bicubic import TAPS
 from compiler.kernels.convolution import BLOCK, PIXEL
+from player.package.anchor import TAPS
 
 
 def load_kernel() -> PrimFunc:

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from compiler import Network, compile_engine
-from compiler.bicubic import anchor_kernel
 from player.engine import Engine
 from player.engine import Network as EngineNetwork
+from player.package.anchor import anchor_kernel
 from player.package.weights import (
     BICUBIC,
     Architecture,

@@ -9,7 +9,6 @@ from tvm import relax
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compiler.bicubic import anchor_kernel
 from compiler.errors import CompileError
 from compiler.graph import INPUT, Convolution, Store, Value
 from compiler.importer import import_program
@@ -17,6 +16,7 @@ from compiler.lower import lower_to_graph
 from compiler.pipeline import plan_program
 from compiler.recognise import composite_of, recognise_convolutions, recognise_stores
 from compiler.verify import bindings_of, check_recognised
+from player.package.anchor import anchor_kernel
 
 HALO = 3
 
