@@ -49,6 +49,7 @@ def encode(config: EncodeConfig, progress: Progress, restart: bool = False) -> d
     check_scale(info.height, info.width, config.scale)
     job = open_job(config, restart)
     if (report := job.report()) is not None:
+        job.close(report)
         return report
     for warning in info.warnings:
         progress.warn(warning)

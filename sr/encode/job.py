@@ -8,6 +8,7 @@ A step is done when its file exists and every output still has its checksum; all
 whole (written beside, synced, renamed). So the same command always continues where it can.
 """
 
+import fcntl
 import json
 import shutil
 from collections.abc import Sequence
@@ -24,11 +25,19 @@ _SCHEMA = "pocketsr.job/1"
 
 
 class Job:
-    """An encode in the folder `out`; `open_job` makes or continues one."""
+    """An encode in the folder `out`; `open_job` makes or continues one.
+
+    Raises UsageError where another process works on it; the lock ends with the process.
+    """
 
     def __init__(self, out: Path) -> None:
         self.out = out
         self.work = out / WORK
+        self._lock = (self.work / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"another encode works in {out}: wait for it, or end it") from error
 
     def result(self, step: str) -> Any | None:
         """What a finished step returned; None where it must be done (again)."""
@@ -53,7 +62,7 @@ class Job:
             return None
 
     def close(self, report: dict[str, Any]) -> None:
-        """Write the report, the last file, and drop what only the work needed."""
+        """Write the report, the last file, and drop what only the work needed; may be repeated."""
         write_text(self.out / REPORT_FILE, json.dumps(report, indent=1) + "\n")
         shutil.rmtree(self.work)
 

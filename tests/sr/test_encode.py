@@ -15,6 +15,7 @@ from sr.encode import encode as encode_module
 from sr.encode import overfitting
 from sr.encode.config import EncodeConfig, UsageError
 from sr.encode.encode import encode
+from sr.encode.job import open_job
 from sr.progress import Progress
 
 
@@ -104,6 +105,16 @@ def test_finished_work_is_not_done_again(film, tmp_path, monkeypatch):
 
     monkeypatch.setattr(overfitting, "overfit", fail)
     assert run(film, tmp_path / "p")["frames"] == 12
+    assert not (tmp_path / "p" / "work").exists()
+
+
+def test_two_processes_do_not_work_on_one_job(film, tmp_path):
+    config = EncodeConfig(film, tmp_path / "p", scale=2)
+    first = open_job(config, restart=False)
+    with pytest.raises(UsageError, match="another encode"):
+        open_job(config, restart=False)
+    del first
+    open_job(config, restart=False)
 
 
 def test_a_damaged_result_of_a_step_is_made_again(film, tmp_path, monkeypatch):
