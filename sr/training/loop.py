@@ -56,10 +56,10 @@ class Optimisers:
     def __init__(self, network: Network, plan: TrainingPlan) -> None:
         trunk, rest = trunk_and_rest(network)
         self._all: list[torch.optim.Optimizer] = []
-        if plan.muon_rate is None:
-            rest = rest + trunk
-        else:
+        if trunk and plan.muon_rate is not None:
             self._all.append(Muon(trunk, plan.muon_rate))
+        else:
+            rest += trunk
         self._all.append(torch.optim.Adam(rest, plan.adam_rate, betas=(0.9, 0.99)))
         self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._all]
 
@@ -81,7 +81,10 @@ class Optimisers:
 
 
 def trunk_and_rest(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Weights between hidden channels, and all others (first and last layers, biases, norms)."""
+    """Plain weights between hidden channels, and all others (first and last layers, biases).
+
+    Weight normalisation (wdsr) splits a weight into length and direction: none of it is plain.
+    """
     at_pixels = (*network.input_convolutions, *network.output_convolutions)
     trunk: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
