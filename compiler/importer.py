@@ -1,5 +1,6 @@
 """torch.export -> Relax, with shapes that stay readable: `h - 8`, not `min(max(h - 4, 0), h)`."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +24,15 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
     """
     converters: dict[str, Callable[..., Any]] = {"slice.Tensor": _convert_crop}
     try:
-        module = from_exported_program(
-            program,
-            keep_params_as_input=True,
-            unwrap_unit_return_tuple=True,
-            custom_convert_map=converters,
-        )
+        with warnings.catch_warnings():
+            # The importer copies classes that torch has deprecated; no user can mend that.
+            warnings.simplefilter("ignore", FutureWarning)
+            module = from_exported_program(
+                program,
+                keep_params_as_input=True,
+                unwrap_unit_return_tuple=True,
+                custom_convert_map=converters,
+            )
     except (AssertionError, NotImplementedError, ValueError) as error:
         raise CompileError(f"network: not understood by the importer: {error}") from error
     specs = program.graph_signature.input_specs

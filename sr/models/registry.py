@@ -1,7 +1,5 @@
 """The registry of networks: architecture -> module, presets by name, export for the compiler."""
 
-import warnings
-
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -89,9 +87,7 @@ def _export(network: Network, path: int) -> ExportedProgram:
     sizes = {i: Dim(name, min=smallest, max=MAX_SIDE_PX) for i, name in ((2, "h"), (3, "w"))}
     shapes = {"x": {0: Dim("n"), **sizes}}
     program = _PathProgram(network, path).eval()
-    with torch.no_grad(), warnings.catch_warnings():
-        # torch copies its own deprecated classes while it exports; no user can mend that.
-        warnings.simplefilter("ignore", FutureWarning)
+    with torch.no_grad():
         return torch.export.export(program, (example,), dynamic_shapes=shapes)
 
 
