@@ -4,7 +4,7 @@
 |---|---|---|---|
 | stdo | k static | one chunk each (STDO, CVPR 2023, section 3.2) | its chunk's |
 | jstdo | 1 static | all of the hardest chunk, a falling share, none of the easiest | the network |
-| dydca | 1 dynamic | all hard patches, half of the others (Dy-DCA, section 3.1) | planned |
+| dydca | 1 dynamic | all by their error, hard ones twice (Dy-DCA, section 3.1) | planned |
 
 All get the same training work: STDO's networks share the steps that the others spend on one.
 """
@@ -19,7 +19,7 @@ from chunking.chunks import equal_count, error_balanced, split_threshold
 from chunking.routes import HARD, path_of, split_routes
 from sr.encode.config import EncodeConfig
 
-EASY_SHARE = 0.5  # of drawing an easy patch, against 1 for a hard one (dydca)
+EASY_SHARE = 0.5  # how often dydca draws an easy patch, against a hard one of the same error
 
 Scores = NDArray[np.float64]
 
@@ -71,7 +71,8 @@ def _jstdo(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
 def _dydca(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
     threshold_db = split_threshold(difficulty.coarse_db, config.hard_share)
     codes = split_routes(difficulty.coarse_db, threshold_db, difficulty.fine_db.shape[1:])
-    shares = np.where(path_of(codes) == HARD, 1.0, EASY_SHARE)
+    errors = 10 ** (-difficulty.fine_db / 20)  # root mean square, to a factor
+    shares = errors * np.where(path_of(codes) == HARD, 1.0, EASY_SHARE)
     return [NetworkTask(shares, config.bounds.steps)]
 
 

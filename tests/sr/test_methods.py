@@ -33,12 +33,13 @@ def test_jstdo_takes_all_of_the_hardest_chunk_none_of_the_easiest_and_falls_betw
     assert task.steps == PRESETS["balanced"].steps
 
 
-def test_dydca_draws_the_hard_share_fully_and_the_others_less():
+def test_dydca_draws_patches_by_their_error_and_the_hard_share_twice_as_often():
     config = EncodeConfig(Path("film.mp4"), Path("out"), hard_share=0.25)
     (task,) = METHODS["dydca"].tasks(DIFFICULTY, config)
-    assert set(np.unique(task.shares)) == {EASY_SHARE, 1.0}
-    assert np.mean(task.shares == 1.0) == pytest.approx(0.25, abs=0.05)
-    blocks = task.shares.reshape(5, 2, 2, 3, 2)
+    factor = task.shares / 10 ** (-FINE / 20)
+    assert np.unique(factor.round(9)).tolist() == [EASY_SHARE, 1.0]
+    assert np.mean(factor > 0.9) == pytest.approx(0.25, abs=0.05)
+    blocks = factor.reshape(5, 2, 2, 3, 2).round(9)
     assert np.array_equal(blocks.min(axis=(2, 4)), blocks.max(axis=(2, 4)))
 
 
