@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import Any
 
 import click
 
@@ -109,10 +108,3 @@ def _os_error(error: OSError) -> tuple[str, int]:
 def _say(message: str, code: int) -> int:
     click.echo(f"pocketsr: {' '.join(message.split())}", err=True)
     return code
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """The one JSON object of --json, on stdout."""
-    import json
-
-    click.echo(json.dumps(value, indent=1))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from chunking.lr import check_scale
 from chunking.parts import StreamFiles
 from chunking.probe import probe
+from chunking.routes import path_of
 from player.package.index import Index, Size
 from player.package.signature import signing_key
 from player.package.weights import PATH_NAMES
@@ -127,6 +128,6 @@ def _write(
 
 def path_shares(routes: list[NDArray[np.uint8]], samples: NDArray[np.int64]) -> dict[str, float]:
     """The share of pixels on each path, over all frames."""
-    paths = np.concatenate(routes) & 3
+    paths = path_of(np.concatenate(routes))
     weights = samples / samples.sum() / len(paths)
     return {name: float(((paths == i) * weights).sum()) for i, name in enumerate(PATH_NAMES)}

@@ -1,16 +1,13 @@
 """The encode job end to end on a small film: packages of every method, resuming, repeating."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from player.measure import measure
 from player.package.index_file import read_index
 from player.package.routes import network_of, path_of, unpack_routes
 from player.package.verify import verify_package
-from player.session import open_package
 from sr.encode import encode as encode_module
 from sr.encode import overfitting
 from sr.encode.config import EncodeConfig, UsageError
@@ -59,12 +56,10 @@ def test_baselines_encode_too(film, tmp_path, backbone):
     assert (index.weights[0].arch.name, index.frames) == (backbone, 3)
 
 
-def test_training_raises_quality_over_bicubic(film, tmp_path):
-    run(film, tmp_path / "p", steps=120)
-    result = measure(open_package(tmp_path / "p"), film, None)
-    assert result["bicubic"]["psnr_rgb"] is not None
-    hard = json.loads((tmp_path / "p" / "report.json").read_text())["paths"]["hard"]
-    assert hard > 0, "the textured half must be worth the network"
+def test_a_trained_hard_path_is_worth_its_cost_on_texture(film, tmp_path):
+    """Routes go to the hard path only where it lowers the error below bicubic's."""
+    report = run(film, tmp_path / "p", steps=120)
+    assert report["paths"]["hard"] > 0.25
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(film, tmp_path):
