@@ -4,17 +4,18 @@ Sizes are `per_column * w + fixed`, so which of two buffers is larger may depend
 needs no answer: buffers that are never alive together share a slot, and a slot is as large as
 the larger of each coefficient, which bounds them all for every w. Height does not appear: the
 row schedule keeps a fixed number of rows of everything.
+
+The planner doesn't ask what is counted: sizes, offsets and the alignment are in one unit, which the
+caller chooses.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-ALIGN_FLOATS = 16
-
 
 @dataclass(frozen=True)
 class Size:
-    """per_column * w + fixed, in floats."""
+    """per_column * w + fixed, in the plan's unit."""
 
     per_column: int
     fixed: int
@@ -26,17 +27,17 @@ class Size:
         """The number for a patch of that width."""
         return self.per_column * width + self.fixed
 
-    def aligned(self) -> "Size":
+    def aligned(self, alignment: int) -> "Size":
         """Both coefficients rounded up, so that a sum of such sizes is aligned for every w."""
-        return Size(_round_up(self.per_column), _round_up(self.fixed))
+        return Size(_round_up(self.per_column, alignment), _round_up(self.fixed, alignment))
 
     def covering(self, other: "Size") -> "Size":
         """A size that is never less than either."""
         return Size(max(self.per_column, other.per_column), max(self.fixed, other.fixed))
 
 
-def _round_up(floats: int) -> int:
-    return -(-floats // ALIGN_FLOATS) * ALIGN_FLOATS
+def _round_up(number: int, alignment: int) -> int:
+    return -(-number // alignment) * alignment
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,11 @@ class MemoryPlan:
     arena: Size
 
 
-def plan_memory(buffers: Iterable[Buffer]) -> MemoryPlan:
-    """Greedy by size: the largest first, each into the first slot that is free while it lives."""
+def plan_memory(buffers: Iterable[Buffer], alignment: int) -> MemoryPlan:
+    """Greedy by size: the largest first, each into the first slot that is free while it lives.
+
+    Every offset is a multiple of `alignment`, whatever w.
+    """
     slots: list[list[Buffer]] = []
     for buffer in sorted(buffers, key=lambda b: (-b.size.per_column, -b.size.fixed, b.name)):
         free = (s for s in slots if not any(buffer.is_alive_with(other) for other in s))
@@ -69,16 +73,16 @@ def plan_memory(buffers: Iterable[Buffer]) -> MemoryPlan:
         if slot is None:
             slots.append(slot := [])
         slot.append(buffer)
-    return _lay_out(slots)
+    return _lay_out(slots, alignment)
 
 
-def _lay_out(slots: list[list[Buffer]]) -> MemoryPlan:
+def _lay_out(slots: list[list[Buffer]], alignment: int) -> MemoryPlan:
     offsets: dict[str, Size] = {}
     end = Size(0, 0)
     for slot in slots:
         offsets |= {buffer.name: end for buffer in slot}
         size = Size(0, 0)
         for buffer in slot:
-            size = size.covering(buffer.size.aligned())
+            size = size.covering(buffer.size.aligned(alignment))
         end += size
     return MemoryPlan(offsets, end)

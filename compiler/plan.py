@@ -8,6 +8,7 @@ from compiler.memory import Buffer, MemoryPlan, Size, plan_memory
 from compiler.schedule import RowSchedule, reads_of, result_of
 
 BLOCK = 16  # channels that lie together, PSR_BLOCK in the runtime
+ALIGN_FLOATS = 16  # a cache line, PSR_ALIGN
 PIXEL = 4  # floats of an input pixel, PSR_PIXEL
 SLACK_PX = 4  # columns behind a row, for the last tile of a convolution to run over into
 HR_ROW = "hr_row"  # one row of finished pixels, before it is copied to the frame
@@ -50,7 +51,7 @@ class PathPlan:
 def plan_path(schedule: RowSchedule) -> PathPlan:
     """Lay out every value's rows and place them in the arena."""
     planes = {p.name: p for p in _planes(schedule)}
-    memory = plan_memory(live_buffers(schedule, planes))
+    memory = plan_memory(live_buffers(schedule, planes), ALIGN_FLOATS)
     return PathPlan(schedule, planes, memory)
 
 
