@@ -1,8 +1,8 @@
-"""C files and kernels -> libpocketsr.so and libpocketsr.a, with zig as the compiler and linker.
+"""C files and kernels -> libpocketsr.so, libpocketsr.a and psr-bench, with zig's cc and ar.
 
 `python -m ziglang cc` comes from a wheel and compiles for every target, so that a machine with
-Python and nothing else makes engines. Its first call builds a few support objects (10 s), later
-calls take them from its cache.
+Python and nothing else makes engines. Its first call builds a few support objects (10 s; a minute
+where it builds a C library), later calls take them from its cache.
 """
 
 import re
@@ -11,16 +11,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from compiler.bionic import BIONIC, stub_source
 from compiler.errors import CompileError
 from compiler.targets import Target
 
 _ZIG = [sys.executable, "-m", "ziglang"]
 _FLAGS = ["-O2", "-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
+_ANDROID = Path(__file__).parent / "android"
+# Android keeps x18 for itself (its shadow call stack).
+_ANDROID_FLAGS = ["-ffixed-x18", "-include", str(_ANDROID / "bionic_abi.h")]
+_PAGE_BYTES = 16384  # the largest page of an Android device, which segments must not share
 
 
 def compile_c(source: Path, include: Path, target: Target, out: Path) -> None:
     """One C file to an object."""
     flags = [*_FLAGS, "-target", target.c_target, "-I", str(include)]
+    if is_android(target):
+        flags += _ANDROID_FLAGS
     _run([*_ZIG, "cc", *flags, "-c", str(source), "-o", str(out)])
 
 
@@ -32,8 +39,21 @@ def link(
     exports.write_text(export_map(header.read_text(encoding="utf-8")), encoding="utf-8")
     names = [str(o) for o in objects]
     flags = ["-shared", "-s", "-target", target.c_target, f"-Wl,--version-script={exports}"]
-    _run([*_ZIG, "cc", *flags, *names, "-o", str(shared)])
+    libraries = _android_libraries(target, shared.parent) if is_android(target) else []
+    _run([*_ZIG, "cc", *flags, *names, *libraries, "-o", str(shared)])
     _run([*_ZIG, "ar", "rcs", str(archive), *names])
+
+
+def link_program(source: Path, archive: Path, include: Path, target: Target, out: Path) -> None:
+    """A C file and the static engine as a program; for Android one that needs no library."""
+    flags = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-s", "-I", str(include)]
+    flags += ["-target", target.c_target, *(["-static"] if is_android(target) else [])]
+    _run([*_ZIG, "cc", *flags, str(source), str(archive), "-o", str(out)])
+
+
+def is_android(target: Target) -> bool:
+    """Whether the kernels' triple names Android."""
+    return target.triple.endswith("-android")
 
 
 def export_map(header: str) -> str:
@@ -42,8 +62,30 @@ def export_map(header: str) -> str:
     return f"{{ global: {' '.join(f'{name};' for name in names)} local: *; }};\n"
 
 
+def _android_libraries(target: Target, folder: Path) -> list[str]:
+    """Flags and libraries that make a shared library one that bionic loads."""
+    return [
+        *("-nostdlib", "-Wl,-soname,libpocketsr.so", "-Wl,-z,defs", "-Wl,--as-needed"),
+        *("-Wl,--hash-style=both", f"-Wl,-z,max-page-size={_PAGE_BYTES}"),
+        *(str(_stub(name, target, folder)) for name in BIONIC),
+    ]
+
+
+def _stub(name: str, target: Target, folder: Path) -> Path:
+    source, library = folder / f"{name}.c", folder / name
+    source.write_text(stub_source(BIONIC[name]), encoding="utf-8")
+    flags = ["-w", "-fno-builtin", "-shared", "-nostdlib", f"-Wl,-soname,{name}"]
+    _run([*_ZIG, "cc", *flags, "-target", target.c_target, str(source), "-o", str(library)])
+    return library
+
+
 def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[0]
-        raise CompileError(f"engine: the C compiler failed: {reason}; is `ziglang` installed?")
+    if done.returncode == 0:
+        return
+    if "No module named ziglang" in done.stderr:
+        raise CompileError(
+            "engine: there is no C compiler and linker; `pip install ziglang==0.17.1` brings both"
+        )
+    reason = (done.stderr.strip().splitlines() or ["no message"])[0]
+    raise CompileError(f"engine: the C compiler failed: {reason}")

@@ -1,11 +1,12 @@
 /* Memory aligned for the kernels. */
+#define _POSIX_C_SOURCE 200112L /* posix_memalign: Android has aligned_alloc only since API 28 */
 #include <stdlib.h>
 
 #include "internal.h"
 
 void *psr_alloc(size_t bytes) {
-    size_t rounded = (bytes + PSR_ALIGN - 1) / PSR_ALIGN * PSR_ALIGN;
-    return aligned_alloc(PSR_ALIGN, rounded ? rounded : PSR_ALIGN);
+    void *memory;
+    return posix_memalign(&memory, PSR_ALIGN, bytes ? bytes : 1) ? NULL : memory;
 }
 
 void psr_free(void *memory) { free(memory); }
