@@ -1,9 +1,9 @@
 """A plan as readable C: for each architecture a function a path, and the tables it is found by."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.graph import ANCHOR_ROWS, INPUT, Convolution, Store
+from compiler.kernels.c_text import c_numbers
 from compiler.memory import Size
 from compiler.plan import HR_ROW, PathPlan, Plane, shuffled_values
 from compiler.schedule import AnchorPass, Load, Operation
@@ -36,7 +36,7 @@ class PlannedNetwork:
 def emit_network(network: PlannedNetwork) -> str:
     """The C file of one architecture."""
     functions = [emit_path(network, path) for path in PATH_NAMES if path in network.plans]
-    return "\n".join(['#include <math.h>\n\n#include "internal.h"\n', *functions, _tables(network)])
+    return "\n".join(['#include <math.h>\n\n#include "kernels.h"\n', *functions, _tables(network)])
 
 
 def emit_path(network: PlannedNetwork, path: str) -> str:
@@ -44,14 +44,13 @@ def emit_path(network: PlannedNetwork, path: str) -> str:
     plan, arch = network.plans[path], network.arch
     graph, depth = plan.schedule.graph, plan.schedule.depth
     planes = [_c_plane(p, plan.memory.offsets[p.name]) for p in plan.planes.values()]
-    calls = [_call(network, s.operation, _c_row(s.delay)) for s in plan.schedule.steps]
+    calls = [_call(network, plan, s.operation, _c_row(s.delay)) for s in plan.schedule.steps]
     lines = [
         f"/* {arch.name} x{arch.scale}, path {path}: halo {graph.halo} pixels.",
-        f" * Arena: {_c_size(plan.memory.arena)} floats. */",
-        f"static void {network.symbol}_{path}(",
-        "    const psr_conv *convs, const psr_io *io, float *arena) {",
+        f" * Arena: {_c_size(plan.memory.arena)} bytes. */",
+        f"static void {network.symbol}_{path}(const psr_io *io, uint8_t *arena) {{",
         "    const int32_t w = io->w;",
-        "    /* data, rows kept, margins y and x, floats in a row, a pixel, a block */",
+        "    /* data, rows kept, margins y and x; bytes of a row, a pixel, a block */",
         *(f"    {plane}" for plane in planes),
         f"    for (int32_t s = -{graph.halo}; s < io->h + {depth}; ++s) {{",
         *(f"        {call}" for call in calls),
@@ -71,31 +70,31 @@ def _c_size(size: Size) -> str:
 
 
 def _c_plane(plane: Plane, offset: Size) -> str:
+    pixel = plane.shape.pixel_bytes
+    block = f"{pixel} * (w + {plane.columns.fixed})" if plane.shape.blocks > 1 else "64"
     numbers = (
         f"arena + ({_c_size(offset)})",
         str(plane.ring),
         str(plane.margin_y),
         str(plane.margin_x),
         _c_size(plane.row),
-        str(plane.pixel),
-        f"{plane.pixel} * (w + {plane.columns.fixed})" if plane.blocks > 1 else "PSR_BLOCK",
+        str(pixel),
+        block,
     )
     return f"const psr_plane {plane.name} = {{{', '.join(numbers)}}};"
 
 
-def _call(network: PlannedNetwork, operation: Operation, row: str) -> str:
+def _call(network: PlannedNetwork, plan: PathPlan, operation: Operation, row: str) -> str:
+    layers = list(network.layers)
     match operation:
         case Load():
             return f"psr_load(io, &{INPUT}, {row});"
         case AnchorPass():
-            at = len(network.layers)
-            return (
-                f"psr_convolve(&convs[{at}], io, &{INPUT}, &{ANCHOR_ROWS}, NULL, {row}, -INFINITY);"
-            )
-        case Convolution(source=source, result=result):
-            at = list(network.layers).index(operation.weights)
-            adds, floor = _c_pointer(operation.adds), "0" if operation.relu else "-INFINITY"
-            return f"psr_convolve(&convs[{at}], io, &{source}, &{result}, {adds}, {row}, {floor});"
+            return plan.number_format.anchor_call(len(layers), row)
+        case Convolution(weights=weights, result=result):
+            is_detail = result in shuffled_values(plan.schedule.graph)
+            number = layers.index(weights)
+            return plan.number_format.convolution_call(number, operation, is_detail, row)
         case Store(residual, anchored):
             anchor = _c_pointer(ANCHOR_ROWS if anchored else None)
             return f"psr_store(io, {_c_pointer(residual)}, {anchor}, &{HR_ROW}, {row});"
@@ -150,7 +149,3 @@ def _c_path(network: PlannedNetwork, path: str) -> str:
     numbers = c_numbers((schedule.graph.halo, arena.per_column, arena.fixed))
     return f"{{{network.symbol}_{path}, {numbers}}}"
 
-
-def c_numbers(values: Sequence[int]) -> str:
-    """1, 2, 3."""
-    return ", ".join(str(v) for v in values)

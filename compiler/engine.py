@@ -13,8 +13,9 @@ from torch.export import ExportedProgram
 from compiler.emit import PlannedNetwork, emit_network
 from compiler.emit_engine import emit_engine
 from compiler.errors import CompileError
+from compiler.formats import NumberFormat, find_format
 from compiler.graph import bicubic_graph
-from compiler.kernels import all_kernels
+from compiler.kernels import KERNELS
 from compiler.link import compile_c, link
 from compiler.objects import write_object
 from compiler.pipeline import plan_graph, plan_program
@@ -45,29 +46,30 @@ class EngineFiles:
 
 
 def compile_engine(
-    networks: Sequence[Network], target: str, out: Path, dtype: str = "fp32"
+    networks: Sequence[Network], target: str, out: Path, dtype: str = "int8"
 ) -> EngineFiles:
     """Write libpocketsr.so, libpocketsr.a, pocketsr.h and engine.json into `out`.
 
     The engine runs every frame size and every weights blob of these architectures. Raises
     CompileError for an unknown target or dtype, and for a network that has no kernels.
     """
-    machine = find_target(target)
-    if dtype != "fp32":
-        raise CompileError(f"dtype {dtype!r} is not known; use fp32")
+    machine, number_format = find_target(target), find_format(dtype)
     if not networks:
         raise CompileError("no network to compile")
-    planned = [plan_network(n) for n in networks]
+    planned = [plan_network(n, number_format) for n in networks]
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as build:
         info = describe(planned, machine, dtype)
-        return _install(_build(planned, machine, info, Path(build)), info, out)
+        return _install(_build(planned, machine, dtype, info, Path(build)), info, out)
 
 
-def plan_network(network: Network) -> PlannedNetwork:
-    """Plans of all paths of a network, the one without a network included."""
-    plans = {"bicubic": plan_graph(bicubic_graph(network.arch.scale))}
-    plans |= {name: plan_program(program) for name, program in network.paths.items()}
+def plan_network(network: Network, number_format: NumberFormat) -> PlannedNetwork:
+    """Plans of all paths of a network, the one without a network included.
+
+    Raises CompileError for a network that has no kernels in that format.
+    """
+    plans = {"bicubic": plan_graph(bicubic_graph(network.arch.scale), number_format)}
+    plans |= {name: plan_program(p, number_format) for name, p in network.paths.items()}
     return PlannedNetwork(network.arch, plans)
 
 
@@ -76,35 +78,49 @@ def describe(networks: Sequence[PlannedNetwork], machine: Target, dtype: str) ->
     return {
         "target": machine.name,
         "dtype": dtype,
-        "isa": machine.isa,
+        "isas": [version.name for version in machine.versions[dtype]],
         "architectures": [asdict(n.arch) for n in networks],
         "version": VERSION,
     }
 
 
 def write_sources(
-    networks: Sequence[PlannedNetwork], machine: Target, info: dict[str, object], build: Path
+    networks: Sequence[PlannedNetwork],
+    machine: Target,
+    dtype: str,
+    info: dict[str, object],
+    build: Path,
 ) -> list[Path]:
     """The generated C files; those of the runtime are compiled where they lie."""
     texts = {f"{n.symbol}.c": emit_network(n) for n in networks}
-    texts["engine.c"] = emit_engine(networks, machine, info)
+    texts["engine.c"] = emit_engine(networks, machine, dtype, info)
     for name, text in texts.items():
         (build / name).write_text(text, encoding="utf-8")
     return [build / name for name in texts]
 
 
 def _build(
-    networks: Sequence[PlannedNetwork], machine: Target, info: dict[str, object], build: Path
+    networks: Sequence[PlannedNetwork],
+    machine: Target,
+    dtype: str,
+    info: dict[str, object],
+    build: Path,
 ) -> Path:
-    kernels = build / "kernels.o"
-    write_object(all_kernels(machine), machine, kernels)
-    sources = [*sorted(RUNTIME.glob("*.c")), *write_sources(networks, machine, info, build)]
+    kernels = [build / f"kernels-{version.name}.o" for version in machine.versions[dtype]]
+    for version, out in zip(machine.versions[dtype], kernels, strict=True):
+        write_object(KERNELS[dtype].functions(version), machine, version, out)
+    sources = [*runtime_sources(dtype), *write_sources(networks, machine, dtype, info, build)]
     objects = [build / f"{source.stem}.o" for source in sources]
     for source, compiled in zip(sources, objects, strict=True):
-        compile_c(source, RUNTIME, machine, compiled)
+        compile_c(source, (RUNTIME, RUNTIME / dtype), machine, compiled)
     libraries = build / "libpocketsr.so", build / "libpocketsr.a"
-    link([*objects, kernels], RUNTIME / _HEADER, machine, *libraries)
+    link([*objects, *kernels], RUNTIME / _HEADER, machine, *libraries)
     return build
+
+
+def runtime_sources(dtype: str) -> list[Path]:
+    """The hand-written C files of an engine."""
+    return [*sorted(RUNTIME.glob("*.c")), *sorted((RUNTIME / dtype).glob("*.c"))]
 
 
 def _install(build: Path, info: dict[str, object], out: Path) -> EngineFiles:

@@ -9,13 +9,16 @@ from tvm import tirx
 from tvm.s_tir.pipeline import default_s_tir_pipeline
 
 from compiler.targets import Target
+from compiler.versions import Version
 
 _C_CALLING_CONVENTION = 2  # CallingConv::kDeviceKernelLaunch: keeps MakePackedAPI away
 
 
-def write_object(kernels: Mapping[str, tirx.PrimFunc], target: Target, out: Path) -> None:
-    """Compile the kernels with LLVM. Parameters that are pointers become C pointers."""
-    tvm_target = target.tvm_target()
+def write_object(
+    kernels: Mapping[str, tirx.PrimFunc], target: Target, version: Version, out: Path
+) -> None:
+    """Compile a version's kernels with LLVM. Parameters that are pointers become C pointers."""
+    tvm_target = target.tvm_target(version)
     functions = {name: _as_c_function(f, name, tvm_target) for name, f in kernels.items()}
     passes, _, _ = default_s_tir_pipeline()
     with tvm_target:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import tvm
 from torch.export import ExportedProgram
 
+from compiler.formats import NumberFormat
 from compiler.graph import PathGraph
 from compiler.importer import import_program
 from compiler.lower import lower_to_graph
@@ -42,16 +43,16 @@ PASSES = (
 )
 
 
-def plan_program(program: ExportedProgram) -> PathPlan:
+def plan_program(program: ExportedProgram, number_format: NumberFormat) -> PathPlan:
     """The plan of one path; raises CompileError for a network that the engine cannot run."""
     module = import_program(program)
     check_well_formed(module)
     for stage in PASSES:
         module = stage.run(module)
         stage.check(module)
-    return plan_graph(lower_to_graph(module))
+    return plan_graph(lower_to_graph(module), number_format)
 
 
-def plan_graph(graph: PathGraph) -> PathPlan:
+def plan_graph(graph: PathGraph, number_format: NumberFormat) -> PathPlan:
     """The part of the pipeline behind Relax."""
-    return plan_path(schedule_rows(graph))
+    return plan_path(schedule_rows(graph), number_format)

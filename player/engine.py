@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from player.package.errors import PackageError
 from player.package.weights import BICUBIC, HARD, Architecture, unpack_weights
 
-ABI = 1
+ABI = 2
 MAX_THREADS = 64  # of a pool
 LIBRARY_NAME = "libpocketsr.so"
 ENGINE_VARIABLE = "POCKETSR_ENGINE"
@@ -39,6 +39,8 @@ _IMAGES = (_POINTER, _STRIDE, _INT, _INT, _POINTER, _STRIDE)  # lr, its stride, 
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "psr_abi": (ctypes.c_uint32, []),
     "psr_build_info": (_BYTES, []),
+    "psr_isa": (_BYTES, []),
+    "psr_select_isa": (_INT, [_BYTES]),
     "psr_net_open": (_INT, [_BYTES, _SIZE, _OUT]),
     "psr_net_close": (None, [_POINTER]),
     "psr_net_scale": (_INT, [_POINTER]),
@@ -95,6 +97,15 @@ class Engine:
         if library.psr_abi() != ABI:
             raise PackageError(f"{path}: ABI {library.psr_abi()}, not {ABI}; run `compile` again")
         return cls(library, path)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set whose kernels networks are opened for."""
+        return str(self.library.psr_isa().decode())
+
+    def select_isa(self, name: str) -> None:
+        """Open networks for that instruction set from now on; raises EngineError."""
+        _check(self.library.psr_select_isa(name.encode()), f"instruction set {name}")
 
     def load(self, blob: bytes) -> "Network":
         """A network out of a weights blob, its self-test passed.

@@ -64,13 +64,16 @@ static int check_limits(const uint8_t *blob, size_t n) {
     return PSR_OK;
 }
 
+/* int8: a byte a weight, then s32 biases and f32 multipliers; else all of one size. */
 static size_t payload_bytes(const psr_arch *arch, int dtype) {
-    size_t numbers = 0;
+    const size_t weight = dtype == PSR_INT8 ? 1 : dtype == PSR_F32 ? 4 : 2;
+    const size_t output = dtype == PSR_INT8 ? 8 : weight;
+    size_t bytes = 0;
     for (int32_t i = 0; i < arch->n_convs; ++i) {
         const psr_conv_spec *spec = &arch->convs[i];
-        numbers += (size_t)spec->out * (spec->in * spec->window * spec->window + 1u);
+        bytes += spec->out * (spec->in * (size_t)spec->window * spec->window * weight + output);
     }
-    return numbers * (dtype == 1 ? 4 : 2);
+    return bytes;
 }
 
 /* The self-test has no row, or one for each of the network's paths, in order. */
@@ -90,7 +93,8 @@ int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
     if (n > MAX_BYTES) return PSR_E_LIMIT;
     if (memcmp(blob, "PSRW", 4) != 0 || blob[4] != 1) return PSR_E_FORMAT;
     if (crc32_of(blob, n - CRC_BYTES) != read_u32(blob + n - CRC_BYTES)) return PSR_E_CRC;
-    if (blob[8] != 1 && blob[8] != 2) return PSR_E_FORMAT;
+    if (blob[8] < PSR_F32 || blob[8] > PSR_INT8) return PSR_E_FORMAT;
+    if ((blob[8] == PSR_INT8) != psr_is_int8) return PSR_E_ARCH;
     const int limits = check_limits(blob, n);
     if (limits) return limits;
     out->arch = find_arch(blob);

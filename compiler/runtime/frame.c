@@ -69,7 +69,7 @@ static int32_t parts_of(int32_t length, int32_t most) { return (length + most - 
 
 /* Columns of a tile: as many as keep its rings of rows in the cache. */
 static int32_t tile_columns(const psr_net *net, int path) {
-    const int64_t per_column = net->arch->paths[path].arena_per_column * (int64_t)sizeof(float);
+    const int64_t per_column = net->arch->paths[path].arena_per_column;
     const int64_t columns = psr_cache_bytes / per_column;
     return columns < 64 ? 64 : columns > 1024 ? 1024 : (int32_t)columns;
 }

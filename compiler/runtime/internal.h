@@ -6,31 +6,39 @@
 
 enum {
     PSR_BLOCK = 16,      /* channels that lie together in memory */
-    PSR_PIXEL = 4,       /* floats of an input pixel */
+    PSR_PIXEL = 4,       /* numbers of an input pixel */
     PSR_TAPS = 5,        /* of the bicubic kernel, in LR pixels */
     PSR_MAX_SIDE = 8192, /* of a patch or a frame, in LR pixels */
     PSR_ALIGN = 64,
     PSR_TILE_SHAPES = 3 /* pixel counts of the convolution kernels, falling */
 };
 
+enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3 }; /* number formats of a blob */
+
+/* What a kernel version needs of the processor. */
+enum {
+    PSR_CPU_AVX512 = 1, /* F, BW, CD, DQ, VL: x86-64-v4 */
+    PSR_CPU_AVX512VNNI = 2,
+    PSR_CPU_AVXVNNI = 4
+};
+
 /* A value of the network as the plan keeps it: a ring of the rows that are still needed.
- * Row y lies at ((y + bias) mod ring) * row; pixel p, block b of it at p * pixel + b * block. */
+ * Row y lies at ((y + bias) mod ring) * row; pixel p, block b of it at p * pixel + b * block.
+ * All in bytes. */
 typedef struct {
-    float *data;
+    uint8_t *data;
     int32_t ring;               /* rows kept */
     int32_t margin_y, margin_x; /* rows above and below the patch, columns beside it */
     int32_t row, pixel, block;
 } psr_plane;
 
-/* A convolution with its weights in the kernels' order. */
-typedef struct {
-    const float *weights, *bias;
-    int32_t in_channels; /* that lie together: PSR_PIXEL or PSR_BLOCK */
-    int32_t in_blocks, out_blocks, window_h, window_w;
-} psr_conv;
+typedef struct psr_conv psr_conv;       /* a convolution packed for a version: kernels.h */
+typedef struct psr_version psr_version; /* kernels for one instruction set: kernels.h */
 
-/* One call of psr_upscale. */
+/* One call of psr_upscale. `convs`: the network's, in the order of the blob. */
 typedef struct {
+    const psr_version *version;
+    const psr_conv *convs;
     const uint8_t *lr;
     ptrdiff_t lr_stride;
     uint8_t *hr;
@@ -38,13 +46,12 @@ typedef struct {
     int32_t h, w, halo, scale;
 } psr_io;
 
-/* convs: the network's, in the order of the blob; then the anchor's horizontal pass. */
-typedef void (*psr_path_fn)(const psr_conv *convs, const psr_io *io, float *arena);
+typedef void (*psr_path_fn)(const psr_io *io, uint8_t *arena);
 
 typedef struct {
     psr_path_fn run; /* NULL: the network has no such path */
     int32_t halo;
-    int64_t arena_per_column, arena_fixed; /* floats: per_column * w + fixed */
+    int64_t arena_per_column, arena_fixed; /* bytes: per_column * w + fixed */
 } psr_path;
 
 typedef struct {
@@ -62,33 +69,29 @@ typedef struct {
 
 struct psr_net {
     const psr_arch *arch;
-    psr_conv *convs; /* n_convs + 1 */
-    float *storage;
+    const psr_version *version;
+    psr_conv *convs;
+    void *storage;
 };
 
-/* Generated: the architectures of this engine, the bicubic taps [scale][phase][tap], and text. */
+/* Generated: the architectures and the number format of this engine, and text. */
 extern const psr_arch *const psr_archs[];
 extern const int32_t psr_n_archs;
-extern const float psr_bicubic_taps[5][4][PSR_TAPS];
+extern const int32_t psr_is_int8;
+extern const int32_t psr_cache_bytes; /* what a tile's working set may take */
 extern const char psr_info[];
 
-/* Generated: kernels by (RGB or block input, blocks of output - 1, shape of tile). */
-typedef void psr_conv_kernel(const float *src, const int32_t *rows, const float *weights,
-                             const float *bias, const float *adds, float *dst, int32_t window_h,
-                             int32_t window_w, int32_t in_blocks, int32_t in_stride, int32_t tiles,
-                             int32_t dst_pixel, int32_t dst_block, int32_t adds_pixel,
-                             int32_t adds_block, int32_t has_adds, float floor);
-extern psr_conv_kernel *const psr_conv_kernels[2][2][PSR_TILE_SHAPES];
-extern const int32_t psr_tile_pixels[PSR_TILE_SHAPES];
-extern const int32_t psr_group_blocks;  /* blocks of output that one kernel computes */
-extern const int32_t psr_cache_bytes;   /* what a tile's working set may take */
+/* Generated: the versions of the kernels, the best first; the last runs wherever the engine does. */
+extern const psr_version *const psr_versions[];
+extern const int32_t psr_n_versions;
 
-/* The steps of a plan: each computes one row `y` of a value, or nothing outside its margin. */
-void psr_load(const psr_io *io, const psr_plane *dst, int32_t y);
-void psr_convolve(const psr_conv *conv, const psr_io *io, const psr_plane *src,
-                  const psr_plane *dst, const psr_plane *adds, int32_t y, float floor);
-void psr_store(const psr_io *io, const psr_plane *residual, const psr_plane *anchor,
-               const psr_plane *row, int32_t y);
+/* versions.c: what every version says of itself, whatever its number format. */
+const psr_version *psr_version_in_use(void);
+const char *psr_version_name(const psr_version *version);
+uint32_t psr_version_needs(const psr_version *version);
+
+/* cpu.c: PSR_CPU_* of this processor, as far as the system lets them be used. */
+uint32_t psr_cpu_features(void);
 
 /* blob.c */
 typedef struct {
@@ -98,7 +101,7 @@ typedef struct {
 } psr_blob;
 int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out);
 
-/* pack.c */
+/* pack.c: fills version, convs and storage of a network whose arch is set. */
 int psr_pack(const psr_blob *blob, psr_net *net);
 
 /* selftest.c */

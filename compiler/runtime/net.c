@@ -3,14 +3,13 @@
 
 #include "internal.h"
 
-uint32_t psr_abi(void) { return 1; }
+uint32_t psr_abi(void) { return 2; }
 
 const char *psr_build_info(void) { return psr_info; }
 
 static int build(const psr_blob *blob, psr_net *net) {
     net->arch = blob->arch;
-    net->convs = calloc((size_t)blob->arch->n_convs + 1, sizeof *net->convs);
-    if (!net->convs) return PSR_E_NOMEM;
+    net->version = psr_version_in_use();
     const int error = psr_pack(blob, net);
     return error ? error : psr_selftest(net, blob);
 }
@@ -56,7 +55,7 @@ static int is_side(int side) { return side >= 1 && side <= PSR_MAX_SIDE; }
 size_t psr_arena_bytes(const psr_net *net, int path, int h, int w) {
     const psr_path *found = path_of(net, path);
     if (!found || !is_side(h) || !is_side(w)) return 0;
-    return (size_t)(found->arena_per_column * w + found->arena_fixed) * sizeof(float);
+    return (size_t)(found->arena_per_column * w + found->arena_fixed);
 }
 
 int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t lr_stride, int h, int w,
@@ -65,7 +64,8 @@ int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t lr_st
     if (!found || !is_side(h) || !is_side(w) || !lr || !hr || !arena)
         return PSR_E_ARG;
     if ((uintptr_t)arena % PSR_ALIGN) return PSR_E_ARG;
-    const psr_io io = {lr, lr_stride, hr, hr_stride, h, w, found->halo, net->arch->scale};
-    found->run(net->convs, &io, arena);
+    const psr_io io = {net->version, net->convs, lr, lr_stride,   hr,
+                       hr_stride,    h,          w,  found->halo, net->arch->scale};
+    found->run(&io, arena);
     return PSR_OK;
 }

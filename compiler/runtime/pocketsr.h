@@ -42,11 +42,17 @@ typedef struct {
     int32_t y, x, h, w, net, path;
 } psr_patch;
 
-/* The version of this interface: 1. */
+/* The version of this interface: 2. */
 PSR_API uint32_t psr_abi(void);
 
 /* What this engine is: a JSON object with target, dtype, isa, architectures, version. */
 PSR_API const char *psr_build_info(void);
+
+/* The kernels that networks are opened for: the name of an instruction set. The best that the
+ * processor has, unless psr_select_isa names another; a network keeps the one it was opened for.
+ * Returns PSR_E_ARG where the engine has no such kernels, or the processor cannot run them. */
+PSR_API const char *psr_isa(void);
+PSR_API int psr_select_isa(const char *name);
 
 /* Checks a weights blob, unpacks it and runs its self-test. On success *out is the network. */
 PSR_API int psr_net_open(const uint8_t *blob, size_t n, psr_net **out);

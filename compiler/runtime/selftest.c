@@ -1,4 +1,5 @@
-/* The blob's own test: a seeded patch through every path, 64 samples of the output compared. */
+/* The blob's own test: a seeded patch through every path, 64 samples of the output compared.
+ * Integers are the same everywhere; floats may round to the code value beside the right one. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -10,9 +11,10 @@ static uint32_t next_state(uint32_t *state) {
 }
 
 static int check_samples(const uint8_t *hr, int32_t n, const uint8_t *wanted, uint32_t state) {
+    const int most = psr_is_int8 ? 0 : 1;
     for (int i = 0; i < SAMPLES; ++i) {
         const int difference = hr[(next_state(&state) >> 8) % (uint32_t)n] - wanted[i];
-        if (difference < -1 || difference > 1) return PSR_E_SELFTEST;
+        if (difference < -most || difference > most) return PSR_E_SELFTEST;
     }
     return PSR_OK;
 }

@@ -10,7 +10,7 @@ typedef struct { int32_t y, x, h, w, net, path; } psr_patch;
 typedef struct { int scale, offset; } psr_net;
 typedef struct { int threads; } psr_pool;
 
-uint32_t psr_abi(void) { return 1; }
+uint32_t psr_abi(void) { return 2; }
 const char *psr_build_info(void) { return "{\"target\": \"fake\", \"dtype\": \"fp32\"}"; }
 
 static uint32_t crc32(const uint8_t *p, size_t n) {

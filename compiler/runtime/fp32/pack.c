@@ -1,8 +1,9 @@
 /* Weights from the blob's order [O, I, k, k] into the order in which the kernels read them. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "kernels.h"
 
 static float half_to_float(uint16_t half) {
     const uint32_t sign = (uint32_t)(half >> 15) << 31, mantissa = half & 0x3ffu;
@@ -24,10 +25,9 @@ static float read_number(const uint8_t *payload, int32_t dtype, size_t i) {
     return value;
 }
 
-/* Channel o = (colour, dy, dx) of pixel shuffle -> [dy][dx][colour], an HR row segment for each dy. */
-static int32_t shuffled(int32_t o, int32_t r) {
-    const int32_t colour = o / (r * r), dy = o / r % r, dx = o % r;
-    return (dy * r + dx) * 3 + colour;
+/* Channel o of pixel shuffle -> [dy][dx][colour], an HR row segment for each dy. */
+static int32_t shuffled(int32_t o, int32_t scale) {
+    return psr_phase_of(o, scale) * 3 * scale + psr_place_in_phase(o, scale);
 }
 
 static int32_t depth_of(const psr_conv *conv) {
@@ -35,11 +35,12 @@ static int32_t depth_of(const psr_conv *conv) {
 }
 
 /* Index of weight (o, i, ky, kx): [group of output blocks][ky][in block][kx][i][o]. */
-static size_t weight_index(const psr_conv *conv, int32_t o, int32_t i, int32_t ky, int32_t kx) {
+static size_t weight_index(const psr_conv *conv, int32_t group_blocks, int32_t o, int32_t i,
+                           int32_t ky, int32_t kx) {
     const int32_t depth = depth_of(conv), block = o / PSR_BLOCK;
-    const int32_t first = block / psr_group_blocks * psr_group_blocks;
-    const int whole = conv->out_blocks - first >= psr_group_blocks;
-    const int32_t start = whole ? first : block, width = (whole ? psr_group_blocks : 1) * PSR_BLOCK;
+    const int32_t first = block / group_blocks * group_blocks;
+    const int whole = conv->out_blocks - first >= group_blocks;
+    const int32_t start = whole ? first : block, width = (whole ? group_blocks : 1) * PSR_BLOCK;
     const size_t taps = (size_t)depth * conv->in_blocks * conv->window_h * conv->window_w;
     const size_t tap =
         (((size_t)ky * conv->in_blocks + i / depth) * conv->window_w + kx) * depth + i % depth;
@@ -80,18 +81,18 @@ static float *place(psr_conv *conv, float *storage) {
 }
 
 /* Returns the numbers read, or 0 where one of them is not finite. */
-static size_t fill(const psr_conv *conv, const psr_conv_spec *spec, int32_t scale,
+static size_t fill(const psr_conv *conv, const psr_conv_spec *spec, const psr_net *net,
                    const psr_blob *blob, size_t at) {
     float *weights = (float *)conv->weights, *bias = (float *)conv->bias;
     const int32_t k = spec->window, per_output = spec->in * k * k;
     int finite = 1;
     for (int32_t o = 0; o < spec->out; ++o) {
-        const int32_t to = spec->shuffled ? shuffled(o, scale) : o;
+        const int32_t to = spec->shuffled ? shuffled(o, net->arch->scale) : o;
         for (int32_t j = 0; j < per_output; ++j) {
             const float value =
                 read_number(blob->payload, blob->dtype, at + (size_t)o * per_output + j);
             finite &= isfinite(value) != 0;
-            weights[weight_index(conv, to, j / (k * k), j / k % k, j % k)] = value;
+            weights[weight_index(conv, net->version->group_blocks, to, j / (k * k), j / k % k, j % k)] = value;
         }
         bias[to] = read_number(blob->payload, blob->dtype, at + (size_t)spec->out * per_output + o);
         finite &= isfinite(bias[to]) != 0;
@@ -99,18 +100,22 @@ static size_t fill(const psr_conv *conv, const psr_conv_spec *spec, int32_t scal
     return finite ? (size_t)spec->out * (per_output + 1) : 0;
 }
 
-static void fill_anchor(const psr_conv *conv, int32_t scale) {
+static void fill_anchor(const psr_conv *conv, const psr_net *net) {
+    const int32_t scale = net->arch->scale, blocks = net->version->group_blocks;
     float *weights = (float *)conv->weights;
     for (int32_t kx = 0; kx < PSR_TAPS; ++kx)
         for (int32_t dx = 0; dx < scale; ++dx)
             for (int32_t c = 0; c < 3; ++c)
-                weights[weight_index(conv, 3 * dx + c, c, 0, kx)] = psr_bicubic_taps[scale][dx][kx];
+                weights[weight_index(conv, blocks, 3 * dx + c, c, 0, kx)] =
+                    psr_bicubic_taps[scale][dx][kx];
 }
 
 int psr_pack(const psr_blob *blob, psr_net *net) {
     const psr_arch *arch = blob->arch;
     const int32_t n = arch->n_convs;
     size_t floats = 0, at = 0;
+    net->convs = calloc((size_t)n + 1, sizeof *net->convs);
+    if (!net->convs) return PSR_E_NOMEM;
     for (int32_t i = 0; i <= n; ++i) {
         net->convs[i] = i < n ? shape_of(&arch->convs[i]) : anchor_shape();
         floats += storage_floats(&net->convs[i]);
@@ -121,10 +126,10 @@ int psr_pack(const psr_blob *blob, psr_net *net) {
     float *next = net->storage;
     for (int32_t i = 0; i <= n; ++i) next = place(&net->convs[i], next);
     for (int32_t i = 0; i < n; ++i) {
-        const size_t numbers = fill(&net->convs[i], &arch->convs[i], arch->scale, blob, at);
+        const size_t numbers = fill(&net->convs[i], &arch->convs[i], net, blob, at);
         if (!numbers) return PSR_E_FORMAT;
         at += numbers;
     }
-    fill_anchor(&net->convs[n], arch->scale);
+    fill_anchor(&net->convs[n], net);
     return PSR_OK;
 }

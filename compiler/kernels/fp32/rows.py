@@ -11,7 +11,7 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.convolution import BLOCK, PIXEL
+from compiler.kernels.fp32.convolution import BLOCK, PIXEL
 from player.package.anchor import TAPS
 
 

@@ -29,9 +29,8 @@ class ConvolutionTile:
     out_blocks: int
     pixels: int
 
-    @property
-    def name(self) -> str:
-        return f"psr_conv_i{self.in_channels}_o{self.out_blocks}_p{self.pixels}"
+    def name(self, version: str) -> str:
+        return f"psr_{version}_conv_i{self.in_channels}_o{self.out_blocks}_p{self.pixels}"
 
 
 def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:  # noqa: C901 (a loop nest)

@@ -1,0 +1,136 @@
+# mypy: disable-error-code="valid-type, no-untyped-def"
+"""The direct convolution on bytes: one row of output, a register tile at a time.
+
+    rows of src   [k rows][in blocks][pixels][IN]     IN = 16 channels (4 for RGB pixels), u8
+    weights       [k][in block][k][group of 4][out][4], read in this order, s8
+    dst           hidden: pixel p, block b at p * 16 + b * dst_block, u8
+                  detail: pixel p, phase dy at p * dst_pixel + dy * dst_block, s16
+
+A tile of P pixels times V vectors of sums stays in registers while the sum runs over the window and
+the groups of four input channels; groups that a pruned width lacks are not computed. Rounding is
+part of the epilogue (sr/quant/reference.py is the definition).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.script import tirx as T
+from tvm.tirx import PrimFunc
+
+from compiler.kernels.int8.dot import GROUP, DotProduct
+
+BLOCK = 16  # channels that lie together in memory, on every target
+PIXEL = 4  # bytes of an input pixel: red, green, blue, anything
+_GROUPS = BLOCK // GROUP
+
+
+@dataclass(frozen=True)
+class ConvolutionTile:
+    """The shape of one kernel: the part of a convolution that the schedule decides."""
+
+    in_channels: int
+    out_blocks: int
+    pixels: int
+
+    def name(self, version: str, kind: str) -> str:
+        return f"psr_{version}_{kind}_i{self.in_channels}_o{self.out_blocks}_p{self.pixels}"
+
+
+def hidden_kernel(tile: ConvolutionTile, dot: DotProduct) -> PrimFunc:
+    """q' = clamp(rne(f32(acc) m), 0, 255), as bytes."""
+    low, high = T.broadcast(T.int32(0), dot.lanes), T.broadcast(T.int32(255), dot.lanes)
+
+    def stored_form(rounded: Any) -> Any:
+        q = T.cast(T.min(T.max(rounded, low), high), f"uint8x{dot.lanes}")
+        return q ^ T.broadcast(T.uint8(128), dot.lanes) if dot.signed else q
+
+    return _kernel(tile, dot, "uint8", stored_form, BLOCK)
+
+
+def detail_kernel(tile: ConvolutionTile, dot: DotProduct) -> PrimFunc:
+    """R = clamp(rne(f32(acc) m), -2^15, 2^15 - 1), as s16; a pixel takes `dst_pixel` of 16."""
+    low, high = (T.broadcast(T.int32(limit), dot.lanes) for limit in (-32768, 32767))
+
+    def stored_form(rounded: Any) -> Any:
+        return T.cast(T.min(T.max(rounded, low), high), f"int16x{dot.lanes}")
+
+    return _kernel(tile, dot, "int16", stored_form, None)
+
+
+def _kernel(  # noqa: C901 (a loop nest)
+    tile: ConvolutionTile, dot: DotProduct, stored: str, stored_form: Any, fixed_pixel: int | None
+) -> PrimFunc:
+    """`tiles` tiles of one output row."""
+    lanes, pixels = dot.lanes, tile.pixels
+    per_block = BLOCK // lanes
+    vectors = per_block * tile.out_blocks
+    step = dot.weight_bytes * lanes
+
+    def outputs_at(pixel: Any, v: int, dst_pixel: Any, dst_block: Any) -> Any:
+        """Where the v-th vector of a pixel's outputs lies."""
+        stride = fixed_pixel or dst_pixel
+        in_block = (v % per_block) * lanes
+        return T.ramp(pixel * stride + (v // per_block) * dst_block + in_block, 1, lanes)
+
+    @T.prim_func(s_tir=True, private=True)
+    def kernel(  # noqa: C901 (loops, no decisions)
+        src_data: T.handle("uint8"),
+        rows_data: T.handle("int32"),
+        weight_data: T.handle("int8"),
+        bias_data: T.handle("int32"),
+        scale_data: T.handle("float32"),
+        dst_data: T.handle(stored),
+        window_h: T.int32,
+        window_w: T.int32,
+        in_groups: T.int32,
+        in_stride: T.int32,
+        tiles: T.int32,
+        dst_pixel: T.int32,
+        dst_block: T.int32,
+    ):
+        src = T.decl_buffer((1 << 30,), "uint8", data=src_data)
+        rows = T.decl_buffer((8,), "int32", data=rows_data)
+        weight = T.decl_buffer((1 << 30,), "int8", data=weight_data)
+        bias = T.decl_buffer((1 << 30,), "int32", data=bias_data)
+        scale = T.decl_buffer((1 << 30,), "float32", data=scale_data)
+        dst = T.decl_buffer((1 << 30,), stored, data=dst_data)
+        acc = T.alloc_buffer((pixels * vectors,), f"int32x{lanes}", scope="local")
+        for t in T.serial(tiles):
+            for v in T.unroll(vectors):
+                for p in T.unroll(pixels):
+                    acc[p * vectors + v] = bias[T.ramp(v * lanes, 1, lanes)]
+            for ky in T.serial(window_h):
+                for block in T.serial((in_groups + _GROUPS - 1) // _GROUPS):
+                    for kx in T.serial(window_w):
+                        for g in T.serial(T.min(_GROUPS, in_groups - block * _GROUPS)):
+                            for p in T.unroll(pixels):
+                                for v in T.unroll(vectors):
+                                    acc[p * vectors + v] = dot.add(
+                                        acc[p * vectors + v],
+                                        src,
+                                        rows[ky]
+                                        + block * in_stride
+                                        + (t * pixels + p + kx) * tile.in_channels
+                                        + g * GROUP,
+                                        weight,
+                                        (
+                                            (
+                                                (ky * in_groups + block * _GROUPS) * window_w
+                                                + kx * T.min(_GROUPS, in_groups - block * _GROUPS)
+                                                + g
+                                            )
+                                            * vectors
+                                            + v
+                                        )
+                                        * step,
+                                    )
+            for p in T.unroll(pixels):
+                for v in T.unroll(vectors):
+                    dst[outputs_at(t * pixels + p, v, dst_pixel, dst_block)] = stored_form(
+                        dot.to_integers(
+                            T.cast(acc[p * vectors + v], f"float32x{lanes}")
+                            * scale[T.ramp(v * lanes, 1, lanes)]
+                        )
+                    )
+
+    return kernel

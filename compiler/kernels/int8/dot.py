@@ -1,0 +1,126 @@
+"""What differs between instruction sets in an int8 kernel: dot product, rounding, s16 arithmetic.
+
+A dot product adds four activations (u8, the same for every lane) times four weights (s8, of
+each lane's output) to 32-bit sums. Every instruction set here computes the same integers.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from tvm.script import tirx as T
+from tvm.tirx import Buffer
+
+GROUP = 4  # input channels that one dot product takes
+
+
+class DotProduct(ABC):
+    """An instruction set's way to the sums. `lanes`: sums in a vector.
+
+    `weight_bytes`: of one lane's four weights, in the order that `packing` (PSR_PACK_*) names.
+    """
+
+    lanes: int
+    weight_bytes = GROUP
+    packing = "PSR_PACK_QUADS"
+    signed = False  # activations are stored as q - 128
+
+    @abstractmethod
+    def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
+        """acc + the four activations at src[at] times this vector's weights."""
+
+    @abstractmethod
+    def to_integers(self, x: Any) -> Any:
+        """float32 -> int32, round half to even."""
+
+    @abstractmethod
+    def mulhrs(self, a: Any, b: Any, lanes: int) -> Any:
+        """(a b + 2^14) >> 15 of s16."""
+
+    def four_activations(self, src: Buffer, at: Any) -> Any:
+        """src[at : at + 4] in every lane, as int8."""
+        quad = T.reinterpret("int32", src[T.ramp(at, 1, GROUP)])
+        return T.reinterpret(f"int8x{GROUP * self.lanes}", T.broadcast(quad, self.lanes))
+
+    def weights(self, weight: Buffer, at: Any) -> Any:
+        return weight[T.ramp(at, 1, self.weight_bytes * self.lanes)]
+
+
+class _X86(DotProduct):
+    def mulhrs(self, a: Any, b: Any, lanes: int) -> Any:
+        name = {16: "llvm.x86.avx2.pmul.hr.sw", 32: "llvm.x86.avx512.pmul.hr.sw.512"}[lanes]
+        return T.call_llvm_pure_intrin(f"int16x{lanes}", name, a, b)
+
+
+class Avx512Vnni(_X86):
+    """vpdpbusd on 512 bits. LLVM's intrinsic wants bytes, not TVM's 32-bit lanes."""
+
+    lanes = 16
+
+    def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
+        return T.call_llvm_pure_intrin(
+            "int32x16",
+            "llvm.x86.avx512.vpdpbusd.512",
+            acc,
+            self.four_activations(src, at),
+            self.weights(weight, weight_at),
+        )
+
+    def to_integers(self, x: Any) -> Any:
+        every, in_mxcsr = T.cast(T.int32(-1), "int16"), T.int32(4)
+        zero = T.broadcast(T.int32(0), 16)
+        name = "llvm.x86.avx512.mask.cvtps2dq.512"
+        return T.call_llvm_pure_intrin("int32x16", name, x, zero, every, in_mxcsr)
+
+
+class _Avx(_X86):
+    lanes = 8
+
+    def to_integers(self, x: Any) -> Any:
+        return T.call_llvm_pure_intrin("int32x8", "llvm.x86.avx.cvt.ps2dq.256", x)
+
+
+class AvxVnni(_Avx):
+    """vpdpbusd on 256 bits."""
+
+    def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
+        return T.call_llvm_pure_intrin(
+            "int32x8",
+            "llvm.x86.avx512.vpdpbusd.256",
+            acc,
+            self.four_activations(src, at),
+            self.weights(weight, weight_at),
+        )
+
+
+class Avx2(_Avx):
+    """vpmaddwd on 16-bit numbers: vpmaddubsw would saturate (2 * 255 * 127 > 32767).
+
+    The four activations b0..b3 fall into the pairs (b0, b2) and (b1, b3) with a mask and a shift,
+    so the weights are packed in that order, widened to 16 bits.
+    """
+
+    weight_bytes = 2 * GROUP
+    packing = "PSR_PACK_WIDE_PAIRS"
+
+    def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
+        quads = T.reinterpret("int16x16", self.four_activations(src, at))
+        even = T.bitwise_and(quads, T.broadcast(T.int16(255), 16))
+        odd = T.reinterpret(
+            "int16x16",
+            T.shift_right(T.reinterpret("uint16x16", quads), T.broadcast(T.uint16(8), 16)),
+        )
+        pairs = [
+            T.reinterpret("int16x16", weight[T.ramp(weight_at + half * 32, 1, 32)])
+            for half in range(2)
+        ]
+        return acc + self._madd(even, pairs[0]) + self._madd(odd, pairs[1])
+
+    def _madd(self, a: Any, b: Any) -> Any:
+        return T.call_llvm_pure_intrin("int32x8", "llvm.x86.avx2.pmadd.wd", a, b)
+
+
+DOT_PRODUCTS: dict[str, DotProduct] = {
+    "avx512vnni": Avx512Vnni(),
+    "avxvnni": AvxVnni(),
+    "avx2": Avx2(),
+}

@@ -1,0 +1,64 @@
+/* int8: the kernels of a version, and a convolution packed for them. sr/quant/reference.py
+ * defines what they compute. */
+#ifndef PSR_KERNELS_H
+#define PSR_KERNELS_H
+
+#include "planes.h"
+
+enum { PSR_GROUP = 4 }; /* input channels of one dot product */
+
+/* The order of a group's weights for a vector of outputs. */
+enum {
+    PSR_PACK_QUADS,     /* [output][4] */
+    PSR_PACK_WIDE_PAIRS /* [pair][output][2] of s16; the pairs are inputs (0, 2) and (1, 3) */
+};
+
+typedef void psr_load_kernel(const uint8_t *src, uint8_t *dst, int32_t pixels);
+typedef void psr_conv_kernel(const uint8_t *src, const int32_t *rows, const int8_t *weights,
+                             const int32_t *bias, const float *scale, void *dst, int32_t window_h,
+                             int32_t window_w, int32_t in_groups, int32_t in_stride, int32_t tiles,
+                             int32_t dst_pixel, int32_t dst_block);
+typedef void psr_anchor_kernel(const uint8_t *src, const int16_t *taps, int16_t *dst,
+                               int32_t pixels);
+typedef void psr_store_kernel(const int16_t *anchor, const int32_t *rows, const int16_t *taps,
+                              const int16_t *detail, uint8_t *dst, int32_t values);
+
+struct psr_version {
+    const char *name;
+    uint32_t needs;       /* PSR_CPU_* */
+    int32_t group_blocks; /* blocks of output that one kernel computes */
+    int32_t lanes;        /* outputs in a vector */
+    int32_t packing;      /* PSR_PACK_* */
+    int32_t is_signed;    /* activations are stored as q - 128 */
+    int32_t tile_pixels[PSR_TILE_SHAPES];
+    psr_load_kernel *load;
+    psr_conv_kernel *hidden[2][2][PSR_TILE_SHAPES]; /* [RGB or blocks][blocks of output - 1] */
+    psr_conv_kernel *detail[2][2][PSR_TILE_SHAPES];
+    psr_anchor_kernel *anchor[5]; /* by scale */
+    psr_store_kernel *store_sum, *store_anchor, *store_detail;
+};
+
+struct psr_conv {
+    const int8_t *weights;
+    const int32_t *bias;
+    const float *scale;
+    int32_t in_channels; /* that lie together: PSR_PIXEL or PSR_BLOCK */
+    int32_t in_groups, out_blocks, window;
+    size_t weight_bytes_per_block;
+};
+
+/* Generated: the bicubic taps in fixed point; across in the kernel's order, [tap][dx][colour]. */
+extern const int16_t psr_taps_across[5][PSR_TAPS * PSR_BLOCK];
+extern const int16_t psr_taps_down[5][4][PSR_TAPS];
+
+/* The steps of a plan: each computes one row `y` of a value, or nothing outside its margin. */
+void psr_load(const psr_io *io, const psr_plane *dst, int32_t y);
+void psr_convolve(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
+                  int32_t y);
+void psr_detail(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
+                int32_t y);
+void psr_anchor(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y);
+void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor,
+               const psr_plane *row, int32_t y);
+
+#endif

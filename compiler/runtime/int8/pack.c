@@ -1,0 +1,162 @@
+/* Weights from the blob's order [O, I, k, k] into the order in which a version's kernels read
+ * them, and the proof that no sum can leave the integers that a float holds exactly. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels.h"
+
+enum { MOST_SUM = 1 << 24, MOST_PIXEL = 255, ZERO_POINT = 128 };
+
+static const float LEAST_SCALE = 0x1p-40f, MOST_SCALE = 64.0f;
+
+/* One convolution of the blob: weights [O, I, k, k], biases, multipliers. */
+typedef struct {
+    const uint8_t *weights, *bias, *scale;
+    int32_t out, per_output, window;
+} layer;
+
+static uint32_t read_u32(const uint8_t *p) {
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static float read_f32(const uint8_t *p) {
+    const uint32_t bits = read_u32(p);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static layer layer_at(const psr_conv_spec *spec, const uint8_t *payload) {
+    const int32_t per_output = spec->in * spec->window * spec->window;
+    const uint8_t *bias = payload + (size_t)spec->out * per_output;
+    return (layer){payload, bias, bias + 4 * (size_t)spec->out, spec->out, per_output, spec->window};
+}
+
+static psr_conv shape_of(const psr_conv_spec *spec, int32_t scale) {
+    const int rgb = spec->in == 3;
+    return (psr_conv){.in_channels = rgb ? PSR_PIXEL : PSR_BLOCK,
+                      .in_groups = (spec->in + PSR_GROUP - 1) / PSR_GROUP,
+                      .out_blocks = spec->shuffled ? scale : (spec->out + PSR_BLOCK - 1) / PSR_BLOCK,
+                      .window = spec->window};
+}
+
+static size_t weight_size(const psr_version *version) {
+    return version->packing == PSR_PACK_WIDE_PAIRS ? sizeof(int16_t) : sizeof(int8_t);
+}
+
+/* Place of an output in its vector's group of weights. */
+static size_t place_in_group(const psr_version *version, int32_t lane, int32_t i) {
+    switch (version->packing) {
+        case PSR_PACK_WIDE_PAIRS: return ((size_t)(i % 2) * version->lanes + lane) * 2 + i / 2;
+        default: return (size_t)lane * PSR_GROUP + i;
+    }
+}
+
+/* Index of weight (o, i, ky, kx): [group of output blocks][ky][in block][kx][group][vector]. */
+static size_t weight_index(const psr_version *version, const psr_conv *conv, int32_t o, int32_t i,
+                           int32_t ky, int32_t kx) {
+    const int32_t block = o / PSR_BLOCK, first = block / version->group_blocks * version->group_blocks;
+    const int whole = conv->out_blocks - first >= version->group_blocks;
+    const int32_t start = whole ? first : block;
+    const size_t width = (size_t)(whole ? version->group_blocks : 1) * PSR_BLOCK;
+    const int32_t before = i / PSR_BLOCK * (PSR_BLOCK / PSR_GROUP), group = i / PSR_GROUP;
+    const int32_t left = conv->in_groups - before;
+    const int32_t in_block = left < PSR_BLOCK / PSR_GROUP ? left : PSR_BLOCK / PSR_GROUP;
+    const size_t tap = ((size_t)ky * conv->in_groups + before) * conv->window +
+                       (size_t)kx * in_block + (group - before);
+    const int32_t vector = (o - start * PSR_BLOCK) / version->lanes;
+    return (size_t)start * PSR_BLOCK * conv->window * conv->window * conv->in_groups * PSR_GROUP +
+           tap * width * PSR_GROUP + (size_t)vector * version->lanes * PSR_GROUP +
+           place_in_group(version, o % version->lanes, i % PSR_GROUP);
+}
+
+static void put_weight(const psr_version *version, const psr_conv *conv, size_t at, int8_t value) {
+    if (weight_size(version) == sizeof(int16_t))
+        ((int16_t *)conv->weights)[at] = value;
+    else
+        ((int8_t *)conv->weights)[at] = value;
+}
+
+/* Output o of the blob -> its place; an HR pixel's go by phase, a block for each. */
+static int32_t place_of(const psr_conv_spec *spec, int32_t scale, int32_t o) {
+    if (!spec->shuffled) return o;
+    return psr_phase_of(o, scale) * PSR_BLOCK + psr_place_in_phase(o, scale);
+}
+
+/* Packs output o; refuses weights of -128, sums that may reach 2^24, multipliers out of range. */
+static int fill_output(const psr_net *net, const psr_conv *conv, const psr_conv_spec *spec,
+                       const layer *from, int32_t o) {
+    const int32_t to = place_of(spec, net->arch->scale, o), k = from->window;
+    const float scale = read_f32(from->scale + 4 * (size_t)o);
+    int32_t bias, sum = 0, magnitude = 0;
+    const uint32_t bits = read_u32(from->bias + 4 * (size_t)o);
+    memcpy(&bias, &bits, sizeof bias);
+    for (int32_t j = 0; j < from->per_output; ++j) {
+        const int8_t value = (int8_t)from->weights[(size_t)o * from->per_output + j];
+        if (value == INT8_MIN) return PSR_E_LIMIT;
+        sum += value;
+        magnitude += abs(value);
+        const size_t at =
+            weight_index(net->version, conv, to, j / (k * k), j / k % k, j % k);
+        put_weight(net->version, conv, at, value);
+    }
+    if ((int64_t)MOST_PIXEL * magnitude + llabs((long long)bias) >= MOST_SUM) return PSR_E_LIMIT;
+    if (!(scale >= LEAST_SCALE && scale < MOST_SCALE)) return PSR_E_LIMIT;
+    ((int32_t *)conv->bias)[to] = bias + (net->version->is_signed ? ZERO_POINT * sum : 0);
+    ((float *)conv->scale)[to] = scale;
+    return PSR_OK;
+}
+
+static size_t outputs_of(const psr_conv *conv) { return (size_t)conv->out_blocks * PSR_BLOCK; }
+
+static size_t align(size_t bytes) { return (bytes + PSR_ALIGN - 1) / PSR_ALIGN * PSR_ALIGN; }
+
+static size_t weight_bytes(const psr_conv *conv) {
+    return align(conv->weight_bytes_per_block * conv->out_blocks);
+}
+
+static size_t storage_bytes(const psr_conv *conv) {
+    return weight_bytes(conv) + 2 * align(outputs_of(conv) * 4);
+}
+
+/* Lays a convolution's arrays out at `storage`; returns where the next one begins. */
+static uint8_t *place(psr_conv *conv, uint8_t *storage) {
+    conv->weights = (const int8_t *)storage;
+    conv->bias = (const int32_t *)(storage + weight_bytes(conv));
+    conv->scale = (const float *)(storage + weight_bytes(conv) + align(outputs_of(conv) * 4));
+    return storage + storage_bytes(conv);
+}
+
+static int allocate(psr_net *net) {
+    const psr_arch *arch = net->arch;
+    size_t bytes = 0;
+    net->convs = calloc((size_t)arch->n_convs, sizeof *net->convs);
+    if (!net->convs) return PSR_E_NOMEM;
+    for (int32_t i = 0; i < arch->n_convs; ++i) {
+        psr_conv *conv = &net->convs[i];
+        *conv = shape_of(&arch->convs[i], arch->scale);
+        conv->weight_bytes_per_block = (size_t)conv->window * conv->window * conv->in_groups *
+                                       PSR_GROUP * PSR_BLOCK * weight_size(net->version);
+        bytes += storage_bytes(conv);
+    }
+    net->storage = psr_alloc(bytes);
+    if (!net->storage) return PSR_E_NOMEM;
+    memset(net->storage, 0, bytes);
+    uint8_t *next = net->storage;
+    for (int32_t i = 0; i < arch->n_convs; ++i) next = place(&net->convs[i], next);
+    return PSR_OK;
+}
+
+int psr_pack(const psr_blob *blob, psr_net *net) {
+    const psr_arch *arch = net->arch;
+    const uint8_t *payload = blob->payload;
+    int error = allocate(net);
+    for (int32_t i = 0; !error && i < arch->n_convs; ++i) {
+        const layer from = layer_at(&arch->convs[i], payload);
+        for (int32_t o = 0; !error && o < from.out; ++o)
+            error = fill_output(net, &net->convs[i], &arch->convs[i], &from, o);
+        payload = from.scale + 4 * (size_t)from.out;
+    }
+    return error;
+}

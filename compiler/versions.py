@@ -1,0 +1,62 @@
+"""Kernel versions: one instruction set each. An engine holds several and chooses when it starts.
+
+The arithmetic of a version is in `kernels/`; here is what shapes it: registers, vector width, and
+the processor's features without which it must not run (PSR_CPU_* of runtime/internal.h).
+"""
+
+from dataclasses import dataclass
+
+PIXEL_SHAPES = 3  # PSR_TILE_SHAPES in the runtime
+
+
+@dataclass(frozen=True)
+class TileShape:
+    """How a convolution fills the registers: `blocks` times 16 outputs, for `pixels` pixels.
+
+    `pixels` falls: a row is covered with the first shape as far as it goes, the rest with the
+    next ones. pixels * blocks * 16 / lanes accumulators, that many less one block's weights and
+    a broadcast, must fit the vector registers.
+    """
+
+    blocks: int
+    pixels: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Version:
+    """The kernels of one number format for one instruction set."""
+
+    name: str
+    dtype: str  # fp32 or int8
+    cpu: str  # LLVM's
+    features: tuple[str, ...]
+    needs: str  # C expression of PSR_CPU_* flags; 0 where the target itself promises them
+    lanes: int  # 32-bit numbers in a vector register
+    registers: int
+    tile: TileShape
+
+
+_V3, _V4 = "x86-64-v3", "x86-64-v4"
+
+FP32_AVX512 = Version(
+    "avx512", "fp32", _V4, (), "PSR_CPU_AVX512", 16, 32, TileShape(2, (14, 8, 4))
+)
+FP32_AVX2 = Version("avx2", "fp32", _V3, (), "0", 8, 16, TileShape(1, (6, 4, 2)))
+FP32_NEON = Version("neon", "fp32", "generic", ("+neon",), "0", 4, 32, TileShape(1, (6, 4, 2)))
+
+# 14 pixels x 2 vectors of sums are 28 of 32 registers, 2 hold weights, 1 the activations.
+INT8_AVX512VNNI = Version(
+    "avx512vnni",
+    "int8",
+    _V4,
+    ("+avx512vnni",),
+    "PSR_CPU_AVX512 | PSR_CPU_AVX512VNNI",
+    16,
+    32,
+    TileShape(2, (14, 8, 4)),
+)
+INT8_AVXVNNI = Version(
+    "avxvnni", "int8", _V3, ("+avxvnni",), "PSR_CPU_AVXVNNI", 8, 16, TileShape(1, (6, 4, 2))
+)
+# A product takes a register of its own here: vpmaddwd has no accumulator.
+INT8_AVX2 = Version("avx2", "int8", _V3, (), "0", 8, 16, TileShape(1, (4, 2, 1)))
