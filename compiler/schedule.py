@@ -10,8 +10,13 @@ Step s of the loop loads row s of the input and computes row s - delay of every 
 
 A layer's delay is the least that lets its readers see whole windows. So a network of any depth
 needs a few rows a layer: its working set stays in the cache, and no row is computed twice.
+
+The order of the steps in the body is free where a reader wants only rows of earlier steps of the
+loop; `compiler.row_order` chooses it. Of a value read before its new row is made, one row less is
+kept: the row that the reader sees for the last time gives its place to the new one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compiler.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store
@@ -48,8 +53,8 @@ class RowSchedule:
 
     @property
     def depth(self) -> int:
-        """Rows between the input's row and the output's: the store's delay."""
-        return self.steps[-1].delay
+        """Rows between the input's row and the output's: the store's delay, the longest."""
+        return max(step.delay for step in self.steps)
 
 
 def result_of(operation: Operation) -> str | None:
@@ -101,11 +106,57 @@ def _lags(operations: tuple[Operation, ...]) -> list[int]:
     return lags[::-1]
 
 
-def _rings(steps: tuple[Step, ...]) -> dict[str, int]:
-    produced = {result_of(s.operation): s.delay for s in steps}
-    rings: dict[str, int] = {}
-    for step in steps:
+def reordered(schedule: RowSchedule, order: Sequence[int]) -> RowSchedule:
+    """The steps in another order of the body, and the rows to keep that follow from it."""
+    steps = tuple(schedule.steps[i] for i in order)
+    return RowSchedule(schedule.graph, steps, _rings(steps))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A step of the body that reads a value, and the step that makes the value."""
+
+    value: str
+    producer: int
+    reader: int
+    newest: int  # the newest row that is read was made that many steps of the loop ago
+    oldest: int  # and the oldest one that many
+
+    @property
+    def is_same_row(self) -> bool:
+        """Nothing but the row made in this step of the loop is read."""
+        return self.newest == self.oldest == 0
+
+
+def readings_of(steps: Sequence[Step]) -> list[Reading]:
+    """All pairs of a step and a value that it reads."""
+    made = {result_of(step.operation): i for i, step in enumerate(steps)}
+    found = []
+    for reader, step in enumerate(steps):
         for value, radius in reads_of(step.operation):
-            rows = step.delay + radius - produced[value] + 1
-            rings[value] = max(rings.get(value, 1), rows)
+            producer = made[value]
+            lag = step.delay - steps[producer].delay
+            found.append(Reading(value, producer, reader, lag - radius, lag + radius))
+    return found
+
+
+def lifetimes(schedule: RowSchedule) -> dict[str, tuple[int, int]]:
+    """First and last step of the body in which a value's memory is in use, both included.
+
+    A ring lives through the whole body: it carries rows from one step of the loop to the next.
+    """
+    end = len(schedule.steps) - 1
+    lives: dict[str, tuple[int, int]] = {}
+    for reading in readings_of(schedule.steps):
+        first, last = lives.get(reading.value, (reading.producer, reading.reader))
+        stays = not reading.is_same_row
+        lives[reading.value] = (0, end) if stays else (first, max(last, reading.reader))
+    return lives
+
+
+def _rings(steps: Sequence[Step]) -> dict[str, int]:
+    rings: dict[str, int] = {}
+    for reading in readings_of(steps):
+        rows = reading.oldest + (1 if reading.producer < reading.reader else 0)
+        rings[reading.value] = max(rings.get(reading.value, 1), rows)
     return rings
