@@ -30,6 +30,17 @@ def phase_taps(scale: int) -> NDArray[np.float64]:
     return keys_kernel(np.arange(-2, 3) - centres_px[:, None])
 
 
+def fixed_taps(scale: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """The taps of the integer anchor, both [scale, 5]: across a row times 2^14, down times 2^15.
+
+    `sr.quant.reference.anchor` says how they are used. A tap of 1 (x3, the middle phase) does not
+    fit 16 bits times 2^15 and is 32767; rounding to a byte hides the difference.
+    """
+    taps = phase_taps(scale)
+    down = np.minimum(np.rint(taps * 2**15), 2**15 - 1)
+    return np.rint(taps * 2**14).astype(np.int16), down.astype(np.int16)
+
+
 def anchor_kernel(scale: int) -> NDArray[np.float64]:
     """[3 scale^2, 3, 5, 5]: the same as one convolution, channels in pixel shuffle's order."""
     taps = phase_taps(scale)

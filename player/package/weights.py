@@ -2,7 +2,8 @@
 
     "PSRW" version arch scale planes dtype n_widths n_exits n_tests      12 bytes
     u16 widths[n_widths]  u16 exits[n_exits]  u32 payload_bytes
-    payload        each convolution's weight [O, I, k, k], then its bias [O]
+    payload        each convolution's weight [O, I, k, k], then its bias [O];
+                   of dtype 3 (int8) then its multiplier [O]: player/package/integers.py
     self-test      for each path of the network: u8 path, 64 x u8 samples of the right output
     u32 crc32      of everything before
 
@@ -12,7 +13,7 @@ a blob can point anywhere. `compiler/runtime` holds the same parser in C.
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,12 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.errors import PackageError
+from player.package.integers import decode_layer, encode_layer, layer_bytes
 
 BICUBIC, EASY, HARD = 0, 1, 2
 PATH_NAMES = ("bicubic", "easy", "hard")
 
 ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
-DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 2: np.dtype("<f2")}
+FLOAT32, FLOAT16, INT8 = 1, 2, 3
+DTYPES: dict[int, np.dtype[Any]] = {FLOAT32: np.dtype("<f4"), FLOAT16: np.dtype("<f2")}
+INT8_ARCHITECTURES = ("chain", "espcn")  # every hidden value is after a ReLU
 SELF_TEST_PATCH_PX = 8
 SELF_TEST_SAMPLES = 64
 MAX_BLOB_BYTES = 4 << 20
@@ -33,7 +37,7 @@ MAX_WIDTH, MAX_WIDTHS, MAX_EXITS, MAX_BLOCKS = 256, 16, 4, 32
 _MAGIC, _VERSION = b"PSRW", 1
 _HEADER = struct.Struct("<4s8B")
 
-Tensors = Mapping[str, NDArray[np.float32]]
+Tensors = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,11 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class WeightsBlob:
-    """A parsed blob. `self_test` maps a path to 64 samples (u8) of the right output."""
+    """A parsed blob. `self_test` maps a path to 64 samples (u8) of the right output.
+
+    `tensors` are float32, of shapes and names as in `tensor_layout`. Of dtype INT8 they are int8
+    weights and int32 biases, and each convolution X has "X.multiplier" float32 [O] as well.
+    """
 
     arch: Architecture
     dtype: int
@@ -156,14 +164,18 @@ def tensor_layout(arch: Architecture) -> tuple[TensorSpec, ...]:
 def pack_weights(
     arch: Architecture,
     tensors: Tensors,
-    dtype: int = 2,
+    dtype: int = FLOAT16,
     self_test: Mapping[int, NDArray[np.uint8]] | None = None,
 ) -> bytes:
-    """The blob of these tensors (float32, shapes as in `tensor_layout`), stored as f32 or f16.
+    """The blob of these tensors, as in `WeightsBlob.tensors`; float32 are stored as f32 or f16.
 
-    Raises PackageError where a tensor is missing, misshapen or not finite in `dtype`.
+    Raises PackageError where a tensor is missing, misshapen, not finite in `dtype`, or where
+    integers break their bounds (`player.package.integers`).
     """
-    payload = b"".join(_encode(tensors, spec, dtype) for spec in tensor_layout(arch))
+    if dtype == INT8:
+        payload = b"".join(_encode_integers(arch, tensors))
+    else:
+        payload = b"".join(_encode(tensors, spec, dtype) for spec in tensor_layout(arch))
     tests = dict(self_test or {})
     shape = (len(arch.widths), len(arch.exits), len(tests))
     identity = (ARCHITECTURE_IDS[arch.name], arch.scale, arch.planes, dtype)
@@ -180,14 +192,60 @@ def _samples(row: NDArray[np.uint8]) -> bytes:
     return row.tobytes()
 
 
-def _encode(tensors: Tensors, spec: TensorSpec, dtype: int) -> bytes:
+def _shaped(tensors: Tensors, spec: TensorSpec) -> NDArray[Any]:
     if spec.name not in tensors or tensors[spec.name].shape != spec.shape:
         raise PackageError(f"weights: tensor {spec.name} of shape {spec.shape} is missing")
+    return tensors[spec.name]
+
+
+def _encode(tensors: Tensors, spec: TensorSpec, dtype: int) -> bytes:
     with np.errstate(over="ignore"):
-        stored = tensors[spec.name].astype(DTYPES[dtype])
+        stored = _shaped(tensors, spec).astype(DTYPES[dtype])
     if not np.isfinite(stored).all():
         raise PackageError(f"weights: tensor {spec.name} is not finite as {DTYPES[dtype]}")
     return stored.tobytes()
+
+
+def convolutions(arch: Architecture) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """The name and the weight's shape [O, I, k, k] of each convolution, in the payload's order."""
+    weights = tensor_layout(arch)[::2]
+    return tuple((spec.name.removesuffix(".weight"), spec.shape) for spec in weights)
+
+
+def check_int8(arch: Architecture) -> None:
+    """Raises PackageError where an architecture has no int8 form."""
+    if arch.name not in INT8_ARCHITECTURES:
+        raise PackageError(
+            f"weights: {arch.name} has no int8 form, because not all of its hidden values come "
+            f"after a ReLU ({', '.join(INT8_ARCHITECTURES)} have one); use f16 weights"
+        )
+
+
+def _encode_integers(arch: Architecture, tensors: Tensors) -> Iterator[bytes]:
+    check_int8(arch)
+    for name, shape in convolutions(arch):
+        weight = _shaped(tensors, TensorSpec(f"{name}.weight", shape))
+        bias = _shaped(tensors, TensorSpec(f"{name}.bias", shape[:1]))
+        multiplier = _shaped(tensors, TensorSpec(f"{name}.multiplier", shape[:1]))
+        yield encode_layer(name, (weight, bias, multiplier))
+
+
+def _decode_integers(payload: bytes, arch: Architecture) -> dict[str, NDArray[Any]]:
+    tensors: dict[str, NDArray[Any]] = {}
+    at = 0
+    for name, shape in convolutions(arch):
+        end = at + layer_bytes(shape)
+        weight, bias, multiplier = decode_layer(name, payload[at:end], shape)
+        tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
+        tensors[f"{name}.multiplier"] = multiplier
+        at = end
+    return tensors
+
+
+def _payload_bytes(arch: Architecture, dtype: int) -> int:
+    if dtype == INT8:
+        return sum(layer_bytes(shape) for _, shape in convolutions(arch))
+    return sum(s.size for s in tensor_layout(arch)) * DTYPES[dtype].itemsize
 
 
 def unpack_weights(blob: bytes) -> WeightsBlob:
@@ -198,14 +256,14 @@ def unpack_weights(blob: bytes) -> WeightsBlob:
     if zlib.crc32(body) != crc:
         raise PackageError("weights: the checksum is wrong, the file is damaged; fetch it again")
     arch, dtype, n_tests, at = _parse_header(body)
-    specs = tensor_layout(arch)
-    payload_bytes = sum(s.size for s in specs) * DTYPES[dtype].itemsize
+    payload_bytes = _payload_bytes(arch, dtype)
     rows_bytes = n_tests * (1 + SELF_TEST_SAMPLES)
     if len(body) != at + 4 + payload_bytes + rows_bytes:
         raise PackageError("weights: the length does not fit the architecture")
     if struct.unpack_from("<I", body, at)[0] != payload_bytes:
         raise PackageError("weights: the payload's length does not fit the architecture")
-    tensors = _decode(body[at + 4 : at + 4 + payload_bytes], specs, DTYPES[dtype])
+    payload = body[at + 4 : at + 4 + payload_bytes]
+    tensors = _decode_integers(payload, arch) if dtype == INT8 else _decode(payload, arch, dtype)
     return WeightsBlob(arch, dtype, tensors, _parse_rows(body[len(body) - rows_bytes :], arch))
 
 
@@ -217,7 +275,7 @@ def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
     if magic != _MAGIC or version != _VERSION:
         raise PackageError("weights: not a weights blob of version 1; update the player")
     names = {v: k for k, v in ARCHITECTURE_IDS.items()}
-    if arch_id not in names or dtype not in DTYPES:
+    if arch_id not in names or dtype not in (*DTYPES, INT8):
         raise PackageError(f"weights: architecture {arch_id}, dtype {dtype} is not known here")
     count = n_widths + n_exits
     at = _HEADER.size + 2 * count
@@ -225,13 +283,14 @@ def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
         raise PackageError("weights: the header asks for more than the limits allow")
     numbers = tuple(int(n) for n in np.frombuffer(body, "<u2", count, _HEADER.size))
     arch = Architecture(names[arch_id], scale, numbers[:n_widths], numbers[n_widths:], planes)
+    if dtype == INT8:
+        check_int8(arch)
     return arch, dtype, n_tests, at
 
 
-def _decode(
-    payload: bytes, specs: tuple[TensorSpec, ...], dtype: np.dtype[Any]
-) -> dict[str, NDArray[np.float32]]:
-    flat = np.frombuffer(payload, dtype).astype(np.float32)
+def _decode(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray[np.float32]]:
+    specs = tensor_layout(arch)
+    flat = np.frombuffer(payload, DTYPES[dtype]).astype(np.float32)
     if not np.isfinite(flat).all():
         raise PackageError("weights: a number is not finite; the file is damaged or hostile")
     ends = np.cumsum([s.size for s in specs])

@@ -1,0 +1,77 @@
+"""One convolution of an int8 network, on the way into a weights blob and out of it.
+
+    weight s8 [O, I, k, k]   bias s32 [O]   multiplier f32 [O]     little endian, nothing between
+
+What makes an int8 network the same on every machine is checked here, for each output channel:
+weights in -127..127, symmetric; 255 sum|w| + |bias| < 2^24, so that every sum, whole or half-way,
+is a float32 without rounding; and a multiplier within [2^-40, 64), so that scaling neither
+underflows nor leaves 32 bits.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.package.errors import PackageError
+
+MAX_WEIGHT = 127
+MAX_ACTIVATION = 255
+SUM_LIMIT = 1 << 24
+LEAST_MULTIPLIER, MULTIPLIER_LIMIT = 2.0**-40, 64.0
+_DTYPES = (np.dtype("i1"), np.dtype("<i4"), np.dtype("<f4"))
+_BYTES_AN_OUTPUT = 8  # bias and multiplier
+
+Layer = tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float32]]
+
+
+def largest_sums(weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.int64]:
+    """[O]: what no sum of weights [O, ...] over activations 0..255, and a bias, can exceed."""
+    absolute = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
+    return MAX_ACTIVATION * absolute + np.abs(bias.astype(np.int64))
+
+
+def check_layer(name: str, layer: Layer) -> None:
+    """Raises PackageError where a convolution breaks a limit, and says which and where."""
+    weight, bias, multiplier = layer
+    if (weight == -128).any():
+        raise PackageError(f"weights: {name} holds -128; int8 weights are -127..127")
+    sums = largest_sums(weight, bias)
+    if (sums >= SUM_LIMIT).any():
+        at = int(sums.argmax())
+        raise PackageError(f"weights: {name}, output {at}: sums reach {sums[at]}, not below 2^24")
+    good = (multiplier >= LEAST_MULTIPLIER) & (multiplier < MULTIPLIER_LIMIT)  # false for NaN
+    if not good.all():
+        at = int(np.flatnonzero(~good)[0])
+        raise PackageError(
+            f"weights: {name}, output {at}: multiplier {multiplier[at]} is outside 2^-40..64"
+        )
+
+
+def encode_layer(name: str, layer: Layer) -> bytes:
+    """The bytes of a convolution; raises PackageError where the bounds do not hold."""
+    arrays: tuple[NDArray[Any], ...] = layer
+    for array, dtype in zip(arrays, _DTYPES, strict=True):
+        if array.dtype != dtype:
+            raise PackageError(f"weights: {name} is of {array.dtype}, not of {dtype}")
+    check_layer(name, layer)
+    return b"".join(array.astype(d).tobytes() for array, d in zip(arrays, _DTYPES, strict=True))
+
+
+def layer_bytes(shape: tuple[int, ...]) -> int:
+    """Length of the convolution whose weight has `shape` [O, I, k, k]."""
+    return int(np.prod(shape)) + _BYTES_AN_OUTPUT * shape[0]
+
+
+def decode_layer(name: str, data: bytes, shape: tuple[int, ...]) -> Layer:
+    """The inverse of `encode_layer`; `data` has `layer_bytes(shape)` bytes.
+
+    Raises PackageError where the bounds do not hold.
+    """
+    weights, outputs = int(np.prod(shape)), shape[0]
+    weight = np.frombuffer(data, _DTYPES[0], weights).reshape(shape)
+    bias = np.frombuffer(data, _DTYPES[1], outputs, weights)
+    multiplier = np.frombuffer(data, _DTYPES[2], outputs, weights + 4 * outputs)
+    layer = (weight, bias.astype(np.int32), multiplier.astype(np.float32))
+    check_layer(name, layer)
+    return layer

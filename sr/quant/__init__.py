@@ -1,0 +1,1 @@
+"""Quantisation: from a trained network to integers that every target computes bit for bit."""

@@ -1,0 +1,157 @@
+"""The integer arithmetic of an int8 network, slow and obvious: the definition of every pixel.
+
+    pixels u8 --> conv s8, + bias --> x m, round, clamp --> u8 --> ... --> conv s8, + bias --> x m
+       |              s32                 f32                                  s32           |
+       |                                                                                R, s16 in Q6
+       +--> anchor: across the row, then down, 5 taps each, s16 in Q6 ------------- A -->  +
+                                                                                           |
+                                                               pixel = clamp((A + R + 32) >> 6)
+
+Every kernel on every target computes these bits. Each step is one that all machines round alike:
+sums stay below 2^24 (the packer proves it), so their float32 is exact; then one correctly rounded
+float32 multiplication and one rounding half to even; the anchor is 16-bit arithmetic with the
+rounding multiplication that x86 (pmulhrsw) and ARM (sqrdmulh) have. Nothing is fused.
+Q6: 64 is one code value.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
+from player.package.anchor import TAPS, fixed_taps
+from player.package.weights import BICUBIC, Architecture, Tensors, check_int8
+
+FRACTION_BITS = 6
+_ROUND = 1 << (FRACTION_BITS - 1)
+_HIDDEN, _DETAIL = (0, 255), (-32768, 32767)
+
+Pixels = NDArray[np.uint8]
+Integers = NDArray[np.int32]
+
+
+def halo_px(arch: Architecture, path: int) -> int:
+    """Context R that a path reads on every side, in LR pixels."""
+    if path == BICUBIC:
+        return ANCHOR_HALO_PX
+    if arch.name == "espcn":
+        return len(arch.widths) + 1
+    return max(_depth(arch, path), ANCHOR_HALO_PX)
+
+
+def upscale(arch: Architecture, tensors: Tensors, patch: Pixels, path: int) -> Pixels:
+    """One patch with its halo [h + 2R, w + 2R, 3] u8 -> [r h, r w, 3] u8.
+
+    `tensors` are those of an int8 weights blob. Raises PackageError where the architecture has no
+    int8 form, ValueError where it has no such path.
+    """
+    check_int8(arch)
+    if path == BICUBIC:
+        return store(anchor(patch, arch.scale), np.int32(0))
+    residual = shuffle(detail(arch, tensors, patch, path), arch.scale)
+    if arch.name == "espcn":
+        return store(np.int32(0), residual)
+    inner = crop(patch, halo_px(arch, path) - ANCHOR_HALO_PX)
+    return store(anchor(inner, arch.scale), residual)
+
+
+def detail(arch: Architecture, tensors: Tensors, patch: Pixels, path: int) -> Integers:
+    """The residual R [h, w, 3 r^2] in Q6 of a patch with the path's halo."""
+    depth = _depth(arch, path)
+    last = "tail" if arch.name == "espcn" else f"exits.{arch.paths.index(path)}"
+    q = crop(patch, halo_px(arch, path) - depth) if arch.name == "chain" else patch
+    for i in range(depth):
+        q = hidden_layer(q, *layer_of(tensors, f"trunk.{i}"))
+    return detail_layer(q, *layer_of(tensors, last))
+
+
+def layer_of(
+    tensors: Tensors, name: str
+) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float32]]:
+    """Weight [O, I, k, k], bias [O] and multiplier [O] of a convolution."""
+    return tensors[f"{name}.weight"], tensors[f"{name}.bias"], tensors[f"{name}.multiplier"]
+
+
+def _depth(arch: Architecture, path: int) -> int:
+    """Convolutions of the trunk that a path runs."""
+    return arch.exits[arch.paths.index(path)]
+
+
+def crop(image: NDArray[Any], margin_px: int) -> NDArray[Any]:
+    """[H, W, C] -> [H - 2 margin, W - 2 margin, C], the centre."""
+    height, width = image.shape[:2]
+    return image[margin_px : height - margin_px, margin_px : width - margin_px]
+
+
+def convolve(q: Pixels, weight: NDArray[np.int8], bias: NDArray[np.int32]) -> Integers:
+    """Sums [H - k + 1, W - k + 1, O] of a layer's input [H, W, I] u8, no padding."""
+    outputs, _, window, _ = weight.shape
+    height, width = q.shape[0] - window + 1, q.shape[1] - window + 1
+    sums = np.zeros((height, width, outputs), np.int32) + bias
+    for y in range(window):
+        for x in range(window):
+            seen = q[y : y + height, x : x + width].astype(np.int32)
+            sums += seen @ weight[:, :, y, x].T.astype(np.int32)
+    return sums
+
+
+def scaled(
+    sums: Integers, multiplier: NDArray[np.float32], least_and_most: tuple[int, int]
+) -> Integers:
+    """Sums [..., O] times the multipliers [O], rounded half to even, clamped."""
+    products = sums.astype(np.float32) * multiplier
+    return np.clip(np.rint(products), *least_and_most).astype(np.int32)
+
+
+def hidden_layer(
+    q: Pixels,
+    weight: NDArray[np.int8],
+    bias: NDArray[np.int32],
+    multiplier: NDArray[np.float32],
+) -> Pixels:
+    """A convolution and its ReLU: [H, W, I] u8 -> [H - k + 1, W - k + 1, O] u8."""
+    return scaled(convolve(q, weight, bias), multiplier, _HIDDEN).astype(np.uint8)
+
+
+def detail_layer(
+    q: Pixels,
+    weight: NDArray[np.int8],
+    bias: NDArray[np.int32],
+    multiplier: NDArray[np.float32],
+) -> Integers:
+    """The last convolution: [H, W, I] u8 -> [H - k + 1, W - k + 1, 3 r^2] in Q6."""
+    return scaled(convolve(q, weight, bias), multiplier, _DETAIL)
+
+
+def shuffle(values: NDArray[Any], scale: int) -> NDArray[Any]:
+    """Channels [h, w, 3 r^2], ordered (colour, dy, dx), to their pixels [r h, r w, 3]."""
+    height, width = values.shape[:2]
+    cells = values.reshape(height, width, 3, scale, scale)
+    return cells.transpose(0, 3, 1, 4, 2).reshape(height * scale, width * scale, 3)
+
+
+def mulhrs(a: Integers, b: Integers | np.int32) -> Integers:
+    """16-bit values multiplied, the upper half kept and rounded: (a b + 2^14) >> 15."""
+    return (a * b + (1 << 14)) >> 15
+
+
+def anchor(patch: Pixels, scale: int) -> Integers:
+    """The bicubic anchor A [r h, r w, 3] in Q6 of a patch [h + 4, w + 4, 3] u8."""
+    across, down = (taps.astype(np.int32) for taps in fixed_taps(scale))
+    height, width = patch.shape[0] - TAPS + 1, patch.shape[1] - TAPS + 1
+    wide = np.zeros((height + TAPS - 1, width * scale, 3), np.int32)
+    for dx in range(scale):
+        for k in range(TAPS):
+            values = patch[:, k : k + width].astype(np.int32) << 7
+            wide[:, dx::scale] += mulhrs(values, across[dx, k])
+    tall = np.zeros((height * scale, width * scale, 3), np.int32)
+    for dy in range(scale):
+        for k in range(TAPS):
+            tall[dy::scale] += mulhrs(wide[k : k + height], down[dy, k])
+    return tall
+
+
+def store(base: Integers | np.int32, residual: Integers | np.int32) -> Pixels:
+    """Anchor and residual in Q6 to pixels: their sum rounded half up, clamped to u8."""
+    return np.clip((base + residual + _ROUND) >> FRACTION_BITS, 0, 255).astype(np.uint8)
