@@ -47,9 +47,9 @@ def emit_path(network: PlannedNetwork, path: str) -> str:
     calls = [_call(network, plan, s.operation, _c_row(s.delay)) for s in plan.schedule.steps]
     lines = [
         f"/* {arch.name} x{arch.scale}, path {path}: halo {graph.halo} pixels.",
-        f" * Arena: {_c_size(plan.memory.arena)} bytes. */",
+        f" * Arena: {_c_size(plan.memory.arena, 'columns')} bytes. */",
         f"static void {network.symbol}_{path}(const psr_io *io, uint8_t *arena) {{",
-        "    const int32_t w = io->w;",
+        "    const int32_t w = io->w, columns = psr_columns(w);",
         "    /* data, rows kept, margins y and x; bytes of a row, a pixel, a block */",
         *(f"    {plane}" for plane in planes),
         f"    for (int32_t s = -{graph.halo}; s < io->h + {depth}; ++s) {{",
@@ -65,19 +65,19 @@ def _c_row(delay: int) -> str:
     return f"s - {delay}" if delay else "s"
 
 
-def _c_size(size: Size) -> str:
-    return f"{size.per_column} * w + {size.fixed}"
+def _c_size(size: Size, width: str) -> str:
+    return f"{size.per_column} * {width} + {size.fixed}"
 
 
 def _c_plane(plane: Plane, offset: Size) -> str:
     pixel = plane.shape.pixel_bytes
     block = f"{pixel} * (w + {plane.columns.fixed})" if plane.shape.blocks > 1 else "64"
     numbers = (
-        f"arena + ({_c_size(offset)})",
+        f"arena + ({_c_size(offset, 'columns')})",
         str(plane.ring),
         str(plane.margin_y),
         str(plane.margin_x),
-        _c_size(plane.row),
+        _c_size(plane.row, "w"),
         str(pixel),
         block,
     )
@@ -148,4 +148,3 @@ def _c_path(network: PlannedNetwork, path: str) -> str:
     schedule, arena = network.plans[path].schedule, network.plans[path].memory.arena
     numbers = c_numbers((schedule.graph.halo, arena.per_column, arena.fixed))
     return f"{{{network.symbol}_{path}, {numbers}}}"
-

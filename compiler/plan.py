@@ -3,36 +3,36 @@
 from dataclasses import dataclass
 
 from compiler.errors import CompileError
-from compiler.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, PathGraph
+from compiler.formats import NumberFormat, RowShape
+from compiler.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, PathGraph, Store
 from compiler.memory import Buffer, MemoryPlan, Size, plan_memory
-from compiler.schedule import RowSchedule, reads_of, result_of
+from compiler.row_order import order_steps
+from compiler.schedule import RowSchedule, lifetimes
 
-BLOCK = 16  # channels that lie together, PSR_BLOCK in the runtime
-ALIGN_FLOATS = 16  # a cache line, PSR_ALIGN
-PIXEL = 4  # floats of an input pixel, PSR_PIXEL
-SLACK_PX = 4  # columns behind a row, for the last tile of a convolution to run over into
+ALIGN_BYTES = 64  # a cache line, PSR_ALIGN
+ARENA_COLUMNS = 16  # places are worked out for a multiple of these columns, PSR_COLUMNS
 HR_ROW = "hr_row"  # one row of finished pixels, before it is copied to the frame
 
 
 @dataclass(frozen=True)
 class Plane:
-    """A ring of rows, each [blocks][columns][pixel] floats; columns = w + 2 margin_x + slack."""
+    """A ring of rows, each [blocks][columns][pixel] bytes; columns = w + 2 margin_x + slack."""
 
     name: str
     ring: int
     margin_y: int
     margin_x: int
-    blocks: int
-    pixel: int
+    slack_px: int
+    shape: RowShape
 
     @property
     def columns(self) -> Size:
-        return Size(1, 2 * self.margin_x + SLACK_PX)
+        return Size(1, 2 * self.margin_x + self.slack_px)
 
     @property
     def row(self) -> Size:
-        floats = self.blocks * self.pixel
-        return Size(floats, floats * self.columns.fixed)
+        column_bytes = self.shape.blocks * self.shape.pixel_bytes
+        return Size(column_bytes, column_bytes * self.columns.fixed)
 
     @property
     def size(self) -> Size:
@@ -43,16 +43,19 @@ class Plane:
 class PathPlan:
     """Everything that the emitter needs of one path."""
 
+    number_format: NumberFormat
     schedule: RowSchedule
     planes: dict[str, Plane]
     memory: MemoryPlan
 
 
-def plan_path(schedule: RowSchedule) -> PathPlan:
-    """Lay out every value's rows and place them in the arena."""
-    planes = {p.name: p for p in _planes(schedule)}
-    memory = plan_memory(live_buffers(schedule, planes), ALIGN_FLOATS)
-    return PathPlan(schedule, planes, memory)
+def plan_path(schedule: RowSchedule, number_format: NumberFormat) -> PathPlan:
+    """Order the steps, lay out every value's rows and place them in the arena."""
+    rows = {p.name: p.row for p in _planes(schedule, number_format)}
+    schedule = order_steps(schedule, rows, scratch=rows[HR_ROW])
+    planes = {p.name: p for p in _planes(schedule, number_format)}
+    memory = plan_memory(live_buffers(schedule, planes), ALIGN_BYTES, ARENA_COLUMNS)
+    return PathPlan(number_format, schedule, planes, memory)
 
 
 def shuffled_values(graph: PathGraph) -> frozenset[str]:
@@ -69,30 +72,28 @@ def shuffled_values(graph: PathGraph) -> frozenset[str]:
     return frozenset(str(v) for v in found)
 
 
-def _planes(schedule: RowSchedule) -> list[Plane]:
-    graph, rings = schedule.graph, schedule.rings
+def _planes(schedule: RowSchedule, number_format: NumberFormat) -> list[Plane]:
+    graph, rings, slack = schedule.graph, schedule.rings, number_format.slack_px
     shuffled = shuffled_values(graph)
-    planes = [Plane(INPUT, rings[INPUT], graph.halo, graph.halo, 1, PIXEL)]
-    planes.append(Plane(HR_ROW, 1, 0, 0, 1, PIXEL))
+    pixels = number_format.input()
+    planes = [Plane(INPUT, rings[INPUT], graph.halo, graph.halo, slack, pixels)]
+    planes.append(Plane(HR_ROW, 1, 0, 0, slack, number_format.hr_row()))
     if graph.store.anchored:
-        planes.append(Plane(ANCHOR_ROWS, rings[ANCHOR_ROWS], ANCHOR_HALO, 0, 1, BLOCK))
+        shape = number_format.anchor(graph.scale)
+        planes.append(Plane(ANCHOR_ROWS, rings[ANCHOR_ROWS], ANCHOR_HALO, 0, slack, shape))
     for convolution in graph.convolutions:
         value = graph.values[convolution.result]
-        blocks = -(-value.channels // BLOCK)
-        shape = (1, blocks * BLOCK) if value.name in shuffled else (blocks, BLOCK)
-        planes.append(Plane(value.name, rings[value.name], value.margin, value.margin, *shape))
+        if value.name in shuffled:
+            shape = number_format.detail(value.channels, graph.scale)
+        else:
+            shape = number_format.hidden(value.channels)
+        margins = (value.margin, value.margin)
+        planes.append(Plane(value.name, rings[value.name], *margins, slack, shape))
     return planes
 
 
 def live_buffers(schedule: RowSchedule, planes: dict[str, Plane]) -> list[Buffer]:
     """A ring of several rows lives through the whole body; a single row only until it is read."""
-    end = len(schedule.steps) - 1
-    lives = {HR_ROW: (end, end)}
-    for i, step in enumerate(schedule.steps):
-        name = result_of(step.operation)
-        if name is not None:
-            lives[name] = (i, i) if schedule.rings[name] == 1 else (0, end)
-        for value, _ in reads_of(step.operation):
-            first, last = lives[value]
-            lives[value] = (first, max(last, i))
+    store = next(i for i, s in enumerate(schedule.steps) if isinstance(s.operation, Store))
+    lives = {HR_ROW: (store, store), **lifetimes(schedule)}
     return [Buffer(name, planes[name].size, *lives[name]) for name in planes]

@@ -10,6 +10,7 @@ enum {
     PSR_TAPS = 5,        /* of the bicubic kernel, in LR pixels */
     PSR_MAX_SIDE = 8192, /* of a patch or a frame, in LR pixels */
     PSR_ALIGN = 64,
+    PSR_COLUMNS = 16,    /* the arena is laid out for a multiple of these columns */
     PSR_TILE_SHAPES = 3 /* pixel counts of the convolution kernels, falling */
 };
 
@@ -35,6 +36,11 @@ typedef struct {
 typedef struct psr_conv psr_conv;       /* a convolution packed for a version: kernels.h */
 typedef struct psr_version psr_version; /* kernels for one instruction set: kernels.h */
 
+/* Width for which planes are placed: then 4 bytes a column keep to PSR_ALIGN without padding. */
+static inline int32_t psr_columns(int32_t w) {
+    return (w + PSR_COLUMNS - 1) / PSR_COLUMNS * PSR_COLUMNS;
+}
+
 /* One call of psr_upscale. `convs`: the network's, in the order of the blob. */
 typedef struct {
     const psr_version *version;
@@ -51,7 +57,7 @@ typedef void (*psr_path_fn)(const psr_io *io, uint8_t *arena);
 typedef struct {
     psr_path_fn run; /* NULL: the network has no such path */
     int32_t halo;
-    int64_t arena_per_column, arena_fixed; /* bytes: per_column * w + fixed */
+    int64_t arena_per_column, arena_fixed; /* bytes: per_column * psr_columns(w) + fixed */
 } psr_path;
 
 typedef struct {

@@ -55,7 +55,7 @@ static int is_side(int side) { return side >= 1 && side <= PSR_MAX_SIDE; }
 size_t psr_arena_bytes(const psr_net *net, int path, int h, int w) {
     const psr_path *found = path_of(net, path);
     if (!found || !is_side(h) || !is_side(w)) return 0;
-    return (size_t)(found->arena_per_column * w + found->arena_fixed);
+    return (size_t)(found->arena_per_column * psr_columns(w) + found->arena_fixed);
 }
 
 int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t lr_stride, int h, int w,

@@ -1,5 +1,8 @@
 """The row schedule and the plan on small graphs whose right answers can be worked out by hand."""
 
+import pytest
+
+from compiler.formats import FORMATS
 from compiler.graph import ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store, Value, bicubic_graph
 from compiler.plan import HR_ROW, live_buffers, plan_path, shuffled_values
 from compiler.schedule import AnchorPass, Load, Step, reads_of, result_of, schedule_rows
@@ -93,11 +96,11 @@ def test_shuffled_are_the_residual_and_what_is_added_to_it():
     assert shuffled_values(residual_block()) == {"tail", "skip"}
 
 
-def test_live_buffers_of_a_plan_do_not_overlap():
-    for graph in (chain_of(2), residual_block(), bicubic_graph(4)):
-        schedule = schedule_rows(graph)
-        plan = plan_path(schedule)
-        buffers = live_buffers(schedule, plan.planes)
+@pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
+def test_live_buffers_of_a_plan_do_not_overlap(number_format):
+    for graph in (chain_of(2), chain_of(6), residual_block(), bicubic_graph(4)):
+        plan = plan_path(schedule_rows(graph), number_format)
+        buffers = live_buffers(plan.schedule, plan.planes)
         for width in (1, 7, 480):
             for a in buffers:
                 for b in buffers:
@@ -107,6 +110,7 @@ def test_live_buffers_of_a_plan_do_not_overlap():
                         assert ends[0] <= starts[1] or ends[1] <= starts[0]
 
 
-def test_single_rows_are_reused_within_a_step():
-    plan = plan_path(schedule_rows(chain_of(2)))
+@pytest.mark.parametrize("number_format", FORMATS.values(), ids=FORMATS)
+def test_single_rows_are_reused_within_a_step(number_format):
+    plan = plan_path(schedule_rows(chain_of(2)), number_format)
     assert plan.memory.offsets[HR_ROW] == plan.memory.offsets["c1"]
