@@ -1,9 +1,11 @@
 """`pocketsr compile DIR`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from player.package.index import WeightsEntry
 from sr.commands.options import DIRECTORY, FILE, json_option, show
 
 
@@ -11,13 +13,18 @@ from sr.commands.options import DIRECTORY, FILE, json_option, show
 @click.argument("package", type=DIRECTORY)
 @click.option("--target", default="host", show_default=True, help="See `pocketsr targets`.")
 @click.option("-o", "--out", type=FILE, help="Folder of the engine; default DIR/engine/TARGET.")
-@click.option("--dtype", default="fp32", show_default=True, help="Arithmetic of the kernels.")
+@click.option("--dtype", help="int8 or fp32; default what the package's weights are.")
 @json_option
-def command(package: Path, target: str, out: Path | None, dtype: str, as_json: bool) -> None:
+def command(
+    package: Path, target: str, out: Path | None, dtype: str | None, as_json: bool
+) -> None:
     """Make the engine that runs the networks of the package DIR, of every frame size."""
+    from compiler.formats import find_format
     from compiler.targets import find_target
 
     find_target(target)
+    if dtype:
+        find_format(dtype)
     from compiler.engine import Network, compile_engine
     from player.package.generic import blob_path
     from player.package.index_file import read_index
@@ -25,6 +32,7 @@ def command(package: Path, target: str, out: Path | None, dtype: str, as_json: b
     from sr.models import export_paths
 
     index = read_index(package).index
+    dtype = dtype or weights_format(package, index.weights)
     generic = unpack_weights(blob_path(index.scale).read_bytes()).arch
     architectures = dict.fromkeys([*(entry.arch for entry in index.weights), generic])
     networks = [Network(arch, export_paths(arch)) for arch in architectures]
@@ -46,3 +54,14 @@ def command(package: Path, target: str, out: Path | None, dtype: str, as_json: b
             ("next", f"pocketsr play {package}"),
         ],
     )
+
+
+def weights_format(package: Path, entries: Sequence[WeightsEntry]) -> str:
+    """int8 or fp32: the arithmetic that the package's weights are made for.
+
+    Raises PackageError where a blob is damaged, OSError where it is missing.
+    """
+    from player.package.weights import INT8, unpack_weights
+
+    dtypes = {unpack_weights((package / entry.file).read_bytes()).dtype for entry in entries}
+    return "fp32" if dtypes and INT8 not in dtypes else "int8"
