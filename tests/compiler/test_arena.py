@@ -1,0 +1,39 @@
+"""What a thread needs for a coarse patch: at most 1 MiB, for every network that encode makes."""
+
+import pytest
+
+from chunking.grid import Grid
+from compiler import Network
+from compiler.engine import plan_network
+from compiler.formats import FORMATS
+from compiler.plan import ARENA_COLUMNS, PathPlan
+from sr.models import BACKBONES, architecture, export_paths
+
+MIB = 1 << 20
+COARSE = Grid(1080, 1920).coarse_patches()[0]
+# x4 has the most channels before pixel shuffle, so the largest arena of the three scales.
+SCALES = (4, pytest.param(3, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow))
+
+
+def thread_bytes(plan: PathPlan) -> int:
+    """The arena, and the copy of a patch with its halo that one at the frame's edge is read from."""
+    columns = -(-COARSE.w // ARENA_COLUMNS) * ARENA_COLUMNS
+    halo = plan.schedule.graph.halo
+    copied = (COARSE.h + 2 * halo) * (COARSE.w + 2 * halo) * 3
+    return plan.memory.arena.at(columns) + copied
+
+
+def test_the_coarse_patch_is_two_by_two_fine_ones():
+    assert (COARSE.h, COARSE.w) == (108, 96)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_coarse_patch_takes_at_most_a_mebibyte_of_a_thread(backbone, scale):
+    arch = architecture(backbone, scale, dynamic=True)
+    paths = export_paths(arch)
+    formats = [f for f in FORMATS.values() if f.name == "fp32" or backbone != "wdsr"]
+    for number_format in formats:
+        plans = plan_network(Network(arch, paths), number_format).plans
+        assert len(plans) == 1 + len(arch.paths)
+        assert max(map(thread_bytes, plans.values())) <= MIB
