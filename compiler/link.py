@@ -23,9 +23,9 @@ _ANDROID_FLAGS = ["-ffixed-x18", "-include", str(_ANDROID / "bionic_abi.h")]
 _PAGE_BYTES = 16384  # the largest page of an Android device, which segments must not share
 
 
-def compile_c(source: Path, include: Path, target: Target, out: Path) -> None:
+def compile_c(source: Path, includes: Sequence[Path], target: Target, out: Path) -> None:
     """One C file to an object."""
-    flags = [*_FLAGS, "-target", target.c_target, "-I", str(include)]
+    flags = [*_FLAGS, "-target", target.c_target, *(f"-I{path}" for path in includes)]
     if is_android(target):
         flags += _ANDROID_FLAGS
     _run([*_ZIG, "cc", *flags, "-c", str(source), "-o", str(out)])
