@@ -41,6 +41,34 @@ def fixed_taps(scale: int) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     return np.rint(taps * 2**14).astype(np.int16), down.astype(np.int16)
 
 
+def integer_anchor(patch: NDArray[np.uint8], scale: int) -> NDArray[np.int16]:
+    """The anchor in Q6 (64 is one code value), [r h, r w, 3] of a patch [h + 4, w + 4, 3].
+
+    The integers of `sr.quant.reference.anchor`, which no sum of can leave 16 bits.
+    """
+    across, down = fixed_taps(scale)
+    height, width, planes = patch.shape[0] - TAPS + 1, patch.shape[1] - TAPS + 1, patch.shape[2]
+    values = patch.astype(np.int16) << 7
+    wide = np.empty((height + TAPS - 1, width, scale, planes), np.int16)
+    for dx, taps in enumerate(across):
+        wide[:, :, dx] = _weighted([values[:, k : k + width] for k in range(TAPS)], taps)
+    rows = wide.reshape(height + TAPS - 1, width * scale, planes)
+    tall = np.empty((height, scale, width * scale, planes), np.int16)
+    for dy, taps in enumerate(down):
+        tall[:, dy] = _weighted([rows[k : k + height] for k in range(TAPS)], taps)
+    return tall.reshape(height * scale, width * scale, planes)
+
+
+def _weighted(values: list[NDArray[np.int16]], taps: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The sum of (value tap + 2^14) >> 15, each rounded by itself."""
+    total = np.zeros(values[0].shape, np.int16)
+    for value, tap in zip(values, taps, strict=True):
+        if tap:
+            product = np.multiply(value, tap, dtype=np.int32)
+            total += ((product + (1 << 14)) >> 15).astype(np.int16)
+    return total
+
+
 def anchor_kernel(scale: int) -> NDArray[np.float64]:
     """[3 scale^2, 3, 5, 5]: the same as one convolution, channels in pixel shuffle's order."""
     taps = phase_taps(scale)

@@ -19,7 +19,7 @@ MAX_WEIGHT = 127
 MAX_ACTIVATION = 255
 SUM_LIMIT = 1 << 24
 LEAST_MULTIPLIER, MULTIPLIER_LIMIT = 2.0**-40, 64.0
-_DTYPES = (np.dtype("i1"), np.dtype("<i4"), np.dtype("<f4"))
+_DTYPES: tuple[np.dtype[Any], ...] = (np.dtype("i1"), np.dtype("<i4"), np.dtype("<f4"))
 _BYTES_AN_OUTPUT = 8  # bias and multiplier
 
 Layer = tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float32]]

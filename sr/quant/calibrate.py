@@ -1,0 +1,87 @@
+"""Choosing steps from what a trained network really computes: post-training quantisation.
+
+    crops -> network in fp32 -> values after each ReLU -> the step that a rule chooses
+
+Hidden values are 0..largest, most of them small. A step that reaches the largest wastes codes on
+a few values; a smaller one cuts them off.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from player.package.weights import convolutions
+from sr.models.network import Network
+from sr.quant.quantise import StepSet, largest_weight_steps
+
+LEVELS = 255
+MAX_VALUES = 1 << 18  # of a layer and a batch that are looked at
+_CANDIDATES = np.linspace(0.2, 1.0, 81)  # shares of the largest value
+_SMALLEST_STEP = 1e-6  # of a layer that is always zero
+
+Rule = Callable[[NDArray[np.float32]], float]
+
+
+def largest(values: NDArray[np.float32]) -> float:
+    """The step that cuts nothing off."""
+    return float(values.max()) / LEVELS
+
+
+def percentile(values: NDArray[np.float32]) -> float:
+    """The step that cuts off one value in ten thousand."""
+    return float(np.quantile(values, 0.9999)) / LEVELS
+
+
+def least_squares(values: NDArray[np.float32]) -> float:
+    """The step of the least squared error, of rounding and of cutting off together."""
+    most = float(values.max())
+    errors = [_squared_error(values, share * most / LEVELS) for share in _CANDIDATES]
+    return float(_CANDIDATES[int(np.argmin(errors))]) * most / LEVELS
+
+
+def _squared_error(values: NDArray[np.float32], step: float) -> float:
+    codes = np.minimum(np.rint(values / max(step, _SMALLEST_STEP)), LEVELS)
+    return float(np.mean((codes * step - values) ** 2))
+
+
+def calibrate(network: Network, batches: Iterable[Tensor], rule: Rule = least_squares) -> StepSet:
+    """The steps for a network in unit range, from LR crops [N, 3, h, w] with their halo."""
+    values = hidden_values(network, batches)
+    activations = {name: max(rule(seen), _SMALLEST_STEP) for name, seen in values.items()}
+    tensors = network.deployed_tensors()
+    weights = {
+        name: largest_weight_steps(tensors[f"{name}.weight"].numpy())
+        for name, _ in convolutions(network.arch)
+    }
+    return StepSet(activations, weights)
+
+
+def hidden_values(network: Network, batches: Iterable[Tensor]) -> dict[str, NDArray[np.float32]]:
+    """For each convolution of the trunk, a sample of its values after the ReLU."""
+    seen: dict[str, list[NDArray[np.float32]]] = {}
+    with torch.no_grad(), _watched(network, seen):
+        for batch in batches:
+            network.residuals(batch)
+    return {name: np.concatenate(parts) for name, parts in seen.items()}
+
+
+@contextmanager
+def _watched(network: Network, seen: dict[str, list[NDArray[np.float32]]]) -> Iterator[None]:
+    hooks = []
+    for name, module in network.get_submodule("trunk").named_children():
+        parts = seen.setdefault(f"trunk.{name}", [])
+
+        def keep(_: nn.Module, __: object, out: Tensor, parts: list = parts) -> None:
+            flat = out.detach().relu().flatten()
+            parts.append(flat[:: max(1, len(flat) // MAX_VALUES)].numpy())
+
+        hooks.append(module.register_forward_hook(keep))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

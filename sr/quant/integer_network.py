@@ -1,0 +1,96 @@
+"""The integers of `reference.py` at the speed of torch, for scoring, routes and benchmarks.
+
+A float32 convolution of whole numbers is exact as long as every sum stays below 2^24, in whatever
+order it adds, and the packer has proved that. So the results are the reference's, bit for bit.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
+from player.package.anchor import integer_anchor
+from player.package.weights import BICUBIC, Architecture, Tensors, check_int8, convolutions
+from sr.models.network import crop
+from sr.quant import reference
+
+Image = NDArray[np.uint8]
+
+
+class IntegerNetwork:
+    """An int8 network: `tensors` are those of its blob. Raises PackageError for wdsr."""
+
+    def __init__(self, arch: Architecture, tensors: Tensors) -> None:
+        check_int8(arch)
+        self.arch = arch
+        self._layers = {name: _Layer(tensors, name) for name, _ in convolutions(arch)}
+
+    def halo_px(self, path: int) -> int:
+        """Context that `path` reads on every side, in LR pixels."""
+        return reference.halo_px(self.arch, path)
+
+    def upscale_all(self, patch: Image) -> dict[int, Image]:
+        """Every path's pixels [r h, r w, 3] u8, for a patch [h + 2R, w + 2R, 3] u8 with the halo
+        of the deepest path."""
+        scale, halo = self.arch.scale, self.halo_px(self.arch.paths[-1])
+        margin = halo - ANCHOR_HALO_PX
+        inner = patch[margin : len(patch) - margin, margin : patch.shape[1] - margin]
+        bicubic = integer_anchor(inner, scale)
+        base = bicubic if self.arch.name == "chain" else np.zeros_like(bicubic)
+        frames = {BICUBIC: to_pixels(bicubic)}
+        for path, detail in self._details(_planes(patch), halo).items():
+            frames[path] = to_pixels(base + _interleaved(F.pixel_shuffle(detail, scale)))
+        return frames
+
+    def _details(self, q: Tensor, halo: int) -> dict[int, Tensor]:
+        """The residual [1, 3 r^2, h, w] in Q6 of each path, for pixels [1, 3, h + 2R, w + 2R]."""
+        depth = len(self.arch.widths)
+        q = crop(q, halo - depth) if self.arch.name == "chain" else q
+        details = {}
+        with torch.no_grad():
+            for i in range(depth):
+                q = self._layers[f"trunk.{i}"].hidden(q)
+                if i + 1 in self.arch.exits:
+                    at = self.arch.exits.index(i + 1)
+                    last = self._layers["tail" if self.arch.name == "espcn" else f"exits.{at}"]
+                    details[self.arch.paths[at]] = last.detail(crop(q, depth - i - 1))
+        return details
+
+
+class _Layer:
+    """A convolution [O, I, k, k] with whole numbers in float32."""
+
+    def __init__(self, tensors: Tensors, name: str) -> None:
+        weight, bias, multiplier = reference.layer_of(tensors, name)
+        self._weight = torch.from_numpy(weight.astype(np.float32))
+        self._weight = self._weight.contiguous(memory_format=torch.channels_last)
+        self._bias = torch.from_numpy(bias.astype(np.float32))
+        self._multiplier = torch.from_numpy(multiplier.copy()).reshape(1, -1, 1, 1)
+
+    def hidden(self, q: Tensor) -> Tensor:
+        return self._scaled(q).clamp_(0, 255)
+
+    def detail(self, q: Tensor) -> Tensor:
+        return self._scaled(q).clamp_(-32768, 32767)
+
+    def _scaled(self, q: Tensor) -> Tensor:
+        sums = F.conv2d(q, self._weight, self._bias)
+        return sums.mul_(self._multiplier).round_()
+
+
+def _planes(patch: Image) -> Tensor:
+    """[H, W, 3] u8 -> [1, 3, H, W] float32, channels last in memory."""
+    pixels = torch.from_numpy(patch).permute(2, 0, 1)[None].float()
+    return pixels.contiguous(memory_format=torch.channels_last)
+
+
+def _interleaved(planes: Tensor) -> NDArray[np.int32]:
+    """[1, 3, H, W] of whole numbers -> [H, W, 3]."""
+    return planes[0].permute(1, 2, 0).to(torch.int32).numpy()
+
+
+def to_pixels(values: NDArray[np.int32] | NDArray[np.int16]) -> Image:
+    """Q6 to u8, rounded half up."""
+    return reference.store(values.astype(np.int32), np.int32(0))
