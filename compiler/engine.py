@@ -16,7 +16,7 @@ from compiler.errors import CompileError
 from compiler.formats import NumberFormat, find_format
 from compiler.graph import bicubic_graph
 from compiler.kernels import KERNELS
-from compiler.link import compile_c, link
+from compiler.link import compile_c, link, link_program
 from compiler.objects import write_object
 from compiler.pipeline import plan_graph, plan_program
 from compiler.targets import Target, find_target
@@ -24,6 +24,7 @@ from player.package.weights import Architecture
 
 VERSION = "0.1.0"
 RUNTIME = Path(__file__).parent / "runtime"
+BENCH = Path(__file__).parent / "bench" / "psr_bench.c"
 _HEADER = "pocketsr.h"
 
 
@@ -43,12 +44,13 @@ class EngineFiles:
     archive: Path
     header: Path
     info: Path
+    bench: Path
 
 
 def compile_engine(
     networks: Sequence[Network], target: str, out: Path, dtype: str = "int8"
 ) -> EngineFiles:
-    """Write libpocketsr.so, libpocketsr.a, pocketsr.h and engine.json into `out`.
+    """Write libpocketsr.so, libpocketsr.a, pocketsr.h, engine.json and psr-bench into `out`.
 
     The engine runs every frame size and every weights blob of these architectures. Raises
     CompileError for an unknown target or dtype, and for a network that has no kernels.
@@ -115,6 +117,7 @@ def _build(
         compile_c(source, (RUNTIME, RUNTIME / dtype), machine, compiled)
     libraries = build / "libpocketsr.so", build / "libpocketsr.a"
     link([*objects, *kernels], RUNTIME / _HEADER, machine, *libraries)
+    link_program(BENCH, libraries[1], RUNTIME, machine, build / "psr-bench")
     return build
 
 
@@ -128,7 +131,7 @@ def _install(build: Path, info: dict[str, object], out: Path) -> EngineFiles:
     text = json.dumps({"schema": "pocketsr.engine/1", **info, "sha256": digest}, indent=2)
     (build / "engine.json").write_text(text + "\n", encoding="utf-8")
     shutil.copy(RUNTIME / _HEADER, build / _HEADER)
-    names = ("libpocketsr.so", "libpocketsr.a", _HEADER, "engine.json")
+    names = ("libpocketsr.so", "libpocketsr.a", _HEADER, "engine.json", "psr-bench")
     for name in names:
         (build / name).replace(out / name)
     return EngineFiles(*(out / name for name in names))

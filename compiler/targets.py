@@ -16,6 +16,9 @@ from compiler.versions import (
     INT8_AVX2,
     INT8_AVX512VNNI,
     INT8_AVXVNNI,
+    INT8_DOTPROD,
+    INT8_I8MM,
+    INT8_NEON,
     Version,
 )
 
@@ -55,8 +58,12 @@ def _x86_64_v3(name: str) -> Target:
 
 def aarch64_target(name: str = "host") -> Target:
     """64-bit ARM under Linux."""
-    versions = {"fp32": (FP32_NEON,)}
-    return Target(name, "aarch64-linux-gnu", "aarch64-linux-gnu.2.28", 256 * KIB, versions)
+    return Target(name, "aarch64-linux-gnu", "aarch64-linux-gnu.2.28", 256 * KIB, _ARM_VERSIONS)
+
+
+def _android_arm64(name: str) -> Target:
+    """64-bit ARM under Android. The C files are compiled against musl's headers (bionic.py)."""
+    return Target(name, "aarch64-linux-android", "aarch64-linux-musl", 256 * KIB, _ARM_VERSIONS)
 
 
 def _host(name: str) -> Target:
@@ -72,6 +79,7 @@ def _host(name: str) -> Target:
     raise CompileError("target host: this processor has no AVX2; use another machine")
 
 
+_ARM_VERSIONS = {"fp32": (FP32_NEON,), "int8": (INT8_I8MM, INT8_DOTPROD, INT8_NEON)}
 _X86_TRIPLE = "x86_64-linux-gnu"
 _X86_C = "x86_64-linux-gnu.2.28"
 
@@ -79,6 +87,7 @@ TARGETS: dict[str, Callable[[str], Target]] = {
     "host": _host,
     "x86-64-v3": _x86_64_v3,
     "x86-64-v4": _x86_64_v4,
+    "android-arm64": _android_arm64,
 }
 
 

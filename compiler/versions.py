@@ -38,9 +38,7 @@ class Version:
 
 _V3, _V4 = "x86-64-v3", "x86-64-v4"
 
-FP32_AVX512 = Version(
-    "avx512", "fp32", _V4, (), "PSR_CPU_AVX512", 16, 32, TileShape(2, (14, 8, 4))
-)
+FP32_AVX512 = Version("avx512", "fp32", _V4, (), "PSR_CPU_AVX512", 16, 32, TileShape(2, (14, 8, 4)))
 FP32_AVX2 = Version("avx2", "fp32", _V3, (), "0", 8, 16, TileShape(1, (6, 4, 2)))
 FP32_NEON = Version("neon", "fp32", "generic", ("+neon",), "0", 4, 32, TileShape(1, (6, 4, 2)))
 
@@ -60,3 +58,28 @@ INT8_AVXVNNI = Version(
 )
 # A product takes a register of its own here: vpmaddwd has no accumulator.
 INT8_AVX2 = Version("avx2", "int8", _V3, (), "0", 8, 16, TileShape(1, (4, 2, 1)))
+
+# 3 pixels x 4 vectors of sums: a product takes two registers of 16 bits before it is added.
+INT8_NEON = Version("neon", "int8", "generic", ("+neon",), "0", 4, 32, TileShape(1, (3, 2, 1)))
+# 5 pixels x 4 vectors are 20 of 32 registers, 5 hold a pixel's channels each, the rest weights.
+INT8_DOTPROD = Version(
+    "dotprod",
+    "int8",
+    "generic",
+    ("+neon", "+dotprod"),
+    "PSR_CPU_DOTPROD",
+    4,
+    32,
+    TileShape(1, (5, 2, 1)),
+)
+# Pixels come in pairs. 6 would fill all registers, and LLVM then spills.
+INT8_I8MM = Version(
+    "i8mm",
+    "int8",
+    "generic",
+    ("+neon", "+dotprod", "+i8mm"),
+    "PSR_CPU_DOTPROD | PSR_CPU_I8MM",
+    4,
+    32,
+    TileShape(1, (4, 2, 2)),
+)

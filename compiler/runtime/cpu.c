@@ -27,6 +27,17 @@ uint32_t psr_cpu_features(void) {
     return found;
 }
 
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+uint32_t psr_cpu_features(void) {
+    const unsigned long asimddp = 1ul << 20, i8mm = 1ul << 13; /* HWCAP_*, HWCAP2_* of Linux */
+    uint32_t found = 0;
+    if (getauxval(AT_HWCAP) & asimddp) found |= PSR_CPU_DOTPROD;
+    if (getauxval(AT_HWCAP2) & i8mm) found |= PSR_CPU_I8MM;
+    return found;
+}
+
 #else
 
 uint32_t psr_cpu_features(void) { return 0; }

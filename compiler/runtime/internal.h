@@ -20,7 +20,9 @@ enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3 }; /* number formats of a blob */
 enum {
     PSR_CPU_AVX512 = 1, /* F, BW, CD, DQ, VL: x86-64-v4 */
     PSR_CPU_AVX512VNNI = 2,
-    PSR_CPU_AVXVNNI = 4
+    PSR_CPU_AVXVNNI = 4,
+    PSR_CPU_DOTPROD = 8,
+    PSR_CPU_I8MM = 16
 };
 
 /* A value of the network as the plan keeps it: a ring of the rows that are still needed.

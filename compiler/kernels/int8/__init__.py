@@ -10,11 +10,13 @@ from compiler.kernels.int8.convolution import (
     detail_kernel,
     hidden_kernel,
 )
-from compiler.kernels.int8.dot import DOT_PRODUCTS
+from compiler.kernels.int8.dot import X86_DOT_PRODUCTS
+from compiler.kernels.int8.dot_arm import ARM_DOT_PRODUCTS
 from compiler.kernels.int8.rows import anchor_kernel, load_kernel, store_kernel
 from compiler.versions import Version
 from player.package.anchor import TAPS, fixed_taps
 
+DOT_PRODUCTS = X86_DOT_PRODUCTS | ARM_DOT_PRODUCTS
 _SCALES = (2, 3, 4)
 _STORES = {"store_sum": (True, True), "store_anchor": (True, False), "store_detail": (False, True)}
 
@@ -43,8 +45,11 @@ def functions(version: Version) -> dict[str, PrimFunc]:
 def table(version: Version) -> list[str]:
     """C text: declarations of the kernels, and the version that holds them."""
     prefix, dot = f"psr_{version.name}", DOT_PRODUCTS[version.name]
+    dots = (dot.of_pixels, dot)
     names = {
-        kind: [[[t.name(version.name, kind) for t in g] for g in groups] for groups in tiles(version)]
+        kind: [
+            [[t.name(version.name, kind) for t in g] for g in groups] for groups in tiles(version)
+        ]
         for kind in ("hidden", "detail")
     }
     flat = [n for table in names.values() for groups in table for shapes in groups for n in shapes]
@@ -60,7 +65,8 @@ def table(version: Version) -> list[str]:
                 f"    .needs = {version.needs},",
                 f"    .group_blocks = {version.tile.blocks},",
                 f"    .lanes = {dot.lanes},",
-                f"    .packing = {dot.packing},",
+                f"    .packing = {{{', '.join(d.packing for d in dots)}}},",
+                f"    .step_groups = {{{c_numbers(d.groups for d in dots)}}},",
                 f"    .is_signed = {int(dot.signed)},",
                 f"    .tile_pixels = {{{c_numbers(version.tile.pixels)}}},",
                 f"    .load = {prefix}_load,",

@@ -17,9 +17,8 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.int8.dot import GROUP, DotProduct
+from compiler.kernels.int8.dot import BLOCK, GROUP, DotProduct
 
-BLOCK = 16  # channels that lie together in memory, on every target
 PIXEL = 4  # bytes of an input pixel: red, green, blue, anything
 _GROUPS = BLOCK // GROUP
 
@@ -61,10 +60,12 @@ def _kernel(  # noqa: C901 (a loop nest)
     tile: ConvolutionTile, dot: DotProduct, stored: str, stored_form: Any, fixed_pixel: int | None
 ) -> PrimFunc:
     """`tiles` tiles of one output row."""
+    dot = dot.of_pixels if tile.in_channels == PIXEL else dot
     lanes, pixels = dot.lanes, tile.pixels
     per_block = BLOCK // lanes
     vectors = per_block * tile.out_blocks
     step = dot.weight_bytes * lanes
+    part_groups = dot.groups // dot.parts
 
     def outputs_at(pixel: Any, v: int, dst_pixel: Any, dst_block: Any) -> Any:
         """Where the v-th vector of a pixel's outputs lies."""
@@ -98,37 +99,43 @@ def _kernel(  # noqa: C901 (a loop nest)
         for t in T.serial(tiles):
             for v in T.unroll(vectors):
                 for p in T.unroll(pixels):
-                    acc[p * vectors + v] = bias[T.ramp(v * lanes, 1, lanes)]
+                    acc[p * vectors + v] = dot.start(bias, p, v)
             for ky in T.serial(window_h):
                 for block in T.serial((in_groups + _GROUPS - 1) // _GROUPS):
                     for kx in T.serial(window_w):
-                        for g in T.serial(T.min(_GROUPS, in_groups - block * _GROUPS)):
-                            for p in T.unroll(pixels):
-                                for v in T.unroll(vectors):
-                                    acc[p * vectors + v] = dot.add(
-                                        acc[p * vectors + v],
-                                        src,
-                                        rows[ky]
-                                        + block * in_stride
-                                        + (t * pixels + p + kx) * tile.in_channels
-                                        + g * GROUP,
-                                        weight,
-                                        (
+                        for g in T.serial(
+                            T.min(_GROUPS, in_groups - block * _GROUPS) // dot.groups
+                        ):
+                            for part in T.unroll(dot.parts):
+                                for p in T.unroll(pixels):
+                                    for v in T.unroll(vectors):
+                                        acc[p * vectors + v] = dot.step(
+                                            acc[p * vectors + v],
+                                            src,
+                                            rows[ky]
+                                            + block * in_stride
+                                            + (t * pixels + p + kx) * tile.in_channels
+                                            + g * dot.groups * GROUP,
+                                            weight,
                                             (
-                                                (ky * in_groups + block * _GROUPS) * window_w
-                                                + kx * T.min(_GROUPS, in_groups - block * _GROUPS)
-                                                + g
+                                                (
+                                                    (ky * in_groups + block * _GROUPS) * window_w
+                                                    + kx
+                                                    * T.min(_GROUPS, in_groups - block * _GROUPS)
+                                                    + g * dot.groups
+                                                )
+                                                * vectors
+                                                + (part * vectors + v) * part_groups
                                             )
-                                            * vectors
-                                            + v
+                                            * step,
+                                            p,
+                                            part,
                                         )
-                                        * step,
-                                    )
             for p in T.unroll(pixels):
                 for v in T.unroll(vectors):
                     dst[outputs_at(t * pixels + p, v, dst_pixel, dst_block)] = stored_form(
                         dot.to_integers(
-                            T.cast(acc[p * vectors + v], f"float32x{lanes}")
+                            T.cast(dot.sums(acc, p, v, vectors), f"float32x{lanes}")
                             * scale[T.ramp(v * lanes, 1, lanes)]
                         )
                     )

@@ -10,6 +10,7 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import Buffer
 
+BLOCK = 16  # channels that lie together in memory, on every target
 GROUP = 4  # input channels that one dot product takes
 
 
@@ -17,12 +18,36 @@ class DotProduct(ABC):
     """An instruction set's way to the sums. `lanes`: sums in a vector.
 
     `weight_bytes`: of one lane's four weights, in the order that `packing` (PSR_PACK_*) names.
+    A step takes `groups` groups of four channels, in `parts` instructions; the weights of groups
+    that a network lacks are zero. `p`, the pixel in its tile, and `part` are numbers as soon as
+    the loops are unrolled.
     """
 
     lanes: int
     weight_bytes = GROUP
     packing = "PSR_PACK_QUADS"
     signed = False  # activations are stored as q - 128
+    groups = 1
+    parts = 1
+
+    @property
+    def of_pixels(self) -> "DotProduct":
+        """What takes the four bytes of an input pixel, one group."""
+        return self
+
+    def start(self, bias: Buffer, p: Any, v: Any) -> Any:
+        """The tile's sum p * vectors + v before the first step."""
+        return bias[T.ramp(v * self.lanes, 1, self.lanes)]
+
+    def step(
+        self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any, p: Any, part: Any
+    ) -> Any:
+        """The sum after a part of a step; src[at] is the step's first activation."""
+        return self.add(acc, src, at, weight, weight_at)
+
+    def sums(self, acc: Buffer, p: Any, v: Any, vectors: int) -> Any:
+        """The v-th vector of pixel p's sums."""
+        return acc[p * vectors + v]
 
     @abstractmethod
     def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
@@ -119,7 +144,7 @@ class Avx2(_Avx):
         return T.call_llvm_pure_intrin("int32x8", "llvm.x86.avx2.pmadd.wd", a, b)
 
 
-DOT_PRODUCTS: dict[str, DotProduct] = {
+X86_DOT_PRODUCTS: dict[str, DotProduct] = {
     "avx512vnni": Avx512Vnni(),
     "avxvnni": AvxVnni(),
     "avx2": Avx2(),

@@ -9,8 +9,10 @@ enum { PSR_GROUP = 4 }; /* input channels of one dot product */
 
 /* The order of a group's weights for a vector of outputs. */
 enum {
-    PSR_PACK_QUADS,     /* [output][4] */
-    PSR_PACK_WIDE_PAIRS /* [pair][output][2] of s16; the pairs are inputs (0, 2) and (1, 3) */
+    PSR_PACK_QUADS,      /* [output][4] */
+    PSR_PACK_WIDE_PAIRS, /* [pair][output][2] of s16; the pairs are inputs (0, 2) and (1, 3) */
+    PSR_PACK_PAIRS,      /* [pair][output][2] */
+    PSR_PACK_OCTETS      /* [output][8], of two groups together */
 };
 
 typedef void psr_load_kernel(const uint8_t *src, uint8_t *dst, int32_t pixels);
@@ -25,11 +27,12 @@ typedef void psr_store_kernel(const int16_t *anchor, const int32_t *rows, const 
 
 struct psr_version {
     const char *name;
-    uint32_t needs;       /* PSR_CPU_* */
-    int32_t group_blocks; /* blocks of output that one kernel computes */
-    int32_t lanes;        /* outputs in a vector */
-    int32_t packing;      /* PSR_PACK_* */
-    int32_t is_signed;    /* activations are stored as q - 128 */
+    uint32_t needs;         /* PSR_CPU_* */
+    int32_t group_blocks;   /* blocks of output that one kernel computes */
+    int32_t lanes;          /* outputs in a vector */
+    int32_t packing[2];     /* of RGB and of blocks: PSR_PACK_* */
+    int32_t step_groups[2]; /* of RGB and of blocks: groups of inputs that a kernel takes at a time */
+    int32_t is_signed;      /* activations are stored as q - 128 */
     int32_t tile_pixels[PSR_TILE_SHAPES];
     psr_load_kernel *load;
     psr_conv_kernel *hidden[2][2][PSR_TILE_SHAPES]; /* [RGB or blocks][blocks of output - 1] */

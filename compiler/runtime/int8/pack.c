@@ -33,23 +33,39 @@ static layer layer_at(const psr_conv_spec *spec, const uint8_t *payload) {
     return (layer){payload, bias, bias + 4 * (size_t)spec->out, spec->out, per_output, spec->window};
 }
 
-static psr_conv shape_of(const psr_conv_spec *spec, int32_t scale) {
+/* Groups of inputs, rounded up to what the kernels take at a time; weights that are not there
+ * are zero. */
+static int32_t groups_of(const psr_version *version, int32_t inputs, int is_rgb) {
+    const int32_t step = version->step_groups[!is_rgb] * PSR_GROUP;
+    return (inputs + step - 1) / step * step / PSR_GROUP;
+}
+
+static psr_conv shape_of(const psr_version *version, const psr_conv_spec *spec, int32_t scale) {
     const int rgb = spec->in == 3;
     return (psr_conv){.in_channels = rgb ? PSR_PIXEL : PSR_BLOCK,
-                      .in_groups = (spec->in + PSR_GROUP - 1) / PSR_GROUP,
+                      .in_groups = groups_of(version, spec->in, rgb),
                       .out_blocks = spec->shuffled ? scale : (spec->out + PSR_BLOCK - 1) / PSR_BLOCK,
                       .window = spec->window};
 }
 
-static size_t weight_size(const psr_version *version) {
-    return version->packing == PSR_PACK_WIDE_PAIRS ? sizeof(int16_t) : sizeof(int8_t);
+static int32_t packing_of(const psr_version *version, const psr_conv *conv) {
+    return version->packing[conv->in_channels == PSR_BLOCK];
 }
 
-/* Place of an output in its vector's group of weights. */
-static size_t place_in_group(const psr_version *version, int32_t lane, int32_t i) {
-    switch (version->packing) {
-        case PSR_PACK_WIDE_PAIRS: return ((size_t)(i % 2) * version->lanes + lane) * 2 + i / 2;
-        default: return (size_t)lane * PSR_GROUP + i;
+static size_t weight_size(const psr_version *version, const psr_conv *conv) {
+    return packing_of(version, conv) == PSR_PACK_WIDE_PAIRS ? sizeof(int16_t) : sizeof(int8_t);
+}
+
+/* Groups whose weights lie together. */
+static int32_t groups_together(int32_t packing) { return packing == PSR_PACK_OCTETS ? 2 : 1; }
+
+/* Place of output `lane` of a vector, and of input i, in the weights of groups that lie together. */
+static size_t place_in_groups(int32_t packing, int32_t lanes, int32_t lane, int32_t i) {
+    const int32_t half = i / 2;
+    switch (packing) {
+        case PSR_PACK_WIDE_PAIRS: return ((size_t)(i % 2) * lanes + lane) * 2 + half;
+        case PSR_PACK_PAIRS: return ((size_t)half * lanes + lane) * 2 + i % 2;
+        default: return (size_t)lane * groups_together(packing) * PSR_GROUP + i;
     }
 }
 
@@ -60,19 +76,22 @@ static size_t weight_index(const psr_version *version, const psr_conv *conv, int
     const int whole = conv->out_blocks - first >= version->group_blocks;
     const int32_t start = whole ? first : block;
     const size_t width = (size_t)(whole ? version->group_blocks : 1) * PSR_BLOCK;
-    const int32_t before = i / PSR_BLOCK * (PSR_BLOCK / PSR_GROUP), group = i / PSR_GROUP;
+    const int32_t packing = packing_of(version, conv), together = groups_together(packing);
+    const int32_t before = i / PSR_BLOCK * (PSR_BLOCK / PSR_GROUP);
+    const int32_t group = i / PSR_GROUP / together * together;
     const int32_t left = conv->in_groups - before;
     const int32_t in_block = left < PSR_BLOCK / PSR_GROUP ? left : PSR_BLOCK / PSR_GROUP;
     const size_t tap = ((size_t)ky * conv->in_groups + before) * conv->window +
                        (size_t)kx * in_block + (group - before);
     const int32_t vector = (o - start * PSR_BLOCK) / version->lanes;
     return (size_t)start * PSR_BLOCK * conv->window * conv->window * conv->in_groups * PSR_GROUP +
-           tap * width * PSR_GROUP + (size_t)vector * version->lanes * PSR_GROUP +
-           place_in_group(version, o % version->lanes, i % PSR_GROUP);
+           tap * width * PSR_GROUP + (size_t)vector * version->lanes * together * PSR_GROUP +
+           place_in_groups(packing, version->lanes, o % version->lanes,
+                           i % (together * PSR_GROUP));
 }
 
 static void put_weight(const psr_version *version, const psr_conv *conv, size_t at, int8_t value) {
-    if (weight_size(version) == sizeof(int16_t))
+    if (weight_size(version, conv) == sizeof(int16_t))
         ((int16_t *)conv->weights)[at] = value;
     else
         ((int8_t *)conv->weights)[at] = value;
@@ -135,9 +154,9 @@ static int allocate(psr_net *net) {
     if (!net->convs) return PSR_E_NOMEM;
     for (int32_t i = 0; i < arch->n_convs; ++i) {
         psr_conv *conv = &net->convs[i];
-        *conv = shape_of(&arch->convs[i], arch->scale);
+        *conv = shape_of(net->version, &arch->convs[i], arch->scale);
         conv->weight_bytes_per_block = (size_t)conv->window * conv->window * conv->in_groups *
-                                       PSR_GROUP * PSR_BLOCK * weight_size(net->version);
+                                       PSR_GROUP * PSR_BLOCK * weight_size(net->version, conv);
         bytes += storage_bytes(conv);
     }
     net->storage = psr_alloc(bytes);
