@@ -63,7 +63,9 @@ def aarch64_target(name: str = "host") -> Target:
 
 def _android_arm64(name: str) -> Target:
     """64-bit ARM under Android. The C files are compiled against musl's headers (bionic.py)."""
-    return Target(name, "aarch64-linux-android", "aarch64-linux-musl", 256 * KIB, _ARM_VERSIONS)
+    return Target(
+        name, "aarch64-unknown-linux-android", "aarch64-linux-musl", 256 * KIB, _ARM_VERSIONS
+    )
 
 
 def _host(name: str) -> Target:

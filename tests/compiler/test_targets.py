@@ -126,7 +126,7 @@ def test_compiling_again_replaces_the_engine(exported, tmp_path):
     first, second = (compile_engine([network], "host", tmp_path) for _ in range(2))
     assert first == second
     names = {p.name for p in tmp_path.iterdir()}
-    assert names == {"libpocketsr.so", "libpocketsr.a", "pocketsr.h", "engine.json"}
+    assert names == {"libpocketsr.so", "libpocketsr.a", "pocketsr.h", "engine.json", "psr-bench"}
 
 
 def test_the_kernels_of_arm_compile_without_a_runtime(tmp_path):
