@@ -42,7 +42,7 @@ setup(
         include=["sr*", "chunking*", "compiler*", "player*"],
     ),
     package_data={
-        "compiler": ["android/*", "bench/*.c", "runtime/*.c", "runtime/*.h"],
+        "compiler": ["android/*", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
         "player.package": ["generic/*.bin", "generic/*.json"],
     },
     install_requires=CORE,

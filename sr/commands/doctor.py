@@ -68,7 +68,8 @@ def _disk() -> str | None:
 def _engine_targets() -> str | None:
     from compiler.targets import TARGETS, find_target
 
-    return f"host is {find_target('host').isa}; {len(TARGETS)} targets"
+    isas = ", ".join(version.name for version in find_target("host").versions["int8"])
+    return f"host can hold {isas}; {len(TARGETS)} targets"
 
 
 CHECKS: dict[str, tuple[Callable[[], str | None], str]] = {

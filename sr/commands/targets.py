@@ -12,6 +12,15 @@ def command(as_json: bool) -> None:
     from compiler.targets import TARGETS, find_target
 
     found = {name: find_target(name) for name in TARGETS}
-    rows = {name: {"triple": t.triple, "isa": t.isa} for name, t in found.items()}
-    lines = [(name, f"{row['triple']}  {row['isa']}") for name, row in rows.items()]
+    isas = {
+        name: {dtype: [v.name for v in versions] for dtype, versions in target.versions.items()}
+        for name, target in found.items()
+    }
+    rows = {name: {"triple": t.triple, "isas": isas[name]} for name, t in found.items()}
+    lines = [(name, f"{t.triple}  {_line(isas[name])}") for name, t in found.items()]
     show({"schema": "pocketsr.targets/1", "targets": rows}, as_json, lines)
+
+
+def _line(isas: dict[str, list[str]]) -> str:
+    """int8 avx512vnni, avx2; fp32 avx512."""
+    return "; ".join(f"{dtype} {', '.join(names)}" for dtype, names in isas.items())

@@ -100,7 +100,7 @@ def exported() -> list[Network]:
 
 @pytest.fixture(scope="session")
 def engine_files(exported, tmp_path_factory):
-    return compile_engine(exported, "host", tmp_path_factory.mktemp("engine"))
+    return compile_engine(exported, "host", tmp_path_factory.mktemp("engine"), "fp32")
 
 
 @pytest.fixture(scope="session")

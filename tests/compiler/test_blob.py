@@ -69,7 +69,9 @@ def test_every_truncation_is_seen(open_code, blob):
         (6, b"\x03", ARCH),  # a scale that is not compiled in for this network
         (6, b"\x05", LIMIT),
         (7, b"\x04", LIMIT),  # planes
-        (8, b"\x03", FORMAT),  # dtype
+        (8, b"\x00", FORMAT),  # dtype
+        (8, b"\x04", FORMAT),
+        (8, b"\x03", ARCH),  # int8, for another engine
         (9, b"\x00", LIMIT),
         (9, b"\x11", LIMIT),
         (10, b"\x00", LIMIT),

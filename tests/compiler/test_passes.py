@@ -10,6 +10,7 @@ from tvm.script import ir as I
 from tvm.script import relax as R
 
 from compiler.errors import CompileError
+from compiler.formats import FORMATS
 from compiler.graph import INPUT, Convolution, Store, Value
 from compiler.importer import import_program
 from compiler.lower import lower_to_graph
@@ -148,7 +149,7 @@ class Odd(Small):
 )
 def test_an_unknown_operator_is_named_with_its_place(step, operator):
     with pytest.raises(CompileError, match=operator):
-        plan_program(exported(Odd(step)))
+        plan_program(exported(Odd(step)), FORMATS["fp32"])
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_an_unknown_operator_is_named_with_its_place(step, operator):
 )
 def test_a_convolution_without_a_kernel_is_refused(layer):
     with pytest.raises(CompileError, match="plain 1x1, 3x3 and 5x5"):
-        plan_program(exported(Odd(layer)))
+        plan_program(exported(Odd(layer)), FORMATS["fp32"])
 
 
 def test_a_network_without_an_end_is_refused():
@@ -165,4 +166,4 @@ def test_a_network_without_an_end_is_refused():
             return self.first(x).relu()
 
     with pytest.raises(CompileError, match="pixel shuffle"):
-        plan_program(exported(Endless()))
+        plan_program(exported(Endless()), FORMATS["fp32"])

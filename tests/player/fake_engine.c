@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { OK, E_FORMAT, E_ARCH, E_CRC, E_LIMIT, E_SELFTEST, E_NOMEM, E_ARG };
 typedef struct { int32_t y, x, h, w, net, path; } psr_patch;
@@ -12,6 +13,8 @@ typedef struct { int threads; } psr_pool;
 
 uint32_t psr_abi(void) { return 2; }
 const char *psr_build_info(void) { return "{\"target\": \"fake\", \"dtype\": \"fp32\"}"; }
+const char *psr_isa(void) { return "fake"; }
+int psr_select_isa(const char *name) { return strcmp(name, psr_isa()) == 0 ? OK : E_ARG; }
 
 static uint32_t crc32(const uint8_t *p, size_t n) {
     uint32_t crc = ~0u;

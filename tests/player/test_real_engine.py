@@ -21,7 +21,7 @@ def compiled(tmp_path_factory):
 
     arch = Architecture("chain", 3, (8, 8, 8), (1, 3))
     out = tmp_path_factory.mktemp("real")
-    files = compile_engine([Network(arch, export_paths(arch))], "host", out)
+    files = compile_engine([Network(arch, export_paths(arch))], "host", out, "fp32")
     return Engine.open(files.shared), pack_network(build_network(arch, seed=5))
 
 
