@@ -17,14 +17,10 @@ _C_CALLING_CONVENTION = 2  # CallingConv::kDeviceKernelLaunch: keeps MakePackedA
 def write_object(
     kernels: Mapping[str, tirx.PrimFunc], target: Target, version: Version, out: Path
 ) -> None:
-    """Compile a version's kernels with LLVM. Parameters that are pointers become C pointers."""
-    build_kernels(kernels, target, version).write_to_file(str(out), "o")
+    """Compile a version's kernels with LLVM; parameters that are pointers become C pointers.
 
-
-def build_kernels(
-    kernels: Mapping[str, tirx.PrimFunc], target: Target, version: Version
-) -> tvm_ffi.Module:
-    """A version's machine code; `inspect_source("asm")` of it is the assembly."""
+    `out` is an object file (.o) or assembly (.s).
+    """
     tvm_target = target.tvm_target(version)
     functions = {name: _as_c_function(f, name, tvm_target) for name, f in kernels.items()}
     passes, _, _ = default_s_tir_pipeline()
@@ -32,7 +28,8 @@ def build_kernels(
         # Not the pipeline's own host passes: LowerTVMBuiltin would move the accumulators, which
         # are larger than its limit for the stack, to the heap of TVM's runtime.
         module = tirx.transform.LowerIntrin()(passes(tvm.IRModule(functions)))
-    return tvm_ffi.get_global_func("target.build.llvm")(module, tvm_target)
+    build = tvm_ffi.get_global_func("target.build.llvm")
+    build(module, tvm_target).write_to_file(str(out), out.suffix.removeprefix("."))
 
 
 def _as_c_function(kernel: tirx.PrimFunc, name: str, target: tvm.target.Target) -> tirx.PrimFunc:
