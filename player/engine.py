@@ -174,8 +174,14 @@ class Pool:
         self.threads = threads
         self._finalizer = weakref.finalize(self, engine.library.psr_pool_close, handle)
 
-    def frame(self, networks: Sequence[Network], patches: NDArray[np.int32], lr: Image) -> Image:
-        """A whole frame [H, W, 3] u8 to [r H, r W, 3] u8.
+    def frame(
+        self,
+        networks: Sequence[Network],
+        patches: NDArray[np.int32],
+        lr: Image,
+        out: Image | None = None,
+    ) -> Image:
+        """A whole frame [H, W, 3] u8 to [r H, r W, 3] u8, into `out` where it is given.
 
         `patches` [n, 6] int32 are (y, x, h, w, network, path) in LR pixels and cover the frame.
         Raises EngineError.
@@ -183,7 +189,9 @@ class Pool:
         _check_patches(networks, patches, lr)
         height, width = lr.shape[:2]
         scale = networks[0].scale
-        hr = np.empty((height * scale, width * scale, 3), np.uint8)
+        hr = np.empty((height * scale, width * scale, 3), np.uint8) if out is None else out
+        if hr.shape != (height * scale, width * scale, 3):
+            raise EngineError("PSR_E_ARG", f"out of {hr.shape} for a frame of {height}x{width} px")
         handles = (ctypes.c_void_p * len(networks))(*(n.handle.value for n in networks))
         code = self.engine.library.psr_frame(
             self.handle, handles, len(networks), patches.ctypes.data, len(patches),

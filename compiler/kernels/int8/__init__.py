@@ -69,6 +69,7 @@ def table(version: Version) -> list[str]:
                 f"    .step_groups = {{{c_numbers(d.groups for d in dots)}}},",
                 f"    .is_signed = {int(dot.signed)},",
                 f"    .tile_pixels = {{{c_numbers(version.tile.pixels)}}},",
+                f"    .store_values = {2 * dot.lanes},",
                 f"    .load = {prefix}_load,",
                 *conv_table("hidden", names["hidden"]),
                 *conv_table("detail", names["detail"]),

@@ -73,6 +73,21 @@ def _kernel(  # noqa: C901 (a loop nest)
         in_block = (v % per_block) * lanes
         return T.ramp(pixel * stride + (v // per_block) * dst_block + in_block, 1, lanes)
 
+    together = dot.pixels_together if stored == "uint8" else 0
+    packs = pixels // together if together else 0
+    packed = packs * together
+
+    def rounded(acc: Any, scale: Any, p: Any, v: Any) -> Any:
+        sums = T.cast(dot.sums(acc, p, v, vectors), f"float32x{lanes}")
+        return dot.to_integers(sums * scale[T.ramp(v * lanes, 1, lanes)])
+
+    def four_rounded(acc: Any, scale: Any, first: Any, block: Any) -> list[Any]:
+        """The outputs of a block of `together` pixels: four vectors, as they lie in memory."""
+        return [
+            rounded(acc, scale, first + i // per_block, block * per_block + i % per_block)
+            for i in range(4)
+        ]
+
     @T.prim_func(s_tir=True, private=True)
     def kernel(  # noqa: C901 (loops, no decisions)
         src_data: T.handle("uint8"),
@@ -131,13 +146,15 @@ def _kernel(  # noqa: C901 (a loop nest)
                                             p,
                                             part,
                                         )
-            for p in T.unroll(pixels):
+            for p in T.unroll(packs):
+                for b in T.unroll(tile.out_blocks):
+                    dst[
+                        T.ramp((t * pixels + p * together) * BLOCK + b * dst_block, 1, 4 * lanes)
+                    ] = dot.to_bytes(four_rounded(acc, scale, p * together, b))
+            for p in T.unroll(pixels - packed):
                 for v in T.unroll(vectors):
-                    dst[outputs_at(t * pixels + p, v, dst_pixel, dst_block)] = stored_form(
-                        dot.to_integers(
-                            T.cast(dot.sums(acc, p, v, vectors), f"float32x{lanes}")
-                            * scale[T.ramp(v * lanes, 1, lanes)]
-                        )
+                    dst[outputs_at(t * pixels + packed + p, v, dst_pixel, dst_block)] = stored_form(
+                        rounded(acc, scale, packed + p, v)
                     )
 
     return kernel

@@ -29,6 +29,7 @@ class DotProduct(ABC):
     signed = False  # activations are stored as q - 128
     groups = 1
     parts = 1
+    pixels_together = 0  # that four vectors of sums make, where `to_bytes` packs them at once
 
     @property
     def of_pixels(self) -> "DotProduct":
@@ -57,6 +58,10 @@ class DotProduct(ABC):
     def to_integers(self, x: Any) -> Any:
         """float32 -> int32, round half to even."""
 
+    def to_bytes(self, quads: list[Any]) -> Any:
+        """Four vectors of int32 -> their numbers as bytes, clamped to 0..255, in order."""
+        raise NotImplementedError
+
     @abstractmethod
     def mulhrs(self, a: Any, b: Any, lanes: int) -> Any:
         """(a b + 2^14) >> 15 of s16."""
@@ -71,6 +76,20 @@ class DotProduct(ABC):
 
 
 class _X86(DotProduct):
+    packs: tuple[str, str]  # LLVM's names: int32 -> s16, s16 -> u8, both saturating
+
+    def to_bytes(self, quads: list[Any]) -> Any:
+        """The packs stay within 128 bits: a last permutation of dwords puts them in order."""
+        to_s16, to_u8 = self.packs
+        n, parts = self.lanes, self.lanes // 4
+        halves = [
+            T.call_llvm_pure_intrin(f"int16x{2 * n}", to_s16, *quads[i : i + 2]) for i in (0, 2)
+        ]
+        q = T.call_llvm_pure_intrin(f"uint8x{4 * n}", to_u8, *halves)
+        dwords = T.reinterpret(f"int32x{n}", q)
+        order = [4 * j + i for i in range(4) for j in range(parts)]
+        return T.reinterpret(f"uint8x{4 * n}", T.Shuffle([dwords], order))
+
     def mulhrs(self, a: Any, b: Any, lanes: int) -> Any:
         name = {16: "llvm.x86.avx2.pmul.hr.sw", 32: "llvm.x86.avx512.pmul.hr.sw.512"}[lanes]
         return T.call_llvm_pure_intrin(f"int16x{lanes}", name, a, b)
@@ -80,6 +99,8 @@ class Avx512Vnni(_X86):
     """vpdpbusd on 512 bits. LLVM's intrinsic wants bytes, not TVM's 32-bit lanes."""
 
     lanes = 16
+    pixels_together = 4
+    packs = ("llvm.x86.avx512.packssdw.512", "llvm.x86.avx512.packuswb.512")
 
     def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
         return T.call_llvm_pure_intrin(
@@ -99,6 +120,8 @@ class Avx512Vnni(_X86):
 
 class _Avx(_X86):
     lanes = 8
+    pixels_together = 2
+    packs = ("llvm.x86.avx2.packssdw", "llvm.x86.avx2.packuswb")
 
     def to_integers(self, x: Any) -> Any:
         return T.call_llvm_pure_intrin("int32x8", "llvm.x86.avx.cvt.ps2dq.256", x)

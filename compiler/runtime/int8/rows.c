@@ -54,6 +54,17 @@ void psr_anchor(const psr_io *io, const psr_plane *src, const psr_plane *dst, in
                                    psr_at(dst, io, y, 0), io->w);
 }
 
+/* One HR row. Whole vectors go straight to the frame, what is left through `row`. */
+static void store_row(const psr_version *version, psr_store_kernel *store, const int16_t *anchor,
+                      const int32_t *rows, const int16_t *taps, const int16_t *detail, uint8_t *hr,
+                      int32_t values, uint8_t *row) {
+    const int32_t left = values % version->store_values, whole = values - left;
+    store(anchor, rows, taps, detail, hr, whole);
+    if (left == 0) return;
+    store(anchor ? anchor + whole : NULL, rows, taps, detail ? detail + whole : NULL, row, left);
+    memcpy(hr + whole, row, (size_t)left);
+}
+
 void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor,
                const psr_plane *row, int32_t y) {
     if (y < 0 || y >= io->h) return;
@@ -68,8 +79,8 @@ void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *ancho
     const int32_t values = 3 * io->scale * io->w;
     for (int32_t dy = 0; dy < io->scale; ++dy) {
         const ptrdiff_t phase = detail ? dy * (ptrdiff_t)(detail->block / sizeof(int16_t)) : 0;
-        store(anchor ? (const int16_t *)anchor->data : NULL, rows, psr_taps_down[io->scale][dy],
-              added ? added + phase : NULL, row->data, values);
-        memcpy(psr_hr_row(io, y, dy), row->data, (size_t)values);
+        store_row(version, store, anchor ? (const int16_t *)anchor->data : NULL, rows,
+                  psr_taps_down[io->scale][dy], added ? added + phase : NULL,
+                  psr_hr_row(io, y, dy), values, row->data);
     }
 }
