@@ -16,7 +16,7 @@ SCALES = (4, pytest.param(3, marks=pytest.mark.slow), pytest.param(2, marks=pyte
 
 
 def thread_bytes(plan: PathPlan) -> int:
-    """The arena, and the copy of a patch with its halo that one at the frame's edge is read from."""
+    """The arena, and the copy with its halo that a patch at the frame's edge is read from."""
     columns = -(-COARSE.w // ARENA_COLUMNS) * ARENA_COLUMNS
     halo = plan.schedule.graph.halo
     copied = (COARSE.h + 2 * halo) * (COARSE.w + 2 * halo) * 3

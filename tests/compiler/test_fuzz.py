@@ -1,0 +1,263 @@
+"""Damaged weights blobs: no crash and no access outside, under sanitizers; both parsers agree.
+
+`tests/compiler/fuzz/` damages blobs where it hurts and mends their checksum, so that most of the
+damage gets past the first look. `make test` tries a seeded sequence of it. `make test-all` runs
+libFuzzer for a minute a format, guided by coverage (clang with its fuzzer: apt-get install clang),
+or, where that is missing, the same damage with new seeds for a minute.
+"""
+
+import re
+import shutil
+import struct
+import subprocess
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from compiler import Network
+from compiler.engine import RUNTIME, describe, plan_network, runtime_sources, write_sources
+from compiler.formats import FORMATS
+from compiler.kernels import KERNELS
+from compiler.objects import write_object
+from compiler.targets import find_target
+from player.package.errors import PackageError
+from player.package.integers import check_layer
+from player.package.weights import (
+    Architecture,
+    pack_weights,
+    self_test_input,
+    tensor_layout,
+    unpack_weights,
+)
+from sr.models import deployed_network, export_paths, path_halo_px
+from sr.quant import reference
+
+FUZZ = Path(__file__).parent / "fuzz"
+ARCHITECTURES = {
+    "fp32": (Architecture("chain", 3, (8, 12), (1, 2)), Architecture("wdsr", 2, (4, 8, 1), (1,))),
+    "int8": (Architecture("chain", 3, (8, 12), (1, 2)), Architecture("espcn", 2, (4,), (1,))),
+}
+F32, F16, INT8 = 1, 2, 3
+OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST = range(6)
+SANITIZERS = "-fsanitize=address,undefined"
+CFLAGS = ("-g", "-O1", "-std=c11", "-pthread", "-fno-sanitize-recover=all")
+MINUTE_S = 60
+CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A damaged blob, and what psr_net_open said of it."""
+
+    code: int
+    blob: bytes
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An engine of one format as C sources and kernels, and blobs that it opens."""
+
+    dtype: str
+    folder: Path
+    sources: tuple[Path, ...]
+    blobs: tuple[Path, ...]
+
+    def build(self, compiler: str, main: str, sanitizers: str) -> Path:
+        """The program of that main file."""
+        program = self.folder / Path(main).stem
+        harness = [FUZZ / name for name in (main, "open.c", "mutate.c")]
+        include = [f"-I{path}" for path in (RUNTIME, RUNTIME / self.dtype, FUZZ)]
+        command = [compiler, sanitizers, *CFLAGS, *include, *harness, *self.sources, "-lm"]
+        done = subprocess.run([*command, "-o", program], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return program
+
+
+def can_build(compiler: str, sanitizers: str, entry: str, folder: Path) -> bool:
+    """Whether the compiler is here and has these sanitizers."""
+    if not shutil.which(compiler):
+        return False
+    source = folder / "probe.c"
+    source.write_text(f"int {entry} {{ return 0; }}\n", encoding="utf-8")
+    command = [compiler, sanitizers, source, "-o", folder / "probe"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+def float_tensors(arch: Architecture) -> dict[str, np.ndarray]:
+    """Seeded weights that f16 holds exactly."""
+    draw = np.random.default_rng(3)
+    specs = tensor_layout(arch)
+    tensors = {s.name: draw.normal(size=s.shape) / np.sqrt(np.prod(s.shape[1:])) for s in specs}
+    return {n: t.astype(np.float16).astype(np.float32) for n, t in tensors.items()}
+
+
+def integer_tensors(arch: Architecture) -> dict[str, np.ndarray]:
+    """Seeded weights of all sizes, within the bounds; some outputs reach pixels, some do not."""
+    draw = np.random.default_rng(4)
+    tensors: dict[str, np.ndarray] = {}
+    for spec in tensor_layout(arch)[::2]:
+        name, outputs = spec.name.removesuffix(".weight"), spec.shape[0]
+        weight = draw.integers(-127, 128, spec.shape).astype(np.int8)
+        bias = draw.integers(-9000, 9000, outputs).astype(np.int32)
+        multiplier = (0.9 ** draw.integers(1, 80, outputs)).astype(np.float32)
+        check_layer(name, (weight, bias, multiplier))
+        tensors |= {spec.name: weight, f"{name}.bias": bias, f"{name}.multiplier": multiplier}
+    return tensors
+
+
+def float_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int) -> np.ndarray:
+    network = deployed_network(arch, tensors).eval()
+    patch, positions = self_test_input(arch.scale, path_halo_px(network, path))
+    with torch.no_grad():
+        image = network(torch.tensor(patch).permute(2, 0, 1)[None].float(), path)
+    pixels = image.clamp(0, 255).round().byte()[0].permute(1, 2, 0).numpy()
+    return pixels.reshape(-1)[positions]
+
+
+def integer_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int) -> np.ndarray:
+    patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
+    return reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
+
+
+def make_blobs(dtype: str) -> Iterator[bytes]:
+    """Each network with a self-test and, of floats, as f32 and f16; one without a self-test."""
+    for arch in ARCHITECTURES[dtype]:
+        if dtype == "int8":
+            tensors, sample, dtypes = integer_tensors(arch), integer_samples, (INT8,)
+        else:
+            tensors, sample, dtypes = float_tensors(arch), float_samples, (F32, F16)
+        rows = {path: sample(arch, tensors, path) for path in arch.paths}
+        yield from (pack_weights(arch, tensors, number, rows) for number in dtypes)
+    yield pack_weights(arch, tensors, dtypes[0])
+
+
+@pytest.fixture(scope="module")
+def exported() -> dict[Architecture, Network]:
+    archs = {arch for archs in ARCHITECTURES.values() for arch in archs}
+    return {arch: Network(arch, export_paths(arch)) for arch in archs}
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def subject(request, exported, tmp_path_factory) -> Subject:
+    """One kernel version is enough: which places are read depends on no weight."""
+    dtype, folder = request.param, tmp_path_factory.mktemp("fuzz")
+    host = find_target("host")
+    version = host.versions[dtype][-1]
+    machine = replace(host, versions={dtype: (version,)})
+    planned = [plan_network(exported[a], FORMATS[dtype]) for a in ARCHITECTURES[dtype]]
+    generated = write_sources(planned, machine, dtype, describe(planned, machine, dtype), folder)
+    kernels = folder / "kernels.o"
+    write_object(KERNELS[dtype].functions(version), machine, version, kernels)
+    blobs = []
+    for i, blob in enumerate(make_blobs(dtype)):
+        blobs.append(folder / f"{i}.psrw")
+        blobs[-1].write_bytes(blob)
+    sources = (*runtime_sources(dtype), *generated, kernels)
+    return Subject(dtype, folder, sources, tuple(blobs))
+
+
+@pytest.fixture(scope="module")
+def replay(subject) -> Path:
+    if not can_build("gcc", SANITIZERS, "main(void)", subject.folder):
+        pytest.skip("needs gcc with its address sanitizer: apt-get install gcc")
+    return subject.build("gcc", "replay.c", SANITIZERS)
+
+
+def run_replay(program: Path, seed: int, count: int, blobs: Sequence[Path]) -> list[Opened]:
+    """Fails with the sanitizer's report where the engine did what it must not do."""
+    done = subprocess.run([program, str(seed), str(count), *blobs], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
+    opened, at = [], 0
+    while at < len(done.stdout):
+        code, size = np.frombuffer(done.stdout, "<u4", 2, at).tolist()
+        opened.append(Opened(code, done.stdout[at + 8 : at + 8 + size]))
+        at += 8 + size
+    return opened
+
+
+def is_accepted(blob: bytes) -> bool:
+    """Whether Python's parser takes the blob; anything but PackageError is a fault of its own."""
+    try:
+        unpack_weights(blob)
+    except PackageError:
+        return False
+    return True
+
+
+def test_blobs_without_damage_open(subject, replay):
+    opened = run_replay(replay, 1, 0, subject.blobs)
+    assert [o.blob for o in opened] == [blob.read_bytes() for blob in subject.blobs]
+    assert {(o.code, is_accepted(o.blob)) for o in opened} == {(OK, True)}
+
+
+def test_thousands_of_damaged_blobs_are_borne(subject, replay):
+    opened = run_replay(replay, 1, 1500, subject.blobs)
+    assert len(opened) == 1501 * len(subject.blobs)
+    found = Counter(o.code for o in opened)
+    # The damage gets through to every check, and some of it does no harm.
+    assert set(found) == {OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST}
+    assert min(found.values()) >= 30
+
+
+def test_both_parsers_say_the_same(subject, replay):
+    """Python knows all architectures and runs no self-test; all else has to be equal."""
+    opened = run_replay(replay, 2, 400, subject.blobs)
+    judged = {
+        code: Counter(is_accepted(o.blob) for o in opened if o.code == code) for code in range(6)
+    }
+    for code in (OK, SELFTEST):
+        assert set(judged[code]) == {True}
+    for code in (FORMAT, CRC, LIMIT):
+        assert set(judged[code]) == {False}
+
+
+def test_a_header_that_declares_more_than_there_is(subject, replay):
+    """Even where the checksum itself looks like widths, which no random damage brings about."""
+    dtype = subject.blobs[0].read_bytes()[8]
+    bodies = (
+        struct.pack("<4s8B2H", b"PSRW", 1, 1, scale, 3, dtype, 16, 4, 0, first, second)
+        for scale, first, second in product((2, 3, 4), range(256), range(256))
+    )
+    crafted = next(b for b in bodies if zlib.crc32(b) & 0xFF00FF00 == 0)
+    file = subject.folder / "crafted.psrw"
+    file.write_bytes(crafted + struct.pack("<I", zlib.crc32(crafted)))
+    assert [o.code for o in run_replay(replay, 1, 0, [file])] == [FORMAT]
+
+
+@pytest.mark.slow
+def test_a_minute_of_fuzzing_finds_nothing(subject, request):
+    fuzzers = f"{SANITIZERS},fuzzer"
+    entry = "LLVMFuzzerTestOneInput(const char *data, unsigned long size)"
+    for clang in CLANGS:
+        if can_build(clang, fuzzers, entry, subject.folder):
+            fuzz_by_coverage(subject, subject.build(clang, "libfuzzer.c", fuzzers))
+            return
+    fuzz_by_seeds(subject, request.getfixturevalue("replay"))
+
+
+def fuzz_by_coverage(subject: Subject, fuzzer: Path) -> None:
+    corpus = subject.folder / "corpus"
+    corpus.mkdir()
+    for blob in subject.blobs:
+        shutil.copy(blob, corpus)
+    options = [f"-max_total_time={MINUTE_S}", "-seed=1", "-max_len=65536", "-print_final_stats=1"]
+    command = [fuzzer, *options, corpus]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=subject.folder)
+    assert done.returncode == 0, done.stderr[-4000:]
+    executed = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+    assert executed and int(executed[1]) > 1000
+
+
+def fuzz_by_seeds(subject: Subject, program: Path) -> None:
+    until, seed = time.monotonic() + MINUTE_S, 1000
+    while time.monotonic() < until:
+        run_replay(program, seed, 500, subject.blobs)
+        seed += 1
