@@ -146,11 +146,14 @@ def _kernel(  # noqa: C901 (a loop nest)
                                             p,
                                             part,
                                         )
-            for p in T.unroll(packs):
-                for b in T.unroll(tile.out_blocks):
-                    dst[
-                        T.ramp((t * pixels + p * together) * BLOCK + b * dst_block, 1, 4 * lanes)
-                    ] = dot.to_bytes(four_rounded(acc, scale, p * together, b))
+            if packs > 0:
+                for p in T.unroll(packs):
+                    for b in T.unroll(tile.out_blocks):
+                        dst[
+                            T.ramp(
+                                (t * pixels + p * together) * BLOCK + b * dst_block, 1, 4 * lanes
+                            )
+                        ] = dot.to_bytes(four_rounded(acc, scale, p * together, b))
             for p in T.unroll(pixels - packed):
                 for v in T.unroll(vectors):
                     dst[outputs_at(t * pixels + packed + p, v, dst_pixel, dst_block)] = stored_form(
