@@ -80,7 +80,7 @@ class BicubicArm:
 def control_arms(engine: Engine | None, scale: int, threads: int | None) -> dict[str, Arm]:
     """The controls by name: "bicubic" always, "generic" where an engine runs that network."""
     try:
-        generic = engine.load(generic_blob(scale)) if engine else None
+        generic = engine.load(generic_blob(scale, engine.info["dtype"])) if engine else None
     except PackageError:
         generic = None
     if engine is None or generic is None:

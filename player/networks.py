@@ -76,9 +76,12 @@ def _load_own(
         return None
 
 
-def generic_blob(scale: int) -> bytes:
-    """The generic network that ships with the player; raises PackageError where it is missing."""
-    path = blob_path(scale)
+def generic_blob(scale: int, dtype: str) -> bytes:
+    """The generic network that ships with the player, for engines of `dtype`, int8 or fp32.
+
+    Raises PackageError where it is missing.
+    """
+    path = blob_path(scale, dtype)
     try:
         return path.read_bytes()
     except OSError as error:
@@ -93,9 +96,10 @@ class _Generic:
 
     @cached_property
     def network(self) -> Network | None:
+        dtype = str(self._engine.info["dtype"])
         try:
-            return self._engine.load(generic_blob(self._scale))
+            return self._engine.load(generic_blob(self._scale, dtype))
         except PackageError as error:
-            what = f"generic/x{self._scale}.bin"
+            what = f"generic/{blob_path(self._scale, dtype).name}"
             self._on_event(Event("generic", what, str(error), "bicubic is used"))
             return None

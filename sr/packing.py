@@ -8,22 +8,38 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from player.package.weights import (
+    INT8,
     Architecture,
+    Tensors,
     WeightsBlob,
     pack_weights,
     self_test_input,
     unpack_weights,
 )
 from sr.models import Network, build_network, deployed_network
+from sr.quant import reference
 
 HALF, SINGLE = 2, 1  # dtypes of a blob
 
 
 def pack_network(network: Network, dtype: int = HALF) -> bytes:
     """The blob of a network in training form: units folded, rounded to `dtype`, self-tested."""
-    tensors = {name: value.numpy() for name, value in network.deployed_tensors().items()}
+    tensors = network.deployed_arrays()
     rounded = unpack_weights(pack_weights(network.arch, tensors, dtype)).tensors
     return pack_weights(network.arch, tensors, dtype, _self_test(network.arch, dict(rounded)))
+
+
+def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
+    """The blob of a quantised network (`sr.quant`), self-tested by the reference.
+
+    Raises PackageError where a bound of the integers does not hold.
+    """
+    pack_weights(arch, tensors, INT8)
+    samples = {}
+    for path in arch.paths:
+        patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
+        samples[path] = reference.upscale(arch, tensors, patch, path).ravel()[positions]
+    return pack_weights(arch, tensors, INT8, samples)
 
 
 def _self_test(
@@ -47,12 +63,12 @@ def to_pixels(hr: Tensor) -> NDArray[np.uint8]:
 
 
 def network_of(blob: WeightsBlob) -> Network:
-    """The deployed network of a blob, in pixel units."""
+    """The deployed network of a blob of real numbers, in pixel units."""
     return deployed_network(blob.arch, blob.tensors)
 
 
 def trainable_network(blob: WeightsBlob) -> Network:
-    """A network in unit range that starts from a blob: the warm start."""
+    """A network in unit range that starts from a blob of real numbers: the warm start."""
     network = build_network(blob.arch)
     tensors = {name: torch.tensor(value) for name, value in blob.tensors.items()}
     network.load_deployed(tensors, pixel_units=False)

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.weights import BICUBIC, HARD, PATH_NAMES
+from player.package.weights import BICUBIC, HARD, INT8, PATH_NAMES, WeightsBlob
 from sr.models import Network
 from sr.models.anchor import upsample
 from sr.models.network import crop
-from sr.packing import to_pixels
+from sr.packing import network_of, to_pixels
+from sr.quant.integer_network import IntegerNetwork
 
 Image = NDArray[np.uint8]
+Scored = Network | IntegerNetwork
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,25 @@ class FramePair:
     hr: Image
 
 
-def upscale_paths(network: Network, lr: Image) -> dict[int, Image]:
+def scored_network(blob: WeightsBlob) -> Scored:
+    """The network of a blob, in the arithmetic of its dtype."""
+    return IntegerNetwork(blob.arch, blob.tensors) if blob.dtype == INT8 else network_of(blob)
+
+
+def upscale_paths(network: Scored, lr: Image) -> dict[int, Image]:
     """Each path's HR frame [r h, r w, 3] u8 for an LR frame, network in pixel units.
 
-    The convolutions run in bf16: within about one code value of the engine, at twice the speed.
+    An int8 network gives the engine's own pixels. Of others the convolutions run in bf16: within
+    about one code value of the engine, at twice the speed.
     """
     halo = network.halo_px(HARD)
     padded = np.pad(lr, ((halo, halo), (halo, halo), (0, 0)), mode="edge")
+    if isinstance(network, IntegerNetwork):
+        return network.upscale_all(padded)
+    return _upscale_in_bf16(network, padded, halo)
+
+
+def _upscale_in_bf16(network: Network, padded: Image, halo: int) -> dict[int, Image]:
     x = torch.from_numpy(padded).permute(2, 0, 1)[None].float()
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
@@ -49,13 +63,12 @@ def upscale_paths(network: Network, lr: Image) -> dict[int, Image]:
 
 
 def path_sse(
-    network: Network, pairs: Iterable[FramePair], grid: Grid
+    network: Scored, pairs: Iterable[FramePair], grid: Grid
 ) -> Iterator[NDArray[np.float64]]:
     """For each frame, [3, gh, gw]: squared error of every patch on bicubic, easy and hard.
 
     Infinite for a path that the network lacks.
     """
-    network.eval()
     for pair in pairs:
         errors = np.full((len(PATH_NAMES), *grid.shape), np.inf)
         for path, frame in upscale_paths(network, pair.lr).items():

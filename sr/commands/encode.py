@@ -70,6 +70,11 @@ from sr.commands.options import FILE, json_option, show
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Training steps, instead of the preset's."
 )
+@click.option(
+    "--dtype",
+    type=click.Choice(["int8", "fp32"]),
+    help="Arithmetic of the network on the phone; default int8, for wdsr fp32.",
+)
 @click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)

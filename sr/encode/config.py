@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from player.package.weights import INT8_ARCHITECTURES
+
 
 class UsageError(Exception):
     """The command cannot mean this: what, where, what to do, in one line."""
@@ -34,7 +36,8 @@ class EncodeConfig:
     `chunks` is k of STDO and JSTDO, `chunk_rule` "quantile" (equal counts, the papers') or
     "error" (about the same squared error in each). `max_loss_db`: how far the routed frames of
     dydca may fall below the hard path everywhere; the more, the less the phone computes. `steps`
-    overrides the preset's. `frames` None encodes all.
+    overrides the preset's. `frames` None encodes all. `dtype` "int8", "fp32" (weights in f16) or
+    None: int8 where the backbone has that form.
     """
 
     source: Path
@@ -54,6 +57,25 @@ class EncodeConfig:
     threads: int = 2
     steps: int | None = None
     warm_start: bool = False
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError where the options contradict each other."""
+        if self.dtype == "int8" and not self.has_int8_form:
+            raise UsageError(
+                f"--dtype int8: {self.backbone} has no int8 form, only "
+                f"{' and '.join(INT8_ARCHITECTURES)} have; use --dtype fp32 or another --backbone"
+            )
+
+    @property
+    def has_int8_form(self) -> bool:
+        """Whether the backbone can be quantised."""
+        return self.backbone in INT8_ARCHITECTURES
+
+    @property
+    def arithmetic(self) -> str:
+        """The dtype of the package, decided: "int8" or "fp32"."""
+        return self.dtype or ("int8" if self.has_int8_form else "fp32")
 
     @property
     def bounds(self) -> Preset:
@@ -62,6 +84,6 @@ class EncodeConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the result; where it goes does not."""
-        fields = asdict(self) | {"source": self.source.name}
+        fields = asdict(self) | {"source": self.source.name, "dtype": self.arithmetic}
         del fields["out"]
         return fields

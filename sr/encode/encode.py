@@ -6,6 +6,7 @@
 Each step finds what an interrupted run left, and goes on from there.
 """
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from time import monotonic
 from typing import Any
@@ -52,12 +53,20 @@ def encode(config: EncodeConfig, progress: Progress, restart: bool = False) -> d
     if (report := job.report()) is not None:
         job.close(report)
         return report
-    for warning in info.warnings:
+    for warning in (*info.warnings, *_warnings(config)):
         progress.warn(warning)
     torch.set_num_threads(config.threads)
     report = _run(Work(config, info, job, progress))
     job.close(report)
     return report
+
+
+def _warnings(config: EncodeConfig) -> Iterator[str]:
+    if config.dtype is None and not config.has_int8_form:
+        yield (
+            f"{config.backbone} has no int8 form: this package is fp32, with f16 weights, and an "
+            "engine compiled for int8 does not open it"
+        )
 
 
 def _run(work: Work) -> dict[str, Any]:
@@ -67,7 +76,8 @@ def _run(work: Work) -> dict[str, Any]:
     difficulty, correlation = score_difficulty(work, pairs)
     _check_chunks(work.config, difficulty.fine_db.size)
     tasks = work.method.tasks(difficulty, work.config)
-    blobs = overfit_networks(work, tasks, pairs)
+    networks = overfit_networks(work, tasks, pairs)
+    blobs = [network.blob for network in networks]
     routes = plan_all_routes(work, video, blobs, difficulty)
     index = _write(work, (video, audio), blobs, routes)
     return {
@@ -79,6 +89,9 @@ def _run(work: Work) -> dict[str, Any]:
         "training_frames": len(pairs),
         "steps": sum(task.steps for task in tasks),
         "crops_a_step": work.config.bounds.batch,
+        "dtype": work.config.arithmetic,
+        "fine_tuning_steps": sum(network.fine_tuning_steps for network in networks),
+        "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
         "weights_bytes": [len(blob) for blob in blobs],
         "paths": path_shares(routes, work.samples),
         "difficulty_rank_correlation": correlation,

@@ -1,30 +1,52 @@
-"""Step: the method's networks, overfitted one after the other to their shares of the patches."""
+"""Step: the method's networks, overfitted one after the other to their shares of the patches.
+
+build --overfit--> fp32 --fine_tune, rounded--> integers --> weights blob, int8
+                     +-------------------------------------> weights blob, f16 (--dtype fp32)
+"""
+
+from dataclasses import asdict, dataclass
 
 from player.package.atomic import write_bytes
 from player.package.weights import HARD
 from sr.encode.frames import training_set
 from sr.encode.methods import NetworkTask
 from sr.encode.work import Work
-from sr.models import Network, build_network
-from sr.packing import hard_path_alone, pack_network, trainable_network
+from sr.models import Network, build_network, deployed_network
+from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_network
+from sr.quant.finetune import fine_tune, fine_tuning_plan
+from sr.quant.integer_network import IntegerNetwork
+from sr.quant.loss import quantisation_loss_db
 from sr.scoring import FramePair
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan, overfit
 
 
-def overfit_networks(work: Work, tasks: list[NetworkTask], pairs: list[FramePair]) -> list[bytes]:
-    """The blobs of all networks, in the order of the tasks; finished ones are taken as they are."""
-    blobs = []
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A weights blob; how long it was trained as integers, and what that lost against fp32."""
+
+    blob: bytes
+    fine_tuning_steps: int = 0
+    quantisation_loss_db: float | None = None
+
+
+def overfit_networks(
+    work: Work, tasks: list[NetworkTask], pairs: list[FramePair]
+) -> list[TrainedNetwork]:
+    """All networks, in the order of the tasks; finished ones are taken as they are."""
+    networks = []
     for number, task in enumerate(tasks):
         step, file = f"train-{number}", work.job.work / f"weights-{number:03d}.bin"
-        if work.job.result(step) is None:
-            write_bytes(file, _overfit(work, task, number, pairs))
-            work.job.finish(step, {"steps": task.steps}, [file])
-        blobs.append(file.read_bytes())
-    return blobs
+        if (record := work.job.result(step)) is None:
+            network = _train(work, task, number, pairs)
+            write_bytes(file, network.blob)
+            record = {k: v for k, v in asdict(network).items() if k != "blob"}
+            work.job.finish(step, record, [file])
+        networks.append(TrainedNetwork(file.read_bytes(), **record))
+    return networks
 
 
-def _overfit(work: Work, task: NetworkTask, number: int, pairs: list[FramePair]) -> bytes:
+def _train(work: Work, task: NetworkTask, number: int, pairs: list[FramePair]) -> TrainedNetwork:
     network = _start(work)
     data = training_set(pairs, work.config.scale, network.halo_px(HARD))
     cell_px = work.grid.fine_h, work.grid.fine_w
@@ -33,7 +55,23 @@ def _overfit(work: Work, task: NetworkTask, number: int, pairs: list[FramePair])
     work.progress.stage(f"overfit {number}", task.steps)
     checkpoint = work.job.work / f"train-{number}.ckpt"
     overfit(network, sampler, TrainingPlan(task.steps), checkpoint, work.progress.at)
-    return pack_network(network)
+    if work.config.arithmetic == "fp32":
+        return TrainedNetwork(pack_network(network))
+    return _quantise(work, network, sampler, number, task.steps)
+
+
+def _quantise(
+    work: Work, network: Network, sampler: CropSampler, number: int, steps: int
+) -> TrainedNetwork:
+    """Fine-tune a network that has had `steps` steps, as integers, and pack those."""
+    before = deployed_network(network.arch, network.deployed_arrays())
+    plan = fine_tuning_plan(steps)
+    work.progress.stage(f"fine-tune {number}", plan.steps)
+    checkpoint = work.job.work / f"fine-tune-{number}.ckpt"
+    integers = fine_tune(network, sampler, plan, checkpoint, work.progress.at)
+    after = IntegerNetwork(network.arch, integers)
+    loss_db = quantisation_loss_db(before, after, sampler)
+    return TrainedNetwork(pack_integers(network.arch, integers), plan.steps, round(loss_db, 4))
 
 
 def _start(work: Work) -> Network:

@@ -14,9 +14,7 @@ from sr.encode.difficulty import MOST_DB
 from sr.encode.frames import frame_pairs
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
 from sr.encode.work import Work
-from sr.models import Network
-from sr.packing import network_of
-from sr.scoring import path_sse
+from sr.scoring import Scored, path_sse, scored_network
 
 Codes = NDArray[np.uint8]
 STEP = "routes"
@@ -34,7 +32,7 @@ def plan_all_routes(
     return np.split(np.load(file), cuts)
 
 
-def _all_sse(work: Work, video: StreamFiles, network: Network) -> NDArray[np.float64]:
+def _all_sse(work: Work, video: StreamFiles, network: Scored) -> NDArray[np.float64]:
     """[3, T, gh, gw] squared errors of a network's paths on every frame."""
     work.progress.stage("routes", sum(s.frames for s in video.segments))
     errors = []
@@ -48,9 +46,10 @@ def _planned(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Dif
     """dydca: the least work within the loss allowed, from what each path really yields.
 
     Dy-DCA routes by the generic network's PSNR before it trains; the server has HR and the
-    trained network, so it can ask for each patch what a path gains instead.
+    trained network, so it can ask for each patch what a path gains instead: an int8 network for
+    the very pixels that the phone will show.
     """
-    network = network_of(unpack_weights(blobs[0]))
+    network = scored_network(unpack_weights(blobs[0]))
     sse = _all_sse(work, video, network)
     pixels = work.samples / (3 * work.config.scale**2)
     macs = [macs_per_pixel(network.arch, path) for path in (BICUBIC, EASY, HARD)]
@@ -60,7 +59,7 @@ def _planned(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Dif
 
 def _by_chunk(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     """stdo: the network of the chunk that the generic network's PSNR puts a patch in."""
-    fine_db = psnr_from_sse(_all_sse(work, video, network_of(work.generic))[HARD], work.samples)
+    fine_db = psnr_from_sse(_all_sse(work, video, scored_network(work.generic))[HARD], work.samples)
     training_labels = chunk_labels(difficulty, work.config)
     limits_db = chunk_thresholds_db(difficulty.fine_db, training_labels)
     labels = np.searchsorted(limits_db, np.minimum(fine_db, MOST_DB), side="right")

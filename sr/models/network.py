@@ -7,8 +7,10 @@ frame's edge pixel repeated beyond the frame), so a patch gives the same pixels 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
@@ -78,6 +80,10 @@ class Network(nn.Module, ABC):
             value = getattr(self.get_submodule(name), kind).detach().float()
             tensors[spec.name] = value * self._unit_factor(name, kind)
         return tensors
+
+    def deployed_arrays(self) -> dict[str, NDArray[np.float32]]:
+        """`deployed_tensors`, for NumPy."""
+        return {name: value.numpy() for name, value in self.deployed_tensors().items()}
 
     def load_deployed(self, tensors: dict[str, Tensor], pixel_units: bool) -> None:
         """Load deployed tensors; `pixel_units` False undoes the folding, for training on."""

@@ -19,8 +19,8 @@ from sr.models.network import Network
 from sr.quant.quantise import StepSet, largest_weight_steps
 
 LEVELS = 255
-MAX_VALUES = 1 << 18  # of a layer and a batch that are looked at
-_CANDIDATES = np.linspace(0.2, 1.0, 81)  # shares of the largest value
+VALUES_A_BATCH = 1 << 14  # of a layer that are looked at
+_CANDIDATES = np.linspace(0.2, 1.0, 41)  # shares of the largest value
 _SMALLEST_STEP = 1e-6  # of a layer that is always zero
 
 Rule = Callable[[NDArray[np.float32]], float]
@@ -52,12 +52,14 @@ def calibrate(network: Network, batches: Iterable[Tensor], rule: Rule = least_sq
     """The steps for a network in unit range, from LR crops [N, 3, h, w] with their halo."""
     values = hidden_values(network, batches)
     activations = {name: max(rule(seen), _SMALLEST_STEP) for name, seen in values.items()}
-    tensors = network.deployed_tensors()
-    weights = {
-        name: largest_weight_steps(tensors[f"{name}.weight"].numpy())
-        for name, _ in convolutions(network.arch)
-    }
-    return StepSet(activations, weights)
+    return StepSet(activations, weight_steps(network))
+
+
+def weight_steps(network: Network) -> dict[str, NDArray[np.float64]]:
+    """[O] of each convolution: its largest weight is 127."""
+    tensors = network.deployed_arrays()
+    names = (name for name, _ in convolutions(network.arch))
+    return {name: largest_weight_steps(tensors[f"{name}.weight"]) for name in names}
 
 
 def hidden_values(network: Network, batches: Iterable[Tensor]) -> dict[str, NDArray[np.float32]]:
@@ -77,7 +79,7 @@ def _watched(network: Network, seen: dict[str, list[NDArray[np.float32]]]) -> It
 
         def keep(_: nn.Module, __: object, out: Tensor, parts: list = parts) -> None:
             flat = out.detach().relu().flatten()
-            parts.append(flat[:: max(1, len(flat) // MAX_VALUES)].numpy())
+            parts.append(flat[:: max(1, len(flat) // VALUES_A_BATCH)].numpy())
 
         hooks.append(module.register_forward_hook(keep))
     try:

@@ -10,6 +10,7 @@ of the step is what a step more would change). All in float32: bf16 has no room 
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -49,8 +50,12 @@ def rounded_weight(weight: Tensor) -> Tensor:
     return weight + (rounded - weight.detach())
 
 
-class RoundedConvolution(nn.Conv2d):
-    """Rounded weights; the form of a network's last convolutions."""
+class RoundedConvolution(nn.Module):
+    """A convolution with rounded weights, on another's parameters; a network's last one."""
+
+    def __init__(self, plain: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = plain.weight, plain.bias
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast("cpu", enabled=False):
@@ -58,27 +63,27 @@ class RoundedConvolution(nn.Conv2d):
 
 
 class RoundedHidden(RoundedConvolution):
-    """Rounded weights, ReLU, rounded output in steps of exp(`log_step`)."""
+    """Rounded weights, ReLU, output rounded to steps of exp(`log_step`)."""
 
-    log_step: nn.Parameter
+    def __init__(self, plain: nn.Conv2d, step: float) -> None:
+        super().__init__(plain)
+        self.log_step = nn.Parameter(torch.tensor(math.log(step)))
 
     def forward(self, x: Tensor) -> Tensor:
         return _RoundActivations.apply(super().forward(x), self.log_step.exp())
 
 
-def make_fake(network: Network, activations: dict[str, float]) -> None:
-    """Turn a chain's or espcn's convolutions into rounded ones, in place; parameters stay.
+def make_fake(network: Network, activations: Mapping[str, float]) -> None:
+    """Replace a chain's or espcn's convolutions by rounded ones, in place; parameters stay.
 
     `activations`: the step of each trunk convolution's output, in unit range.
     """
-    for name, module in network.named_modules():
-        if not isinstance(module, nn.Conv2d):
-            continue
-        if name in activations:
-            module.__class__ = RoundedHidden
-            module.log_step = nn.Parameter(torch.tensor(math.log(activations[name])))
-        else:
-            module.__class__ = RoundedConvolution
+    plain = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d)}
+    for name, module in plain.items():
+        step = activations.get(name)
+        rounded = RoundedConvolution(module) if step is None else RoundedHidden(module, step)
+        parent, _, child = name.rpartition(".")
+        setattr(network.get_submodule(parent), child, rounded)
 
 
 def learned_activations(network: Network) -> dict[str, float]:

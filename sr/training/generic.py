@@ -4,7 +4,8 @@
 
 Frames of every clip in DIR but those of `EXCLUDED` (the demo's film and the clips on which the
 README's numbers are taken) and the photographs of scikit-image, cut into tiles. Writes
-player/package/generic/x{2,3,4}.bin and, beside each, a log of its making.
+player/package/generic/x{2,3,4}.bin and, beside each, a log of its making. `sr.quant.generic` makes
+the int8 form of them.
 """
 
 import argparse
@@ -22,10 +23,10 @@ from chunking.video import read_frames
 from player.package.atomic import write_bytes, write_text
 from player.package.generic import blob_path
 from player.package.weights import PATH_NAMES, unpack_weights
-from sr.models import architecture, build_network
-from sr.packing import network_of, pack_network
+from sr.models import Network, architecture, build_network
+from sr.packing import pack_network
 from sr.progress import Progress
-from sr.scoring import FramePair, upscale_paths
+from sr.scoring import FramePair, scored_network, upscale_paths
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
 
@@ -35,7 +36,7 @@ SUFFIXES = (".mp4", ".mkv", ".264", ".mpg")
 TILE_PX = 384  # HR; divides by twice 2, 3 and 4
 TILES_A_FRAME, FRAMES_A_CLIP = 6, 16
 HELD_OUT_EVERY = 16
-BATCH = 8
+BATCH, CELL_PX = 8, (48, 48)
 
 
 def tiles_of(image: NDArray[np.uint8], rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
@@ -60,6 +61,25 @@ def pictures(clips: Path) -> Iterator[NDArray[np.uint8]]:
         yield getattr(skimage.data, name)()[..., :3]
 
 
+def read_tiles(clips: Path) -> NDArray[np.uint8]:
+    """All tiles [N, 384, 384, 3], always in the same order."""
+    rng = np.random.default_rng(0)
+    return np.stack([t for picture in pictures(clips) for t in tiles_of(picture, rng)])
+
+
+def learned_tiles(tiles: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The tiles that are held out, and those that are learned from."""
+    return tiles[::HELD_OUT_EVERY], np.delete(tiles, np.s_[::HELD_OUT_EVERY], axis=0)
+
+
+def generic_sampler(network: Network, tiles: NDArray[np.uint8]) -> CropSampler:
+    """Draws from all tiles alike, with the network's halo."""
+    scale = network.arch.scale
+    data = training_set(tiles, scale, network.halo_px(network.arch.paths[-1]))
+    grid = (-(-side // cell) for side, cell in zip(data.size_px, CELL_PX, strict=True))
+    return CropSampler(data, np.ones((len(tiles), *grid)), CELL_PX, BATCH, seed=scale)
+
+
 def training_set(tiles: NDArray[np.uint8], scale: int, margin_px: int) -> TrainingSet:
     """Tiles as HR, their shrunken copies as LR."""
     lr = np.stack([shrink(tile, scale) for tile in tiles])
@@ -70,7 +90,7 @@ def training_set(tiles: NDArray[np.uint8], scale: int, margin_px: int) -> Traini
 
 def held_out_db(blob: bytes, tiles: NDArray[np.uint8], scale: int) -> dict[str, float]:
     """PSNR (RGB, mean squared error over all tiles) of each path on tiles not trained on."""
-    network = network_of(unpack_weights(blob))
+    network = scored_network(unpack_weights(blob))
     errors: dict[str, list[float]] = {name: [] for name in PATH_NAMES}
     for tile in tiles:
         pair = FramePair(shrink(tile, scale), tile)
@@ -84,11 +104,8 @@ def train_generic(tiles: NDArray[np.uint8], scale: int, steps: int, work: Path) 
     """Train one scale and write its blob and its log."""
     arch = architecture("chain", scale, dynamic=True)
     network = build_network(arch)
-    held_out, kept = tiles[::HELD_OUT_EVERY], np.delete(tiles, np.s_[::HELD_OUT_EVERY], axis=0)
-    data = training_set(kept, scale, network.halo_px(arch.paths[-1]))
-    cell = (48, 48)
-    shape = (len(kept), -(-data.size_px[0] // cell[0]), -(-data.size_px[1] // cell[1]))
-    sampler = CropSampler(data, np.ones(shape), cell, BATCH, seed=scale)
+    held_out, kept = learned_tiles(tiles)
+    sampler = generic_sampler(network, kept)
     with Progress() as progress:
         progress.stage(f"generic x{scale}", steps)
         overfit(network, sampler, TrainingPlan(steps), work / f"x{scale}.ckpt", progress.at)
@@ -116,8 +133,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/generic"))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    tiles = np.stack([t for picture in pictures(options.clips) for t in tiles_of(picture, rng)])
+    tiles = read_tiles(options.clips)
     for scale in options.scale:
         train_generic(tiles, scale, options.steps, options.work)
 

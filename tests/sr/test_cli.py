@@ -119,7 +119,7 @@ def test_events_are_json_lines_and_end_with_done(film, tmp_path):
     assert [e["v"] for e in events] == [1] * len(events)
     assert events[-1]["type"] == "done" and events[-1]["report"]["frames"] == 12
     names = [e["name"] for e in events if e["type"] == "stage"]
-    assert names == ["LR stream", "difficulty", "overfit 0", "routes"]
+    assert names == ["LR stream", "difficulty", "overfit 0", "fine-tune 0", "routes"]
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 6)])
