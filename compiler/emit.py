@@ -9,12 +9,13 @@ from compiler.plan import HR_ROW, PathPlan, Plane, shuffled_values
 from compiler.schedule import AnchorPass, Load, Operation
 from player.package.weights import ARCHITECTURE_IDS, PATH_NAMES, Architecture, tensor_layout
 
+ALL_PATHS = "all"  # the plan that runs every path in one loop
 _WEIGHT = ".weight"
 
 
 @dataclass(frozen=True)
 class PlannedNetwork:
-    """An architecture with a plan for each path; `plans` has the keys bicubic, easy, hard."""
+    """An architecture with its plans: bicubic, those of its own paths, and ALL_PATHS."""
 
     arch: Architecture
     plans: dict[str, PathPlan]
@@ -32,10 +33,20 @@ class PlannedNetwork:
         specs = tensor_layout(self.arch)
         return {s.name.removesuffix(_WEIGHT): s.shape for s in specs if s.name.endswith(_WEIGHT)}
 
+    def reach(self, layer: str) -> tuple[int, ...]:
+        """For each path of PATH_NAMES, how far beyond a patch it reads a layer; -1: not at all."""
+        found = []
+        for path in PATH_NAMES:
+            graph = self.plans[path].schedule.graph if path in self.plans else None
+            layers = {c.weights: c.result for c in graph.convolutions} if graph else {}
+            found.append(graph.values[layers[layer]].margin if graph and layer in layers else -1)
+        return tuple(found)
+
 
 def emit_network(network: PlannedNetwork) -> str:
     """The C file of one architecture."""
-    functions = [emit_path(network, path) for path in PATH_NAMES if path in network.plans]
+    plans = (*PATH_NAMES, ALL_PATHS)
+    functions = [emit_path(network, path) for path in plans if path in network.plans]
     return "\n".join(['#include <math.h>\n\n#include "kernels.h"\n', *functions, _tables(network)])
 
 
@@ -94,7 +105,8 @@ def _call(network: PlannedNetwork, plan: PathPlan, operation: Operation, row: st
         case Convolution(weights=weights, result=result):
             is_detail = result in shuffled_values(plan.schedule.graph)
             number = layers.index(weights)
-            return plan.number_format.convolution_call(number, operation, is_detail, row)
+            reach = f"(psr_reach){{{{{c_numbers(network.reach(weights))}}}}}"
+            return plan.number_format.convolution_call(number, operation, is_detail, row, reach)
         case Store(residual, anchored):
             anchor = _c_pointer(ANCHOR_ROWS if anchored else None)
             return f"psr_store(io, {_c_pointer(residual)}, {anchor}, &{HR_ROW}, {row});"
@@ -128,7 +140,7 @@ def _tables(network: PlannedNetwork) -> str:
         f"    .n_convs = {len(network.layers)},",
         f"    .convs = {name}_convs,",
         "    .paths = {",
-        *(f"        {_c_path(network, path)}, /* {path} */" for path in PATH_NAMES),
+        *(f"        {_c_path(network, p)}, /* {p} */" for p in (*PATH_NAMES, ALL_PATHS)),
         "    },",
         "};",
         "",

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from torch.export import ExportedProgram
 
-from compiler.emit import PlannedNetwork, emit_network
+from compiler.c_kernels import emit_c_kernels
+from compiler.emit import ALL_PATHS, PlannedNetwork, emit_network
 from compiler.emit_engine import emit_engine
 from compiler.errors import CompileError
 from compiler.formats import NumberFormat, find_format
-from compiler.graph import bicubic_graph
+from compiler.graph import bicubic_graph, merged_graph
 from compiler.kernels import KERNELS
 from compiler.link import compile_c, link, link_program
 from compiler.objects import write_object
@@ -71,7 +72,11 @@ def plan_network(network: Network, number_format: NumberFormat) -> PlannedNetwor
     Raises CompileError for a network that has no kernels in that format.
     """
     plans = {"bicubic": plan_graph(bicubic_graph(network.arch.scale), number_format)}
-    plans |= {name: plan_program(p, number_format) for name, p in network.paths.items()}
+    own = {name: plan_program(p, number_format) for name, p in network.paths.items()}
+    together = merged_graph([plan.schedule.graph for plan in own.values()])
+    plans |= own
+    if together.store.anchored:  # the bicubic path is in it
+        plans[ALL_PATHS] = plan_graph(together, number_format)
     return PlannedNetwork(network.arch, plans)
 
 
@@ -96,6 +101,10 @@ def write_sources(
     """The generated C files; those of the runtime are compiled where they lie."""
     texts = {f"{n.symbol}.c": emit_network(n) for n in networks}
     texts["engine.c"] = emit_engine(networks, machine, dtype, info)
+    for version in machine.versions[dtype]:
+        if version.is_c:
+            functions = KERNELS[dtype].functions(version)
+            texts[f"kernels-{version.name}.c"] = emit_c_kernels(functions)
     for name, text in texts.items():
         (build / name).write_text(text, encoding="utf-8")
     return [build / name for name in texts]
@@ -108,8 +117,9 @@ def _build(
     info: dict[str, object],
     build: Path,
 ) -> Path:
-    kernels = [build / f"kernels-{version.name}.o" for version in machine.versions[dtype]]
-    for version, out in zip(machine.versions[dtype], kernels, strict=True):
+    versions = [version for version in machine.versions[dtype] if not version.is_c]
+    kernels = [build / f"kernels-{version.name}.o" for version in versions]
+    for version, out in zip(versions, kernels, strict=True):
         write_object(KERNELS[dtype].functions(version), machine, version, out)
     sources = [*runtime_sources(dtype), *write_sources(networks, machine, dtype, info, build)]
     objects = [build / f"{source.stem}.o" for source in sources]

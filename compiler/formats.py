@@ -14,9 +14,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from compiler.errors import CompileError
-from compiler.graph import ANCHOR_ROWS, INPUT, Convolution
+from compiler.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, Convolution
 
 BLOCK = 16  # channels that lie together, PSR_BLOCK in the runtime
+_EVERYWHERE = f"(psr_reach){{{{{ANCHOR_HALO}, {ANCHOR_HALO}, {ANCHOR_HALO}}}}}"
 _PIXEL = 4  # numbers of an input pixel, PSR_PIXEL
 
 
@@ -50,7 +51,9 @@ class NumberFormat(ABC):
     def anchor(self, scale: int) -> RowShape: ...
 
     @abstractmethod
-    def convolution_call(self, number: int, layer: Convolution, is_detail: bool, row: str) -> str:
+    def convolution_call(
+        self, number: int, layer: Convolution, is_detail: bool, row: str, reach: str
+    ) -> str:
         """The C call that computes one row of a layer, the `number`-th of the blob."""
 
     @abstractmethod
@@ -80,14 +83,16 @@ class Fp32(NumberFormat):
     def anchor(self, scale: int) -> RowShape:
         return RowShape(1, BLOCK * 4)
 
-    def convolution_call(self, number: int, layer: Convolution, is_detail: bool, row: str) -> str:
+    def convolution_call(
+        self, number: int, layer: Convolution, is_detail: bool, row: str, reach: str
+    ) -> str:
         adds, floor = f"&{layer.adds}" if layer.adds else "NULL", "0" if layer.relu else "-INFINITY"
         values = f"&{layer.source}, &{layer.result}, {adds}"
-        return f"psr_convolve(io, {number}, {values}, {row}, {floor});"
+        return f"psr_convolve(io, {number}, {values}, {row}, {floor}, {reach});"
 
     def anchor_call(self, n_convs: int, row: str) -> str:
         values = f"&{INPUT}, &{ANCHOR_ROWS}, NULL"
-        return f"psr_convolve(io, {n_convs}, {values}, {row}, -INFINITY);"
+        return f"psr_convolve(io, {n_convs}, {values}, {row}, -INFINITY, {_EVERYWHERE});"
 
 
 class Int8(NumberFormat):
@@ -108,14 +113,16 @@ class Int8(NumberFormat):
     def anchor(self, scale: int) -> RowShape:
         return RowShape(1, 3 * scale * 2)
 
-    def convolution_call(self, number: int, layer: Convolution, is_detail: bool, row: str) -> str:
+    def convolution_call(
+        self, number: int, layer: Convolution, is_detail: bool, row: str, reach: str
+    ) -> str:
         if layer.adds or layer.relu == is_detail:
             raise CompileError(
                 f"network: {layer.weights}: int8 takes chains of convolution and ReLU only, "
                 "without sums; compile it with --dtype fp32"
             )
         step = "psr_detail" if is_detail else "psr_convolve"
-        return f"{step}(io, {number}, &{layer.source}, &{layer.result}, {row});"
+        return f"{step}(io, {number}, &{layer.source}, &{layer.result}, {row}, {reach});"
 
     def anchor_call(self, n_convs: int, row: str) -> str:
         return f"psr_anchor(io, &{INPUT}, &{ANCHOR_ROWS}, {row});"

@@ -5,10 +5,12 @@ pixels and m more on every side. A crop only changes which margin a reader start
 vanish here. Sizes stay symbolic: everything below is (h + 2 m) x (w + 2 m).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 INPUT = "input"
 ANCHOR_ROWS = "anchor"
+DETAIL = "detail"  # what every exit of a merged graph computes, each its own columns of a row
 ANCHOR_HALO = 2  # LR pixels around the patch that the bicubic kernel reads
 
 
@@ -63,3 +65,26 @@ def bicubic_graph(scale: int) -> PathGraph:
     """The path without a network."""
     values = {INPUT: Value(INPUT, 3, ANCHOR_HALO)}
     return PathGraph(scale, ANCHOR_HALO, values, (), Store(residual=None, anchored=True))
+
+
+def merged_graph(paths: Sequence[PathGraph]) -> PathGraph:
+    """All paths of a network in one graph; they share layers and differ in their last ones.
+
+    A value has the widest of its margins. Exits write one value, DETAIL: which columns of it an
+    exit computes is decided for each frame (runtime/mask.h).
+    """
+    deepest = max(paths, key=lambda graph: len(graph.convolutions))
+    if len(paths) == 1:
+        return deepest
+    values = {v.name: v for graph in paths for v in graph.values.values()}
+    for name, value in values.items():
+        margins = [graph.values[name].margin for graph in paths if name in graph.values]
+        values[name] = replace(value, margin=max(margins))
+    layers = {c.weights: c for graph in paths for c in graph.convolutions}
+    exits = {str(graph.store.residual) for graph in paths}
+    inner = tuple(c for c in layers.values() if c.result not in exits)
+    outer = tuple(replace(c, result=DETAIL) for c in layers.values() if c.result in exits)
+    values[DETAIL] = replace(values[str(deepest.store.residual)], name=DETAIL)
+    kept = {name: value for name, value in values.items() if name not in exits}
+    store = replace(deepest.store, residual=DETAIL)
+    return PathGraph(deepest.scale, deepest.halo, kept, (*inner, *outer), store)

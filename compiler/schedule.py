@@ -129,14 +129,15 @@ class Reading:
 
 
 def readings_of(steps: Sequence[Step]) -> list[Reading]:
-    """All pairs of a step and a value that it reads."""
-    made = {result_of(step.operation): i for i, step in enumerate(steps)}
+    """All pairs of a step and a step that makes a value for it; exits make parts of one value."""
     found = []
     for reader, step in enumerate(steps):
         for value, radius in reads_of(step.operation):
-            producer = made[value]
-            lag = step.delay - steps[producer].delay
-            found.append(Reading(value, producer, reader, lag - radius, lag + radius))
+            for producer, made in enumerate(steps):
+                if result_of(made.operation) != value:
+                    continue
+                lag = step.delay - made.delay
+                found.append(Reading(value, producer, reader, lag - radius, lag + radius))
     return found
 
 
@@ -150,7 +151,8 @@ def lifetimes(schedule: RowSchedule) -> dict[str, tuple[int, int]]:
     for reading in readings_of(schedule.steps):
         first, last = lives.get(reading.value, (reading.producer, reading.reader))
         stays = not reading.is_same_row
-        lives[reading.value] = (0, end) if stays else (first, max(last, reading.reader))
+        first, last = min(first, reading.producer), max(last, reading.reader)
+        lives[reading.value] = (0, end) if stays else (first, last)
     return lives
 
 

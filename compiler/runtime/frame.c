@@ -1,7 +1,7 @@
 /* A whole frame: patches cut into tiles that stay in the cache, tiles over a pool of threads. */
-#include <stdlib.h>
 #include <string.h>
 
+#include "combine.h"
 #include "pool.h"
 
 /* A frame makes about TILES_A_THREAD tiles for each thread, so that a slow one holds up little.
@@ -11,6 +11,7 @@ enum { TILES_A_THREAD = 3, LEAST_ROWS = 32, MAX_TILES = 1 << 20 };
 typedef struct {
     const psr_net *const *nets;
     const psr_patch *tiles;
+    const psr_mask *mask; /* where the tiles are cut from combined patches */
     const uint8_t *lr;
     uint8_t *hr;
     ptrdiff_t lr_stride, hr_stride;
@@ -30,12 +31,22 @@ static int is_inside(const frame *f, const psr_patch *tile, int32_t halo) {
            tile->x + tile->w + halo <= f->w;
 }
 
+static void repeat(const uint8_t *pixel, int32_t n, uint8_t *out) {
+    for (int32_t i = 0; i < n; ++i) memcpy(out + 3 * i, pixel, 3);
+}
+
 /* The tile with its halo, the frame's outermost pixels repeated beyond its edge. */
 static void copy_with_halo(const frame *f, const psr_patch *tile, int32_t halo, uint8_t *out) {
+    const int32_t left = tile->x - halo, right = tile->x + tile->w + halo;
+    const int32_t from = clamp(left, f->w), to = clamp(right, f->w);
     for (int32_t y = tile->y - halo; y < tile->y + tile->h + halo; ++y) {
         const uint8_t *row = f->lr + (ptrdiff_t)clamp(y, f->h - 1) * f->lr_stride;
-        for (int32_t x = tile->x - halo; x < tile->x + tile->w + halo; ++x, out += 3)
-            memcpy(out, row + 3 * (ptrdiff_t)clamp(x, f->w - 1), 3);
+        repeat(row, from - left, out);
+        out += 3 * (from - left);
+        memcpy(out, row + 3 * (ptrdiff_t)from, 3 * (size_t)(to - from));
+        out += 3 * (to - from);
+        repeat(row + 3 * (ptrdiff_t)(f->w - 1), right - to, out);
+        out += 3 * (right - to);
     }
 }
 
@@ -43,18 +54,29 @@ static void run_tile(void *context, int32_t task, void *memory) {
     const frame *f = context;
     const psr_patch *tile = &f->tiles[task];
     const psr_net *net = f->nets[tile->net];
-    const int32_t halo = psr_halo_px(net, tile->path), scale = psr_net_scale(net);
-    uint8_t *edge = (uint8_t *)memory + psr_arena_bytes(net, tile->path, tile->h, tile->w);
-    const uint8_t *lr = edge;
-    ptrdiff_t stride = 3 * (ptrdiff_t)(tile->w + 2 * halo);
+    const psr_path *path = psr_path_of(net, tile->path);
+    const int32_t halo = path->halo, scale = net->arch->scale;
+    uint8_t *edge = (uint8_t *)memory + psr_path_arena_bytes(path, tile->w);
+    psr_io io = {.version = net->version,
+                 .convs = net->convs,
+                 .mask = tile->path == PSR_PATH_ALL ? f->mask : NULL,
+                 .y = tile->y,
+                 .x = tile->x,
+                 .lr = edge,
+                 .lr_stride = 3 * (ptrdiff_t)(tile->w + 2 * halo),
+                 .hr_stride = f->hr_stride,
+                 .h = tile->h,
+                 .w = tile->w,
+                 .halo = halo,
+                 .scale = scale};
     if (is_inside(f, tile, halo)) {
-        stride = f->lr_stride;
-        lr = f->lr + (ptrdiff_t)(tile->y - halo) * stride + 3 * (ptrdiff_t)(tile->x - halo);
+        io.lr_stride = f->lr_stride;
+        io.lr = f->lr + (ptrdiff_t)(tile->y - halo) * f->lr_stride + 3 * (ptrdiff_t)(tile->x - halo);
     } else {
         copy_with_halo(f, tile, halo, edge);
     }
-    uint8_t *hr = f->hr + (ptrdiff_t)tile->y * scale * f->hr_stride + (ptrdiff_t)tile->x * scale * 3;
-    psr_upscale(net, tile->path, lr, stride, tile->h, tile->w, hr, f->hr_stride, memory);
+    io.hr = f->hr + (ptrdiff_t)tile->y * scale * f->hr_stride + (ptrdiff_t)tile->x * scale * 3;
+    path->run(&io, memory);
 }
 
 static int is_patch(const psr_patch *p, const psr_net *const *nets, int n_nets, int h, int w) {
@@ -69,7 +91,7 @@ static int32_t parts_of(int32_t length, int32_t most) { return (length + most - 
 
 /* Columns of a tile: as many as keep its rings of rows in the cache. */
 static int32_t tile_columns(const psr_net *net, int path) {
-    const int64_t per_column = net->arch->paths[path].arena_per_column;
+    const int64_t per_column = psr_path_of(net, path)->arena_per_column;
     const int64_t columns = psr_cache_bytes / per_column;
     return columns < 64 ? 64 : columns > 1024 ? 1024 : (int32_t)columns;
 }
@@ -91,31 +113,39 @@ static cuts cuts_of(const psr_patch *p, const frame *f) {
     return c;
 }
 
+/* Where column j of the tiles begins: at a multiple of PSR_UNIT, as a mask's spans do. */
+static int32_t column_at(const psr_patch *p, cuts c, int32_t j) {
+    return j == c.columns ? p->w : p->w * j / c.columns / PSR_UNIT * PSR_UNIT;
+}
+
 static psr_patch *cut(const psr_patch *p, cuts c, psr_patch *out) {
     for (int32_t i = 0; i < c.rows; ++i)
         for (int32_t j = 0; j < c.columns; ++j) {
-            const int32_t y = p->h * i / c.rows, x = p->w * j / c.columns;
+            const int32_t y = p->h * i / c.rows, x = column_at(p, c, j);
             *out++ = (psr_patch){p->y + y, p->x + x, p->h * (i + 1) / c.rows - y,
-                                 p->w * (j + 1) / c.columns - x, p->net, p->path};
+                                 column_at(p, c, j + 1) - x, p->net, p->path};
         }
     return out;
 }
 
 static size_t tile_bytes(const psr_patch *tile, const psr_net *const *nets) {
-    const psr_net *net = nets[tile->net];
-    return psr_arena_bytes(net, tile->path, tile->h, tile->w) +
-           halo_bytes(tile, psr_halo_px(net, tile->path));
+    const psr_path *path = psr_path_of(nets[tile->net], tile->path);
+    return psr_path_arena_bytes(path, tile->w) + halo_bytes(tile, path->halo);
 }
 
-/* Checks every patch and counts the tiles; -1 where a patch is wrong. */
-static int64_t count_tiles(const frame *f, const psr_patch *patches, int n_patches, int n_nets) {
+static int are_patches(const frame *f, const psr_patch *patches, int n_patches, int n_nets) {
+    for (int i = 0; i < n_patches; ++i)
+        if (!is_patch(&patches[i], f->nets, n_nets, f->h, f->w)) return 0;
+    return 1;
+}
+
+static int64_t count_tiles(const frame *f, const psr_patch *patches, int n_patches) {
     int64_t n = 0;
     for (int i = 0; i < n_patches; ++i) {
-        if (!is_patch(&patches[i], f->nets, n_nets, f->h, f->w)) return -1;
         const cuts c = cuts_of(&patches[i], f);
         n += (int64_t)c.rows * c.columns;
     }
-    return n <= MAX_TILES ? n : -1;
+    return n;
 }
 
 static size_t most_bytes(const frame *f, int64_t n) {
@@ -127,20 +157,48 @@ static size_t most_bytes(const frame *f, int64_t n) {
     return most;
 }
 
+static int run_patches(frame *f, psr_pool *pool, const psr_patch *patches, int n_patches) {
+    const int64_t n = count_tiles(f, patches, n_patches);
+    if (n > MAX_TILES) return PSR_E_ARG;
+    psr_patch *tiles = psr_pool_scratch(pool, PSR_SCRATCH_TILES, (size_t)n * sizeof *tiles);
+    if (!tiles) return PSR_E_NOMEM;
+    psr_patch *end = tiles;
+    for (int i = 0; i < n_patches; ++i) end = cut(&patches[i], cuts_of(&patches[i], f), end);
+    f->tiles = tiles;
+    return psr_pool_run(pool, run_tile, f, (int32_t)n, most_bytes(f, n));
+}
+
+/* All patches in one loop over rows: no halo between them is computed twice. */
+static int run_combined(frame *f, psr_pool *pool, const psr_patch *patches, int n_patches) {
+    const size_t bytes = psr_mask_bytes(patches, n_patches, f->h);
+    void *memory = psr_pool_scratch(pool, PSR_SCRATCH_MASK, bytes);
+    if (!memory) return PSR_E_NOMEM;
+    const psr_mask mask = psr_make_mask(patches, n_patches, f->h, memory);
+    const psr_patch whole = {0, 0, f->h, f->w, patches[0].net, PSR_PATH_ALL};
+    f->mask = &mask;
+    return run_patches(f, pool, &whole, 1);
+}
+
 int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets, const psr_patch *patches,
               int n_patches, const uint8_t *lr, ptrdiff_t lr_stride, int h, int w, uint8_t *hr,
               ptrdiff_t hr_stride) {
     if (!pool || !nets || n_nets < 1 || n_patches < 0 || !lr || !hr) return PSR_E_ARG;
     if (h < 1 || w < 1 || h > PSR_MAX_SIDE || w > PSR_MAX_SIDE) return PSR_E_ARG;
     if (n_patches > 0 && !patches) return PSR_E_ARG;
-    frame f = {nets, NULL, lr, hr, lr_stride, hr_stride, h, w, psr_pool_threads(pool)};
-    const int64_t n = count_tiles(&f, patches, n_patches, n_nets);
-    if (n <= 0) return n < 0 ? PSR_E_ARG : PSR_OK;
-    psr_patch *tiles = malloc((size_t)n * sizeof *tiles), *end = tiles;
-    if (!tiles) return PSR_E_NOMEM;
-    for (int i = 0; i < n_patches; ++i) end = cut(&patches[i], cuts_of(&patches[i], &f), end);
-    f.tiles = tiles;
-    const int error = psr_pool_run(pool, run_tile, &f, (int32_t)n, most_bytes(&f, n));
-    free(tiles);
+    frame f = {.nets = nets,
+               .lr = lr,
+               .hr = hr,
+               .lr_stride = lr_stride,
+               .hr_stride = hr_stride,
+               .h = h,
+               .w = w,
+               .threads = psr_pool_threads(pool)};
+    if (!are_patches(&f, patches, n_patches, n_nets)) return PSR_E_ARG;
+    if (n_patches == 0) return PSR_OK;
+    psr_pool_hold(pool);
+    const int error = psr_can_combine(nets, patches, n_patches, h, w)
+                          ? run_combined(&f, pool, patches, n_patches)
+                          : run_patches(&f, pool, patches, n_patches);
+    psr_pool_release(pool);
     return error;
 }

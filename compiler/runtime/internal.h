@@ -14,6 +14,8 @@ enum {
     PSR_TILE_SHAPES = 3 /* pixel counts of the convolution kernels, falling */
 };
 
+enum { PSR_PATH_ALL = PSR_PATHS }; /* every path in one loop, each where the mask says so */
+
 enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3 }; /* number formats of a blob */
 
 /* What a kernel version needs of the processor. */
@@ -43,10 +45,15 @@ static inline int32_t psr_columns(int32_t w) {
     return (w + PSR_COLUMNS - 1) / PSR_COLUMNS * PSR_COLUMNS;
 }
 
-/* One call of psr_upscale. `convs`: the network's, in the order of the blob. */
+typedef struct psr_mask psr_mask; /* which patch takes which path: mask.h */
+
+/* One patch. `convs`: the network's, in the order of the blob. `mask`: of the frame in which the
+ * patch lies at (y, x), for the plan of all paths; NULL for the others. */
 typedef struct {
     const psr_version *version;
     const psr_conv *convs;
+    const psr_mask *mask;
+    int32_t y, x;
     const uint8_t *lr;
     ptrdiff_t lr_stride;
     uint8_t *hr;
@@ -72,7 +79,7 @@ typedef struct {
     const uint16_t *widths, *exits;
     int32_t n_convs;
     const psr_conv_spec *convs;
-    psr_path paths[PSR_PATHS];
+    psr_path paths[PSR_PATHS + 1]; /* the last: PSR_PATH_ALL */
 } psr_arch;
 
 struct psr_net {
@@ -100,6 +107,10 @@ uint32_t psr_version_needs(const psr_version *version);
 
 /* cpu.c: PSR_CPU_* of this processor, as far as the system lets them be used. */
 uint32_t psr_cpu_features(void);
+
+/* net.c: also for PSR_PATH_ALL. A path that the network lacks has no `run`. */
+const psr_path *psr_path_of(const psr_net *net, int path);
+size_t psr_path_arena_bytes(const psr_path *path, int32_t w);
 
 /* blob.c */
 typedef struct {

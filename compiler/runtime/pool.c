@@ -8,10 +8,14 @@
 enum { MAX_THREADS = 64 };
 
 typedef struct {
+    void *bytes;
+    size_t size;
+} memory;
+
+typedef struct {
     psr_pool *pool;
     pthread_t thread;
-    void *arena;
-    size_t arena_bytes;
+    memory arena;
 } worker;
 
 struct psr_pool {
@@ -24,6 +28,7 @@ struct psr_pool {
     void *context;
     int32_t n;
     atomic_int_fast32_t next;
+    memory scratches[PSR_SCRATCHES];
     worker workers[MAX_THREADS]; /* the first is the caller */
 };
 
@@ -32,7 +37,7 @@ static void work(worker *self) {
     for (;;) {
         const int32_t task = (int32_t)atomic_fetch_add(&pool->next, 1);
         if (task >= pool->n) return;
-        pool->fn(pool->context, task, self->arena);
+        pool->fn(pool->context, task, self->arena.bytes);
     }
 }
 
@@ -80,28 +85,31 @@ static void wait_until_done(psr_pool *pool) {
     pthread_mutex_unlock(&pool->lock);
 }
 
-static int grow_arenas(psr_pool *pool, size_t bytes) {
-    for (int i = 0; i < pool->threads; ++i) {
-        worker *w = &pool->workers[i];
-        if (w->arena_bytes >= bytes) continue;
-        psr_free(w->arena);
-        w->arena = psr_alloc(bytes);
-        w->arena_bytes = w->arena ? bytes : 0;
-        if (!w->arena) return PSR_E_NOMEM;
-    }
-    return PSR_OK;
+/* At least `size` bytes, what was in them lost. */
+static int grow(memory *m, size_t size) {
+    if (m->size >= size) return PSR_OK;
+    psr_free(m->bytes);
+    m->bytes = psr_alloc(size);
+    m->size = m->bytes ? size : 0;
+    return m->bytes ? PSR_OK : PSR_E_NOMEM;
 }
 
+void *psr_pool_scratch(psr_pool *pool, int which, size_t bytes) {
+    memory *m = &pool->scratches[which];
+    return grow(m, bytes) ? NULL : m->bytes;
+}
+
+void psr_pool_hold(psr_pool *pool) { pthread_mutex_lock(&pool->frame); }
+
+void psr_pool_release(psr_pool *pool) { pthread_mutex_unlock(&pool->frame); }
+
 int psr_pool_run(psr_pool *pool, psr_task_fn fn, void *context, int32_t n, size_t bytes) {
-    pthread_mutex_lock(&pool->frame);
-    const int error = grow_arenas(pool, bytes);
-    if (!error) {
-        start_round(pool, fn, context, n);
-        work(&pool->workers[0]);
-        wait_until_done(pool);
-    }
-    pthread_mutex_unlock(&pool->frame);
-    return error;
+    for (int i = 0; i < pool->threads; ++i)
+        if (grow(&pool->workers[i].arena, bytes)) return PSR_E_NOMEM;
+    start_round(pool, fn, context, n);
+    work(&pool->workers[0]);
+    wait_until_done(pool);
+    return PSR_OK;
 }
 
 int psr_pool_threads(const psr_pool *pool) { return pool->threads; }
@@ -138,7 +146,8 @@ void psr_pool_close(psr_pool *pool) {
     pthread_cond_broadcast(&pool->start);
     pthread_mutex_unlock(&pool->lock);
     for (int i = 1; i < pool->threads; ++i) pthread_join(pool->workers[i].thread, NULL);
-    for (int i = 0; i < pool->threads; ++i) psr_free(pool->workers[i].arena);
+    for (int i = 0; i < pool->threads; ++i) psr_free(pool->workers[i].arena.bytes);
+    for (int i = 0; i < PSR_SCRATCHES; ++i) psr_free(pool->scratches[i].bytes);
     pthread_cond_destroy(&pool->start);
     pthread_cond_destroy(&pool->done);
     pthread_mutex_destroy(&pool->lock);

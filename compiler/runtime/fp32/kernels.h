@@ -2,6 +2,7 @@
 #ifndef PSR_KERNELS_H
 #define PSR_KERNELS_H
 
+#include "mask.h"
 #include "planes.h"
 
 typedef void psr_load_kernel(const uint8_t *src, float *dst, int32_t pixels);
@@ -40,10 +41,11 @@ struct psr_conv {
 extern const float psr_bicubic_taps[5][4][PSR_TAPS];
 
 /* The steps of a plan: each computes one row `y` of a value, or nothing outside its margin.
+ * Where the frame has a mask, only the columns within reach.
  * `conv` counts in the order of the blob; the number after the last is the anchor's pass. */
 void psr_load(const psr_io *io, const psr_plane *dst, int32_t y);
 void psr_convolve(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                  const psr_plane *adds, int32_t y, float floor);
+                  const psr_plane *adds, int32_t y, float floor, psr_reach reach);
 void psr_store(const psr_io *io, const psr_plane *residual, const psr_plane *anchor,
                const psr_plane *row, int32_t y);
 

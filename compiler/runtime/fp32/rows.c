@@ -31,12 +31,11 @@ static void convolve_group(const psr_io *io, const psr_conv *conv, int32_t group
     }
 }
 
-void psr_convolve(const psr_io *io, int32_t number, const psr_plane *src, const psr_plane *dst,
-                  const psr_plane *adds, int32_t y, float floor) {
-    if (psr_is_outside(dst, io, y)) return;
-    const psr_conv *conv = &io->convs[number];
+/* `n` columns of a row from x on. */
+static void convolve_span(const psr_io *io, const psr_conv *conv, const psr_plane *src,
+                          const psr_plane *dst, const psr_plane *adds, int32_t y, float floor,
+                          int32_t x, int32_t n) {
     int32_t rows[PSR_TAPS];
-    const int32_t x = -dst->margin_x, n = io->w + 2 * dst->margin_x;
     for (int32_t k = 0; k < conv->window_h; ++k)
         rows[k] = psr_offset(src, io, y - conv->window_h / 2 + k, x - conv->window_w / 2) / FLOAT;
     float *out = psr_at(dst, io, y, x);
@@ -53,6 +52,26 @@ void psr_convolve(const psr_io *io, int32_t number, const psr_plane *src, const 
     }
 }
 
+void psr_convolve(const psr_io *io, int32_t number, const psr_plane *src, const psr_plane *dst,
+                  const psr_plane *adds, int32_t y, float floor, psr_reach reach) {
+    if (psr_is_outside(dst, io, y)) return;
+    const int is_exit = floor < 0; /* exits write one plane, each its own columns */
+    psr_spans spans = psr_spans_of(io, dst, y, reach, is_exit ? 0 : PSR_GAP);
+    while (psr_next_span(&spans))
+        convolve_span(io, &io->convs[number], src, dst, adds, y, floor, spans.x, spans.n);
+}
+
+/* Patches on the bicubic path have no residual. */
+static void clear_residual(const psr_io *io, const psr_plane *residual, int32_t y) {
+    const psr_interval *end, *interval = psr_intervals(io, y, &end);
+    for (; interval < end; ++interval) {
+        const int32_t x = interval->x > io->x ? interval->x - io->x : 0;
+        const int32_t right = interval->end - io->x < io->w ? interval->end - io->x : io->w;
+        if (interval->path == PSR_PATH_BICUBIC && x < right)
+            memset(psr_at(residual, io, y, x), 0, (size_t)(right - x) * residual->pixel);
+    }
+}
+
 void psr_store(const psr_io *io, const psr_plane *residual, const psr_plane *anchor,
                const psr_plane *row, int32_t y) {
     if (y < 0 || y >= io->h) return;
@@ -61,6 +80,7 @@ void psr_store(const psr_io *io, const psr_plane *residual, const psr_plane *anc
     int32_t rows[PSR_TAPS];
     for (int32_t k = 0; anchor && k < PSR_TAPS; ++k)
         rows[k] = psr_offset(anchor, io, y - PSR_TAPS / 2 + k, 0) / FLOAT;
+    if (residual && io->mask) clear_residual(io, residual, y);
     const float *added = residual ? psr_at(residual, io, y, 0) : NULL;
     const int32_t step = 3 * io->scale, pixel = residual ? residual->pixel / FLOAT : 0;
     for (int32_t dy = 0; dy < io->scale; ++dy) {

@@ -3,6 +3,7 @@
 #ifndef PSR_KERNELS_H
 #define PSR_KERNELS_H
 
+#include "mask.h"
 #include "planes.h"
 
 enum { PSR_GROUP = 4 }; /* input channels of one dot product */
@@ -55,12 +56,13 @@ struct psr_conv {
 extern const int16_t psr_taps_across[5][PSR_TAPS * PSR_BLOCK];
 extern const int16_t psr_taps_down[5][4][PSR_TAPS];
 
-/* The steps of a plan: each computes one row `y` of a value, or nothing outside its margin. */
+/* The steps of a plan: each computes one row `y` of a value, or nothing outside its margin. Where
+ * the frame has a mask, only the columns within reach. */
 void psr_load(const psr_io *io, const psr_plane *dst, int32_t y);
 void psr_convolve(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                  int32_t y);
+                  int32_t y, psr_reach reach);
 void psr_detail(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                int32_t y);
+                int32_t y, psr_reach reach);
 void psr_anchor(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y);
 void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor,
                const psr_plane *row, int32_t y);

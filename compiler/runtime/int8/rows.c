@@ -9,11 +9,11 @@ void psr_load(const psr_io *io, const psr_plane *dst, int32_t y) {
     io->version->load(psr_lr_row(io, y), psr_at(dst, io, y, -dst->margin_x), io->w + 2 * io->halo);
 }
 
-/* One row, by groups of output blocks; `unit` is the size of an output number. */
-static void convolve(const psr_io *io, const psr_conv *conv, kernel_table *kernels,
-                     const psr_plane *src, const psr_plane *dst, int32_t unit, int32_t y) {
+/* `n` columns of a row from x on, by groups of output blocks; `unit`: size of an output number. */
+static void convolve_span(const psr_io *io, const psr_conv *conv, kernel_table *kernels,
+                          const psr_plane *src, const psr_plane *dst, int32_t unit, int32_t y,
+                          int32_t x, int32_t n) {
     const psr_version *version = io->version;
-    const int32_t x = -dst->margin_x, n = io->w + 2 * dst->margin_x;
     int32_t rows[PSR_TAPS];
     for (int32_t k = 0; k < conv->window; ++k)
         rows[k] = psr_offset(src, io, y - conv->window / 2 + k, x - conv->window / 2);
@@ -37,15 +37,32 @@ static void convolve(const psr_io *io, const psr_conv *conv, kernel_table *kerne
 }
 
 void psr_convolve(const psr_io *io, int32_t number, const psr_plane *src, const psr_plane *dst,
-                  int32_t y) {
+                  int32_t y, psr_reach reach) {
     if (psr_is_outside(dst, io, y)) return;
-    convolve(io, &io->convs[number], io->version->hidden, src, dst, 1, y);
+    psr_spans spans = psr_spans_of(io, dst, y, reach, PSR_GAP);
+    while (psr_next_span(&spans))
+        convolve_span(io, &io->convs[number], io->version->hidden, src, dst, 1, y, spans.x,
+                      spans.n);
+}
+
+/* A kernel writes PSR_BLOCK numbers for a pixel's 3 r: those of the span's last pixel run over into
+ * columns that another exit may have computed already, and are put back. */
+static void detail_span(const psr_io *io, int32_t number, const psr_plane *src,
+                        const psr_plane *dst, int32_t y, int32_t x, int32_t n) {
+    const size_t over = (PSR_BLOCK - 3 * (size_t)io->scale) * sizeof(int16_t);
+    uint8_t *behind = psr_at(dst, io, y, x + n), kept[4][PSR_BLOCK * sizeof(int16_t)];
+    for (int32_t dy = 0; dy < io->scale; ++dy)
+        memcpy(kept[dy], behind + (ptrdiff_t)dy * dst->block, over);
+    convolve_span(io, &io->convs[number], io->version->detail, src, dst, sizeof(int16_t), y, x, n);
+    for (int32_t dy = 0; dy < io->scale; ++dy)
+        memcpy(behind + (ptrdiff_t)dy * dst->block, kept[dy], over);
 }
 
 void psr_detail(const psr_io *io, int32_t number, const psr_plane *src, const psr_plane *dst,
-                int32_t y) {
+                int32_t y, psr_reach reach) {
     if (psr_is_outside(dst, io, y)) return;
-    convolve(io, &io->convs[number], io->version->detail, src, dst, sizeof(int16_t), y);
+    psr_spans spans = psr_spans_of(io, dst, y, reach, 0);
+    while (psr_next_span(&spans)) detail_span(io, number, src, dst, y, spans.x, spans.n);
 }
 
 void psr_anchor(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y) {
@@ -65,6 +82,19 @@ static void store_row(const psr_version *version, psr_store_kernel *store, const
     memcpy(hr + whole, row, (size_t)left);
 }
 
+/* Patches on the bicubic path have no detail. */
+static void clear_detail(const psr_io *io, const psr_plane *detail, int32_t y) {
+    const psr_interval *end, *interval = psr_intervals(io, y, &end);
+    for (; interval < end; ++interval) {
+        const int32_t x = interval->x > io->x ? interval->x - io->x : 0;
+        const int32_t right = interval->end - io->x < io->w ? interval->end - io->x : io->w;
+        if (interval->path != PSR_PATH_BICUBIC || x >= right) continue;
+        uint8_t *first = psr_at(detail, io, y, x);
+        for (int32_t dy = 0; dy < io->scale; ++dy)
+            memset(first + (ptrdiff_t)dy * detail->block, 0, (size_t)(right - x) * detail->pixel);
+    }
+}
+
 void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor,
                const psr_plane *row, int32_t y) {
     if (y < 0 || y >= io->h) return;
@@ -72,6 +102,7 @@ void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *ancho
     psr_store_kernel *store = !detail    ? version->store_anchor
                               : !anchor ? version->store_detail
                                         : version->store_sum;
+    if (detail && io->mask) clear_detail(io, detail, y);
     const int16_t *added = detail ? psr_at(detail, io, y, 0) : NULL;
     int32_t rows[PSR_TAPS] = {0};
     for (int32_t k = 0; anchor && k < PSR_TAPS; ++k)
