@@ -18,8 +18,8 @@ from compiler.targets import Target
 _ZIG = [sys.executable, "-m", "ziglang"]
 _FLAGS = ["-O2", "-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
 _ANDROID = Path(__file__).parent / "android"
-# Android keeps x18 for itself (its shadow call stack).
-_ANDROID_FLAGS = ["-ffixed-x18", "-include", str(_ANDROID / "bionic_abi.h")]
+# Android keeps x18 for itself (its shadow call stack). zig ignores clang's -ffixed-x18.
+_ANDROID_FLAGS = ["-mcpu=generic+reserve_x18", "-include", str(_ANDROID / "bionic_abi.h")]
 _PAGE_BYTES = 16384  # the largest page of an Android device, which segments must not share
 
 

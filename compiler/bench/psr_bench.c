@@ -19,6 +19,7 @@
 
 enum { EXIT_FAULT = 1, EXIT_USAGE = 2, EXIT_INPUT = 3, EXIT_DAMAGED = 5 };
 enum { MAX_SIDE = 8192, MAX_FRAMES = 10000, MAX_THREADS = 64 };
+static const long MAX_FILE_BYTES = 1l << 32; /* a folder claims to be larger */
 
 typedef struct {
     const char *weights, *lr, *out, *isa;
@@ -135,7 +136,7 @@ static file read_file(const char *path) {
     FILE *stream = fopen(path, "rb");
     if (!stream || fseek(stream, 0, SEEK_END) != 0) fail(EXIT_INPUT, "%s: cannot be read", path);
     const long n = ftell(stream);
-    if (n < 0) fail(EXIT_INPUT, "%s: cannot be read", path);
+    if (n < 0 || n > MAX_FILE_BYTES) fail(EXIT_INPUT, "%s: cannot be read", path);
     const file whole = {allocate((size_t)n), (size_t)n};
     rewind(stream);
     if (fread(whole.bytes, 1, whole.n, stream) != whole.n)

@@ -1,0 +1,56 @@
+"""psr-bench from Python: its seeded frames, its command line."""
+
+import json
+import subprocess
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from player.package.weights import INT8, Architecture, pack_weights, self_test_input
+from sr.quant import reference
+
+
+def seeded_frame(index: int, height: int, width: int) -> np.ndarray:
+    """Frame `index` of psr-bench, [height, width, 3] u8 (fill_frame of psr_bench.c)."""
+    state, found = index + 1, []
+    for _ in range(height * width * 3):
+        state = (state * 1664525 + 1013904223) % 2**32
+        found.append(state >> 24)
+    return np.array(found, np.uint8).reshape(height, width, 3)
+
+
+def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray]) -> bytes:
+    """A weights blob with the reference's own pixels as its self-test."""
+    rows = {}
+    for path in arch.paths:
+        patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
+        rows[path] = reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
+    return pack_weights(arch, tensors, INT8, rows)
+
+
+def reference_crc(
+    arch: Architecture, tensors: dict[str, np.ndarray], path: int, size: tuple[int, int]
+) -> str:
+    """crc32 of what the reference makes of psr-bench's first two frames."""
+    crc, halo = 0, reference.halo_px(arch, path)
+    for i in range(2):
+        padded = np.pad(seeded_frame(i, *size), [(halo, halo), (halo, halo), (0, 0)], "edge")
+        crc = zlib.crc32(reference.upscale(arch, tensors, padded, path).tobytes(), crc)
+    return f"{crc:08x}"
+
+
+def run_bench(
+    program: Sequence[str | Path], arguments: str, **more: object
+) -> subprocess.CompletedProcess[str]:
+    """psr-bench with these arguments; `program` may begin with an emulator."""
+    command = [*map(str, program), *arguments.split()]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+
+
+def bench_json(program: Sequence[str | Path], arguments: str, **more: object) -> dict[str, object]:
+    """What psr-bench --json prints; fails the test where it fails."""
+    done = run_bench(program, f"{arguments} --json", **more)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

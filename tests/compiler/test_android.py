@@ -1,0 +1,223 @@
+"""The engine for Android: the file that its loader sees, and, under qemu, the pixels.
+
+The fixture compiles one int8 engine for android-arm64 and one for this machine. Where qemu-aarch64
+is missing (`make qemu` installs it), the tests that run ARM code are skipped.
+"""
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compiler import CompileError, Network, compile_engine, link
+from compiler.bionic import BIONIC
+from compiler.engine import BENCH, RUNTIME
+from compiler.link import compile_c, export_map
+from compiler.targets import find_target
+from player.package.weights import PATH_NAMES, Architecture
+from sr.models import export_paths
+from tests.compiler import elf
+from tests.compiler.seeded import bench_json, int8_blob, reference_crc, run_bench
+from tests.sr.random_int8 import random_int8
+
+ANDROID = find_target("android-arm64")
+LOADER = Path(__file__).parent / "android" / "load_library.c"
+PAGE = 16384
+QEMU = shutil.which("qemu-aarch64")
+needs_qemu = pytest.mark.skipif(
+    QEMU is None, reason="no qemu-aarch64 to run ARM code with: `make qemu` or install qemu-user"
+)
+# Widths that are no multiples of 16 among them, nor of 8, and every scale.
+ARCHITECTURES = (
+    Architecture("chain", 4, (32, 28, 16), (1, 3)),
+    Architecture("chain", 2, (20,), (1,)),
+    Architecture("espcn", 3, (64, 32), (2,)),
+)
+CPUS = {"cortex-a53": "neon", "cortex-a76": "dotprod", "max": "i8mm"}
+SIZES = ((7, 23), (5, 8), (1, 1))
+
+
+@pytest.fixture(scope="module")
+def networks() -> list[Network]:
+    return [Network(arch, export_paths(arch)) for arch in ARCHITECTURES]
+
+
+@pytest.fixture(scope="module")
+def files(networks, tmp_path_factory):
+    return compile_engine(networks, ANDROID.name, tmp_path_factory.mktemp("android"))
+
+
+@pytest.fixture(scope="module")
+def host_files(networks, tmp_path_factory):
+    return compile_engine(networks, "host", tmp_path_factory.mktemp("host"))
+
+
+@pytest.fixture(scope="module")
+def library(files) -> elf.Library:
+    return elf.read_library(files.shared.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory):
+    """For each architecture: tensors at the limits, and the file with them."""
+    folder, made = tmp_path_factory.mktemp("blobs"), {}
+    for i, arch in enumerate(ARCHITECTURES):
+        tensors = random_int8(arch, seed=i, extreme=i % 2 == 0)
+        path = folder / f"{i}.bin"
+        path.write_bytes(int8_blob(arch, tensors))
+        made[arch] = tensors, path
+    return made
+
+
+def emulated(program: Path, cpu: str = "max") -> list[str | Path]:
+    return [str(QEMU), "-cpu", cpu, program]
+
+
+# ---- the files ----
+
+
+def test_the_library_is_one_that_android_loads(library):
+    assert library.machine == 183  # EM_AARCH64
+    assert library.soname == "libpocketsr.so"
+    assert set(library.needed) <= set(BIONIC) and "libc.so" in library.needed
+    assert library.undefined <= {name for names in BIONIC.values() for name in names}
+    assert not library.has_versions  # LIBC, GLIBC_2.x: bionic's own are found without
+    assert not library.has_text_relocations
+    assert library.relocations <= {257, 1025, 1026, 1027}  # ABS64, GLOB_DAT, JUMP_SLOT, RELATIVE
+
+
+def test_the_library_exports_the_interface(library, files):
+    declared = set(re.findall(r"(\w+);", export_map(files.header.read_text(encoding="utf-8"))))
+    assert library.exported == declared and "psr_frame" in declared
+
+
+def test_no_page_of_16_kb_has_two_protections(library):
+    loads = [s for s in library.segments if s.kind == elf.PT_LOAD]
+    ends = [-(-(s.address + s.memory_bytes) // PAGE) * PAGE for s in loads]
+    assert all(s.alignment >= PAGE and (s.address - s.offset) % PAGE == 0 for s in loads)
+    assert all(e <= s.address // PAGE * PAGE for e, s in zip(ends, loads[1:], strict=False))
+    assert not any(s.flags & elf.WRITABLE and s.flags & elf.EXECUTABLE for s in library.segments)
+    (relro,) = (s for s in library.segments if s.kind == elf.PT_GNU_RELRO)
+    end = -(-(relro.address + relro.memory_bytes) // PAGE) * PAGE
+    assert all(s.address >= end or s.address <= relro.address for s in loads)
+    assert not any(s.kind == elf.PT_TLS for s in library.segments)  # emulated before Android 10
+
+
+def test_the_files_are_small_and_whole(files):
+    assert files.shared.stat().st_size < 1 << 20
+    assert files.archive.read_bytes()[:8] == b"!<arch>\n"
+    program = files.bench.read_bytes()
+    assert int.from_bytes(program[18:20], "little") == 183
+    assert b"ld-musl" not in program and b"/ld-linux" not in program  # needs no loader
+    assert os.access(files.bench, os.X_OK)
+
+
+def test_a_function_that_bionic_lacks_is_refused(tmp_path):
+    source, header = tmp_path / "a.c", tmp_path / "a.h"
+    source.write_text("int secure_getenv_r(void);\nint psr_a(void) { return secure_getenv_r(); }\n")
+    header.write_text("PSR_API int psr_a(void);\n")
+    compile_c(source, (tmp_path,), ANDROID, tmp_path / "a.o")
+    with pytest.raises(CompileError, match="secure_getenv_r"):
+        link.link([tmp_path / "a.o"], header, ANDROID, tmp_path / "a.so", tmp_path / "a.a")
+
+
+def test_the_c_files_leave_register_18_alone(tmp_path):
+    """Generated from a function that wants every register there is."""
+    names = [f"v{i}" for i in range(40)]
+    body = "".join(f"long {n} = p[{i}];\n" for i, n in enumerate(names))
+    body += "for (long k = 0; k < p[99]; ++k) {\n"
+    body += "".join(f"{n} += {names[(i * 7 + 1) % 40]} ^ k;\n" for i, n in enumerate(names)) + "}\n"
+    body += "".join(f"p[{i}] = {n};\n" for i, n in enumerate(names))
+    source, out = tmp_path / "a.c", tmp_path / "a.o"
+    source.write_text(f"void psr_a(long *p);\nvoid psr_a(long *p) {{\n{body}}}\n")
+    compile_c(source, (tmp_path,), ANDROID, out)
+    linux = dataclasses.replace(ANDROID, triple="aarch64-unknown-linux-musl")
+    compile_c(source, (tmp_path,), linux, tmp_path / "b.o")
+    assert 18 in registers_written(tmp_path / "b.o") and 18 not in registers_written(out)
+
+
+def registers_written(path: Path) -> set[int]:
+    """Destinations of the additions and exclusive ors of two registers in an object's code."""
+    words = np.frombuffer(elf.code_of(path.read_bytes()), "<u4")
+    wanted = (words & 0xFFE00000 == 0x8B000000) | (words & 0xFFE00000 == 0xCA000000)
+    return set((words[wanted] & 31).tolist())
+
+
+# ---- what is missing ----
+
+
+def test_unknown_targets_are_told_the_known_ones():
+    with pytest.raises(CompileError, match=r"host.*android-arm64"):
+        find_target("android-mips")
+
+
+def test_without_a_linker_the_message_names_the_package(monkeypatch, tmp_path):
+    (tmp_path / "a.c").write_text("int a;\n")
+    monkeypatch.setattr(link, "_ZIG", [sys.executable, "-I", "-S", "-m", "ziglang"])
+    with pytest.raises(CompileError, match="pip install ziglang"):
+        compile_c(tmp_path / "a.c", (tmp_path,), ANDROID, tmp_path / "a.o")
+
+
+# ---- the pixels ----
+
+
+@needs_qemu
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("network", ARCHITECTURES, ids=lambda a: f"{a.name}-x{a.scale}")
+def test_int8_gives_the_bits_of_the_reference(cpu, network, files, host_files, blobs):
+    """Each processor takes its own version; the blob's self-test runs first, at psr_net_open."""
+    tensors, blob = blobs[network]
+    for size, path in [(SIZES[0], p) for p in (0, *network.paths)] + [(s, 2) for s in SIZES[1:]]:
+        options = f"--weights {blob} --path {PATH_NAMES[path]} --size {size[0]}x{size[1]}"
+        options += " --frames 2 --threads 2"
+        found = bench_json(emulated(files.bench, cpu), options)
+        assert found["isa"] == CPUS[cpu]
+        assert found["crc32"] == reference_crc(network, tensors, path, size)
+        assert found["crc32"] == bench_json([host_files.bench], options)["crc32"]
+
+
+@needs_qemu
+def test_a_processor_runs_lesser_versions_and_refuses_better_ones(files, blobs):
+    _, blob = blobs[ARCHITECTURES[0]]
+    options = f"--weights {blob} --size 6x9 --frames 1"
+    program = emulated(files.bench, "cortex-a76")
+    crcs = {bench_json(program, f"{options} --isa {i}")["crc32"] for i in ("neon", "dotprod")}
+    assert len(crcs) == 1
+    done = run_bench(program, f"{options} --isa i8mm")
+    assert (done.returncode, "uses dotprod" in done.stderr) == (2, True)
+
+
+@needs_qemu
+def test_the_shared_library_gives_the_same_bits(files, blobs, tmp_path):
+    """Loaded from its file with pages of 16 KB, by a program that knows only what bionic does."""
+    program = tmp_path / "load"
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static"]
+    command += ["-O1", "-Wall", "-Wextra", "-Werror", "-I", str(RUNTIME), str(BENCH), str(LOADER)]
+    subprocess.run([*command, "-o", str(program)], check=True, capture_output=True)
+    environment = {**os.environ, "PSR_LIBRARY": str(files.shared)}
+    for arch in ARCHITECTURES[:2]:
+        tensors, blob = blobs[arch]
+        options = f"--weights {blob} --size 7x23 --frames 2 --threads 2"
+        found = bench_json(emulated(program), options, env=environment)
+        assert found["isa"] == "i8mm"
+        assert found["crc32"] == reference_crc(arch, tensors, 2, SIZES[0])
+
+
+@needs_qemu
+def test_fp32_is_within_a_code_value_of_this_machine(exported, pairs, engine_files, tmp_path):
+    chosen = exported[1]
+    files = compile_engine([chosen], ANDROID.name, tmp_path / "engine", "fp32")
+    blob = tmp_path / "weights.bin"
+    blob.write_bytes(pairs[chosen.arch].blob)
+    pixels = []
+    for program in (emulated(files.bench, "cortex-a53"), [engine_files.bench]):
+        out = tmp_path / "out.rgb"
+        bench_json(program, f"--weights {blob} --size 7x23 --frames 2 --out {out}")
+        pixels.append(np.fromfile(out, np.uint8).astype(int))
+    assert np.abs(pixels[0] - pixels[1]).max() <= 1 and pixels[0].std() > 10
