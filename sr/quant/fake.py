@@ -89,4 +89,4 @@ def make_fake(network: Network, activations: Mapping[str, float]) -> None:
 def learned_activations(network: Network) -> dict[str, float]:
     """The steps of a network that `make_fake` changed."""
     modules = network.named_modules()
-    return {n: math.exp(float(m.log_step)) for n, m in modules if isinstance(m, RoundedHidden)}
+    return {n: math.exp(m.log_step.item()) for n, m in modules if isinstance(m, RoundedHidden)}
