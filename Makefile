@@ -3,17 +3,25 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: install demo test test-all lint format clean
+.PHONY: install demo qemu test test-all lint format clean
 
 install: $(READY)
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.demo
 
-test: $(READY)
+# Runs the engine for Android here. Where apt cannot install it, the tests that need it are skipped.
+APT := $(if $(filter 0,$(shell id -u)),,sudo -n )apt-get
+qemu:
+	@command -v qemu-aarch64 >/dev/null \
+		|| { $(APT) install --yes qemu-user >/dev/null 2>&1; } \
+		|| { $(APT) update >/dev/null 2>&1 && $(APT) install --yes qemu-user >/dev/null 2>&1; } \
+		|| echo "qemu: no qemu-aarch64, and apt-get cannot install qemu-user: ARM tests are skipped"
+
+test: $(READY) qemu
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(READY)
+test-all: $(READY) qemu
 	$(BIN)/python -m pytest
 
 lint: $(READY)
