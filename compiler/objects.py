@@ -22,7 +22,7 @@ def write_object(
     `out` is an object file (.o) or assembly (.s).
     """
     tvm_target = target.tvm_target(version)
-    functions = {name: _as_c_function(f, name, tvm_target) for name, f in kernels.items()}
+    functions = {name: as_c_function(f, name, tvm_target) for name, f in kernels.items()}
     passes, _, _ = default_s_tir_pipeline()
     with tvm_target:
         # Not the pipeline's own host passes: LowerTVMBuiltin would move the accumulators, which
@@ -32,7 +32,8 @@ def write_object(
     build(module, tvm_target).write_to_file(str(out), out.suffix.removeprefix("."))
 
 
-def _as_c_function(kernel: tirx.PrimFunc, name: str, target: tvm.target.Target) -> tirx.PrimFunc:
+def as_c_function(kernel: tirx.PrimFunc, name: str, target: tvm.target.Target) -> tirx.PrimFunc:
+    """The kernel under that name, without TVM's calling convention."""
     attributes = {
         "global_symbol": name,
         "calling_conv": _C_CALLING_CONVENTION,

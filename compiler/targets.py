@@ -12,10 +12,12 @@ from compiler.errors import CompileError
 from compiler.versions import (
     FP32_AVX2,
     FP32_AVX512,
+    FP32_C,
     FP32_NEON,
     INT8_AVX2,
     INT8_AVX512VNNI,
     INT8_AVXVNNI,
+    INT8_C,
     INT8_DOTPROD,
     INT8_I8MM,
     INT8_NEON,
@@ -72,13 +74,20 @@ def _host(name: str) -> Target:
     """The machine that compiles, with every version that its kind of processor may have."""
     machine = platform.machine().lower()
     if sys.platform != "linux" or machine not in ("x86_64", "aarch64"):
-        raise CompileError(f"target host: {sys.platform} on {machine} is not supported yet")
+        raise CompileError(f"target host: {sys.platform} on {machine} is not supported; use c")
     if machine == "aarch64":
         return aarch64_target(name)
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     if {"avx2", "fma", "bmi2"} <= flags:
         return _x86_64_v3(name)
-    raise CompileError("target host: this processor has no AVX2; use another machine")
+    raise CompileError("target host: this processor has no AVX2; use c")
+
+
+def _plain_c(name: str) -> Target:
+    """Any machine with a C compiler; the library is built for this one's kind of processor."""
+    machine = f"{platform.machine().lower()}-linux-gnu"
+    versions = {"fp32": (FP32_C,), "int8": (INT8_C,)}
+    return Target(name, machine, f"{machine}.2.28", 256 * KIB, versions)
 
 
 _ARM_VERSIONS = {"fp32": (FP32_NEON,), "int8": (INT8_I8MM, INT8_DOTPROD, INT8_NEON)}
@@ -90,6 +99,7 @@ TARGETS: dict[str, Callable[[str], Target]] = {
     "x86-64-v3": _x86_64_v3,
     "x86-64-v4": _x86_64_v4,
     "android-arm64": _android_arm64,
+    "c": _plain_c,
 }
 
 

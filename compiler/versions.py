@@ -28,12 +28,16 @@ class Version:
 
     name: str
     dtype: str  # fp32 or int8
-    cpu: str  # LLVM's
+    cpu: str  # LLVM's; empty where the kernels become C
     features: tuple[str, ...]
     needs: str  # C expression of PSR_CPU_* flags; 0 where the target itself promises them
     lanes: int  # 32-bit numbers in a vector register
     registers: int
     tile: TileShape
+
+    @property
+    def is_c(self) -> bool:
+        return not self.cpu
 
 
 _V3, _V4 = "x86-64-v3", "x86-64-v4"
@@ -83,3 +87,7 @@ INT8_I8MM = Version(
     32,
     TileShape(1, (4, 2, 2)),
 )
+
+# Plain C, whose compiler has its own mind about registers.
+FP32_C = Version("c", "fp32", "", (), "0", 16, 0, TileShape(1, (4, 2, 1)))
+INT8_C = Version("c", "int8", "", (), "0", 16, 0, TileShape(1, (4, 2, 1)))

@@ -1,6 +1,9 @@
-"""One engine for all tests of the compiler: every family and scale, odd widths among them."""
+"""An engine a number format for all tests of the compiler, with odd widths among its networks."""
 
-from dataclasses import dataclass
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -8,7 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from compiler import Network, compile_engine
-from player.engine import Engine
+from compiler.kernels.int8 import DOT_PRODUCTS
+from compiler.targets import TARGETS, Target, find_target
+from compiler.versions import INT8_AVXVNNI, INT8_C
+from player.engine import Engine, EngineError
 from player.engine import Network as EngineNetwork
 from player.package.anchor import anchor_kernel
 from player.package.weights import (
@@ -20,6 +26,7 @@ from player.package.weights import (
 )
 from sr.models import deployed_network, export_paths, path_halo_px
 from sr.models.network import Network as TorchNetwork
+from tests.compiler import int8_cases
 
 F32 = 1
 ARCHITECTURES = (
@@ -131,3 +138,60 @@ def picture():
         return np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
 
     return make
+
+
+# The text of the AVX-VNNI kernels in the encoding of AVX-512, for processors that have only that.
+EVEX = "avxvnni_evex"
+_EVEX_VERSION = replace(
+    INT8_AVXVNNI,
+    name=EVEX,
+    features=("+avx512vnni", "+avx512vl"),
+    needs="PSR_CPU_AVX512 | PSR_CPU_AVX512VNNI",
+)
+
+
+def every_int8_version(name: str) -> Target:
+    """The host with every version that its kind of processor may have, plain C among them."""
+    host = find_target("host")
+    extra = (_EVEX_VERSION, INT8_C) if platform.machine() == "x86_64" else (INT8_C,)
+    return replace(host, name=name, versions={"int8": (*host.versions["int8"], *extra)})
+
+
+@pytest.fixture(scope="session")
+def int8_files(tmp_path_factory):
+    networks = [Network(arch, export_paths(arch)) for arch in int8_cases.ARCHITECTURES]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TARGETS, "int8-test", every_int8_version)
+        patch.setitem(DOT_PRODUCTS, EVEX, DOT_PRODUCTS["avxvnni"])
+        return compile_engine(networks, "int8-test", tmp_path_factory.mktemp("int8"), "int8")
+
+
+@pytest.fixture(scope="session")
+def int8_engine(int8_files) -> Engine:
+    return Engine.open(int8_files.shared)
+
+
+@pytest.fixture(scope="session")
+def int8_isas(int8_engine) -> tuple[str, ...]:
+    """The versions that this processor can run, the best first."""
+    return tuple(isa for isa in int8_engine.info["isas"] if _can_run(int8_engine, isa))
+
+
+def _can_run(engine: Engine, isa: str) -> bool:
+    try:
+        engine.select_isa(isa)
+    except EngineError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def int8_network(int8_engine) -> Callable[..., EngineNetwork]:
+    """A network of tests/compiler/int8_cases.py, opened for one instruction set."""
+
+    @lru_cache
+    def opened(isa: str, arch: Architecture, kind: str = "typical") -> EngineNetwork:
+        int8_engine.select_isa(isa)
+        return int8_engine.load(int8_cases.blob(arch, kind))
+
+    return opened

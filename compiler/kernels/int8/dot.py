@@ -66,6 +66,10 @@ class DotProduct(ABC):
     def mulhrs(self, a: Any, b: Any, lanes: int) -> Any:
         """(a b + 2^14) >> 15 of s16."""
 
+    def add_saturated(self, a: Any, b: Any, lanes: int) -> Any:
+        """a + b of s16, held within them."""
+        return T.call_llvm_pure_intrin(f"int16x{lanes}", f"llvm.sadd.sat.v{lanes}i16", a, b)
+
     def four_activations(self, src: Buffer, at: Any) -> Any:
         """src[at : at + 4] in every lane, as int8."""
         quad = T.reinterpret("int32", src[T.ramp(at, 1, GROUP)])

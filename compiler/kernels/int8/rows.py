@@ -112,9 +112,7 @@ def store_kernel(dot: DotProduct, anchored: bool, detailed: bool) -> PrimFunc:
         if not detailed:
             return parts[0]
         added = detail[T.ramp(x * lanes, 1, lanes)]
-        return T.call_llvm_pure_intrin(
-            f"int16x{lanes}", f"llvm.sadd.sat.v{lanes}i16", parts[0], added
-        )
+        return dot.add_saturated(parts[0], added, lanes)
 
     @T.prim_func(s_tir=True, private=True)
     def kernel(
