@@ -9,6 +9,7 @@ with other clips, methods or options stay in it.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,11 +109,13 @@ def text_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def merge(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`rows`, and those of the file that are of other runs."""
+def merge(
+    path: Path, rows: list[dict[str, Any]], keys: Sequence[str] = KEYS
+) -> list[dict[str, Any]]:
+    """`rows`, and those of the file that are of other runs: that differ in `keys`."""
     found = json.loads(path.read_text())["rows"] if path.exists() else []
-    new = {tuple(r[k] for k in KEYS) for r in rows}
-    return [r for r in found if tuple(r[k] for k in KEYS) not in new] + rows
+    new = {tuple(r[k] for k in keys) for r in rows}
+    return [r for r in found if tuple(r[k] for k in keys) not in new] + rows
 
 
 def main() -> None:

@@ -1,14 +1,17 @@
 """Step: how difficult each patch of the training frames is for the generic network."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from chunking.difficulty import dct_energy, psnr_from_sse, rank_correlation, residual_energy
+from chunking.grid import Grid
 from player.package.weights import HARD
 from sr.encode.methods import Difficulty
 from sr.encode.work import Work
 from sr.packing import network_of
-from sr.scoring import FramePair, path_sse
+from sr.scoring import FramePair, Scored, path_sse
 
 MOST_DB = 100.0  # of a patch that is reproduced exactly, as in the metrics
 STEP = "difficulty"
@@ -23,21 +26,29 @@ def score_difficulty(work: Work, pairs: list[FramePair]) -> tuple[Difficulty, di
         stored = np.load(file)
         return Difficulty(stored["fine_db"], stored["coarse_db"]), correlation
     work.progress.stage("difficulty", len(pairs))
-    difficulty = _difficulty(work, pairs)
+    generic = network_of(work.generic)
+    difficulty = measure_difficulty(generic, pairs, work.grid, work.samples, work.progress.at)
     correlation = _rank_stand_ins(work, pairs, difficulty)
     np.savez(file, **vars(difficulty))
     work.job.finish(STEP, correlation, [file])
     return difficulty, correlation
 
 
-def _difficulty(work: Work, pairs: list[FramePair]) -> Difficulty:
+def measure_difficulty(
+    network: Scored,
+    pairs: Iterable[FramePair],
+    grid: Grid,
+    samples: NDArray[np.int64],
+    on_frame: Callable[[int], object] = lambda done: None,
+) -> Difficulty:
+    """PSNR of a network's hard path on every patch; `samples` [gh, gw] as in `patch_samples`."""
     errors = []
-    for sse in path_sse(network_of(work.generic), pairs, work.grid):
+    for sse in path_sse(network, pairs, grid):
         errors.append(sse[HARD])
-        work.progress.at(len(errors))
+        on_frame(len(errors))
     fine = np.stack(errors)
-    coarse_db = psnr_from_sse(coarse_sums(fine), coarse_sums(work.samples))
-    fine_db = psnr_from_sse(fine, work.samples)
+    coarse_db = psnr_from_sse(coarse_sums(fine), coarse_sums(samples))
+    fine_db = psnr_from_sse(fine, samples)
     return Difficulty(np.minimum(fine_db, MOST_DB), np.minimum(coarse_db, MOST_DB))
 
 
