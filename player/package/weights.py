@@ -102,7 +102,9 @@ def _check_widths(arch: Architecture) -> None:
         raise PackageError(f"architecture {arch.name}: {len(arch.widths)} widths, not 1..16")
     channels = arch.widths[:2] if arch.name == "wdsr" else arch.widths
     if any(w % 4 or not 4 <= w <= MAX_WIDTH for w in channels):
-        raise PackageError(f"architecture {arch.name}: widths {channels} are not multiples of 4")
+        raise PackageError(
+            f"architecture {arch.name}: widths {channels} are not multiples of 4 in 4..{MAX_WIDTH}"
+        )
     if arch.name == "wdsr" and (len(arch.widths) != 3 or not 1 <= arch.widths[2] <= MAX_BLOCKS):
         raise PackageError("architecture wdsr: widths are (units, expanded, blocks 1..32)")
 

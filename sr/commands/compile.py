@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
+from player.package.errors import PackageError
 from player.package.index import WeightsEntry
+from player.package.weights import INT8, WeightsBlob, unpack_weights
 from sr.commands.options import DIRECTORY, FILE, json_option, show
 
 
@@ -15,9 +17,7 @@ from sr.commands.options import DIRECTORY, FILE, json_option, show
 @click.option("-o", "--out", type=FILE, help="Folder of the engine; default DIR/engine/TARGET.")
 @click.option("--dtype", help="int8 or fp32; default what the package's weights are.")
 @json_option
-def command(
-    package: Path, target: str, out: Path | None, dtype: str | None, as_json: bool
-) -> None:
+def command(package: Path, target: str, out: Path | None, dtype: str | None, as_json: bool) -> None:
     """Make the engine that runs the networks of the package DIR, of every frame size."""
     from compiler.formats import find_format
     from compiler.targets import find_target
@@ -28,7 +28,6 @@ def command(
     from compiler.engine import Network, compile_engine
     from player.package.generic import blob_path
     from player.package.index_file import read_index
-    from player.package.weights import unpack_weights
     from sr.models import export_paths
 
     index = read_index(package).index
@@ -59,9 +58,17 @@ def command(
 def weights_format(package: Path, entries: Sequence[WeightsEntry]) -> str:
     """int8 or fp32: the arithmetic that the package's weights are made for.
 
-    Raises PackageError where a blob is damaged, OSError where it is missing.
+    Raises PackageError where a blob is damaged or not the index's, OSError where it is missing.
     """
-    from player.package.weights import INT8, unpack_weights
-
-    dtypes = {unpack_weights((package / entry.file).read_bytes()).dtype for entry in entries}
+    dtypes = {_read_weights(package, entry).dtype for entry in entries}
     return "fp32" if dtypes and INT8 not in dtypes else "int8"
+
+
+def _read_weights(package: Path, entry: WeightsEntry) -> WeightsBlob:
+    try:
+        blob = unpack_weights((package / entry.file).read_bytes())
+    except PackageError as error:
+        raise PackageError(f"{entry.file}: {error}") from error
+    if blob.arch != entry.arch:
+        raise PackageError(f"{entry.file}: its architecture is not the one of the index")
+    return blob
