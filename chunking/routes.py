@@ -71,7 +71,8 @@ def plan_routes(
     """Codes [T, gh, gw] u8 of least error within a budget, or of least MACs within a loss.
 
     `sse` [3, T, gh, gw]: squared error of each cell on bicubic, easy, hard; infinite for a path
-    that the network lacks. `macs` [3, gh, gw] or [3, 1, 1]: cost of a cell on each path, rising.
+    that the network lacks. `macs` [3, T, gh, gw] or what broadcasts to it from the right, such as
+    [3, gh, gw] or [3, 1, 1]: cost of a cell on each path, rising.
     Exactly one limit: `budget_macs` for all T frames together, or `max_loss_db` of PSNR over
     the whole clip below the hard path everywhere. Lagrangian relaxation (Everett 1963): paths
     on a cell's lower convex hull, steps taken by falling gain a MAC, which is optimal for the
@@ -79,7 +80,8 @@ def plan_routes(
     """
     if (budget_macs is None) == (max_loss_db is None):
         raise ValueError("give either budget_macs or max_loss_db")
-    steps = _steps_up(sse, np.broadcast_to(macs[:, None], sse.shape))
+    macs = macs if macs.ndim == sse.ndim else macs[:, None]
+    steps = _steps_up(sse, np.broadcast_to(macs, sse.shape))
     if budget_macs is not None:
         start = float(np.broadcast_to(macs[0], sse.shape[1:]).sum())
         spent = start + np.cumsum(steps.macs)

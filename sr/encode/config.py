@@ -35,7 +35,8 @@ class EncodeConfig:
 
     `chunks` is k of STDO and JSTDO, `chunk_rule` "quantile" (equal counts, the papers') or
     "error" (about the same squared error in each). `max_loss_db`: how far the routed frames of
-    dydca may fall below the hard path everywhere; the more, the less the phone computes. `steps`
+    dydca may fall below the hard path everywhere; the more, the less the phone computes. Its routes
+    are planned for cells of `route_cell_px` LR pixels and held for `route_hold_frames`. `steps`
     overrides the preset's. `frames` None encodes all. `dtype` "int8", "fp32" (weights in f16) or
     None: int8 where the backbone has that form.
     """
@@ -53,6 +54,8 @@ class EncodeConfig:
     frames: int | None = None
     hard_share: float = 0.5
     max_loss_db: float = 0.05
+    route_cell_px: int = 12
+    route_hold_frames: int = 8
     seed: int = 0
     threads: int = 2
     steps: int | None = None

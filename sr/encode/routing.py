@@ -1,15 +1,16 @@
 """Step: the route of every patch of every frame, by the method's own rule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chunking.difficulty import psnr_from_sse
-from chunking.parts import StreamFiles
+from chunking.grid import Grid
+from chunking.parts import Segment, StreamFiles
 from chunking.routes import merge_coarse, plan_routes, route_codes
 from player.costs import macs_per_pixel
-from player.package.weights import BICUBIC, EASY, HARD, unpack_weights
+from player.package.weights import BICUBIC, EASY, HARD, PATH_NAMES, unpack_weights
 from sr.encode.difficulty import MOST_DB
 from sr.encode.frames import frame_pairs
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
@@ -32,34 +33,50 @@ def plan_all_routes(
     return np.split(np.load(file), cuts)
 
 
-def _all_sse(work: Work, video: StreamFiles, network: Scored) -> NDArray[np.float64]:
-    """[3, T, gh, gw] squared errors of a network's paths on every frame."""
-    work.progress.stage("routes", sum(s.frames for s in video.segments))
-    errors = []
-    for sse in path_sse(network, frame_pairs(work.config, video), work.grid):
-        errors.append(sse)
-        work.progress.at(len(errors))
-    return np.stack(errors, axis=1)
+def held_groups(segments: Sequence[Segment], hold_frames: int) -> NDArray[np.int64]:
+    """For each frame, the number of the group that keeps one route; none spans two segments."""
+    starts: list[bool] = []
+    for segment in segments:
+        starts += [i % hold_frames == 0 for i in range(segment.frames)]
+    return np.cumsum(starts) - 1
+
+
+def _group_sse(
+    work: Work, video: StreamFiles, network: Scored, grid: Grid, groups: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """[3, G, gh, gw] squared errors of a network's paths, summed over each group of frames."""
+    work.progress.stage("routes", len(groups))
+    errors = np.zeros((len(PATH_NAMES), int(groups[-1]) + 1, *grid.shape))
+    scored = path_sse(network, frame_pairs(work.config, video), grid)
+    for i, (group, sse) in enumerate(zip(groups, scored, strict=True)):
+        errors[:, group] += sse
+        work.progress.at(i + 1)
+    return errors
 
 
 def _planned(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     """dydca: the least work within the loss allowed, from what each path really yields.
 
     Dy-DCA routes by the generic network's PSNR before it trains; the server has HR and the
-    trained network, so it can ask for each patch what a path gains instead: an int8 network for
-    the very pixels that the phone will show.
+    trained network, so it can ask for each cell what a path gains instead: an int8 network for
+    the very pixels that the phone will show. A group of frames keeps its routes, which costs
+    little and spares the phone most of the map.
     """
     network = scored_network(unpack_weights(blobs[0]))
-    sse = _all_sse(work, video, network)
-    pixels = work.samples / (3 * work.config.scale**2)
+    groups = held_groups(video.segments, work.config.route_hold_frames)
+    sse = _group_sse(work, video, network, work.route_grid, groups)
+    pixels = work.samples_of(work.route_grid) / (3 * work.config.scale**2)
     macs = [macs_per_pixel(network.arch, path) for path in (BICUBIC, EASY, HARD)]
-    costs = np.array(macs, float)[:, None, None] * pixels
-    return plan_routes(sse, costs, max_loss_db=work.config.max_loss_db)
+    frames = np.bincount(groups)[:, None, None]
+    costs = np.array(macs, float)[:, None, None, None] * (frames * pixels)
+    return plan_routes(sse, costs, max_loss_db=work.config.max_loss_db)[groups]
 
 
 def _by_chunk(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     """stdo: the network of the chunk that the generic network's PSNR puts a patch in."""
-    fine_db = psnr_from_sse(_all_sse(work, video, scored_network(work.generic))[HARD], work.samples)
+    frames = np.arange(sum(segment.frames for segment in video.segments))
+    sse = _group_sse(work, video, scored_network(work.generic), work.grid, frames)
+    fine_db = psnr_from_sse(sse[HARD], work.samples)
     training_labels = chunk_labels(difficulty, work.config)
     limits_db = chunk_thresholds_db(difficulty.fine_db, training_labels)
     labels = np.searchsorted(limits_db, np.minimum(fine_db, MOST_DB), side="right")

@@ -42,9 +42,24 @@ class Work:
         return Grid(*lr_size(self.info.height, self.info.width, self.config.scale))
 
     @property
+    def route_grid(self) -> Grid:
+        """The grid of the route map: finer than the patches where paths share one network.
+
+        The engine runs all paths of a network in one loop, so that small cells cost no halo.
+        """
+        if not self.method.dynamic:
+            return self.grid
+        cell = self.config.route_cell_px
+        return Grid(self.grid.height, self.grid.width, cell, cell)
+
+    @property
     def samples(self) -> NDArray[np.int64]:
         """Displayed RGB samples of each fine patch [gh, gw]."""
-        return patch_samples(self.grid, self.config.scale, self.info.height, self.info.width)
+        return self.samples_of(self.grid)
+
+    def samples_of(self, grid: Grid) -> NDArray[np.int64]:
+        """Displayed RGB samples of each cell of a grid over the LR frame."""
+        return patch_samples(grid, self.config.scale, self.info.height, self.info.width)
 
     @property
     def generic(self) -> WeightsBlob:
