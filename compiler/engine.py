@@ -26,6 +26,7 @@ from player.package.weights import Architecture
 VERSION = "0.1.0"
 RUNTIME = Path(__file__).parent / "runtime"
 BENCH = Path(__file__).parent / "bench" / "psr_bench.c"
+SOURCES = "src"  # in an engine's folder: all of it as C, where the kernels are C too
 _HEADER = "pocketsr.h"
 
 
@@ -128,12 +129,21 @@ def _build(
     libraries = build / "libpocketsr.so", build / "libpocketsr.a"
     link([*objects, *kernels], RUNTIME / _HEADER, machine, *libraries)
     link_program(BENCH, libraries[1], RUNTIME, machine, build / "psr-bench")
+    if not versions:
+        _gather(sources, dtype, build / SOURCES)
     return build
 
 
 def runtime_sources(dtype: str) -> list[Path]:
     """The hand-written C files of an engine."""
     return [*sorted(RUNTIME.glob("*.c")), *sorted((RUNTIME / dtype).glob("*.c"))]
+
+
+def _gather(sources: Sequence[Path], dtype: str, folder: Path) -> None:
+    """Everything that a C compiler needs for the library, in one folder."""
+    folder.mkdir()
+    for path in (*sources, *RUNTIME.glob("*.h"), *(RUNTIME / dtype).glob("*.h")):
+        shutil.copy(path, folder)
 
 
 def _install(build: Path, info: dict[str, object], out: Path) -> EngineFiles:
@@ -144,4 +154,7 @@ def _install(build: Path, info: dict[str, object], out: Path) -> EngineFiles:
     names = ("libpocketsr.so", "libpocketsr.a", _HEADER, "engine.json", "psr-bench")
     for name in names:
         (build / name).replace(out / name)
+    shutil.rmtree(out / SOURCES, ignore_errors=True)
+    if (build / SOURCES).exists():
+        (build / SOURCES).replace(out / SOURCES)
     return EngineFiles(*(out / name for name in names))

@@ -23,7 +23,6 @@ _BINARY = (
 _LANEWISE = {"tirx.nearbyint": tirx.nearbyint}
 
 Flat = dict[Var, Var]  # buffers of vectors -> buffers of their numbers, filled as they are met
-Lane = Var | int
 
 
 def scalarise(kernel: PrimFunc) -> PrimFunc:
@@ -60,7 +59,7 @@ def _store(stmt: BufferStore, flat: Flat) -> Stmt:
     """A loop over the lanes, or one statement a lane where each takes another way."""
     lanes = stmt.value.ty.dtype.lanes
 
-    def store(lane: Lane) -> Stmt:
+    def store(lane: Any) -> Stmt:
         buffer, index = _place(stmt.buffer, stmt.indices[0], lane, flat)
         return BufferStore(buffer, _lane_of(stmt.value, lane, flat), [index])
 
@@ -72,7 +71,7 @@ def _store(stmt: BufferStore, flat: Flat) -> Stmt:
     return tirx.For(lane, 0, lanes, ForKind.SERIAL, store(lane))
 
 
-def _place(buffer: Var, index: Any, lane: Lane, flat: Flat) -> tuple[Var, Any]:
+def _place(buffer: Var, index: Any, lane: Any, flat: Flat) -> tuple[Var, Any]:
     """Buffer and index of a lane of buffer[index]."""
     if buffer in flat:
         return flat[buffer], index * buffer.dtype.lanes + lane
@@ -99,7 +98,7 @@ def _shuffled(value: Any, lane: int, flat: Flat) -> Any:
     return _lane_of(value.vectors[vector], of_vector, flat)
 
 
-def _lane_of(value: Any, lane: Lane, flat: Flat) -> Any:
+def _lane_of(value: Any, lane: Any, flat: Flat) -> Any:
     """One lane of a vector; a number is the same in every lane."""
     match value:
         case _ if value.ty.dtype.lanes == 1:

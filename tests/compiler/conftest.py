@@ -24,9 +24,10 @@ from player.package.weights import (
     self_test_input,
     tensor_layout,
 )
-from sr.models import deployed_network, export_paths, path_halo_px
+from sr.models import deployed_network, path_halo_px
 from sr.models.network import Network as TorchNetwork
 from tests.compiler import int8_cases
+from tests.compiler.programs import exported_network
 
 F32 = 1
 ARCHITECTURES = (
@@ -102,7 +103,7 @@ def pairs() -> dict[Architecture, Pair]:
 
 @pytest.fixture(scope="session")
 def exported() -> list[Network]:
-    return [Network(arch, export_paths(arch)) for arch in ARCHITECTURES]
+    return [exported_network(arch) for arch in ARCHITECTURES]
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +160,7 @@ def every_int8_version(name: str) -> Target:
 
 @pytest.fixture(scope="session")
 def int8_files(tmp_path_factory):
-    networks = [Network(arch, export_paths(arch)) for arch in int8_cases.ARCHITECTURES]
+    networks = [exported_network(arch) for arch in int8_cases.ARCHITECTURES]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(TARGETS, "int8-test", every_int8_version)
         patch.setitem(DOT_PRODUCTS, EVEX, DOT_PRODUCTS["avxvnni"])

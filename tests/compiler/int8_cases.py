@@ -3,7 +3,6 @@
 A pixel depends on its neighbourhood alone, so every rectangle of one large picture is a case.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -53,11 +52,13 @@ class Case:
         return _large(self)[r * y : r * (y + height), r * x : r * (x + width)]
 
 
-def cases(*kinds: str) -> Iterator[Case]:
+def cases(*kinds: str) -> list[Case]:
     """Every network and path with weights of these kinds; the bicubic path has no weights."""
+    found = []
     for kind, arch in product(kinds, ARCHITECTURES):
         paths = arch.paths if kind in ("extreme", "halves", "least") else (BICUBIC, *arch.paths)
-        yield from (Case(arch, kind, path) for path in paths)
+        found += [Case(arch, kind, path) for path in paths]
+    return found
 
 
 def case_name(case: Case) -> str:

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler import CompileError, Network, compile_engine
+from compiler import CompileError, compile_engine
 from player.package.weights import Architecture
-from sr.models import export_paths
 from tests.compiler.conftest import EVEX
 from tests.compiler.int8_cases import HEIGHT, KINDS, WIDTH, case_name, cases
+from tests.compiler.programs import exported_network
 
 # Beyond the largest tile by more than the second: every residue of both.
 WIDTHS = tuple(range(1, 41))
-ALL = tuple(cases(*KINDS))
+ALL = cases(*KINDS)
 
 
 @pytest.mark.parametrize("sample", ALL, ids=case_name)
@@ -83,6 +83,6 @@ print(engine.isa)
 
 
 def test_a_network_with_sums_has_no_int8_kernels(tmp_path):
-    arch = Architecture("wdsr", 2, (12, 20, 1), (1,))
+    network = exported_network(Architecture("wdsr", 2, (12, 20, 1), (1,)))
     with pytest.raises(CompileError, match="without sums; compile it with --dtype fp32"):
-        compile_engine([Network(arch, export_paths(arch))], "host", tmp_path)
+        compile_engine([network], "host", tmp_path)
