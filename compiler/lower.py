@@ -1,15 +1,20 @@
-"""Relax -> PathGraph: reads the module that the recognising passes and verify.py have left."""
+"""Relax -> PathGraph: reads the module that the recognising passes and verify.py have left.
+
+Margins and channels are what rank and dimension propagation proves, not what Relax happens to
+know of a shape: a value of h' x w' symbolic pixels has the margin m for which h' = h + 2 m and
+w' = w + 2 m, with h x w the patch that the store reads.
+"""
 
 from dataclasses import dataclass, field
 from math import isqrt
 
 import tvm
 from tvm import relax
-from tvm.sym import Analyzer
 
 from compiler.errors import CompileError
 from compiler.graph import INPUT, Convolution, PathGraph, Store, Value
 from compiler.recognise import CONVOLUTION_RELU, STORE_ANCHORED, composite_of
+from compiler.shapes import Element, Known, ShapeProofs, prove_shapes
 from compiler.verify import bindings_of
 
 _WEIGHT = ".weight"
@@ -20,8 +25,9 @@ class _Reader:
     """What has been read of main so far."""
 
     module: tvm.IRModule
+    proofs: ShapeProofs
     layers: dict[str, str]  # parameter of main -> tensor's name
-    output_rows: relax.Expr  # h of the patch, in terms of the input's
+    patch: tuple[Element, Element]  # h and w of the patch, in terms of the input's
     names: dict[relax.Var, str] = field(default_factory=dict)  # variable -> value
     values: dict[str, Value] = field(default_factory=dict)
     convolutions: list[Convolution] = field(default_factory=list)
@@ -35,7 +41,8 @@ def lower_to_graph(module: tvm.IRModule) -> PathGraph:
     image, *weights = main.params
     layers = {p.name: str(n) for p, n in zip(weights, main.attrs["tensors"], strict=True)}
     bindings = bindings_of(main)
-    reader = _Reader(module, layers, _output_rows(module, bindings))
+    proofs = prove_shapes(module)
+    reader = _Reader(module, proofs, layers, _patch(module, proofs, bindings))
     _define(reader, image, INPUT)
     for binding in bindings:
         _read(reader, binding.var, binding.value)
@@ -45,11 +52,14 @@ def lower_to_graph(module: tvm.IRModule) -> PathGraph:
     return PathGraph(reader.scale, halo, reader.values, tuple(reader.convolutions), reader.store)
 
 
-def _output_rows(module: tvm.IRModule, bindings: list[relax.Binding]) -> relax.Expr:
-    """Rows of the patch without halo: those of what the store reads."""
+def _patch(
+    module: tvm.IRModule, proofs: ShapeProofs, bindings: list[relax.Binding]
+) -> tuple[Element, Element]:
+    """Rows and columns of the patch without halo: those of what the store reads."""
     for binding in bindings:
         if _is_store(module, binding.value):
-            return _residual(module, binding.value).ty.shape.values[2]
+            *_, rows, columns = proofs.dims(_residual(module, binding.value)) or ()
+            return rows, columns
     raise CompileError("network: it does not end in a pixel shuffle and a clip to 0..255")
 
 
@@ -86,12 +96,26 @@ def _read(reader: _Reader, var: relax.Var, value: relax.Expr) -> None:
 
 
 def _define(reader: _Reader, var: relax.Var, name: str) -> None:
-    _, channels, rows, _ = var.ty.shape.values
-    double = Analyzer().simplify(rows - reader.output_rows)
-    if not isinstance(double, tvm.tirx.IntImm) or int(double) % 2:
-        raise CompileError(f"network: {name} is not the patch with an equal margin on every side")
+    """A value of the path: its channels and its margin."""
+    dims = reader.proofs.dims(var)
+    _, channels, *sides = dims if dims and len(dims) == len("nchw") else (None,) * 4
+    margins = [_margin(reader, side, of) for side, of in zip(sides, reader.patch, strict=True)]
+    if not isinstance(channels, Known) or margins[0] is None or margins[0] != margins[1]:
+        raise CompileError(
+            f"network: {name} is {reader.proofs.of(var)}, which is not a fixed number of channels "
+            "of the patch with an equal margin on every side"
+        )
     reader.names[var] = name
-    reader.values[name] = Value(name, int(channels), int(double) // 2)
+    reader.values[name] = Value(name, channels.value, margins[0])
+
+
+def _margin(reader: _Reader, side: Element | None, patch: Element) -> int | None:
+    """m, where side = patch + 2 m is proved for every size; None where it is not."""
+    if side is None:
+        return None
+    double = reader.proofs.domain.apply(lambda n, of: n - of, side, patch)
+    is_even = isinstance(double, Known) and double.value >= 0 and double.value % 2 == 0
+    return double.value // 2 if isinstance(double, Known) and is_even else None
 
 
 def _operators(function: relax.Function) -> dict[str, relax.Call]:

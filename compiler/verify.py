@@ -5,8 +5,11 @@ from tvm import relax
 
 from compiler.errors import CompileError
 from compiler.recognise import composite_of
+from compiler.shapes import ShapeProofs, prove_shapes
+from compiler.shapes.isvdos import crop_of
 
 _CROP = "relax.strided_slice"
+_ROWS, _COLUMNS = 2, 3  # axes of [N, C, H, W]
 
 
 def check_well_formed(module: tvm.IRModule) -> None:
@@ -18,18 +21,62 @@ def check_well_formed(module: tvm.IRModule) -> None:
 def check_recognised(module: tvm.IRModule) -> None:
     """After recognition nothing is left but groups and crops; names the first other operator."""
     check_well_formed(module)
-    bindings = bindings_of(module["main"])
-    for place, binding in enumerate(bindings):
+    main, proofs = module["main"], prove_shapes(module)
+    bindings = bindings_of(main)
+    places = layer_places(main)
+    for number, binding in enumerate(bindings):
+        where = f"(step {number + 1} of {len(bindings)}, {places[binding.var]})"
         operator = _unknown_operator(module, binding.value)
         if operator:
             raise CompileError(
-                f"network: operator {operator} (step {place + 1} of {len(bindings)}, "
-                f"result {binding.var.name}) has no kernel; use convolutions with bias, ReLU, "
-                "sums with a convolution, one pixel shuffle and a clip to 0..255"
+                f"network: operator {operator} {where} has no kernel; use convolutions with "
+                "bias, ReLU, sums with a convolution of the same shape, one pixel shuffle and a "
+                "clip to 0..255"
             )
+        if isinstance(binding.value, relax.Call) and not composite_call(module, binding.value):
+            _check_crop(proofs, binding.value, where)
     for variable, function in module.functions_items():
         for binding in bindings_of(function):
             _check_convolution(variable.name_hint, binding.value)
+
+
+def layer_places(main: relax.Function) -> dict[relax.Var, str]:
+    """For each variable of main, where it is in the model: by the nearest layer with weights."""
+    names = [str(n) for n in main.attrs["tensors"]] if "tensors" in (main.attrs or {}) else []
+    weights = dict(zip(main.params[1:], names, strict=False))
+    nearest: dict[relax.Var, str] = {}
+    places: dict[relax.Var, str] = {}
+    for binding in bindings_of(main):
+        read = [a for a in _arguments(binding.value) if isinstance(a, relax.Var)]
+        own = [weights[a].rsplit(".", 1)[0] for a in read if a in weights]
+        before = [nearest[a] for a in read if a in nearest]
+        if own or before:
+            nearest[binding.var] = (own or before)[0]
+        behind = f"behind layer {before[0]}" if before else "before the first layer"
+        places[binding.var] = f"layer {own[0]}" if own else behind
+    return places
+
+
+def _arguments(value: relax.Expr) -> list[relax.Expr]:
+    return list(value.args) if isinstance(value, relax.Call) else [value]
+
+
+def _check_crop(proofs: ShapeProofs, call: relax.Call, where: str) -> None:
+    """A crop takes as many pixels from both ends of rows and columns, whatever their number."""
+    site = proofs.site(call)
+    cuts = crop_of(site)
+    length = proofs.dims(call.args[0])
+    if cuts is None or length is None or not set(cuts) <= {_ROWS, _COLUMNS}:
+        raise CompileError(
+            f"network: slice {where} is not a crop by fixed numbers of pixels of rows and columns"
+        )
+    for axis, cut in cuts.items():
+        rest = proofs.domain.apply(lambda n, e: n - e, length[axis], cut.end)
+        if not proofs.domain.equal(cut.begin, rest):
+            raise CompileError(
+                f"network: crop {where} takes {cut.begin} pixels from one end and {rest} from "
+                "the other; a patch has one margin on every side"
+            )
 
 
 def bindings_of(function: relax.Function) -> list[relax.Binding]:
@@ -37,11 +84,16 @@ def bindings_of(function: relax.Function) -> list[relax.Binding]:
     return [binding for block in function.body.blocks for binding in block.bindings]
 
 
+def composite_call(module: tvm.IRModule, call: relax.Call) -> str | None:
+    """The group that a call is of; None for an operator."""
+    return composite_of(module[call.op]) if isinstance(call.op, tvm.ir.GlobalVar) else None
+
+
 def _unknown_operator(module: tvm.IRModule, value: relax.Expr) -> str | None:
     if not isinstance(value, relax.Call):
         return None if isinstance(value, relax.Var) else type(value).__name__
     if isinstance(value.op, tvm.ir.GlobalVar):
-        return None if composite_of(module[value.op]) else str(value.op.name_hint)
+        return None if composite_call(module, value) else str(value.op.name_hint)
     return None if value.op.name == _CROP else str(value.op.name)
 
 

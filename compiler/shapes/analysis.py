@@ -21,7 +21,14 @@ from tvm import relax
 import compiler.shapes.rules  # noqa: F401  (fills the registry)
 from compiler.shapes.casts import cast, name_symbols
 from compiler.shapes.domain import Domain
-from compiler.shapes.facts import UNDEFINED, Facts, TensorFacts, TupleFacts, combined
+from compiler.shapes.facts import (
+    UNDEFINED,
+    UNPROVED,
+    Facts,
+    TensorFacts,
+    TupleFacts,
+    combined,
+)
 from compiler.shapes.inputs import declare_symbols, input_facts, named
 from compiler.shapes.lattice import NAC, UNDEF
 from compiler.shapes.operators import RULES, Rule, Site, rank_of
@@ -122,7 +129,10 @@ class Propagation:
         rule = _rule_of(value)
         if rule is None or rule.backward is None:
             return False
-        learned = rule.backward(_site(region, value), result)
+        try:
+            learned = rule.backward(_site(region, value), result)
+        except (IndexError, ValueError):
+            return False
         pairs = zip(value.args, learned, strict=False)
         return any([teach(region, argument, facts) for argument, facts in pairs])
 
@@ -181,7 +191,10 @@ def _site(region: Region, call: relax.Call) -> Site:
 
 def _transferred(rule: Rule, site: Site) -> Facts:
     """The forward transfer, with values where the result is small enough to have any."""
-    facts = rule.forward(site)
+    try:
+        facts = rule.forward(site)
+    except (IndexError, ValueError):  # no such axis, or shapes that do not go together:
+        return UNPROVED  # a run ends here with an error
     if not isinstance(facts, TensorFacts):
         return facts
     rank = rank_of(facts)

@@ -33,10 +33,13 @@ class ShapeProofs:
 
     def same_shape(self, left: relax.Expr, right: relax.Expr) -> bool:
         """Whether two tensors are proved to have one shape, whatever the inputs' sizes."""
-        a, b = self.dims(left), self.dims(right)
-        if a is None or b is None or len(a) != len(b):
+        return self.equal_rows(self.dims(left), self.dims(right))
+
+    def equal_rows(self, left: Cells | None, right: Cells | None) -> bool:
+        """Whether two rows of cells are proved equal; a row that is not there never is."""
+        if not isinstance(left, tuple) or not isinstance(right, tuple) or len(left) != len(right):
             return False
-        return all(self.domain.equal(m, n) for m, n in zip(a, b, strict=True))
+        return all(self.domain.equal(m, n) for m, n in zip(left, right, strict=True))
 
     def site(self, call: relax.Call) -> Site:
         """An operator's call with what is known of its arguments."""

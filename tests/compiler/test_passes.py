@@ -5,7 +5,7 @@ import torch
 import tvm
 from torch import nn
 from torch.export import Dim
-from tvm import relax
+from tvm import relax, tirx
 from tvm.script import ir as I
 from tvm.script import relax as R
 
@@ -15,7 +15,13 @@ from compiler.graph import INPUT, Convolution, Store, Value
 from compiler.importer import import_program
 from compiler.lower import lower_to_graph
 from compiler.pipeline import plan_program
-from compiler.recognise import composite_of, recognise_convolutions, recognise_stores
+from compiler.recognise import (
+    CONVOLUTION,
+    CONVOLUTION_ADD,
+    composite_of,
+    recognise_convolutions,
+    recognise_stores,
+)
 from compiler.verify import bindings_of, check_recognised
 from player.package.anchor import anchor_kernel
 
@@ -64,13 +70,40 @@ def test_import_keeps_shapes_readable_and_names_the_weights():
     assert list(main.attrs["tensors"]) == ["first.weight", "first.bias", "last.weight", "last.bias"]
 
 
-def test_a_slice_that_is_not_a_crop_is_refused():
-    class Strided(nn.Module):
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (lambda x: x[:, :, ::2], "slice .step 1 of .*before the first layer. is not a crop"),
+        (lambda x: x[:, 1:].repeat(1, 2, 1, 1)[:, 1:], "is not a crop by fixed numbers of pixels"),
+        (lambda x: x[:, :, 1:-3, 2:-2], "takes 1 pixels from one end and 3 from the other"),
+    ],
+)
+def test_a_slice_that_is_not_a_crop_is_refused(cut, message):
+    class Cut(Small):
         def forward(self, x):
-            return x[:, :, ::2]
+            y = self.last(self.first(cut(x)))
+            return nn.functional.pixel_shuffle(y, 2).clamp(0, 255)
 
-    with pytest.raises(CompileError, match="not a crop"):
-        imported(Strided())
+    with pytest.raises(CompileError, match=message):
+        plan_program(exported(Cut()), FORMATS["fp32"])
+
+
+def test_only_proved_ends_of_a_slice_lose_their_clamps():
+    class Cut(nn.Module):
+        def forward(self, x):
+            return x[:, :, 4:-4]
+
+    program = exported(Cut())
+    (proved,) = bindings_of(import_program(program)["main"])[:1]
+    assert proved.value.attrs.assume_inbound
+    program.range_constraints.clear()
+    module = import_program(program)
+    (clamped,) = bindings_of(module["main"])[:1]
+    assert not clamped.value.attrs.assume_inbound
+    check_recognised(module)  # the bounds that Relax has are proof enough
+    unbounded = tvm.IRModule({"main": module["main"].without_attr("tir_var_lower_bound")})
+    with pytest.raises(CompileError, match="is not a crop"):
+        check_recognised(unbounded)
 
 
 def test_stores_take_the_anchor_the_shuffle_and_the_clip():
@@ -139,10 +172,76 @@ class Odd(Small):
         return nn.functional.pixel_shuffle(y, 2).clamp(0, 255)
 
 
+def sum_before(shape: tuple[object, ...]) -> tvm.IRModule:
+    """A convolution's result [1, 8, 5, 5] and a second operand of a sum."""
+    builder = relax.BlockBuilder()
+    sizes = [(1, 8, 7, 7), (8, 8, 3, 3), (8,), shape]
+    params = [
+        relax.Var(n, relax.TensorType(s, "float32")) for n, s in zip("xwbz", sizes, strict=True)
+    ]
+    x, w, b, z = params
+    with builder.function("main", params):
+        with builder.dataflow():
+            convolved = builder.emit(relax.op.nn.conv2d(x, w))
+            bias = builder.emit(relax.op.reshape(b, (1, 8, 1, 1)))
+            biased = builder.emit(relax.op.add(convolved, bias))
+            total = builder.emit_output(relax.op.add(biased, z))
+        builder.emit_func_output(total)
+    return builder.get()
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 1, 5), (1, 1, 5, 5), (1, 8, tirx.Var("p", "int64"), 5)])
+def test_a_sum_that_may_broadcast_is_not_fused(shape):
+    assert groups(recognise_convolutions()(sum_before((1, 8, 5, 5)))) == [CONVOLUTION_ADD]
+    after = recognise_convolutions()(sum_before(shape))
+    assert groups(after) == [CONVOLUTION, "relax.add"]
+    with pytest.raises(
+        CompileError, match=r"relax\.add .*sums with a convolution of the same shape"
+    ):
+        check_recognised(after)
+
+
+def test_a_reshape_that_is_no_pixel_shuffle_is_no_store():
+    class Wrong(Small):
+        def forward(self, x):
+            y = self.last(self.first(x))
+            n, _, h, w = y.shape
+            return (
+                y.reshape(n, 3, 4, 1, h, w)
+                .permute(0, 1, 4, 2, 5, 3)
+                .reshape(n, 3, h * 4, w)
+                .clamp(0, 255)
+            )
+
+    with pytest.raises(CompileError, match=r"relax\.reshape .*behind layer last"):
+        plan_program(exported(Wrong()), FORMATS["fp32"])
+
+
+def test_an_operator_that_the_importer_does_not_know_is_named_with_its_module():
+    class Bessel(nn.Module):
+        def forward(self, x):
+            return torch.special.bessel_j0(x)
+
+    message = r"operator special_bessel_j0\.default in module step \(node special_bessel_j0\)"
+    with pytest.raises(CompileError, match=message):
+        plan_program(exported(Odd(Bessel())), FORMATS["fp32"])
+
+
+def test_a_value_that_is_not_the_patch_with_a_margin_is_named():
+    class Narrow(Small):
+        def forward(self, x):
+            y = self.last(self.first(x)[:, :, :, 1:-1])
+            return nn.functional.pixel_shuffle(y, 2).clamp(0, 255)
+
+    message = r"input is \[s\d+, 3, s\d+, s\d+\], which is not .* equal margin on every side"
+    with pytest.raises(CompileError, match=message):
+        plan_program(exported(Narrow()), FORMATS["fp32"])
+
+
 @pytest.mark.parametrize(
     ("step", "operator"),
     [
-        (torch.sigmoid, r"relax\.sigmoid \(step 2 of \d+"),
+        (torch.sigmoid, r"relax\.sigmoid \(step 2 of \d+, behind layer first\)"),
         (lambda y: y * 2, r"relax\.multiply"),
         (nn.AvgPool2d(3, 1), r"relax\.nn\.avg_pool2d"),
     ],
