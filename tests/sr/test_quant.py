@@ -7,16 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from player.networks import generic_blob
 from player.package.anchor import integer_anchor
 from player.package.errors import PackageError
 from player.package.integers import LEAST_MULTIPLIER, SUM_LIMIT, check_layer, largest_sums
 from player.package.weights import (
     EASY,
+    FLOAT16,
     HARD,
     INT8,
     Architecture,
     convolutions,
     pack_weights,
+    self_test_input,
     tensor_layout,
     unpack_weights,
 )
@@ -34,6 +37,7 @@ from sr.quant.finetune import (
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
 from sr.quant.quantise import StepSet, quantise, source_of
+from sr.scoring import scored_network, upscale_paths
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
 from tests.sr.random_int8 import random_int8
@@ -318,3 +322,22 @@ def test_espcn_is_quantised_as_well(sampler):
     before = deployed_network(arch, network.deployed_arrays())
     after = IntegerNetwork(arch, quantise_trained(network, sampler))
     assert quantisation_loss_db(before, after, sampler) < 0.3
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_generic_networks_ship_for_both_dtypes_and_nearly_agree(scale):
+    """Their self-tests are the reference's; on a smooth patch both give almost the same pixels."""
+    floats = unpack_weights(generic_blob(scale, "fp32"))
+    integers = unpack_weights(generic_blob(scale, "int8"))
+    assert (floats.dtype, integers.dtype) == (FLOAT16, INT8)
+    assert floats.arch == integers.arch
+    for path, row in integers.self_test.items():
+        patch, places = self_test_input(scale, reference.halo_px(integers.arch, path))
+        hr = reference.upscale(integers.arch, integers.tensors, patch, path)
+        assert np.array_equal(hr.ravel()[places], row)
+    y, x = np.mgrid[:24, :30]
+    lr = np.stack([127 + 100 * np.sin(x / 3 + c) * np.cos(y / 4) for c in range(3)], axis=-1)
+    frames = [upscale_paths(scored_network(b), lr.astype(np.uint8)) for b in (floats, integers)]
+    for path in integers.arch.paths:
+        difference = frames[0][path].astype(int) - frames[1][path]
+        assert np.abs(difference).mean() < 0.7, path
