@@ -42,7 +42,7 @@ class Version:
 
 _V3, _V4 = "x86-64-v3", "x86-64-v4"
 
-FP32_AVX512 = Version("avx512", "fp32", _V4, (), "PSR_CPU_AVX512", 16, 32, TileShape(2, (14, 8, 4)))
+FP32_AVX512 = Version("avx512", "fp32", _V4, (), "PSR_CPU_AVX512", 16, 32, TileShape(2, (12, 8, 4)))
 FP32_AVX2 = Version("avx2", "fp32", _V3, (), "0", 8, 16, TileShape(1, (6, 4, 2)))
 FP32_NEON = Version("neon", "fp32", "generic", ("+neon",), "0", 4, 32, TileShape(1, (6, 4, 2)))
 

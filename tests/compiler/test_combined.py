@@ -1,0 +1,70 @@
+"""Frames whose patches take different paths, in one loop over rows: bit for bit each path's own."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from compiler.targets import TARGETS, find_target
+from player.package.routes import patches_of
+from player.package.weights import Architecture
+
+# LR height, width, side of a cell: bands and spans of every length, cuts in both directions; a
+# side of 6 begins patches between two units, which takes the patches one by one.
+FRAMES = ((50, 70, 12), (13, 41, 4), (5, 7, 4), (120, 50, 8), (40, 2100, 24), (37, 64, 6))
+INT8 = (Architecture("chain", 4, (32,) * 6, (2, 6)), Architecture("chain", 3, (20, 48, 36), (1, 3)))
+
+
+def routes(draw, height: int, width: int, cell: int, paths: tuple[int, ...]) -> np.ndarray:
+    """Noise, or stripes: long spans with few borders."""
+    codes = draw.choice(paths, (-(-height // cell), -(-width // cell))).astype(np.uint8)
+    return np.sort(codes, axis=int(draw.integers(2))) if draw.integers(2) else codes
+
+
+def stitched(pool, network, codes: np.ndarray, cell: int, lr: np.ndarray) -> np.ndarray:
+    """Every pixel from a whole frame on its cell's path."""
+    height, width = lr.shape[:2]
+    side = cell * network.scale
+    of_pixel = codes.repeat(side, axis=0).repeat(side, axis=1)
+    of_pixel = of_pixel[: height * network.scale, : width * network.scale, None]
+    frame = np.zeros((*of_pixel.shape[:2], 3), np.uint8)
+    for path in network.paths:
+        whole = pool.frame([network], np.array([[0, 0, height, width, 0, path]], np.int32), lr)
+        frame = np.where(of_pixel == path, whole, frame)
+    return frame
+
+
+def check(engine, network, picture) -> None:
+    draw = np.random.default_rng(0)
+    for threads, (height, width, cell) in product((1, 3), FRAMES):
+        pool, lr = engine.pool(threads), picture(height, width)
+        codes = routes(draw, height, width, cell, network.paths)
+        patches = patches_of(codes, cell, cell, height, width)
+        ours = pool.frame([network], patches, lr)
+        assert np.array_equal(ours, stitched(pool, network, codes, cell, lr)), (threads, cell)
+
+
+@pytest.mark.parametrize("chain", INT8, ids=lambda chain: f"x{chain.scale}")
+def test_int8(chain, int8_engine, int8_isas, int8_network, picture):
+    for isa in int8_isas:
+        check(int8_engine, int8_network(isa, chain), picture)
+
+
+def test_fp32(arch, engine, networks, picture):
+    check(engine, networks[arch], picture)
+
+
+def test_tiles_cover_spans_without_running_over():
+    """Spans are multiples of PSR_UNIT (4): what ran over would spoil another exit's columns."""
+    shapes = {v.tile.pixels for t in TARGETS for vs in find_target(t).versions.values() for v in vs}
+    for pixels, span in product(shapes, range(4, 64, 4)):
+        left = span
+        for shape in pixels:
+            left -= left // shape * shape
+        assert left == 0, (pixels, span)
+
+
+def test_out_must_fit_the_frame(default_arch, engine, networks):
+    lr, patches = np.zeros((4, 4, 3), np.uint8), np.array([(0, 0, 4, 4, 0, 0)], np.int32)
+    with pytest.raises(Exception, match="PSR_E_ARG"):
+        engine.pool(1).frame([networks[default_arch]], patches, lr, np.zeros((4, 4, 3), np.uint8))
