@@ -14,10 +14,6 @@ static void set_units(uint64_t *bits, int32_t first, int32_t end) {
     }
 }
 
-static int is_set(const psr_spans *spans, int32_t unit) {
-    return (int)(spans->bits[unit / 64] >> unit % 64 & 1);
-}
-
 /* Sets the units within `reach` of the patches of `path` in rows y - reach .. y + reach. */
 static void add_path(psr_spans *spans, const psr_io *io, int32_t y, int32_t path, int32_t reach) {
     const psr_mask *mask = io->mask;
@@ -52,8 +48,12 @@ psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y, psr_
 
 /* The first unit from `unit` on whose bit is `wanted`, or `units`. */
 static int32_t find_unit(const psr_spans *spans, int32_t unit, int wanted) {
-    while (unit < spans->units && is_set(spans, unit) != wanted) ++unit;
-    return unit;
+    while (unit < spans->units) {
+        const uint64_t word = spans->bits[unit / 64], found = (wanted ? word : ~word) >> unit % 64;
+        if (found) return between(unit + __builtin_ctzll(found), 0, spans->units);
+        unit = (unit / 64 + 1) * 64;
+    }
+    return spans->units;
 }
 
 int psr_next_span(psr_spans *spans) {
