@@ -73,6 +73,15 @@ def _kernel(  # noqa: C901 (a loop nest)
         in_block = (v % per_block) * lanes
         return T.ramp(pixel * stride + (v // per_block) * dst_block + in_block, 1, lanes)
 
+    def blocks_of(in_groups: Any) -> Any:
+        """At least one: guards for a loop that may be empty cost copies of all sums."""
+        return 1 if tile.in_channels == PIXEL else T.max((in_groups + _GROUPS - 1) // _GROUPS, 1)
+
+    def steps_of(in_groups: Any, block: Any) -> Any:
+        if tile.in_channels == PIXEL or dot.groups == _GROUPS:
+            return 1
+        return T.min(_GROUPS, in_groups - block * _GROUPS) // dot.groups
+
     together = dot.pixels_together if stored == "uint8" else 0
     packs = pixels // together if together else 0
     packed = packs * together
@@ -115,12 +124,10 @@ def _kernel(  # noqa: C901 (a loop nest)
             for v in T.unroll(vectors):
                 for p in T.unroll(pixels):
                     acc[p * vectors + v] = dot.start(bias, p, v)
-            for ky in T.serial(window_h):
-                for block in T.serial((in_groups + _GROUPS - 1) // _GROUPS):
-                    for kx in T.serial(window_w):
-                        for g in T.serial(
-                            T.min(_GROUPS, in_groups - block * _GROUPS) // dot.groups
-                        ):
+            for ky in T.serial(T.max(window_h, 1)):
+                for block in T.serial(blocks_of(in_groups)):
+                    for kx in T.serial(T.max(window_w, 1)):
+                        for g in T.serial(steps_of(in_groups, block)):
                             for part in T.unroll(dot.parts):
                                 for p in T.unroll(pixels):
                                     for v in T.unroll(vectors):
