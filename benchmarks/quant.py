@@ -2,10 +2,11 @@
 
     python -m benchmarks.quant --clips DIR/a.mp4 DIR/b.mp4 [--arms NAME ...]
 
-Every clip is encoded once as fp32 (x4, lossless LR; packages lie in build/quant and resume). All
-arms start from that package's network, see the same crops, and are judged on every fourth frame,
-every pixel through one path, by the exact integers. The control trains on in fp32, for as many
-steps at the same rates. JSON to benchmarks/results/quant.json; rows of earlier runs stay in it.
+Every clip is encoded as fp32 and as int8 (x4, lossless LR; packages lie in build/quant and resume).
+"int8 fine-tuned" is the network of the int8 package; the other arms start from that of the fp32
+package and see the same crops. All are judged on every eighth frame, every pixel through one path,
+by the exact integers. The control trains on in fp32, for as many steps at the same rates. JSON to
+benchmarks/results/quant.json; rows of earlier runs stay in it.
 """
 
 import argparse
@@ -36,27 +37,33 @@ from sr.encode.methods import METHODS
 from sr.models import Network, deployed_network
 from sr.packing import network_of, to_pixels, trainable_network
 from sr.quant.calibrate import Rule, calibrate, largest, least_squares, percentile
-from sr.quant.finetune import calibration_crops, fine_tune, fine_tuning_plan
+from sr.quant.finetune import (
+    FINE_TUNING_SEED,
+    calibration_crops,
+    fine_tune,
+    fine_tuning_plan,
+)
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.quantise import quantise
-from sr.scoring import FramePair, Scored
+from sr.scoring import FramePair, Scored, scored_network
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan, overfit
 
-SCALE, JUDGE_EVERY = 4, 4
+SCALE, JUDGE_EVERY = 4, 8
 KEYS = ("clip", "preset", "arm")
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where all arms begin: the fp32 package's network, crops to draw, how long to train on."""
+    """The packages' networks, crops to draw, how long to train on."""
 
     blob: WeightsBlob
+    integers: WeightsBlob
     sampler: CropSampler
     plan: TrainingPlan
 
     def network(self) -> Network:
-        """A copy in unit range."""
+        """A copy of the fp32 package's, in unit range."""
         return trainable_network(self.blob)
 
 
@@ -73,6 +80,11 @@ def calibrated(rule: Rule) -> Callable[[Start], Scored]:
     return run
 
 
+def packaged(start: Start) -> Scored:
+    """The int8 package's network."""
+    return scored_network(start.integers)
+
+
 def fine_tuned(steps: float = 1.0, rates: float = 1.0) -> Callable[[Start], Scored]:
     """Integers after fine-tuning: the plan's steps and rates times these factors."""
 
@@ -87,7 +99,7 @@ def fine_tuned(steps: float = 1.0, rates: float = 1.0) -> Callable[[Start], Scor
 def trained_on(start: Start) -> Scored:
     """The control: the fine-tuning's steps and rates in fp32."""
     network = start.network()
-    overfit(network, replace(start.sampler, seed=start.sampler.seed + 501), start.plan)
+    overfit(network, replace(start.sampler, seed=start.sampler.seed + FINE_TUNING_SEED), start.plan)
     return deployed_network(network.arch, network.deployed_arrays())
 
 
@@ -107,7 +119,7 @@ ARMS: dict[str, Callable[[Start], Scored]] = {
     "int8, largest": calibrated(largest),
     "int8, percentile": calibrated(percentile),
     "int8, least squares": calibrated(least_squares),
-    "int8 fine-tuned": fine_tuned(),
+    "int8 fine-tuned": packaged,
     "int8 fine-tuned, quarter rates": fine_tuned(rates=0.25),
     "int8 fine-tuned, triple rates": fine_tuned(rates=3.0),
     "int8 fine-tuned, a third of the steps": fine_tuned(steps=1 / 3),
@@ -154,20 +166,21 @@ def judge(network: Scored, pairs: list[FramePair]) -> dict[str, float]:
     return {PATH_NAMES[path]: psnr_db(float(np.mean(errors[path]))) for path in (EASY, HARD)}
 
 
-def fp32_blob(clip: Path, options: argparse.Namespace) -> WeightsBlob:
-    """The network of the clip's fp32 package, made where it is not there yet."""
-    package = options.work / f"{clip.stem}-fp32"
+def packaged_blob(clip: Path, dtype: str, options: argparse.Namespace) -> WeightsBlob:
+    """The network of the clip's package, made where it is not there yet."""
+    package = options.work / f"{clip.stem}-{dtype}"
     if not (package / "report.json").exists():
         common = ("--preset", options.preset, "--lr-codec", "lossless", "--json")
-        pocketsr("encode", clip, "-o", package, "--dtype", "fp32", *common)
+        pocketsr("encode", clip, "-o", package, "--dtype", dtype, *common)
     return unpack_weights((package / "sr" / "weights-000.bin").read_bytes())
 
 
 def run_clip(clip: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row an arm. `loss_db` is against the fp32 arm's hard path."""
-    blob, pairs = fp32_blob(clip, options), frame_pairs(clip)
+    blob, integers = (packaged_blob(clip, dtype, options) for dtype in ("fp32", "int8"))
     steps = EncodeConfig(clip, clip, preset=options.preset).bounds.steps
-    start = Start(blob, encode_sampler(pairs, blob, clip), fine_tuning_plan(steps))
+    pairs = frame_pairs(clip)
+    start = Start(blob, integers, encode_sampler(pairs, blob, clip), fine_tuning_plan(steps))
     rows: list[dict[str, Any]] = []
     for name in dict.fromkeys(("fp32", *options.arms)):
         psnr = judge(ARMS[name](start), pairs[::JUDGE_EVERY])

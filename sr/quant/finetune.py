@@ -24,7 +24,7 @@ from sr.training.loop import OnStep, TrainingPlan, overfit
 FINE_TUNING_SHARE = 0.1  # of the overfitting's steps
 MUON_RATE, ADAM_RATE = 0.004, 8e-4
 _CALIBRATION_BATCHES = 16
-_CALIBRATION_SEED, _FINE_TUNING_SEED = 500, 501  # added: crops that the overfitting did not draw
+_CALIBRATION_SEED, FINE_TUNING_SEED = 500, 501  # added: crops that the overfitting did not draw
 
 
 def calibration_crops(sampler: CropSampler) -> Iterator[Tensor]:
@@ -59,7 +59,7 @@ def fine_tune(
     """
     steps = calibrate(network, calibration_crops(sampler))
     make_fake(network, steps.activations)
-    own = replace(sampler, seed=sampler.seed + _FINE_TUNING_SEED)
+    own = replace(sampler, seed=sampler.seed + FINE_TUNING_SEED)
     overfit(network, own, plan, checkpoint, on_step)
     learned = StepSet(learned_activations(network), weight_steps(network))
     return quantise(network.arch, network.deployed_arrays(), learned)
