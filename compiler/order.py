@@ -10,8 +10,10 @@ one count of tasks only the best of them are followed, and the sets that the giv
 through: the search is then no longer exact, but never worse than the given order.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from compiler.memory import Size
 
@@ -23,12 +25,13 @@ NOTHING = Size(0, 0)
 class Task:
     """An operation as the search sees it; tasks are known by their place in a sequence.
 
-    The result is alive until the last task that reads it is over, or to the end where none does.
+    A value may be made by several tasks, each a part of it. It takes memory from the first of
+    them until the last task that reads it is over, or to the end where none does.
     """
 
-    result: Size
-    reads: frozenset[int] = frozenset()
-    after: frozenset[int] = frozenset()  # to be over before this begins, though it reads them not
+    makes: str | None
+    reads: frozenset[str] = frozenset()  # values that have to be whole before this begins
+    after: frozenset[int] = frozenset()  # tasks that have to be over, though it reads nothing there
     scratch: Size = NOTHING  # needed while the task runs
 
 
@@ -50,32 +53,38 @@ class _State:
     tasks: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class _Value:
+    """What makes and what reads it, as bit sets: bit i is task i."""
+
+    size: Size
+    makers: int
+    readers: int
+
+    def is_alive(self, done: int) -> bool:
+        return bool(self.makers & done) and (not self.readers or bool(self.readers & ~done))
+
+
 @dataclass
 class _Search:
-    """The graph as bit sets: bit i is task i."""
+    """The graph, and for each task the set of those that come before it."""
 
     tasks: Sequence[Task]
-    needs: list[int] = field(init=False)
-    reads: list[int] = field(init=False)
-    readers: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.reads = [_bits(t.reads) for t in self.tasks]
-        self.needs = [_bits(t.reads | t.after) for t in self.tasks]
-        self.readers = [
-            _bits(j for j, t in enumerate(self.tasks) if i in t.reads)
-            for i in range(len(self.tasks))
-        ]
+    values: list[_Value]
+    needs: list[int]
 
     def run(self, task: int, done: int, before: _State) -> _State:
         """What is alive and the peak after `task` has run behind the tasks in `done`."""
-        alive = before.alive + self.tasks[task].result
-        peak = max(before.peak, alive + self.tasks[task].scratch)
         finished = done | 1 << task
-        for other in range(len(self.tasks)):
-            if self.reads[task] >> other & 1 and not self.readers[other] & ~finished:
-                alive = alive - self.tasks[other].result
-        return _State(peak, alive, (*before.tasks, task))
+        begun, ended = NOTHING, NOTHING
+        for value in self.values:
+            if not value.makers & done and value.makers >> task & 1:
+                begun += value.size
+            if value.readers >> task & 1 and not value.is_alive(finished):
+                ended += value.size
+        within = before.alive + begun
+        peak = max(before.peak, within + self.tasks[task].scratch)
+        return _State(peak, within - ended, (*before.tasks, task))
 
     def follow(self, level: dict[int, _State]) -> dict[int, _State]:
         """The sets with one task more, each with its least peak; the first found wins a tie."""
@@ -90,17 +99,31 @@ class _Search:
         return found
 
 
-def _bits(tasks: "frozenset[int] | Sequence[int]") -> int:
-    return sum(1 << t for t in tasks)
+def _search(tasks: Sequence[Task], sizes: Mapping[str, Size]) -> _Search:
+    makers = {v: _bits(i for i, t in enumerate(tasks) if t.makes == v) for v in sizes}
+    readers = {v: _bits(i for i, t in enumerate(tasks) if v in t.reads) for v in sizes}
+    values = [_Value(size, makers[v], readers[v]) for v, size in sizes.items()]
+    needs = [_bits(t.after) | _union(makers[v] for v in t.reads) for t in tasks]
+    return _Search(tasks, values, needs)
 
 
-def least_peak_order(tasks: Sequence[Task]) -> Order | None:
-    """The order of least peak memory; None where what the tasks need makes a circle.
+def _bits(tasks: Iterable[int]) -> int:
+    return _union(1 << task for task in tasks)
+
+
+def _union(sets: Iterable[int]) -> int:
+    return reduce(or_, sets, 0)
+
+
+def least_peak_order(tasks: Sequence[Task], sizes: Mapping[str, Size]) -> Order | None:
+    """The order of least peak memory, with the size of each value that the tasks make and read.
+
+    None where what the tasks need makes a circle.
 
     Sizes are compared by the term in w first (`compiler.memory.Size`). Among equal orders the one
     that keeps most of the given order comes first.
     """
-    search = _Search(tasks)
+    search = _search(tasks, sizes)
     level = {0: _State(NOTHING, NOTHING, ())}
     is_exact = True
     for count in range(1, len(tasks) + 1):
@@ -120,9 +143,9 @@ def _best(level: dict[int, _State], given: int) -> dict[int, _State]:
     return {done: level[done] for done in level if done in kept}
 
 
-def peak_of(tasks: Sequence[Task], sequence: Sequence[int]) -> Size:
+def peak_of(tasks: Sequence[Task], sizes: Mapping[str, Size], sequence: Sequence[int]) -> Size:
     """The peak of one order: over all tasks, what is alive while it runs."""
-    search, done = _Search(tasks), 0
+    search, done = _search(tasks, sizes), 0
     state = _State(NOTHING, NOTHING, ())
     for task in sequence:
         state = search.run(task, done, state)

@@ -7,7 +7,7 @@ its own for each such ring, because it forbids orders that the single rows may w
 rings to choose for, all choices are tried, so the result is the best of all orders.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 
 from compiler.memory import Size
@@ -23,8 +23,9 @@ def order_steps(schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size) 
     `rows` is the size of one row of each value, `scratch` what the store needs while it runs.
     """
     best, least = schedule, memory_of(schedule, rows, scratch)
+    sizes = _row_sizes(schedule, rows)
     for early in _choices(schedule, rows):
-        order = least_peak_order(_tasks(schedule, rows, scratch, early))
+        order = least_peak_order(_tasks(schedule, scratch, early), sizes)
         if order is None:
             continue
         found = reordered(schedule, order.tasks)
@@ -35,8 +36,8 @@ def order_steps(schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size) 
 
 def memory_of(schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size) -> Size:
     """All rings, and the peak of the single rows: the least that an arena can have."""
-    tasks = _tasks(schedule, rows, scratch, ())
-    total = peak_of(tasks, range(len(tasks)))
+    tasks = _tasks(schedule, scratch, early=())
+    total = peak_of(tasks, _row_sizes(schedule, rows), range(len(tasks)))
     for value in _ring_values(schedule):
         for _ in range(schedule.rings[value]):
             total += rows[value]
@@ -64,21 +65,25 @@ def _last_readers(schedule: RowSchedule, value: str) -> frozenset[int]:
     return frozenset(r.reader for r in last if all(r.newest > 0 for r in last))
 
 
-def _tasks(
-    schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size, early: Iterable[str]
-) -> list[Task]:
+def _tasks(schedule: RowSchedule, scratch: Size, early: Collection[str]) -> list[Task]:
     """A task a step; `early` are the values whose oldest row is read before the new one is made."""
-    rings, early = set(_ring_values(schedule)), set(early)
-    needed = [r for r in readings_of(schedule.steps) if r.newest == 0]
+    same_step = [r for r in readings_of(schedule.steps) if r.newest == 0]
     tasks = []
     for i, step in enumerate(schedule.steps):
         value = result_of(step.operation)
         tasks.append(
             Task(
-                result=NOTHING if value is None or value in rings else rows[value],
-                reads=frozenset(r.producer for r in needed if r.reader == i),
-                after=_last_readers(schedule, value) if value in early else frozenset(),
+                makes=value,
+                reads=frozenset(r.value for r in same_step if r.reader == i),
+                after=_last_readers(schedule, value) if value and value in early else frozenset(),
                 scratch=scratch if value is None else NOTHING,
             )
         )
     return tasks
+
+
+def _row_sizes(schedule: RowSchedule, rows: Mapping[str, Size]) -> dict[str, Size]:
+    """Of the values that live for a part of the body; rings take their place for all of it."""
+    made = {result_of(step.operation) for step in schedule.steps} - {None}
+    rings = set(_ring_values(schedule))
+    return {str(v): NOTHING if v in rings else rows[str(v)] for v in made}

@@ -1,6 +1,7 @@
 """The order of the row loop's body: as good as the best of all orders, and right in each."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -44,7 +45,15 @@ def graphs(draw) -> PathGraph:
         layers.append(Convolution(f"c{i}", source, f"c{i}", window, adds=adds))
         names.append(f"c{i}")
     values = {name: Value(name, 8, 0) for name in names}
-    return PathGraph(2, 8, values, tuple(layers), Store(names[-1], draw(st.booleans())))
+    graph = PathGraph(2, 8, values, tuple(layers), Store(names[-1], draw(st.booleans())))
+    return with_two_exits(graph) if draw(st.booleans()) else graph
+
+
+def with_two_exits(graph: PathGraph) -> PathGraph:
+    """A second layer that makes the residual, out of the value that most layers are before."""
+    first = graph.convolutions[0]
+    second = Convolution("early", first.source, str(graph.store.residual), 1)
+    return replace(graph, convolutions=(*graph.convolutions, second))
 
 
 def used(graph: PathGraph) -> PathGraph:
