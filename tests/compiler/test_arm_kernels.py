@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from benchmarks.assembly import count_products, functions, innermost_loop
+from benchmarks.assembly import count_products, functions, innermost_loop, instructions
 from compiler.kernels import KERNELS
 from compiler.objects import write_object
 from compiler.targets import find_target
@@ -34,8 +34,8 @@ def test_the_innermost_loop_does_not_touch_the_stack(dtype, version, assembly):
     found = convolutions(assembly[dtype, version.name])
     assert len(found) >= 2 * len(set(version.tile.pixels))
     for name, lines in found.items():
-        loop = innermost_loop(lines)
-        assert loop and not [line for line in loop if "[sp" in line], name
+        first, last = innermost_loop(lines)
+        assert not [line for line in lines[first : last + 1] if "[sp" in line], name
 
 
 @pytest.mark.parametrize("isa", PRODUCTS)
@@ -43,7 +43,8 @@ def test_a_step_is_products_and_little_else(isa, assembly):
     """Beside them: loads, addresses and, for neon, widening sums."""
     widest = max(v.tile.pixels[0] for _, v in VERSIONS if v.dtype == "int8" and v.name == isa)
     lines = convolutions(assembly["int8", isa])[f"psr_{isa}_hidden_i16_o1_p{widest}"]
-    loop = innermost_loop(lines)
+    first, last = innermost_loop(lines)
+    loop = instructions(lines[first : last + 1])
     assert count_products(loop) == PRODUCTS[isa]
     share = {"i8mm": 0.6, "dotprod": 0.8, "neon": 0.4}[isa]
     assert count_products(loop) / len(loop) > share
