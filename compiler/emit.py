@@ -47,15 +47,17 @@ def emit_network(network: PlannedNetwork) -> str:
     """The C file of one architecture."""
     plans = (*PATH_NAMES, ALL_PATHS)
     functions = [emit_path(network, path) for path in plans if path in network.plans]
-    return "\n".join(['#include <math.h>\n\n#include "kernels.h"\n', *functions, _tables(network)])
+    return "\n".join(
+        ['#include <math.h>\n\n#include "kernels.h"\n', *functions, network_tables(network)]
+    )
 
 
 def emit_path(network: PlannedNetwork, path: str) -> str:
     """One path: its planes as formulas of w, then a loop over rows."""
     plan, arch = network.plans[path], network.arch
     graph, depth = plan.schedule.graph, plan.schedule.depth
-    planes = [_c_plane(p, plan.memory.offsets[p.name]) for p in plan.planes.values()]
-    calls = [_call(network, plan, s.operation, _c_row(s.delay)) for s in plan.schedule.steps]
+    planes = [plane_text(p, plan.memory.offsets[p.name]) for p in plan.planes.values()]
+    calls = [step_call(network, plan, s.operation, _c_row(s.delay)) for s in plan.schedule.steps]
     lines = [
         f"/* {arch.name} x{arch.scale}, path {path}: halo {graph.halo} pixels.",
         f" * Arena: {_c_size(plan.memory.arena, 'columns')} bytes. */",
@@ -80,7 +82,8 @@ def _c_size(size: Size, width: str) -> str:
     return f"{size.per_column} * {width} + {size.fixed}"
 
 
-def _c_plane(plane: Plane, offset: Size) -> str:
+def plane_text(plane: Plane, offset: Size) -> str:
+    """The C definition of a value's plane."""
     pixel = plane.shape.pixel_bytes
     block = f"{pixel} * (w + {plane.columns.fixed})" if plane.shape.blocks > 1 else "64"
     numbers = (
@@ -95,7 +98,8 @@ def _c_plane(plane: Plane, offset: Size) -> str:
     return f"const psr_plane {plane.name} = {{{', '.join(numbers)}}};"
 
 
-def _call(network: PlannedNetwork, plan: PathPlan, operation: Operation, row: str) -> str:
+def step_call(network: PlannedNetwork, plan: PathPlan, operation: Operation, row: str) -> str:
+    """The C call that computes one row, `row`, of an operation's result."""
     layers = list(network.layers)
     match operation:
         case Load():
@@ -116,7 +120,8 @@ def _c_pointer(value: str | None) -> str:
     return f"&{value}" if value else "NULL"
 
 
-def _tables(network: PlannedNetwork) -> str:
+def network_tables(network: PlannedNetwork) -> str:
+    """The C tables by which the runtime finds a network's layers and paths."""
     arch, name = network.arch, network.symbol
     shuffled = _shuffled_layers(network)
     convs = [

@@ -43,7 +43,7 @@ def hidden_kernel(tile: ConvolutionTile, dot: DotProduct) -> PrimFunc:
         q = T.cast(T.min(T.max(rounded, low), high), f"uint8x{dot.lanes}")
         return q ^ T.broadcast(T.uint8(128), dot.lanes) if dot.signed else q
 
-    return _kernel(tile, dot, "uint8", stored_form, BLOCK)
+    return convolution_kernel(tile, dot, "uint8", stored_form, BLOCK)
 
 
 def detail_kernel(tile: ConvolutionTile, dot: DotProduct) -> PrimFunc:
@@ -53,10 +53,10 @@ def detail_kernel(tile: ConvolutionTile, dot: DotProduct) -> PrimFunc:
     def stored_form(rounded: Any) -> Any:
         return T.cast(T.min(T.max(rounded, low), high), f"int16x{dot.lanes}")
 
-    return _kernel(tile, dot, "int16", stored_form, None)
+    return convolution_kernel(tile, dot, "int16", stored_form, None)
 
 
-def _kernel(  # noqa: C901 (a loop nest)
+def convolution_kernel(  # noqa: C901 (a loop nest)
     tile: ConvolutionTile, dot: DotProduct, stored: str, stored_form: Any, fixed_pixel: int | None
 ) -> PrimFunc:
     """`tiles` tiles of one output row."""
