@@ -75,4 +75,8 @@ def test_the_record_says_that_it_is_an_estimate():
     assert record["kind"] == LABEL and "estimate" in LABEL
     versions = {v.name for v in find_target("android-arm64").versions["int8"]}
     assert {row["isa"] for row in record["rows"]} == versions
-    assert all(row["estimated_fps_1_core"] > 0 for row in record["rows"])
+    page = (RESULTS.parents[1] / "docs" / "android.md").read_text(encoding="utf-8")
+    for row in record["rows"]:
+        assert f"| {row['core']} | {row['model']} | {row['isa']} | {row['clock_ghz']} |" in page
+        speed = f"| {row['products_per_cycle']} | {row['estimated_fps_1_core']} |"
+        assert row["estimated_fps_1_core"] > 0 and speed in page
