@@ -77,7 +77,7 @@ def _residual(module: tvm.IRModule, store: relax.Call) -> relax.Var:
     """What a store takes its HR pixels from, before the anchor is added."""
     function = module[store.op]
     arguments = dict(zip(function.params, store.args, strict=True))
-    operators = _operators(function)
+    operators = operators_of(function)
     if composite_of(function) == STORE_ANCHORED:
         return arguments[operators["relax.add"].args[0]]
     return arguments[bindings_of(function)[0].value.args[0]]
@@ -118,7 +118,7 @@ def _margin(reader: _Reader, side: Element | None, patch: Element) -> int | None
     return double.value // 2 if isinstance(double, Known) and is_even else None
 
 
-def _operators(function: relax.Function) -> dict[str, relax.Call]:
+def operators_of(function: relax.Function) -> dict[str, relax.Call]:
     """The calls of a composite by operator; of two sums the last stays."""
     values = [binding.value for binding in bindings_of(function)]
     return {value.op.name: value for value in values if isinstance(value, relax.Call)}
@@ -134,7 +134,7 @@ def _read_convolution(
     reader: _Reader, var: relax.Var, function: relax.Function, call: relax.Call
 ) -> None:
     arguments = dict(zip(function.params, call.args, strict=True))
-    operators = _operators(function)
+    operators = operators_of(function)
     data, weight = (arguments[a] for a in operators["relax.nn.conv2d"].args)
     added = [a for a in operators["relax.add"].args if a in arguments]
     layer = reader.layers[weight.name].removesuffix(_WEIGHT)

@@ -2,8 +2,10 @@
 
 torch.export program
   | import_program              compiler/importer.py    Relax, symbolic n, h, w
+  | prove_shapes                compiler/shapes/        ranks and dimensions, proved; an analysis
+  |                             that each step down to lower_to_graph runs on what it is given
   | recognise_stores            compiler/recognise.py   clip(shuffle(y [+ anchor(x)]))
-  | recognise_convolutions      compiler/recognise.py   conv + bias [+ ReLU | + sum]
+  | recognise_convolutions      compiler/recognise.py   conv + bias [+ ReLU | + sum], one shape
   | lower_to_graph              compiler/lower.py       margins instead of shapes, crops gone
   | schedule_rows               compiler/schedule.py    all layers run together, row by row
   | plan_path                   compiler/plan.py        rings of rows, placed in an arena

@@ -42,9 +42,14 @@ def recognise_stores() -> Pass:
     @module_pass(opt_level=0, name="recognise_stores")
     def run(module: tvm.IRModule, _: PassContext) -> tvm.IRModule:
         proofs = prove_shapes(module)
-        return FuseOpsByPattern([_anchored_store(proofs), _plain_store(proofs)])(module)
+        return FuseOpsByPattern(store_patterns(proofs))(module)
 
     return run
+
+
+def store_patterns(proofs: ShapeProofs) -> list[FusionPattern]:
+    """The end of a network, where `proofs` says that it is a pixel shuffle."""
+    return [_anchored_store(proofs), _plain_store(proofs)]
 
 
 def recognise_convolutions() -> Pass:
@@ -53,12 +58,13 @@ def recognise_convolutions() -> Pass:
     @module_pass(opt_level=0, name="recognise_convolutions")
     def run(module: tvm.IRModule, _: PassContext) -> tvm.IRModule:
         proofs = prove_shapes(module)
-        return FuseOpsByPattern(_convolutions(proofs))(module)
+        return FuseOpsByPattern(convolution_patterns(proofs))(module)
 
     return run
 
 
-def _convolutions(proofs: ShapeProofs) -> list[FusionPattern]:
+def convolution_patterns(proofs: ShapeProofs) -> list[FusionPattern]:
+    """Convolutions with what is added to them, where `proofs` says that the shapes are equal."""
     plain, parts = _biased_convolution()
     before_relu, relu_parts = _biased_convolution()
     before_sum, sum_parts = _biased_convolution()

@@ -269,12 +269,12 @@ def _between(site: Site, length: Element, cuts: Sequence[int]) -> list[Element]:
 
 
 def _taken_values(site: Site) -> Cells:
-    """Numbers of a shape by known places."""
+    """Numbers of a shape by known places; outside 0 .. length - 1 TVM reads what is not there."""
     values, places = site.tensor(0).values, site.tensor(1).values
     if isinstance(values, NotConstant) or isinstance(places, NotConstant):
         return NAC if NAC in (values, places) else UNDEF
     indices = [p.value for p in places if isinstance(p, Known)]
-    inside = all(-len(values) <= i < len(values) for i in indices)
+    inside = all(0 <= i < len(values) for i in indices)
     return tuple(values[i] for i in indices) if inside and len(indices) == len(places) else NAC
 
 
