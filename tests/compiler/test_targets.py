@@ -10,59 +10,66 @@ import sys
 import numpy as np
 import pytest
 
-from compiler import CompileError, Network, compile_engine
-from compiler.kernels import all_kernels, convolution_tiles
+from compiler import CompileError, compile_engine
+from compiler.formats import FORMATS
+from compiler.kernels import KERNELS
 from compiler.objects import write_object
-from compiler.targets import TARGETS, aarch64_target, find_target
-from player.engine import Engine
+from compiler.targets import TARGETS, Target, aarch64_target, find_target
+from compiler.versions import Version
+from player.engine import Engine, EngineError
 
 IS_X86 = platform.machine() == "x86_64"
-HAS_AVX512 = IS_X86 and find_target("host").isa == "avx512"
+MIB = 1 << 20
 
 
-@pytest.mark.parametrize("name", ["x86-64-v3", "x86-64-v4"])
-def test_the_same_pixels_as_the_host(name, exported, pairs, networks, picture, tmp_path):
-    if not IS_X86 or (name == "x86-64-v4" and not HAS_AVX512):
-        pytest.skip("this processor cannot run it")
-    chosen = exported[1]
-    files = compile_engine([chosen], name, tmp_path)
-    network = Engine.open(files.shared).load(pairs[chosen.arch].blob)
-    for width in (1, 5, 6, 7, 23, 64):
-        patch = picture(5 + 6, width + 6)
-        ours, hosts = (n.upscale(patch, 2) for n in (network, networks[chosen.arch]))
-        assert np.abs(ours.astype(int) - hosts).max() <= 1
-    assert json.loads(files.info.read_text())["target"] == name
+def versions_of(targets: list[Target]) -> list[tuple[str, Version]]:
+    """Every version of some targets, each once, with the dtype first."""
+    found = {
+        (dtype, version.name): version
+        for target in targets
+        for dtype, versions in target.versions.items()
+        for version in versions
+    }
+    return [(dtype, version) for (dtype, _), version in found.items()]
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_tiles_fit_the_registers(name):
-    target = find_target(name)
-    vectors = target.tile.blocks * 16 // target.lanes
-    for pixels in target.tile.pixels:
-        assert pixels * vectors + vectors + 1 <= target.registers
-    assert list(target.tile.pixels) == sorted(target.tile.pixels, reverse=True)
-    assert target.tile.pixels[-1] <= 4  # plan.SLACK_PX, what a row may run over
+ALL_VERSIONS = versions_of([*(find_target(name) for name in TARGETS), aarch64_target()])
+X86_VERSIONS = versions_of([find_target("x86-64-v3"), find_target("x86-64-v4")])
 
 
-@pytest.mark.skipif(not HAS_AVX512, reason="reads AVX-512 assembly")
-def test_the_innermost_loop_spills_nothing(tmp_path):
-    """No multiply-add may take its sum from the stack: that would be a spilled accumulator."""
-    target = find_target("x86-64-v4")
-    names = {t.name for t in convolution_tiles(target)}
-    kernels = {n: k for n, k in all_kernels(target).items() if n in names}
-    write_object(kernels, target, tmp_path / "k.o")
-    disassembler = ["objdump", "-d", "--no-show-raw-insn", str(tmp_path / "k.o")]
-    try:
-        text = subprocess.run(disassembler, capture_output=True, text=True, check=True).stdout
-    except FileNotFoundError:
-        pytest.skip("no objdump here")
-    functions = re.split(r"\n\n[0-9a-f]+ <", text)
-    checked = [f for f in functions if any(f.startswith(n) for n in names)]
-    assert len(checked) == len(names)
-    for function in checked:
-        lines = function.splitlines()
-        sums = [i for i, line in enumerate(lines) if "vfmadd" in line]
-        assert sums and not any("%rsp" in lines[i] for i in range(sums[0], sums[-1] + 1))
+def version_name(value: object) -> object:
+    return getattr(value, "name", value)
+
+
+def test_every_fp32_version_gives_pytorchs_pixels(engine_files, pairs, picture):
+    """Each in a library of its own, because a library has one version in use."""
+    arch = list(pairs)[1]
+    patch = picture(5 + 6, 64 + 6)
+    wanted = pairs[arch].upscale(patch, 2)
+    engine = Engine.open(engine_files.shared)
+    best, run = engine.isa, []
+    for isa in engine.info["isas"]:
+        try:
+            engine.select_isa(isa)
+        except EngineError:
+            continue
+        run.append(isa)
+        network = engine.load(pairs[arch].blob)
+        for width in (1, 5, 6, 7, 23, 64):
+            part = np.ascontiguousarray(patch[:, : width + 6])
+            difference = np.abs(network.upscale(part, 2).astype(int) - wanted[:, : 3 * width])
+            assert difference.max() <= 1 and np.mean(difference > 0) < 0.01, (isa, width)
+    engine.select_isa(best)
+    assert engine.info["isas"][-1] in run
+
+
+@pytest.mark.parametrize(("dtype", "version"), ALL_VERSIONS, ids=version_name)
+def test_tiles_fit_the_registers(dtype, version):
+    pixels, vectors = version.tile.pixels, version.tile.blocks * 16 // version.lanes
+    assert list(pixels) == sorted(pixels, reverse=True)
+    assert pixels[-1] <= FORMATS[dtype].slack_px  # a row may run over by less than this
+    if not version.is_c:
+        assert pixels[0] * vectors + vectors + 1 <= version.registers
 
 
 def test_unknown_names_are_refused(tmp_path):
@@ -87,7 +94,7 @@ library = ctypes.CDLL(sys.argv[1])
 library.psr_build_info.restype = ctypes.c_char_p
 data = open(sys.argv[2], "rb").read()
 net, pool = ctypes.c_void_p(), ctypes.c_void_p()
-assert library.psr_abi() == 1
+assert library.psr_abi() == 2
 assert library.psr_net_open(data, ctypes.c_size_t(len(data)), ctypes.byref(net)) == 0
 assert library.psr_pool_open(2, ctypes.byref(pool)) == 0
 lr, hr = np.full((20, 30, 3), 100, np.uint8), np.zeros((80, 120, 3), np.uint8)
@@ -114,25 +121,34 @@ print(json.dumps(json.loads(library.psr_build_info())))
 def test_the_library_exports_the_interface_and_nothing_else(engine_files):
     header = engine_files.header.read_text(encoding="utf-8")
     declared = set(re.findall(r"\b(psr_\w+)\(", header))
-    assert len(declared) == 11
+    assert len(declared) == 13
     library = ctypes.CDLL(str(engine_files.shared))
     assert all(hasattr(library, name) for name in declared)
     assert not hasattr(library, "psr_blob_parse")
-    assert not hasattr(library, "psr_conv_i16_o1_p4")
+    assert not hasattr(library, "psr_avx2_conv_i16_o1_p4")
 
 
 def test_compiling_again_replaces_the_engine(exported, tmp_path):
-    network = Network(exported[2].arch, exported[2].paths)
-    first, second = (compile_engine([network], "host", tmp_path) for _ in range(2))
+    tiny = exported[2]
+    first, second = (compile_engine([tiny], name, tmp_path, "fp32") for name in ("c", "host"))
     assert first == second
-    names = {p.name for p in tmp_path.iterdir()}
+    assert json.loads(second.info.read_text(encoding="utf-8"))["target"] == "host"
+    names = {p.name for p in tmp_path.iterdir()}  # not the folder of C files
     assert names == {"libpocketsr.so", "libpocketsr.a", "pocketsr.h", "engine.json", "psr-bench"}
 
 
-def test_the_kernels_of_arm_compile_without_a_runtime(tmp_path):
+def test_the_library_is_less_than_a_mebibyte(engine_files, int8_files):
+    """The int8 one has every version of this processor, plain C among them, and six networks."""
+    for files in (engine_files, int8_files):
+        assert files.shared.stat().st_size < MIB
+
+
+@pytest.mark.parametrize("dtype", KERNELS)
+def test_the_kernels_of_arm_compile_without_a_runtime(dtype, tmp_path):
     """What an aarch64 host would link; this machine cannot run it."""
     machine = aarch64_target()
-    write_object(all_kernels(machine), machine, tmp_path / "k.o")
-    elf = (tmp_path / "k.o").read_bytes()
-    assert elf[:4] == b"\x7fELF" and int.from_bytes(elf[18:20], "little") == 183  # EM_AARCH64
-    assert b"TVMFFI" not in elf and b"TVMBackend" not in elf  # no call into its runtime
+    for version in machine.versions[dtype]:
+        write_object(KERNELS[dtype].functions(version), machine, version, tmp_path / "k.o")
+        elf = (tmp_path / "k.o").read_bytes()
+        assert elf[:4] == b"\x7fELF" and int.from_bytes(elf[18:20], "little") == 183  # EM_AARCH64
+        assert b"TVMFFI" not in elf and b"TVMBackend" not in elf  # no call into its runtime

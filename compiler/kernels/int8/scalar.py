@@ -15,11 +15,12 @@ class Scalar(DotProduct):
     """
 
     lanes = BLOCK
+    packing = "PSR_PACK_LINES"
 
     def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
         for i in range(GROUP):
             activations = T.broadcast(T.cast(src[at + i], "int32"), self.lanes)
-            weights = weight[T.ramp(weight_at + i, GROUP, self.lanes)]
+            weights = weight[T.ramp(weight_at + i * self.lanes, 1, self.lanes)]
             acc = acc + activations * T.cast(weights, f"int32x{self.lanes}")
         return acc
 

@@ -13,7 +13,8 @@ enum {
     PSR_PACK_QUADS,      /* [output][4] */
     PSR_PACK_WIDE_PAIRS, /* [pair][output][2] of s16; the pairs are inputs (0, 2) and (1, 3) */
     PSR_PACK_PAIRS,      /* [pair][output][2] */
-    PSR_PACK_OCTETS      /* [output][8], of two groups together */
+    PSR_PACK_OCTETS,     /* [output][8], of two groups together */
+    PSR_PACK_LINES       /* [4][output] */
 };
 
 typedef void psr_load_kernel(const uint8_t *src, uint8_t *dst, int32_t pixels);

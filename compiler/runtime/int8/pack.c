@@ -65,6 +65,7 @@ static size_t place_in_groups(int32_t packing, int32_t lanes, int32_t lane, int3
     switch (packing) {
         case PSR_PACK_WIDE_PAIRS: return ((size_t)(i % 2) * lanes + lane) * 2 + half;
         case PSR_PACK_PAIRS: return ((size_t)half * lanes + lane) * 2 + i % 2;
+        case PSR_PACK_LINES: return (size_t)i * lanes + lane;
         default: return (size_t)lane * groups_together(packing) * PSR_GROUP + i;
     }
 }

@@ -1,0 +1,98 @@
+"""int8: nothing is read or written outside the patch, the arena and the HR rows."""
+
+import subprocess
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.lib.stride_tricks import as_strided
+
+from tests.compiler.fenced import fenced
+from tests.compiler.int8_cases import HEIGHT, WIDTH, Case, case_name, cases
+
+GUARD = 0xA5
+GAP = 7  # bytes between HR rows
+# y, x, height, width: the narrowest, one that fills no tile, one that fills several.
+RECTANGLES = ((0, 0, 1, 1), (2, 3, 5, 13), (1, 1, 3, 29), (0, 4, 2, 64))
+
+
+def upscale_fenced(engine, network, sample: Case, rectangle, at_end: bool) -> None:
+    """One call whose patch, arena and HR rows each touch a forbidden page."""
+    _, _, height, width = rectangle
+    lr = fenced_copy(sample.patch(*rectangle), at_end)
+    row, rows = 3 * width * sample.arch.scale, height * sample.arch.scale
+    memory = fenced((rows - 1) * (row + GAP) + row, at_end=at_end)
+    memory[:] = GUARD
+    arena = fenced(network.arena_bytes(sample.path, height, width), 64, at_end)
+    arena[:] = GUARD
+    code = engine.library.psr_upscale(
+        network.handle, sample.path, lr.ctypes.data, lr.strides[0], height, width,
+        memory.ctypes.data, row + GAP, arena.ctypes.data,
+    )  # fmt: skip
+    assert code == 0
+    hr = as_strided(memory, (rows, row), (row + GAP, 1))
+    assert np.array_equal(hr, sample.wanted(*rectangle).reshape(rows, row))
+    gaps = as_strided(memory[row:], (rows - 1, GAP), (row + GAP, 1))
+    assert (gaps == GUARD).all()
+
+
+def fenced_copy(image: np.ndarray, at_end: bool) -> np.ndarray:
+    copied = fenced(image.size, at_end=at_end).reshape(image.shape)
+    copied[:] = image
+    return copied
+
+
+@pytest.mark.parametrize("sample", cases("typical"), ids=case_name)
+def test_every_version_stays_inside(sample, int8_engine, int8_isas, int8_network):
+    for isa, rectangle, at_end in product(int8_isas, RECTANGLES, (True, False)):
+        upscale_fenced(int8_engine, int8_network(isa, sample.arch), sample, rectangle, at_end)
+
+
+def test_the_fence_holds():
+    """A byte too many on either side is a crash, or the test above could not fail."""
+    script = """
+import ctypes
+from tests.compiler.fenced import fenced
+memory = fenced(100, at_end={})
+ctypes.string_at(memory.ctypes.data + {}, 1)
+"""
+    crashes = {(True, 100): True, (True, 99): False, (False, -1): True, (False, 0): False}
+    for arguments, crash in crashes.items():
+        command = [sys.executable, "-c", script.format(*arguments)]
+        assert (subprocess.run(command, check=False).returncode < 0) == crash
+
+
+@pytest.mark.parametrize("sample", cases("saturated"), ids=case_name)
+def test_patches_make_the_whole_frame(sample, int8_engine, int8_isas, int8_network):
+    """psr_frame, in patches and at once, by any number of threads, is psr_upscale."""
+    lr = sample.patch(0, 0, HEIGHT, WIDTH)
+    height, width = lr.shape[:2]
+    halo = [(sample.halo_px, sample.halo_px)] * 2 + [(0, 0)]
+    for isa in int8_isas:
+        network = int8_network(isa, sample.arch, sample.kind)
+        wanted = network.upscale(np.pad(lr, halo, "edge"), sample.path)
+        for threads, patches in product((1, 2, 3, 5), patches_of(height, width, sample.path)):
+            ours = int8_engine.pool(threads).frame([network], patches, lr)
+            assert np.array_equal(ours, wanted), (isa, threads)
+
+
+def patches_of(height: int, width: int, path: int) -> list[np.ndarray]:
+    """The frame as one patch, and as a grid whose last ones are narrower."""
+    grid = [
+        (y, x, min(13, height - y), min(17, width - x), 0, path)
+        for y in range(0, height, 13)
+        for x in range(0, width, 17)
+    ]
+    return [np.array([[0, 0, height, width, 0, path]], np.int32), np.array(grid, np.int32)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(8192, 1), (1, 8192), (540, 960)])
+def test_the_largest_sizes(size, int8_isas, int8_network):
+    """Against each other: the reference would take minutes."""
+    sample = cases("typical")[0]
+    shape = (size[0] + 2 * sample.halo_px, size[1] + 2 * sample.halo_px, 3)
+    lr = np.random.default_rng(1).integers(0, 256, shape).astype(np.uint8)
+    results = [int8_network(isa, sample.arch).upscale(lr, sample.path) for isa in int8_isas]
+    assert all(np.array_equal(results[0], other) for other in results[1:])
