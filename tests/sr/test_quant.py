@@ -94,6 +94,30 @@ def test_torch_computes_the_references_integers(arch, extreme):
         assert np.array_equal(frame, reference.upscale(arch, tensors, seen, path)), path
 
 
+def random_architecture(draw: np.random.Generator) -> Architecture:
+    """A chain or an espcn of one to four layers, widths 4..48."""
+    widths = tuple(4 * int(w) for w in draw.integers(1, 13, draw.integers(1, 5)))
+    scale, depth = int(draw.integers(2, 5)), len(widths)
+    if draw.random() < 0.3:
+        return Architecture("espcn", scale, widths, (depth,))
+    easy = sorted({int(draw.integers(1, depth + 1)), depth})
+    return Architecture("chain", scale, widths, tuple(easy))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_networks_survive_the_blob_and_give_the_references_pixels(seed):
+    draw = np.random.default_rng(seed)
+    arch = random_architecture(draw)
+    tensors = random_int8(arch, seed, extreme=seed % 2 == 0)
+    blob = unpack_weights(pack_integers(arch, tensors))
+    network = IntegerNetwork(blob.arch, blob.tensors)
+    halo = network.halo_px(HARD)
+    height, width = draw.integers(1, 12, 2)
+    patch = draw.integers(0, 256, (height + 2 * halo, width + 2 * halo, 3)).astype(np.uint8)
+    wanted = reference.upscale(arch, tensors, patch, HARD)
+    assert np.array_equal(network.upscale_all(patch)[HARD], wanted)
+
+
 def test_sums_next_to_2_to_the_24_stay_exact_in_torch():
     """Odd sums just below the bound, where the next float32 is one away."""
     arch = Architecture("chain", 2, (4,), (1,))
