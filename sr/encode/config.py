@@ -55,7 +55,7 @@ class EncodeConfig:
     hard_share: float = 0.5
     max_loss_db: float = 0.05
     route_cell_px: int = 12
-    route_hold_frames: int = 8
+    route_hold_frames: int = 4
     seed: int = 0
     threads: int = 2
     steps: int | None = None
