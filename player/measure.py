@@ -34,6 +34,7 @@ from player.upscale import UpscaledFrame, crop, upscale
 
 SSIM_FRAMES = 60  # SSIM takes about a second for a frame of 1080p
 PROTOCOLS = ("frame", "stdo")
+STDO_PATCH_PX = (54, 48)  # LR height and width of a patch in STDO's protocol (section 4.1)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _compare(
         if pair[0].index in sampled:
             tally.ssim.append(metrics.ssim_y(pair[0].rgb, pair[1]))
         if options.protocol == "stdo":
-            patch = index.fine_h * index.scale, index.fine_w * index.scale
+            patch = STDO_PATCH_PX[0] * index.scale, STDO_PATCH_PX[1] * index.scale
             tally.shaved += metrics.shaved_patch_errors(pair[0].rgb, pair[1], *patch, index.scale)
     return tally
 
