@@ -1,0 +1,12 @@
+"""Engines with a pass of the compiler left out: plans, C and kernels of the ablation alone.
+
+PathPlan as shipped
+  | variants.py     rings or whole frames, with or without order search and shared memory
+  | unfused.py      the same path, each elementwise step a pass over memory
+  v
+PathPlan of the variant
+  | emit.py         one loop over rows, or a loop for each layer
+  | kernels.py, unfused.c    what the passes over memory compute
+  v
+library.py ── compiler.link ──► one more library with the engine's interface
+"""

@@ -1,0 +1,75 @@
+"""A variant's C file and what all variants share -> a library with the engine's interface."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.ablation import kernels
+from compiler.emit import PlannedNetwork
+from compiler.emit_engine import emit_engine
+from compiler.engine import RUNTIME, describe, runtime_sources
+from compiler.kernels import KERNELS
+from compiler.link import compile_c, link
+from compiler.objects import write_object
+from compiler.targets import Target
+from compiler.versions import Version
+
+DTYPE = "int8"
+_HERE = Path(__file__).parent
+_INCLUDES = (RUNTIME, RUNTIME / DTYPE, _HERE)
+WHOLE_FRAME = 2**31 - 1  # bytes of cache: the runtime then cuts a frame into no columns
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Objects that do not depend on a plan: kernels, runtime, the passes over memory."""
+
+    machine: Target
+    objects: tuple[Path, ...]
+    folder: Path
+
+
+def make_parts(machine: Target, isas: tuple[str, ...], folder: Path) -> Parts:
+    """Compile what all variants share, for the machine's versions of these names."""
+    versions = tuple(v for v in machine.versions[DTYPE] if v.name in isas)
+    machine = replace(machine, versions={DTYPE: versions})
+    table = folder / "unfused_table.c"
+    table.write_text(kernels.table(versions), encoding="utf-8")
+    sources = [*runtime_sources(DTYPE), _HERE / "unfused.c", table]
+    objects = [_compile(source, machine, folder) for source in sources]
+    objects += [path for version in versions for path in _kernels(version, machine, folder)]
+    return Parts(machine, tuple(objects), folder)
+
+
+def _compile(source: Path, machine: Target, folder: Path) -> Path:
+    out = folder / f"{source.stem}.o"
+    compile_c(source, _INCLUDES, machine, out)
+    return out
+
+
+def _kernels(version: Version, machine: Target, folder: Path) -> list[Path]:
+    sets = {"kernels": KERNELS[DTYPE].functions(version), "unfused": kernels.functions(version)}
+    written = []
+    for name, functions in sets.items():
+        written.append(folder / f"{name}-{version.name}.o")
+        write_object(functions, machine, version, written[-1])
+    return written
+
+
+def link_variant(
+    parts: Parts, name: str, network: PlannedNetwork, text: str, cache_bytes: int
+) -> Path:
+    """The library of a network's C file `text`, in a folder `name`.
+
+    `cache_bytes`: what a tile may take before the runtime cuts a frame into columns.
+    """
+    folder = parts.folder / name
+    folder.mkdir()
+    machine = replace(parts.machine, cache_bytes=cache_bytes)
+    info = describe([network], machine, DTYPE)
+    texts = {"network.c": text, "engine.c": emit_engine([network], machine, DTYPE, info)}
+    for file, content in texts.items():
+        (folder / file).write_text(content, encoding="utf-8")
+    own = [_compile(folder / file, machine, folder) for file in texts]
+    shared = folder / "libpocketsr.so"
+    link([*own, *parts.objects], RUNTIME / "pocketsr.h", machine, shared, folder / "variant.a")
+    return shared
