@@ -1,8 +1,7 @@
 """The C parser of weights blobs: whatever the bytes are, the right code and never a crash."""
 
-import ctypes
 import struct
-import zlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from player.package.weights import Architecture, pack_weights, tensor_layout
+from tests.compiler.opening import (
+    ARCH,
+    CRC,
+    FORMAT,
+    LIMIT,
+    OK,
+    SELFTEST,
+    opened_code,
+    patched,
+    sealed,
+)
 
 F32 = 1
-OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST = range(6)
 
 
 @pytest.fixture(scope="module")
@@ -21,27 +30,8 @@ def blob(pairs, tiny_arch) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def open_code(engine):
-    """The code that psr_net_open gives to these bytes; what it opened is closed again."""
-
-    def run(data: bytes) -> int:
-        handle = ctypes.c_void_p()
-        code = engine.library.psr_net_open(data, len(data), ctypes.byref(handle))
-        assert bool(handle) == (code == OK)
-        if handle:
-            engine.library.psr_net_close(handle)
-        return code
-
-    return run
-
-
-def sealed(body: bytes) -> bytes:
-    """Bytes with the checksum that makes the parser read on."""
-    return body + struct.pack("<I", zlib.crc32(body))
-
-
-def patched(blob: bytes, at: int, value: bytes) -> bytes:
-    return sealed(blob[:at] + value + blob[at + len(value) : -4])
+def open_code(engine) -> Callable[[bytes], int]:
+    return lambda data: opened_code(engine, data)
 
 
 def test_the_whole_blob_opens(open_code, pairs):
