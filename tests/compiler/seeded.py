@@ -11,6 +11,8 @@ import numpy as np
 from player.package.weights import INT8, Architecture, pack_weights, self_test_input
 from sr.quant import reference
 
+_PATIENCE_S = 120  # a run takes a fraction of a second, also emulated
+
 
 def seeded_frame(index: int, height: int, width: int) -> np.ndarray:
     """Frame `index` of psr-bench, [height, width, 3] u8 (fill_frame of psr_bench.c)."""
@@ -46,7 +48,9 @@ def run_bench(
 ) -> subprocess.CompletedProcess[str]:
     """psr-bench with these arguments; `program` may begin with an emulator."""
     command = [*map(str, program), *arguments.split()]
-    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=_PATIENCE_S, **more
+    )
 
 
 def bench_json(program: Sequence[str | Path], arguments: str, **more: object) -> dict[str, object]:

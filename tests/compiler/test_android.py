@@ -1,7 +1,7 @@
 """The engine for Android: the file that its loader sees, and, under qemu, the pixels.
 
-The fixture compiles one int8 engine for android-arm64 and one for this machine. Where qemu-aarch64
-is missing (`make qemu` installs it), the tests that run ARM code are skipped.
+The fixture compiles one int8 engine for android-arm64. Where qemu-aarch64 is missing (`make qemu`
+installs it), the tests that run ARM code are skipped.
 """
 
 import dataclasses
@@ -10,21 +10,31 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from compiler import CompileError, Network, compile_engine, link
+from compiler import CompileError, compile_engine, link
 from compiler.bionic import BIONIC
 from compiler.engine import BENCH, RUNTIME
 from compiler.link import compile_c, export_map
 from compiler.targets import find_target
 from player.package.weights import PATH_NAMES, Architecture
-from sr.models import export_paths
+from sr.quant import reference
 from tests.compiler import elf
-from tests.compiler.seeded import bench_json, int8_blob, reference_crc, run_bench
-from tests.sr.random_int8 import random_int8
+from tests.compiler.int8_cases import (
+    ARCHITECTURES,
+    KINDS,
+    blob,
+    case_name,
+    cases,
+    picture,
+    tensors,
+)
+from tests.compiler.programs import exported_network
+from tests.compiler.seeded import bench_json, reference_crc, run_bench
 
 ANDROID = find_target("android-arm64")
 LOADER = Path(__file__).parent / "android" / "load_library.c"
@@ -33,29 +43,18 @@ QEMU = shutil.which("qemu-aarch64")
 needs_qemu = pytest.mark.skipif(
     QEMU is None, reason="no qemu-aarch64 to run ARM code with: `make qemu` or install qemu-user"
 )
-# Widths that are no multiples of 16 among them, nor of 8, and every scale.
-ARCHITECTURES = (
-    Architecture("chain", 4, (32, 28, 16), (1, 3)),
-    Architecture("chain", 2, (20,), (1,)),
-    Architecture("espcn", 3, (64, 32), (2,)),
-)
 CPUS = {"cortex-a53": "neon", "cortex-a76": "dotprod", "max": "i8mm"}
-SIZES = ((7, 23), (5, 8), (1, 1))
+FAST_KINDS = ("extreme",)
+SAMPLES = [
+    pytest.param(c, marks=[] if c.kind in FAST_KINDS else pytest.mark.slow, id=case_name(c))
+    for c in cases(*KINDS)
+]
 
 
 @pytest.fixture(scope="module")
-def networks() -> list[Network]:
-    return [Network(arch, export_paths(arch)) for arch in ARCHITECTURES]
-
-
-@pytest.fixture(scope="module")
-def files(networks, tmp_path_factory):
+def files(tmp_path_factory):
+    networks = [exported_network(arch) for arch in ARCHITECTURES]
     return compile_engine(networks, ANDROID.name, tmp_path_factory.mktemp("android"))
-
-
-@pytest.fixture(scope="module")
-def host_files(networks, tmp_path_factory):
-    return compile_engine(networks, "host", tmp_path_factory.mktemp("host"))
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +63,17 @@ def library(files) -> elf.Library:
 
 
 @pytest.fixture(scope="module")
-def blobs(tmp_path_factory):
-    """For each architecture: tensors at the limits, and the file with them."""
-    folder, made = tmp_path_factory.mktemp("blobs"), {}
-    for i, arch in enumerate(ARCHITECTURES):
-        tensors = random_int8(arch, seed=i, extreme=i % 2 == 0)
-        path = folder / f"{i}.bin"
-        path.write_bytes(int8_blob(arch, tensors))
-        made[arch] = tensors, path
-    return made
+def blob_file(tmp_path_factory):
+    """The file with an architecture's weights of a kind."""
+    folder = tmp_path_factory.mktemp("blobs")
+
+    def write(arch: Architecture, kind: str = "extreme") -> Path:
+        path = folder / f"{ARCHITECTURES.index(arch)}-{kind}.bin"
+        if not path.exists():
+            path.write_bytes(blob(arch, kind))
+        return path
+
+    return write
 
 
 def emulated(program: Path, cpu: str = "max") -> list[str | Path]:
@@ -169,23 +170,47 @@ def test_without_a_linker_the_message_names_the_package(monkeypatch, tmp_path):
 
 @needs_qemu
 @pytest.mark.parametrize("cpu", CPUS)
-@pytest.mark.parametrize("network", ARCHITECTURES, ids=lambda a: f"{a.name}-x{a.scale}")
-def test_int8_gives_the_bits_of_the_reference(cpu, network, files, host_files, blobs):
-    """Each processor takes its own version; the blob's self-test runs first, at psr_net_open."""
-    tensors, blob = blobs[network]
-    for size, path in [(SIZES[0], p) for p in (0, *network.paths)] + [(s, 2) for s in SIZES[1:]]:
-        options = f"--weights {blob} --path {PATH_NAMES[path]} --size {size[0]}x{size[1]}"
-        options += " --frames 2 --threads 2"
-        found = bench_json(emulated(files.bench, cpu), options)
-        assert found["isa"] == CPUS[cpu]
-        assert found["crc32"] == reference_crc(network, tensors, path, size)
-        assert found["crc32"] == bench_json([host_files.bench], options)["crc32"]
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_int8_gives_the_bits_of_the_reference(sample, cpu, files, blob_file, tmp_path):
+    """A frame of random size; each processor takes its own version and runs the self-test first."""
+    draw = np.random.default_rng(zlib.crc32(f"{case_name(sample)} {cpu}".encode()))
+    height, width = int(draw.integers(1, 9)), int(draw.integers(1, 40))
+    frame = picture(sample.kind, sample.halo_px)[:height, :width]
+    lr, hr = tmp_path / "lr.rgb", tmp_path / "hr.rgb"
+    lr.write_bytes(frame.tobytes())
+    options = f"--weights {blob_file(sample.arch, sample.kind)} --path {PATH_NAMES[sample.path]}"
+    options += f" --size {height}x{width} --frames 1 --lr {lr} --out {hr}"
+    found = bench_json(emulated(files.bench, cpu), options)
+    padded = np.pad(frame, [(sample.halo_px,) * 2] * 2 + [(0, 0)], "edge")
+    weights = tensors(sample.arch, sample.kind)
+    wanted = reference.upscale(sample.arch, weights, padded, sample.path)
+    assert found["isa"] == CPUS[cpu]
+    assert np.array_equal(np.fromfile(hr, np.uint8), wanted.reshape(-1)), (height, width)
 
 
 @needs_qemu
-def test_a_processor_runs_lesser_versions_and_refuses_better_ones(files, blobs):
-    _, blob = blobs[ARCHITECTURES[0]]
-    options = f"--weights {blob} --size 6x9 --frames 1"
+@pytest.mark.parametrize("cpu", CPUS)
+def test_every_remainder_of_the_tiles(cpu, files, blob_file):
+    """All widths up to twice the largest tile."""
+    sample = ARCHITECTURES[1]
+    for width in range(1, 11):
+        options = f"--weights {blob_file(sample)} --size 2x{width} --frames 2"
+        found = bench_json(emulated(files.bench, cpu), options)
+        assert found["crc32"] == reference_crc(sample, tensors(sample, "extreme"), 2, (2, width))
+
+
+@needs_qemu
+@pytest.mark.parametrize("path", PATH_NAMES)
+def test_the_checksum_is_that_of_this_machine(path, files, int8_files, blob_file):
+    options = f"--weights {blob_file(ARCHITECTURES[0])} --path {path} --size 40x71"
+    programs = emulated(files.bench), [int8_files.bench]
+    arm, here = (bench_json(p, f"{options} --frames 1 --threads 2") for p in programs)
+    assert arm["crc32"] == here["crc32"] and arm["arena_bytes"] == here["arena_bytes"]
+
+
+@needs_qemu
+def test_a_processor_runs_lesser_versions_and_refuses_better_ones(files, blob_file):
+    options = f"--weights {blob_file(ARCHITECTURES[1])} --size 6x9 --frames 1"
     program = emulated(files.bench, "cortex-a76")
     crcs = {bench_json(program, f"{options} --isa {i}")["crc32"] for i in ("neon", "dotprod")}
     assert len(crcs) == 1
@@ -194,7 +219,7 @@ def test_a_processor_runs_lesser_versions_and_refuses_better_ones(files, blobs):
 
 
 @needs_qemu
-def test_the_shared_library_gives_the_same_bits(files, blobs, tmp_path):
+def test_the_shared_library_gives_the_same_bits(files, blob_file, tmp_path):
     """Loaded from its file with pages of 16 KB, by a program that knows only what bionic does."""
     program = tmp_path / "load"
     command = [sys.executable, "-m", "ziglang", "cc", "-target", "aarch64-linux-musl", "-static"]
@@ -202,22 +227,21 @@ def test_the_shared_library_gives_the_same_bits(files, blobs, tmp_path):
     subprocess.run([*command, "-o", str(program)], check=True, capture_output=True)
     environment = {**os.environ, "PSR_LIBRARY": str(files.shared)}
     for arch in ARCHITECTURES[:2]:
-        tensors, blob = blobs[arch]
-        options = f"--weights {blob} --size 7x23 --frames 2 --threads 2"
+        options = f"--weights {blob_file(arch)} --size 7x23 --frames 2 --threads 2"
         found = bench_json(emulated(program), options, env=environment)
         assert found["isa"] == "i8mm"
-        assert found["crc32"] == reference_crc(arch, tensors, 2, SIZES[0])
+        assert found["crc32"] == reference_crc(arch, tensors(arch, "extreme"), 2, (7, 23))
 
 
 @needs_qemu
 def test_fp32_is_within_a_code_value_of_this_machine(exported, pairs, engine_files, tmp_path):
     chosen = exported[1]
     files = compile_engine([chosen], ANDROID.name, tmp_path / "engine", "fp32")
-    blob = tmp_path / "weights.bin"
-    blob.write_bytes(pairs[chosen.arch].blob)
+    weights = tmp_path / "weights.bin"
+    weights.write_bytes(pairs[chosen.arch].blob)
     pixels = []
     for program in (emulated(files.bench, "cortex-a53"), [engine_files.bench]):
         out = tmp_path / "out.rgb"
-        bench_json(program, f"--weights {blob} --size 7x23 --frames 2 --out {out}")
+        bench_json(program, f"--weights {weights} --size 7x23 --frames 2 --out {out}")
         pixels.append(np.fromfile(out, np.uint8).astype(int))
     assert np.abs(pixels[0] - pixels[1]).max() <= 1 and pixels[0].std() > 10
