@@ -16,7 +16,7 @@ from functools import reduce
 from itertools import permutations
 from math import gcd
 
-MOST_TRIED = 6  # buffers, of which all orders are tried: 720
+MOST_TRIED = 5  # buffers, of which all orders are tried: 120
 
 
 @dataclass(frozen=True, order=True)

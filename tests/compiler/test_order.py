@@ -79,12 +79,14 @@ def test_the_peak_found_is_that_of_brute_force(graph):
     assert found.peak == min(simulated_peak(graph, order) for order in orders)
 
 
+@settings(deadline=None)
 @given(graphs(most=12))
 def test_the_peak_of_an_order_is_what_a_simulation_says(graph):
     given_order = range(len(graph.tasks))
     assert peak_of(graph.tasks, graph.sizes, given_order) == simulated_peak(graph, given_order)
 
 
+@settings(deadline=None)
 @given(graphs(most=14))
 def test_a_narrow_beam_is_never_worse_than_the_given_order(graph):
     with pytest.MonkeyPatch.context() as patch:
