@@ -37,8 +37,11 @@ class Bench:
     rounds: int
 
     def order(self, entrant: Entrant, size: Size | None) -> Order:
+        return self.order_of(entrant.dtype, size)
+
+    def order_of(self, dtype: str, size: Size | None = None) -> Order:
         subject = self.subject
-        return Order(self.folder, entrant.dtype, size, subject.halo_px, subject.arch.scale)
+        return Order(self.folder, dtype, size, subject.halo_px, subject.arch.scale)
 
     def sessions(self, size: Size | None, threads: int) -> dict[Entrant, Session]:
         """Every entrant, opened; those that cannot take any size are left out for `size` None."""

@@ -13,7 +13,7 @@ from benchmarks.limits import LIMIT, Limit, measurable_limit
 from benchmarks.peer_summary import CONVOLUTIONS, DYNAMIC, FOOTPRINT, HARD, QUALITY, Row
 from benchmarks.runtimes import OURS
 from benchmarks.runtimes.interface import Image, Session, Size, size_name
-from benchmarks.runtimes.ours import isa, open_path
+from benchmarks.runtimes.ours import engine_of, open_path
 from chunking.lr import shrink
 from player.metrics import mse_rgb, psnr_db
 from player.package.weights import EASY
@@ -169,7 +169,7 @@ def _limits(bench: Bench) -> dict[str, Limit]:
     """By number format, of the instruction sets that our engines use."""
     found = {}
     for entrant in _ours(bench):
-        limit = measurable_limit(entrant.dtype, isa(bench.order(entrant, None)))
+        limit = measurable_limit(entrant.dtype, engine_of(bench.order(entrant, None)).isa)
         if limit:
             found[entrant.dtype] = limit
     return found

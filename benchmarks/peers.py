@@ -105,6 +105,13 @@ def measure_tvm(subject: Subject, folder: Path) -> list[Row]:
     return [{**row, "subject": PLAIN_TVM} for row in rows]
 
 
+def benchmark_folder(subject: Subject) -> Path:
+    """Where converted networks are kept for the next run."""
+    folder = (_BUILD / subject.key).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def versions(entrants: Sequence[Entrant]) -> tuple[str, ...]:
     """The packages whose versions belong to a result."""
     found = {package for e in entrants for package in e.runtime.packages}
@@ -131,8 +138,7 @@ def main() -> None:
     if options.only:
         plan = replace(plan, peers=tuple(options.only))
     subject = generic_subject()
-    folder = (_BUILD / subject.key).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = benchmark_folder(subject)
     sizes = [*dict.fromkeys((*plan.sizes, CLIP_SIZE)), None]
     entrants, absent = find_entrants((OURS, *plan.peers), subject, sizes, folder)
     bench = Bench(subject, tuple(entrants), folder, plan.rounds)

@@ -1,5 +1,8 @@
 """PocketSR: the compiled engine. Takes and gives RGB bytes; pads the frame's edges itself."""
 
+import hashlib
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 class _Ours(Session):
     def __init__(self, order: Order, threads: int, path: int) -> None:
-        engine = Engine.open(order.file("pocketsr", "", sized=False) / LIBRARY_NAME)
+        engine = engine_of(order)
         blob = order.file("pocketsr", ".bin", sized=False).read_bytes()
         self.networks = [engine.load(blob)]
         self.pool = engine.pool(threads)
@@ -37,14 +40,15 @@ class _PocketSR(Runtime):
     imports = ("player.engine",)
 
     def convert(self, subject: "Subject", order: Order) -> None:
-        blob = order.file(self.name, ".bin", sized=False)
-        if blob.exists():
+        blob, made_by = (order.file(self.name, end, sized=False) for end in (".bin", ".sources"))
+        if made_by.exists() and made_by.read_text() == sources_key():
             return
         from compiler import Network, compile_engine
 
         networks = [Network(subject.arch, subject.programs)]
         compile_engine(networks, "host", order.file(self.name, "", sized=False), order.dtype)
         blob.write_bytes(_BLOBS[order.dtype](subject))
+        made_by.write_text(sources_key())
 
     def open(self, order: Order, threads: int) -> Session:
         return _Ours(order, threads, HARD)
@@ -55,9 +59,21 @@ def open_path(order: Order, threads: int, path: int) -> Session:
     return _Ours(order, threads, path)
 
 
-def isa(order: Order) -> str:
-    """The instruction set that the engine uses on this machine."""
-    return Engine.open(order.file("pocketsr", "", sized=False) / LIBRARY_NAME).isa
+@cache
+def sources_key() -> str:
+    """Changes with whatever makes an engine or its integers, so that none is measured stale."""
+    root = Path(__file__).parents[2]
+    digest = hashlib.sha256()
+    for folder in ("compiler", "player/package", "sr/models", "sr/quant"):
+        for path in sorted((root / folder).rglob("*.[pch]*")):
+            if path.suffix in (".py", ".c", ".h"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def engine_of(order: Order) -> Engine:
+    """The engine that `convert` has compiled."""
+    return Engine.open(order.file("pocketsr", "", sized=False) / LIBRARY_NAME)
 
 
 def _float_blob(subject: "Subject") -> bytes:
