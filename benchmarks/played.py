@@ -46,20 +46,24 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Film:
-    """A package, sampled frames with the film's own, and the networks that play it."""
+    """A package, sampled frames with the film's own, and the networks that play it.
+
+    `out`: the frame buffer, the same for every frame, as it is for the peers.
+    """
 
     name: str
     package: Package
     pairs: tuple[Pair, ...]
     networks: NetworkSet
+    out: Image
 
     def routed(self, pool: Pool, at: int) -> Image:
         frame = self.pairs[at][0]
-        return pool.frame(self.networks.networks, frame.patches, frame.lr)
+        return pool.frame(self.networks.networks, frame.patches, frame.lr, self.out)
 
     def all_hard(self, pool: Pool, at: int) -> Image:
         frame = self.pairs[at][0]
-        return pool.frame(self.networks.networks, hard_patches(frame.patches), frame.lr)
+        return pool.frame(self.networks.networks, hard_patches(frame.patches), frame.lr, self.out)
 
 
 def hard_patches(patches: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -76,7 +80,10 @@ def open_film(directory: Path, film: Path, engine: Engine, frames: int) -> Film:
     shown = upscale(package, engine, limit=frames * _EVERY)
     sampled = (frame for frame in shown if frame.index % _EVERY == 0)
     pairs = tuple(pair_with_reference(sampled, film, package.index.time_base))
-    return Film(directory.name, package, pairs, load_networks(package, engine, ignore))
+    networks = load_networks(package, engine, ignore)
+    height, width = (package.scale * side for side in pairs[0][0].lr.shape[:2])
+    out = np.empty((height, width, 3), np.uint8)
+    return Film(directory.name, package, pairs, networks, out)
 
 
 def measure_film(film: Film, bench: Bench, engine: Engine, threads: int) -> list[Row]:
