@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import peer_summary as s
+from benchmarks import played
 from benchmarks.entrants import Bench, Entrant, check_picture, find_entrants
 from benchmarks.footprint import library_bytes, middle
 from benchmarks.harness import Timing
@@ -228,3 +229,18 @@ def test_quality_is_measured_on_the_test_frames(bench):
     assert rows[OURS, "fp32"]["psnr_exact_db"] > 60
     for name in (OURS, "onnxruntime"):
         assert 30 < rows[name, "int8"]["psnr_exact_db"] < 100
+
+
+def test_as_played_is_compared_with_the_fastest_peer_of_each_clip():
+    def row(clip: str, runtime: str, ratio: float) -> dict[str, Any]:
+        return {"clip": clip, "runtime": runtime, "threads": 1, "ratio": ratio}
+
+    rows = [row("a", played.ROUTED, 1.0), row("a", played.ALL_HARD, 1.2), row("a", "x", 2.0)]
+    rows += [row("a", "y", 3.0), row("b", played.ROUTED, 1.0), row("b", "x", 4.0)]
+    figures = played.summary(rows, [{"clip": "a", "given_away_db": 0.05}])
+    assert figures["ratio_to_fastest_peer_1_thread"] == {"a": 2.0, "b": 4.0}
+    assert figures["mean_ratio_1_thread"] == 3.0
+    assert figures["given_away_db"] == {"a": 0.05}
+    assert played.hard_patches(np.array([[0, 0, 4, 4, 3, 1]], np.int32)).tolist() == [
+        [0, 0, 4, 4, 3, 2]
+    ]
