@@ -42,7 +42,7 @@ def version_name(value: object) -> object:
 
 
 def test_every_fp32_version_gives_pytorchs_pixels(engine_files, pairs, picture):
-    """Each in a library of its own, because a library has one version in use."""
+    """One after the other; the library's best version is in use again afterwards."""
     arch = list(pairs)[1]
     patch = picture(5 + 6, 64 + 6)
     wanted = pairs[arch].upscale(patch, 2)
