@@ -216,11 +216,14 @@ def _open(
 ) -> tuple[str, Callable[[], Image]]:
     """The instruction set in use, and the run: one thread, into one picture."""
     engine = Engine.open(library)
-    engine.select_isa(isa or engine.isa)
+    usual = engine.isa
+    used = isa or usual
+    engine.select_isa(used)
     network, pool = engine.load(subject.blobs[dtype]), engine.pool(1)
+    engine.select_isa(usual)  # it holds for the whole process, and arms share libraries
     height, width = subject.size
     out = np.empty((height * network.scale, width * network.scale, 3), np.uint8)
-    return engine.isa, lambda: pool.frame([network], patches, subject.lr, out)
+    return used, lambda: pool.frame([network], patches, subject.lr, out)
 
 
 def buffers_of(
