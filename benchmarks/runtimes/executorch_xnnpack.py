@@ -41,7 +41,7 @@ class _ExecuTorchSession(PlanesSession):
         return (torch.from_numpy(super().prepare(lr)),)
 
     def run(self, fed: Any) -> Any:
-        return self.program.forward(fed)[0]
+        return self.program.forward(fed, clone_outputs=False)[0]
 
 
 class _ExecuTorch(Runtime):

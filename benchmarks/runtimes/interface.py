@@ -7,6 +7,7 @@ session.run(fed)           timed
 session.picture(out)       RGB bytes, to compare; not timed
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,20 @@ class PlanesSession(Session):
 
     def picture(self, out: Any) -> Image:
         return pixels(np.asarray(out)[0].transpose(1, 2, 0))
+
+
+class FrameBuffer:
+    """Memory for what a session gives: it grows, and then stays, as a player's does."""
+
+    def __init__(self, dtype: type[np.generic]) -> None:
+        self.memory = np.empty(0, dtype)
+
+    def take(self, shape: tuple[int, ...]) -> NDArray[Any]:
+        """An array of that shape; the one before is overwritten."""
+        size = math.prod(shape)
+        if self.memory.size < size:
+            self.memory = np.empty(size, self.memory.dtype)
+        return self.memory[:size].reshape(shape)
 
 
 class Runtime(ABC):
