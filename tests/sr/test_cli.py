@@ -131,6 +131,8 @@ def test_interrupted_then_continued(film, tmp_path, sent, code):
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
+        # A background shell has its children ignore Ctrl-C; the command must not inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     _wait_for(tmp_path / "p" / "work" / "difficulty.json")
     time.sleep(1)
