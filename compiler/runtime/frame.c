@@ -5,8 +5,9 @@
 #include "pool.h"
 
 /* A frame makes about TILES_A_THREAD tiles for each thread, so that a slow one holds up little.
- * Rows are cut for that reason alone: a tile's upper and lower border are computed twice. */
-enum { TILES_A_THREAD = 3, LEAST_ROWS = 32, MAX_TILES = 1 << 20 };
+ * Rows are cut for that reason alone: a tile's upper and lower border are computed twice. Short
+ * tiles are made only as far as every thread needs one. */
+enum { TILES_A_THREAD = 3, LEAST_ROWS = 16, EVEN_ROWS = 64, MAX_TILES = 1 << 20 };
 
 typedef struct {
     const psr_net *const *nets;
@@ -106,7 +107,7 @@ static cuts cuts_of(const psr_patch *p, const frame *f) {
     const int64_t frame_px = (int64_t)f->h * f->w, patch_px = (int64_t)p->h * p->w;
     const int64_t tiles = f->threads > 1 ? f->threads * TILES_A_THREAD * patch_px / frame_px : 1;
     cuts c = {1, parts_of(p->w, tile_columns(f->nets[p->net], p->path))};
-    while (p->h / (c.rows + 1) >= LEAST_ROWS &&
+    while (p->h / (c.rows + 1) >= (c.rows * c.columns < f->threads ? LEAST_ROWS : EVEN_ROWS) &&
            (c.rows * c.columns < tiles ||
             (patch_px == frame_px && c.rows * c.columns % f->threads != 0)))
         ++c.rows;
