@@ -1,6 +1,10 @@
 /* Spans of needed columns, by a bit for every PSR_UNIT columns. */
 #include "mask.h"
 
+#include <string.h>
+
+#include "planes.h"
+
 static int32_t between(int32_t value, int32_t least, int32_t most) {
     return value < least ? least : value > most ? most : value;
 }
@@ -71,9 +75,17 @@ int psr_next_span(psr_spans *spans) {
     return 1;
 }
 
-const psr_interval *psr_intervals(const psr_io *io, int32_t y, const psr_interval **end) {
+void psr_clear_bicubic(const psr_io *io, const psr_plane *plane, int32_t blocks, int32_t y) {
+    if (!io->mask) return;
     const psr_mask *mask = io->mask;
     const int32_t band = mask->band_of_row[io->y + y];
-    *end = mask->intervals + mask->first[band + 1];
-    return mask->intervals + mask->first[band];
+    for (int32_t i = mask->first[band]; i < mask->first[band + 1]; ++i) {
+        const psr_interval *interval = &mask->intervals[i];
+        const int32_t x = between(interval->x - io->x, 0, io->w);
+        const int32_t end = between(interval->end - io->x, 0, io->w);
+        if (interval->path != PSR_PATH_BICUBIC) continue;
+        for (int32_t b = 0; b < blocks; ++b)
+            memset((uint8_t *)psr_at(plane, io, y, x) + (ptrdiff_t)b * plane->block, 0,
+                   (size_t)(end - x) * plane->pixel);
+    }
 }

@@ -46,7 +46,8 @@ psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y, psr_
 /* Moves on to the next span; returns 0 after the last. */
 int psr_next_span(psr_spans *spans);
 
-/* The first interval of row y of the patch, and in *end the one after the last. */
-const psr_interval *psr_intervals(const psr_io *io, int32_t y, const psr_interval **end);
+/* Zeroes the columns of row y, in each block, that patches on the bicubic path have: they add
+ * nothing to the anchor. Does nothing where the frame has no mask. */
+void psr_clear_bicubic(const psr_io *io, const psr_plane *plane, int32_t blocks, int32_t y);
 
 #endif

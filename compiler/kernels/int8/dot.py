@@ -99,21 +99,25 @@ class _X86(DotProduct):
         return T.call_llvm_pure_intrin(f"int16x{lanes}", name, a, b)
 
 
-class Avx512Vnni(_X86):
-    """vpdpbusd on 512 bits. LLVM's intrinsic wants bytes, not TVM's 32-bit lanes."""
-
-    lanes = 16
-    pixels_together = 4
-    packs = ("llvm.x86.avx512.packssdw.512", "llvm.x86.avx512.packuswb.512")
+class _Vnni(_X86):
+    """vpdpbusd. LLVM's intrinsic wants bytes, not TVM's 32-bit lanes."""
 
     def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
         return T.call_llvm_pure_intrin(
-            "int32x16",
-            "llvm.x86.avx512.vpdpbusd.512",
+            f"int32x{self.lanes}",
+            f"llvm.x86.avx512.vpdpbusd.{32 * self.lanes}",
             acc,
             self.four_activations(src, at),
             self.weights(weight, weight_at),
         )
+
+
+class Avx512Vnni(_Vnni):
+    """On 512 bits."""
+
+    lanes = 16
+    pixels_together = 4
+    packs = ("llvm.x86.avx512.packssdw.512", "llvm.x86.avx512.packuswb.512")
 
     def to_integers(self, x: Any) -> Any:
         every, in_mxcsr = T.cast(T.int32(-1), "int16"), T.int32(4)
@@ -131,17 +135,8 @@ class _Avx(_X86):
         return T.call_llvm_pure_intrin("int32x8", "llvm.x86.avx.cvt.ps2dq.256", x)
 
 
-class AvxVnni(_Avx):
-    """vpdpbusd on 256 bits."""
-
-    def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
-        return T.call_llvm_pure_intrin(
-            "int32x8",
-            "llvm.x86.avx512.vpdpbusd.256",
-            acc,
-            self.four_activations(src, at),
-            self.weights(weight, weight_at),
-        )
+class AvxVnni(_Vnni, _Avx):
+    """On 256 bits."""
 
 
 class Avx2(_Avx):

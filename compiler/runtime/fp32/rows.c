@@ -61,17 +61,6 @@ void psr_convolve(const psr_io *io, int32_t number, const psr_plane *src, const 
         convolve_span(io, &io->convs[number], src, dst, adds, y, floor, spans.x, spans.n);
 }
 
-/* Patches on the bicubic path have no residual. */
-static void clear_residual(const psr_io *io, const psr_plane *residual, int32_t y) {
-    const psr_interval *end, *interval = psr_intervals(io, y, &end);
-    for (; interval < end; ++interval) {
-        const int32_t x = interval->x > io->x ? interval->x - io->x : 0;
-        const int32_t right = interval->end - io->x < io->w ? interval->end - io->x : io->w;
-        if (interval->path == PSR_PATH_BICUBIC && x < right)
-            memset(psr_at(residual, io, y, x), 0, (size_t)(right - x) * residual->pixel);
-    }
-}
-
 void psr_store(const psr_io *io, const psr_plane *residual, const psr_plane *anchor,
                const psr_plane *row, int32_t y) {
     if (y < 0 || y >= io->h) return;
@@ -80,7 +69,7 @@ void psr_store(const psr_io *io, const psr_plane *residual, const psr_plane *anc
     int32_t rows[PSR_TAPS];
     for (int32_t k = 0; anchor && k < PSR_TAPS; ++k)
         rows[k] = psr_offset(anchor, io, y - PSR_TAPS / 2 + k, 0) / FLOAT;
-    if (residual && io->mask) clear_residual(io, residual, y);
+    if (residual) psr_clear_bicubic(io, residual, 1, y);
     const float *added = residual ? psr_at(residual, io, y, 0) : NULL;
     const int32_t step = 3 * io->scale, pixel = residual ? residual->pixel / FLOAT : 0;
     for (int32_t dy = 0; dy < io->scale; ++dy) {

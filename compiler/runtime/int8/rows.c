@@ -82,19 +82,6 @@ static void store_row(const psr_version *version, psr_store_kernel *store, const
     memcpy(hr + whole, row, (size_t)left);
 }
 
-/* Patches on the bicubic path have no detail. */
-static void clear_detail(const psr_io *io, const psr_plane *detail, int32_t y) {
-    const psr_interval *end, *interval = psr_intervals(io, y, &end);
-    for (; interval < end; ++interval) {
-        const int32_t x = interval->x > io->x ? interval->x - io->x : 0;
-        const int32_t right = interval->end - io->x < io->w ? interval->end - io->x : io->w;
-        if (interval->path != PSR_PATH_BICUBIC || x >= right) continue;
-        uint8_t *first = psr_at(detail, io, y, x);
-        for (int32_t dy = 0; dy < io->scale; ++dy)
-            memset(first + (ptrdiff_t)dy * detail->block, 0, (size_t)(right - x) * detail->pixel);
-    }
-}
-
 void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor,
                const psr_plane *row, int32_t y) {
     if (y < 0 || y >= io->h) return;
@@ -102,7 +89,7 @@ void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *ancho
     psr_store_kernel *store = !detail    ? version->store_anchor
                               : !anchor ? version->store_detail
                                         : version->store_sum;
-    if (detail && io->mask) clear_detail(io, detail, y);
+    if (detail) psr_clear_bicubic(io, detail, io->scale, y);
     const int16_t *added = detail ? psr_at(detail, io, y, 0) : NULL;
     int32_t rows[PSR_TAPS] = {0};
     for (int32_t k = 0; anchor && k < PSR_TAPS; ++k)
