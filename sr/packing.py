@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from player.package.weights import (
-    INT8,
+    INT8_FORMS,
     Architecture,
     Tensors,
     WeightsBlob,
@@ -32,14 +32,15 @@ def pack_network(network: Network, dtype: int = HALF) -> bytes:
 def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
     """The blob of a quantised network (`sr.quant`), self-tested by the reference.
 
+    Its weights are stored dense or sparse, whichever takes fewer bytes.
     Raises PackageError where a bound of the integers does not hold.
     """
-    pack_weights(arch, tensors, INT8)
+    dtype = min(INT8_FORMS, key=lambda form: len(pack_weights(arch, tensors, form)))
     samples = {}
     for path in arch.paths:
         patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
         samples[path] = reference.upscale(arch, tensors, patch, path).ravel()[positions]
-    return pack_weights(arch, tensors, INT8, samples)
+    return pack_weights(arch, tensors, dtype, samples)
 
 
 def _self_test(

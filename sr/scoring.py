@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.weights import BICUBIC, HARD, INT8, PATH_NAMES, WeightsBlob
+from player.package.weights import BICUBIC, HARD, PATH_NAMES, WeightsBlob
 from sr.models import Network
 from sr.models.anchor import upsample
 from sr.models.network import crop
@@ -32,7 +32,7 @@ class FramePair:
 
 def scored_network(blob: WeightsBlob) -> Scored:
     """The network of a blob, in the arithmetic of its dtype."""
-    return IntegerNetwork(blob.arch, blob.tensors) if blob.dtype == INT8 else network_of(blob)
+    return IntegerNetwork(blob.arch, blob.tensors) if blob.is_int8 else network_of(blob)
 
 
 def upscale_paths(network: Scored, lr: Image) -> dict[int, Image]:

@@ -10,7 +10,8 @@ enum {
     MAX_WIDTHS = 16,
     MAX_EXITS = 4,
     MAX_WIDTH = 256,
-    TEST_BYTES = 1 + 64
+    TEST_BYTES = 1 + 64,
+    INT8_OUTPUT_BYTES = 8 /* bias and multiplier */
 };
 
 static uint32_t read_u32(const uint8_t *p) {
@@ -64,16 +65,59 @@ static int check_limits(const uint8_t *blob, size_t n) {
     return PSR_OK;
 }
 
+static size_t weights_of(const psr_conv_spec *spec) {
+    return (size_t)spec->out * spec->in * spec->window * spec->window;
+}
+
 /* int8: a byte a weight, then s32 biases and f32 multipliers; else all of one size. */
-static size_t payload_bytes(const psr_arch *arch, int dtype) {
+static size_t dense_bytes(const psr_arch *arch, int dtype) {
     const size_t weight = dtype == PSR_INT8 ? 1 : dtype == PSR_F32 ? 4 : 2;
-    const size_t output = dtype == PSR_INT8 ? 8 : weight;
+    const size_t output = dtype == PSR_INT8 ? INT8_OUTPUT_BYTES : weight;
     size_t bytes = 0;
-    for (int32_t i = 0; i < arch->n_convs; ++i) {
-        const psr_conv_spec *spec = &arch->convs[i];
-        bytes += spec->out * (spec->in * (size_t)spec->window * spec->window * weight + output);
-    }
+    for (int32_t i = 0; i < arch->n_convs; ++i)
+        bytes += weights_of(&arch->convs[i]) * weight + arch->convs[i].out * output;
     return bytes;
+}
+
+size_t psr_count_bits(const uint8_t *bitmap, size_t bytes) {
+    size_t bits = 0;
+    for (size_t i = 0; i < bytes; ++i)
+        for (unsigned left = bitmap[i]; left; left &= left - 1) ++bits;
+    return bits;
+}
+
+static int has_zero(const uint8_t *values, size_t n) {
+    for (size_t i = 0; i < n; ++i)
+        if (!values[i]) return 1;
+    return 0;
+}
+
+/* The bytes of a sparse convolution at `from`, where `room` bytes are left; 0 where it is none:
+ * it ends outside, has a bit behind its last weight, or stores a zero. */
+static size_t sparse_conv_bytes(const psr_conv_spec *spec, const uint8_t *from, size_t room) {
+    const size_t weights = weights_of(spec), bitmap = psr_bitmap_bytes(weights);
+    const size_t outputs = (size_t)spec->out * INT8_OUTPUT_BYTES;
+    if (room < bitmap + outputs) return 0;
+    if (weights % 8 && from[bitmap - 1] >> weights % 8) return 0;
+    const size_t values = psr_count_bits(from, bitmap);
+    if (room - bitmap - outputs < values || has_zero(from + bitmap, values)) return 0;
+    return bitmap + values + outputs;
+}
+
+/* Whether the `bytes` at `payload` are the network's sparse convolutions, and nothing else. */
+static int is_sparse(const psr_arch *arch, const uint8_t *payload, size_t bytes) {
+    for (int32_t i = 0; i < arch->n_convs; ++i) {
+        const size_t conv = sparse_conv_bytes(&arch->convs[i], payload, bytes);
+        if (!conv) return 0;
+        payload += conv;
+        bytes -= conv;
+    }
+    return bytes == 0;
+}
+
+static int has_payload(const psr_blob *blob, size_t bytes) {
+    if (blob->dtype == PSR_INT8_SPARSE) return is_sparse(blob->arch, blob->payload, bytes);
+    return bytes == dense_bytes(blob->arch, blob->dtype);
 }
 
 /* The self-test has no row, or one for each of the network's paths, in order. */
@@ -93,8 +137,8 @@ int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
     if (n > MAX_BYTES) return PSR_E_LIMIT;
     if (memcmp(blob, "PSRW", 4) != 0 || blob[4] != 1) return PSR_E_FORMAT;
     if (crc32_of(blob, n - CRC_BYTES) != read_u32(blob + n - CRC_BYTES)) return PSR_E_CRC;
-    if (blob[8] < PSR_F32 || blob[8] > PSR_INT8) return PSR_E_FORMAT;
-    if ((blob[8] == PSR_INT8) != psr_is_int8) return PSR_E_ARCH;
+    if (blob[8] < PSR_F32 || blob[8] > PSR_INT8_SPARSE) return PSR_E_FORMAT;
+    if ((blob[8] >= PSR_INT8) != psr_is_int8) return PSR_E_ARCH;
     const int limits = check_limits(blob, n);
     if (limits) return limits;
     out->arch = find_arch(blob);
@@ -102,11 +146,10 @@ int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
     out->dtype = blob[8];
     out->n_tests = blob[11];
     const size_t at = HEADER_BYTES + 2 * (size_t)(blob[9] + blob[10]);
-    const size_t payload = payload_bytes(out->arch, out->dtype);
-    const size_t tests = (size_t)out->n_tests * TEST_BYTES;
-    if (n != at + 4 + payload + tests + CRC_BYTES) return PSR_E_FORMAT;
-    if (read_u32(blob + at) != payload) return PSR_E_FORMAT;
+    const size_t payload = read_u32(blob + at);
+    const size_t around = at + 4 + (size_t)out->n_tests * TEST_BYTES + CRC_BYTES;
+    if (n < around || n - around != payload) return PSR_E_FORMAT;
     out->payload = blob + at + 4;
     out->tests = out->payload + payload;
-    return check_tests(out);
+    return has_payload(out, payload) ? check_tests(out) : PSR_E_FORMAT;
 }

@@ -16,7 +16,8 @@ enum {
 
 enum { PSR_PATH_ALL = PSR_PATHS }; /* every path in one loop, each where the mask says so */
 
-enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3 }; /* number formats of a blob */
+/* Number formats of a blob. */
+enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3, PSR_INT8_SPARSE = 4 };
 
 /* What a kernel version needs of the processor. */
 enum {
@@ -119,6 +120,8 @@ typedef struct {
     int32_t dtype, n_tests;
 } psr_blob;
 int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out);
+static inline size_t psr_bitmap_bytes(size_t weights) { return (weights + 7) / 8; }
+size_t psr_count_bits(const uint8_t *bitmap, size_t bytes);
 
 /* pack.c: fills version, convs and storage of a network whose arch is set. */
 int psr_pack(const psr_blob *blob, psr_net *net);

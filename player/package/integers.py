@@ -2,6 +2,8 @@
 
     weight s8 [O, I, k, k]   bias s32 [O]   multiplier f32 [O]     little endian, nothing between
 
+The weight lies dense or sparse (`player.package.weight_forms`).
+
 What makes an int8 network the same on every machine is checked here, for each output channel:
 weights in -127..127, symmetric; 255 sum|w| + |bias| < 2^24, so that every sum, whole or half-way,
 is a float32 without rounding; and a multiplier within [2^-40, 64), so that scaling neither
@@ -14,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.errors import PackageError
+from player.package.weight_forms import WeightForm, read_numbers
 
 MAX_WEIGHT = 127
 MAX_ACTIVATION = 255
 SUM_LIMIT = 1 << 24
 LEAST_MULTIPLIER, MULTIPLIER_LIMIT = 2.0**-40, 64.0
-_DTYPES: tuple[np.dtype[Any], ...] = (np.dtype("i1"), np.dtype("<i4"), np.dtype("<f4"))
+_S32, _F32 = np.dtype("<i4"), np.dtype("<f4")
+_DTYPES: tuple[np.dtype[Any], ...] = (np.dtype("i1"), _S32, _F32)
 _BYTES_AN_OUTPUT = 8  # bias and multiplier
 
 Layer = tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float32]]
@@ -48,30 +52,34 @@ def check_layer(name: str, layer: Layer) -> None:
         )
 
 
-def encode_layer(name: str, layer: Layer) -> bytes:
+def encode_layer(name: str, layer: Layer, form: WeightForm) -> bytes:
     """The bytes of a convolution; raises PackageError where the bounds do not hold."""
     arrays: tuple[NDArray[Any], ...] = layer
     for array, dtype in zip(arrays, _DTYPES, strict=True):
         if array.dtype != dtype:
             raise PackageError(f"weights: {name} is of {array.dtype}, not of {dtype}")
     check_layer(name, layer)
-    return b"".join(array.astype(d).tobytes() for array, d in zip(arrays, _DTYPES, strict=True))
+    weight, bias, multiplier = layer
+    outputs = bias.astype(_S32).tobytes() + multiplier.astype(_F32).tobytes()
+    return form.encode(weight) + outputs
 
 
-def layer_bytes(shape: tuple[int, ...]) -> int:
-    """Length of the convolution whose weight has `shape` [O, I, k, k]."""
-    return int(np.prod(shape)) + _BYTES_AN_OUTPUT * shape[0]
+def layer_byte_range(shape: tuple[int, ...], form: WeightForm) -> tuple[int, int]:
+    """The fewest and the most bytes of a convolution whose weight has `shape` [O, I, k, k]."""
+    least, most = form.byte_range(int(np.prod(shape)))
+    return least + _BYTES_AN_OUTPUT * shape[0], most + _BYTES_AN_OUTPUT * shape[0]
 
 
-def decode_layer(name: str, data: bytes, shape: tuple[int, ...]) -> Layer:
-    """The inverse of `encode_layer`; `data` has `layer_bytes(shape)` bytes.
+def decode_layer(
+    name: str, payload: bytes, at: int, shape: tuple[int, ...], form: WeightForm
+) -> tuple[Layer, int]:
+    """The inverse of `encode_layer` from offset `at` on, and the offset of what follows.
 
-    Raises PackageError where the bounds do not hold.
+    Raises PackageError where the payload ends too early or the bounds do not hold.
     """
-    weights, outputs = int(np.prod(shape)), shape[0]
-    weight = np.frombuffer(data, _DTYPES[0], weights).reshape(shape)
-    bias = np.frombuffer(data, _DTYPES[1], outputs, weights)
-    multiplier = np.frombuffer(data, _DTYPES[2], outputs, weights + 4 * outputs)
-    layer = (weight, bias.astype(np.int32), multiplier.astype(np.float32))
+    flat, at = form.decode(name, payload, at, int(np.prod(shape)))
+    bias, at = read_numbers(name, payload, at, _S32, shape[0])
+    multiplier, at = read_numbers(name, payload, at, _F32, shape[0])
+    layer = (flat.reshape(shape), bias.astype(np.int32), multiplier.astype(np.float32))
     check_layer(name, layer)
-    return layer
+    return layer, at

@@ -3,12 +3,14 @@
     "PSRW" version arch scale planes dtype n_widths n_exits n_tests      12 bytes
     u16 widths[n_widths]  u16 exits[n_exits]  u32 payload_bytes
     payload        each convolution's weight [O, I, k, k], then its bias [O];
-                   of dtype 3 (int8) then its multiplier [O]: player/package/integers.py
+                   of dtype 3 and 4 (int8, dense and sparse) then its multiplier [O]:
+                   player/package/integers.py
     self-test      for each path of the network: u8 path, 64 x u8 samples of the right output
     u32 crc32      of everything before
 
-All little endian. The layout of the payload follows from the architecture alone, so nothing in
-a blob can point anywhere. `compiler/runtime` holds the same parser in C.
+All little endian. The layout of the payload follows from the architecture alone (of sparse
+weights: and from the bits of their bitmaps), so nothing in a blob can point anywhere.
+`compiler/runtime` holds the same parser in C.
 """
 
 import struct
@@ -21,14 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.errors import PackageError
-from player.package.integers import decode_layer, encode_layer, layer_bytes
+from player.package.integers import decode_layer, encode_layer, layer_byte_range
+from player.package.weight_forms import DENSE, SPARSE
 
 BICUBIC, EASY, HARD = 0, 1, 2
 PATH_NAMES = ("bicubic", "easy", "hard")
 
 ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
-FLOAT32, FLOAT16, INT8 = 1, 2, 3
+FLOAT32, FLOAT16, INT8, INT8_SPARSE = 1, 2, 3, 4
 DTYPES: dict[int, np.dtype[Any]] = {FLOAT32: np.dtype("<f4"), FLOAT16: np.dtype("<f2")}
+INT8_FORMS = {INT8: DENSE, INT8_SPARSE: SPARSE}
 INT8_ARCHITECTURES = ("chain", "espcn")  # every hidden value is after a ReLU
 SELF_TEST_PATCH_PX = 8
 SELF_TEST_SAMPLES = 64
@@ -87,14 +91,20 @@ class TensorSpec:
 class WeightsBlob:
     """A parsed blob. `self_test` maps a path to 64 samples (u8) of the right output.
 
-    `tensors` are float32, of shapes and names as in `tensor_layout`. Of dtype INT8 they are int8
-    weights and int32 biases, and each convolution X has "X.multiplier" float32 [O] as well.
+    `tensors` are float32, of shapes and names as in `tensor_layout`. Of dtype INT8 and INT8_SPARSE
+    they are int8 weights and int32 biases, and each convolution X has "X.multiplier" float32 [O]
+    as well.
     """
 
     arch: Architecture
     dtype: int
     tensors: Tensors
     self_test: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether the network computes in integers, however its weights are stored."""
+        return self.dtype in INT8_FORMS
 
 
 def _check_widths(arch: Architecture) -> None:
@@ -174,8 +184,8 @@ def pack_weights(
     Raises PackageError where a tensor is missing, misshapen, not finite in `dtype`, or where
     integers break their bounds (`player.package.integers`).
     """
-    if dtype == INT8:
-        payload = b"".join(_encode_integers(arch, tensors))
+    if dtype in INT8_FORMS:
+        payload = b"".join(_encode_integers(arch, tensors, dtype))
     else:
         payload = b"".join(_encode(tensors, spec, dtype) for spec in tensor_layout(arch))
     tests = dict(self_test or {})
@@ -223,31 +233,35 @@ def check_int8(arch: Architecture) -> None:
         )
 
 
-def _encode_integers(arch: Architecture, tensors: Tensors) -> Iterator[bytes]:
+def _encode_integers(arch: Architecture, tensors: Tensors, dtype: int) -> Iterator[bytes]:
     check_int8(arch)
     for name, shape in convolutions(arch):
         weight = _shaped(tensors, TensorSpec(f"{name}.weight", shape))
         bias = _shaped(tensors, TensorSpec(f"{name}.bias", shape[:1]))
         multiplier = _shaped(tensors, TensorSpec(f"{name}.multiplier", shape[:1]))
-        yield encode_layer(name, (weight, bias, multiplier))
+        yield encode_layer(name, (weight, bias, multiplier), INT8_FORMS[dtype])
 
 
-def _decode_integers(payload: bytes, arch: Architecture) -> dict[str, NDArray[Any]]:
+def _decode_integers(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray[Any]]:
     tensors: dict[str, NDArray[Any]] = {}
     at = 0
     for name, shape in convolutions(arch):
-        end = at + layer_bytes(shape)
-        weight, bias, multiplier = decode_layer(name, payload[at:end], shape)
+        layer, at = decode_layer(name, payload, at, shape, INT8_FORMS[dtype])
+        weight, bias, multiplier = layer
         tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
         tensors[f"{name}.multiplier"] = multiplier
-        at = end
+    if at != len(payload):
+        raise PackageError(f"weights: {len(payload) - at} bytes of the payload are left over")
     return tensors
 
 
-def _payload_bytes(arch: Architecture, dtype: int) -> int:
-    if dtype == INT8:
-        return sum(layer_bytes(shape) for _, shape in convolutions(arch))
-    return sum(s.size for s in tensor_layout(arch)) * DTYPES[dtype].itemsize
+def _payload_byte_range(arch: Architecture, dtype: int) -> tuple[int, int]:
+    """The fewest and the most bytes; they are the same but for sparse weights."""
+    if dtype not in INT8_FORMS:
+        size = sum(s.size for s in tensor_layout(arch)) * DTYPES[dtype].itemsize
+        return size, size
+    ranges = [layer_byte_range(shape, INT8_FORMS[dtype]) for _, shape in convolutions(arch)]
+    return sum(least for least, _ in ranges), sum(most for _, most in ranges)
 
 
 def unpack_weights(blob: bytes) -> WeightsBlob:
@@ -258,14 +272,16 @@ def unpack_weights(blob: bytes) -> WeightsBlob:
     if zlib.crc32(body) != crc:
         raise PackageError("weights: the checksum is wrong, the file is damaged; fetch it again")
     arch, dtype, n_tests, at = _parse_header(body)
-    payload_bytes = _payload_bytes(arch, dtype)
+    (payload_bytes,) = struct.unpack_from("<I", body, at)
     rows_bytes = n_tests * (1 + SELF_TEST_SAMPLES)
+    least, most = _payload_byte_range(arch, dtype)
+    if not least <= payload_bytes <= most:
+        raise PackageError("weights: the payload's length does not fit the architecture")
     if len(body) != at + 4 + payload_bytes + rows_bytes:
         raise PackageError("weights: the length does not fit the architecture")
-    if struct.unpack_from("<I", body, at)[0] != payload_bytes:
-        raise PackageError("weights: the payload's length does not fit the architecture")
     payload = body[at + 4 : at + 4 + payload_bytes]
-    tensors = _decode_integers(payload, arch) if dtype == INT8 else _decode(payload, arch, dtype)
+    decode = _decode_integers if dtype in INT8_FORMS else _decode
+    tensors = decode(payload, arch, dtype)
     return WeightsBlob(arch, dtype, tensors, _parse_rows(body[len(body) - rows_bytes :], arch))
 
 
@@ -277,7 +293,7 @@ def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
     if magic != _MAGIC or version != _VERSION:
         raise PackageError("weights: not a weights blob of version 1; update the player")
     names = {v: k for k, v in ARCHITECTURE_IDS.items()}
-    if arch_id not in names or dtype not in (*DTYPES, INT8):
+    if arch_id not in names or dtype not in (*DTYPES, *INT8_FORMS):
         raise PackageError(f"weights: architecture {arch_id}, dtype {dtype} is not known here")
     count = n_widths + n_exits
     at = _HEADER.size + 2 * count
@@ -285,7 +301,7 @@ def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
         raise PackageError("weights: the header asks for more than the limits allow")
     numbers = tuple(int(n) for n in np.frombuffer(body, "<u2", count, _HEADER.size))
     arch = Architecture(names[arch_id], scale, numbers[:n_widths], numbers[n_widths:], planes)
-    if dtype == INT8:
+    if dtype in INT8_FORMS:
         check_int8(arch)
     return arch, dtype, n_tests, at
 

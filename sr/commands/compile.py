@@ -7,7 +7,7 @@ import click
 
 from player.package.errors import PackageError
 from player.package.index import WeightsEntry
-from player.package.weights import INT8, WeightsBlob, unpack_weights
+from player.package.weights import WeightsBlob, unpack_weights
 from sr.commands.options import DIRECTORY, FILE, json_option, show
 
 
@@ -60,8 +60,8 @@ def weights_format(package: Path, entries: Sequence[WeightsEntry]) -> str:
 
     Raises PackageError where a blob is damaged or not the index's, OSError where it is missing.
     """
-    dtypes = {_read_weights(package, entry).dtype for entry in entries}
-    return "fp32" if dtypes and INT8 not in dtypes else "int8"
+    integers = {_read_weights(package, entry).is_int8 for entry in entries}
+    return "fp32" if integers == {False} else "int8"
 
 
 def _read_weights(package: Path, entry: WeightsEntry) -> WeightsBlob:

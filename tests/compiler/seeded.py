@@ -23,13 +23,13 @@ def seeded_frame(index: int, height: int, width: int) -> np.ndarray:
     return np.array(found, np.uint8).reshape(height, width, 3)
 
 
-def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray]) -> bytes:
+def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray], dtype: int = INT8) -> bytes:
     """A weights blob with the reference's own pixels as its self-test."""
     rows = {}
     for path in arch.paths:
         patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
         rows[path] = reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
-    return pack_weights(arch, tensors, INT8, rows)
+    return pack_weights(arch, tensors, dtype, rows)
 
 
 def reference_crc(

@@ -60,8 +60,9 @@ def test_every_truncation_is_seen(open_code, blob):
         (6, b"\x05", LIMIT),
         (7, b"\x04", LIMIT),  # planes
         (8, b"\x00", FORMAT),  # dtype
-        (8, b"\x04", FORMAT),
+        (8, b"\x05", FORMAT),
         (8, b"\x03", ARCH),  # int8, for another engine
+        (8, b"\x04", ARCH),  # and its sparse form
         (9, b"\x00", LIMIT),
         (9, b"\x11", LIMIT),
         (10, b"\x00", LIMIT),

@@ -13,7 +13,7 @@ import subprocess
 import time
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -34,13 +34,18 @@ from player.package.weights import (
 )
 from sr.models import deployed_network, export_paths, path_halo_px
 from sr.quant import reference
+from tests.player import sparse_blobs
 
 FUZZ = Path(__file__).parent / "fuzz"
 ARCHITECTURES = {
     "fp32": (Architecture("chain", 3, (8, 12), (1, 2)), Architecture("wdsr", 2, (4, 8, 1), (1,))),
-    "int8": (Architecture("chain", 3, (8, 12), (1, 2)), Architecture("espcn", 2, (4,), (1,))),
+    "int8": (
+        Architecture("chain", 3, (8, 12), (1, 2)),
+        Architecture("espcn", 2, (4,), (1,)),
+        sparse_blobs.CHAIN,
+    ),
 }
-F32, F16, INT8 = 1, 2, 3
+F32, F16, INT8, INT8_SPARSE = 1, 2, 3, 4
 OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST = range(6)
 SANITIZERS = "-fsanitize=address,undefined,float-cast-overflow"
 CFLAGS = ("-g", "-O2", "-std=c11", "-pthread", "-fno-sanitize-recover=all")
@@ -107,6 +112,16 @@ def integer_tensors(arch: Architecture) -> dict[str, np.ndarray]:
     return tensors
 
 
+def sparse_tensors(arch: Architecture) -> dict[str, np.ndarray]:
+    """Integers of which seven weights in ten are zero."""
+    draw = np.random.default_rng(5)
+    tensors = integer_tensors(arch)
+    for name, value in tensors.items():
+        if name.endswith(".weight"):
+            tensors[name] = np.where(draw.random(value.shape) < 0.3, value, 0).astype(np.int8)
+    return tensors
+
+
 def float_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int) -> np.ndarray:
     network = deployed_network(arch, tensors).eval()
     patch, positions = self_test_input(arch.scale, path_halo_px(network, path))
@@ -121,16 +136,25 @@ def integer_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: in
     return reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
 
 
+Sampler = Callable[[Architecture, dict[str, np.ndarray], int], np.ndarray]
+# What blobs of each format are made of: their dtype in the header, tensors, self-test.
+MADE_OF: dict[str, tuple[tuple[int, Callable[..., dict[str, np.ndarray]], Sampler], ...]] = {
+    "fp32": ((F32, float_tensors, float_samples), (F16, float_tensors, float_samples)),
+    "int8": (
+        (INT8, integer_tensors, integer_samples),
+        (INT8_SPARSE, sparse_tensors, integer_samples),
+    ),
+}
+
+
 def make_blobs(dtype: str) -> Iterator[bytes]:
-    """Each network with a self-test and, of floats, as f32 and f16; one without a self-test."""
-    for arch in ARCHITECTURES[dtype]:
-        if dtype == "int8":
-            tensors, sample, dtypes = integer_tensors(arch), integer_samples, (INT8,)
-        else:
-            tensors, sample, dtypes = float_tensors(arch), float_samples, (F32, F16)
-        rows = {path: sample(arch, tensors, path) for path in arch.paths}
-        yield from (pack_weights(arch, tensors, number, rows) for number in dtypes)
-    yield pack_weights(arch, tensors, dtypes[0])
+    """Each network of every number format with a self-test; one of each without."""
+    for number, make_tensors, sample in MADE_OF[dtype]:
+        for arch in ARCHITECTURES[dtype]:
+            tensors = make_tensors(arch)
+            rows = {path: sample(arch, tensors, path) for path in arch.paths}
+            yield pack_weights(arch, tensors, number, rows)
+        yield pack_weights(arch, tensors, number)
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +214,12 @@ def test_blobs_without_damage_open(subject, replay):
 def test_thousands_of_damaged_blobs_are_borne(subject, replay):
     opened = run_replay(replay, 1, 700, subject.blobs)
     assert len(opened) == 701 * len(subject.blobs)
-    found = Counter(o.code for o in opened)
-    # The damage gets through to every check, and some of it does no harm.
-    assert set(found) == {OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST}
-    assert min(found.values()) >= 20
+    numbers = [blob.read_bytes()[8] for blob in subject.blobs for _ in range(701)]
+    for number in set(numbers):
+        found = Counter(o.code for o, of in zip(opened, numbers, strict=True) if of == number)
+        # The damage gets through to every check, and some of it does no harm.
+        assert set(found) == {OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST}, number
+        assert min(found.values()) >= 20, (number, found)
 
 
 def test_both_parsers_say_the_same(subject, replay):
@@ -206,6 +232,17 @@ def test_both_parsers_say_the_same(subject, replay):
         assert set(judged[code]) == {True}
     for code in (FORMAT, CRC, LIMIT):
         assert set(judged[code]) == {False}
+
+
+def test_sparse_weights_with_a_known_fault(subject, replay):
+    """Bitmaps, values and lengths that lead outside are refused before anything is read there."""
+    is_int8 = subject.blobs[0].read_bytes()[8] == INT8
+    wrong, files = sparse_blobs.wrong_blobs(), []
+    for i, fault in enumerate(wrong):
+        files.append(subject.folder / f"wrong-{i}.psrw")
+        files[-1].write_bytes(fault.blob)
+    wanted = [(FORMAT if w.kind == "format" else LIMIT) if is_int8 else ARCH for w in wrong]
+    assert [o.code for o in run_replay(replay, 1, 0, files)] == wanted
 
 
 def test_a_header_that_declares_more_than_there_is(subject, replay):

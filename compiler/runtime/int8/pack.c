@@ -10,9 +10,13 @@ enum { MOST_SUM = 1 << 24, MOST_PIXEL = 255, ZERO_POINT = 128 };
 
 static const float LEAST_SCALE = 0x1p-40f, MOST_SCALE = 64.0f;
 
-/* One convolution of the blob: weights [O, I, k, k], biases, multipliers. */
+/* One convolution of the blob: weights [O, I, k, k], read one after the other, biases,
+ * multipliers. */
 typedef struct {
-    const uint8_t *weights, *bias, *scale;
+    const uint8_t *bitmap; /* the weights that are stored; NULL: all of them are */
+    const uint8_t *stored; /* the next of them */
+    size_t next;           /* index of the weight to read next */
+    const uint8_t *bias, *scale;
     int32_t out, per_output, window;
 } layer;
 
@@ -27,10 +31,28 @@ static float read_f32(const uint8_t *p) {
     return value;
 }
 
-static layer layer_at(const psr_conv_spec *spec, const uint8_t *payload) {
+/* psr_blob_parse has proved that all of it is there. */
+static layer layer_at(const psr_conv_spec *spec, const uint8_t *payload, int32_t dtype) {
     const int32_t per_output = spec->in * spec->window * spec->window;
-    const uint8_t *bias = payload + (size_t)spec->out * per_output;
-    return (layer){payload, bias, bias + 4 * (size_t)spec->out, spec->out, per_output, spec->window};
+    const size_t weights = (size_t)spec->out * per_output;
+    layer found = {.stored = payload, .out = spec->out, .per_output = per_output,
+                   .window = spec->window};
+    size_t stored = weights;
+    if (dtype == PSR_INT8_SPARSE) {
+        const size_t bytes = psr_bitmap_bytes(weights);
+        found.bitmap = payload;
+        found.stored = payload + bytes;
+        stored = psr_count_bits(payload, bytes);
+    }
+    found.bias = found.stored + stored;
+    found.scale = found.bias + 4 * (size_t)spec->out;
+    return found;
+}
+
+static int8_t next_weight(layer *from) {
+    const size_t i = from->next++;
+    if (from->bitmap && !(from->bitmap[i / 8] >> i % 8 & 1)) return 0;
+    return (int8_t)*from->stored++;
 }
 
 /* Groups of inputs, rounded up to what the kernels take at a time; weights that are not there
@@ -104,16 +126,17 @@ static int32_t place_of(const psr_conv_spec *spec, int32_t scale, int32_t o) {
     return psr_phase_of(o, scale) * PSR_BLOCK + psr_place_in_phase(o, scale);
 }
 
-/* Packs output o; refuses weights of -128, sums that may reach 2^24, multipliers out of range. */
+/* Packs output o, the next one; refuses weights of -128, sums that may reach 2^24, multipliers out
+ * of range. */
 static int fill_output(const psr_net *net, const psr_conv *conv, const psr_conv_spec *spec,
-                       const layer *from, int32_t o) {
+                       layer *from, int32_t o) {
     const int32_t to = place_of(spec, net->arch->scale, o), k = from->window;
     const float scale = read_f32(from->scale + 4 * (size_t)o);
     int32_t bias, sum = 0, magnitude = 0;
     const uint32_t bits = read_u32(from->bias + 4 * (size_t)o);
     memcpy(&bias, &bits, sizeof bias);
     for (int32_t j = 0; j < from->per_output; ++j) {
-        const int8_t value = (int8_t)from->weights[(size_t)o * from->per_output + j];
+        const int8_t value = next_weight(from);
         if (value == INT8_MIN) return PSR_E_LIMIT;
         sum += value;
         magnitude += abs(value);
@@ -173,7 +196,7 @@ int psr_pack(const psr_blob *blob, psr_net *net) {
     const uint8_t *payload = blob->payload;
     int error = allocate(net);
     for (int32_t i = 0; !error && i < arch->n_convs; ++i) {
-        const layer from = layer_at(&arch->convs[i], payload);
+        layer from = layer_at(&arch->convs[i], payload, blob->dtype);
         for (int32_t o = 0; !error && o < from.out; ++o)
             error = fill_output(net, &net->convs[i], &arch->convs[i], &from, o);
         payload = from.scale + 4 * (size_t)from.out;

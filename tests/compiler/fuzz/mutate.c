@@ -72,6 +72,16 @@ static void fill_payload(uint8_t *data, size_t first, size_t size, uint32_t *sta
     memset(data + from, (int)(extreme(state) & 0xff), to - from);
 }
 
+/* Two bytes change places: of a bitmap, as many weights are stored as before. */
+static void swap_bytes(uint8_t *data, size_t first, size_t size, uint32_t *state) {
+    const size_t a = place_in(first, size, state);
+    const size_t b = place_in(a, a + 8 < size ? a + 8 : size, state);
+    if (b >= size) return;
+    const uint8_t kept = data[a];
+    data[a] = data[b];
+    data[b] = kept;
+}
+
 static size_t change_length(uint8_t *data, size_t size, size_t most, uint32_t *state) {
     const size_t at = place_in(0, size, state);
     size_t change = 1 + next_random(state) % (next_random(state) % 4 ? 4 : TEST_ROW + 1);
@@ -103,13 +113,14 @@ size_t mutate_blob(uint8_t *data, size_t size, size_t most, uint32_t random) {
     if (size < HEADER + 4 + CHECKSUM) return size;
     const size_t payload = HEADER + numbers_of(data) + 4;
     const size_t first = payload < size ? payload : size;
-    switch (next_random(&state) % 9) {
+    switch (next_random(&state) % 10) {
         case 0:
         case 1: damage_header(data, size, &state); break;
         case 2: fill_payload(data, first, size, &state); break;
         case 3: return change_length(data, size, most, &state);
         case 4: return cut_short(data, size, &state);
         case 5: damage_test(data, size, &state); break;
+        case 6: swap_bytes(data, first, size, &state); break;
         default: damage_number(data, first, size, &state);
     }
     return size;
