@@ -1,0 +1,194 @@
+"""Measuring a table on another machine: psr-bench, the probes and a script, there and back.
+
+    write_probes   DIR/psr-bench  DIR/probe-00.bin ...  DIR/run.sh  DIR/probes.json
+    on the device  sh run.sh > times.jsonl
+    read_times     DIR/probes.json + times.jsonl -> LatencyTable
+
+The script takes the probes in turns as well, a few frames each time, and prints one JSON object a
+line: first the processor, then {"probe": NAME, "bench": what psr-bench --json prints}.
+"""
+
+import json
+import shutil
+import statistics
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from player.package.atomic import write_text
+from player.package.weights import Architecture
+from sr.latency.errors import LatencyError
+from sr.latency.measure import (
+    SIZE,
+    PathTimes,
+    build_table,
+    compile_probes,
+    describe_machine,
+)
+from sr.latency.probes import DEFAULT_WIDEST, probe_architectures, random_blob, static_chain
+from sr.latency.table import LatencyTable
+from sr.latency.work import Cache
+
+SCHEMA = "pocketsr.latency-probes/1"
+MANIFEST, SCRIPT, PROGRAM, BICUBIC = "probes.json", "run.sh", "psr-bench", "bicubic"
+ROUNDS, FRAMES = 9, 5
+LEAST_ROUNDS = 3
+_NS = 1e9  # of a second
+
+_SCRIPT = """#!/bin/sh
+# Times every probe on this device: sh run.sh > times.jsonl
+cd "$(dirname "$0")" || exit 1
+chmod +x ./{program} 2>/dev/null
+name=$(getprop ro.soc.model 2>/dev/null)
+[ -n "$name" ] || name=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
+[ -n "$name" ] || name=$(uname -m)
+printf '{{"processor": "%s"}}\\n' "$name"
+bench() {{
+    result=$(./{program} --weights "$2" --path "$3" {options}) || exit 1
+    printf '{{"probe": "%s", "bench": %s}}\\n' "$1" "$result"
+}}
+round=0
+while [ $round -lt "${{ROUNDS:-{rounds}}}" ]; do
+    bench {bicubic} {first} bicubic
+    for blob in probe-*.bin; do bench "$blob" "$blob" hard; done
+    round=$((round + 1))
+done
+"""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What DIR/probes.json says: how the probes were made."""
+
+    target: str
+    dtype: str
+    scale: int
+    size: tuple[int, int]
+    cache: Cache
+    probes: tuple[tuple[int, ...], ...]
+
+    @property
+    def architectures(self) -> list[Architecture]:
+        return [static_chain(self.scale, widths) for widths in self.probes]
+
+
+def blob_name(number: int) -> str:
+    """The file of a probe's weights, and its name among the times."""
+    return f"probe-{number:02}.bin"
+
+
+def write_probes(
+    target: str,
+    dtype: str,
+    scale: int,
+    out: Path,
+    widest: int = DEFAULT_WIDEST,
+    size: tuple[int, int] = SIZE,
+) -> Manifest:
+    """Everything that a device needs to be measured, in the folder `out`.
+
+    Raises CompileError for an unknown target or dtype, OSError where it cannot be written.
+    """
+    archs = probe_architectures(scale, widest)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as folder:
+        files, cache = compile_probes(archs, target, dtype, Path(folder))
+        shutil.copy(files.bench, out / PROGRAM)
+    for number, arch in enumerate(archs):
+        (out / blob_name(number)).write_bytes(random_blob(arch, dtype))
+    manifest = Manifest(target, dtype, scale, size, cache, tuple(arch.widths for arch in archs))
+    write_text(out / SCRIPT, device_script(size))
+    (out / SCRIPT).chmod(0o755)
+    write_text(out / MANIFEST, json.dumps({"schema": SCHEMA, **asdict(manifest)}, indent=1) + "\n")
+    return manifest
+
+
+def device_script(size: tuple[int, int]) -> str:
+    """The text of run.sh; needs the device's own sh, sed and printf alone."""
+    height, width = size
+    return _SCRIPT.format(
+        program=PROGRAM,
+        options=f"--size {height}x{width} --frames {FRAMES} --threads 1 --json",
+        rounds=ROUNDS,
+        bicubic=BICUBIC,
+        first=blob_name(0),
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder; raises LatencyError where it is damaged, OSError where missing."""
+    path = folder / MANIFEST
+    try:
+        fields = json.loads(path.read_bytes())
+        if fields.pop("schema") != SCHEMA:
+            raise ValueError("another schema")
+        probes = tuple(tuple(widths) for widths in fields.pop("probes"))
+        size, cache = tuple(fields.pop("size")), Cache(**fields.pop("cache"))
+        return Manifest(**fields, size=size, cache=cache, probes=probes)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise LatencyError(
+            f"{path}: not made by `python -m sr.latency --probes` ({error}); make it again"
+        ) from error
+
+
+def read_times(manifest: Manifest, lines: Iterable[str], where: str) -> LatencyTable:
+    """The table of what run.sh printed; raises LatencyError, naming `where` and the line."""
+    times: dict[str, list[float]] = defaultdict(list)
+    isas: set[str] = set()
+    processor = "unknown"
+    for number, line in enumerate(lines, start=1):
+        record = _record(line, f"{where}, line {number}")
+        processor = str(record.get("processor", processor))
+        if "probe" in record:
+            ns, isa = _frame_ns(record, manifest, f"{where}, line {number}")
+            times[str(record["probe"])].append(ns)
+            isas.add(isa)
+    names = [blob_name(number) for number in range(len(manifest.probes))]
+    quartiles = [_lower_quartile(times, name, where) for name in (*names, BICUBIC)]
+    if len(isas) != 1:
+        raise LatencyError(f"{where}: measured with several instruction sets: {sorted(isas)}")
+    machine = describe_machine(
+        manifest.target, manifest.dtype, isas.pop(), processor, manifest.scale, manifest.size
+    )
+    hard = PathTimes(tuple(quartiles[:-1]), quartiles[-1])
+    return build_table(machine, manifest.cache, manifest.architectures, hard)
+
+
+def _record(line: str, where: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise LatencyError(f"{where}: not JSON ({error}); run run.sh again") from error
+    if not isinstance(record, dict):
+        raise LatencyError(f"{where}: not a JSON object; run run.sh again")
+    return record
+
+
+def _frame_ns(record: dict[str, Any], manifest: Manifest, where: str) -> tuple[float, str]:
+    """Nanoseconds of a frame on one thread, and the instruction set."""
+    try:
+        bench = record["bench"]
+        rate, isa, size = float(bench["fps_p50"]), str(bench["isa"]), tuple(bench["size"])
+        threads = len(bench["threads"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise LatencyError(f"{where}: not what psr-bench prints ({error})") from error
+    if not rate > 0 or size != tuple(manifest.size) or threads != 1:
+        raise LatencyError(
+            f"{where}: {rate} frames a second of {size} on {threads} threads; "
+            f"{manifest.size} on one is wanted: use the run.sh of this folder"
+        )
+    return _NS / rate, isa
+
+
+def _lower_quartile(times: Mapping[str, Sequence[float]], name: str, where: str) -> float:
+    """psr-bench has the clock on the wall, and whatever else runs can only add to that."""
+    found = times.get(name, ())
+    if len(found) < LEAST_ROUNDS:
+        raise LatencyError(
+            f"{where}: {name} was timed {len(found)} times, at least {LEAST_ROUNDS} are needed; "
+            "let run.sh run to its end"
+        )
+    return statistics.quantiles(found, n=4, method="inclusive")[0]

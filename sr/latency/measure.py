@@ -1,0 +1,189 @@
+"""Measuring a table on this machine: probes in turns, in this process, until the medians stand.
+
+The machine is shared and changes its clock. So every probe runs once a round, what counts is its
+median over the rounds, and of the time only that in which the thread had a processor: others
+cannot take that away. The compiler and the engine are loaded here, when they are called.
+"""
+
+import importlib.metadata
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from player.package.weights import BICUBIC, HARD, Architecture
+from sr.latency.errors import LatencyError
+from sr.latency.fit import fit_layers
+from sr.latency.probes import DEFAULT_WIDEST, probe_architectures, random_blob
+from sr.latency.table import LatencyTable, Machine
+from sr.latency.work import Cache, arena_column_bytes, path_widths, path_work
+
+if TYPE_CHECKING:
+    from compiler.engine import EngineFiles
+    from player.engine import Engine, Network
+
+HOST = "host"
+SIZE = (135, 480)  # LR height and width, px: a frame's width, and height enough
+VALUE_BYTES = {"int8": 1, "fp32": 4}
+_NS = 1e9  # of a second
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Rounds go on until no median has moved by more than `tolerance` in the last third of them."""
+
+    least_rounds: int = 9
+    most_rounds: int = 60
+    most_s: float = 50.0
+    tolerance: float = 0.01
+
+
+@dataclass(frozen=True)
+class PathTimes:
+    """Nanoseconds of a frame: the hard path of each network, and the bicubic one."""
+
+    hard_ns: tuple[float, ...]
+    bicubic_ns: float
+
+
+def measure_latency(
+    target: str = HOST, dtype: str = "int8", scale: int = 4, widest: int = DEFAULT_WIDEST
+) -> LatencyTable:
+    """Compile the probes, measure them here, and solve for the layers: about two minutes.
+
+    Raises LatencyError for another target than this machine, CompileError for an unknown dtype.
+    """
+    if target != HOST:
+        raise LatencyError(cannot_measure(target))
+    archs = probe_architectures(scale, widest)
+    with tempfile.TemporaryDirectory(prefix="pocketsr-latency-") as folder:
+        files, cache = compile_probes(archs, target, dtype, Path(folder))
+        isa, times = time_networks(files.shared, archs, dtype, SIZE)
+    machine = describe_machine(target, dtype, isa, processor_name(), scale, SIZE)
+    return build_table(machine, cache, archs, times)
+
+
+def cannot_measure(target: str) -> str:
+    """What to do where a target is not this machine."""
+    return (
+        f"latency: {target} cannot be measured on this machine; run `python -m sr.latency --target "
+        f"{target} --probes DIR`, then DIR/run.sh on the device, and give the table's path instead"
+    )
+
+
+def compile_probes(
+    archs: Sequence[Architecture], target: str, dtype: str, out: Path
+) -> "tuple[EngineFiles, Cache]":
+    """One engine for all of the networks, and how it cuts frames. Raises CompileError."""
+    from compiler.engine import Network, compile_engine, plan_network
+    from compiler.formats import find_format
+    from compiler.targets import find_target
+    from sr.models import export_paths
+
+    machine, number_format = find_target(target), find_format(dtype)
+    networks = [Network(arch, export_paths(arch)) for arch in archs]
+    planned = plan_network(networks[0], number_format).plans["hard"].memory.arena.per_column
+    bare = Cache(machine.cache_bytes, 0, VALUE_BYTES[dtype])
+    rings = arena_column_bytes(path_widths(archs[0], HARD), bare)
+    cache = Cache(machine.cache_bytes, planned - rings, VALUE_BYTES[dtype])
+    return compile_engine(networks, target, out, dtype), cache
+
+
+def time_networks(
+    library: Path,
+    archs: Sequence[Architecture],
+    dtype: str,
+    size: tuple[int, int],
+    patience: Patience | None = None,
+) -> tuple[str, PathTimes]:
+    """The instruction set of an engine here, and its times of a frame of noise on one thread."""
+    from player.engine import Engine
+
+    engine = Engine.open(library)
+    networks = [engine.load(random_blob(arch, dtype)) for arch in archs]
+    runs = [_frame_run(engine, network, HARD, size) for network in networks]
+    runs.append(_frame_run(engine, networks[0], BICUBIC, size))
+    rounds = time_in_turns(runs, patience or Patience())
+    medians = [statistics.median(times) * _NS for times in rounds]
+    return engine.isa, PathTimes(tuple(medians[:-1]), medians[-1])
+
+
+def _frame_run(
+    engine: "Engine", network: "Network", path: int, size: tuple[int, int]
+) -> Callable[[], object]:
+    """One frame of one path, on the calling thread; its memory is made once."""
+    height, width = size
+    lr = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    hr = np.empty((height * network.scale, width * network.scale, 3), np.uint8)
+    whole = np.array([(0, 0, height, width, 0, path)], np.int32)
+    pool = engine.pool(1)
+    return lambda: pool.frame([network], whole, lr, hr)
+
+
+def time_in_turns(
+    runs: Sequence[Callable[[], object]],
+    patience: Patience,
+    clock: Callable[[], float] = time.thread_time,
+) -> list[list[float]]:
+    """Seconds by `clock` of every run in each round, after a round that does not count."""
+    for run in runs:
+        run()
+    times: list[list[float]] = [[] for _ in runs]
+    end = time.monotonic() + patience.most_s
+    for _ in range(patience.most_rounds):
+        for run, samples in zip(runs, times, strict=True):
+            start = clock()
+            run()
+            samples.append(clock() - start)
+        if _is_stable(times, patience) or time.monotonic() > end:
+            break
+    return times
+
+
+def _is_stable(times: Sequence[Sequence[float]], patience: Patience) -> bool:
+    count = len(times[0])
+    if count < patience.least_rounds:
+        return False
+    before = [statistics.median(samples[: count - count // 3]) for samples in times]
+    now = [statistics.median(samples) for samples in times]
+    moved = [abs(a - b) / b for a, b in zip(before, now, strict=True) if b > 0]
+    return max(moved, default=0.0) <= patience.tolerance
+
+
+def describe_machine(
+    target: str, dtype: str, isa: str, processor: str, scale: int, size: tuple[int, int]
+) -> Machine:
+    """The record of a measurement that ends now."""
+    utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    version = importlib.metadata.version("pocketsr")
+    return Machine(target, dtype, isa, processor, version, utc, scale, 1, *size)
+
+
+def processor_name() -> str:
+    """This machine's processor, as /proc/cpuinfo names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def build_table(
+    machine: Machine, cache: Cache, archs: Sequence[Architecture], times: PathTimes
+) -> LatencyTable:
+    """The table that explains the measured times; raises LatencyError where they do not suffice."""
+    size = (machine.height_px, machine.width_px)
+    works = [path_work(arch, HARD, size, cache) for arch in archs]
+    fixed = times.bicubic_ns / machine.frame_px
+    widest = max(max(arch.widths) for arch in archs)
+    layers = fit_layers(works, times.hard_ns, fixed, widest)
+    return LatencyTable(
+        machine, cache, fixed, layers.first_ns, layers.convolution_ns, layers.exit_ns
+    )
