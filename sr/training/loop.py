@@ -9,8 +9,8 @@ fewer bits than a pixel.
 
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -28,6 +28,56 @@ CHECKPOINT_EVERY_S = 5.0
 WARM_UP_STEPS = 50
 
 OnStep = Callable[[int, float], None]
+CropErrors = Mapping[int, Tensor]  # of each path: the mean squared error of each crop, [N]
+
+
+class Companion:
+    """What shapes a network while it is overfitted: masks, more terms of the loss. This one does
+    nothing; a subclass overrides what it needs. `step` is the number of steps done before."""
+
+    def extra_loss(self, batch: Batch, errors: CropErrors, step: int) -> Tensor | None:
+        """A term to add to the loss."""
+        return None
+
+    def after_backward(self, step: int) -> None:
+        """Gradients are there and not used yet."""
+
+    def after_step(self, step: int) -> None:
+        """Parameters have just moved."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint must keep."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`'s."""
+
+
+class Companions(Companion):
+    """Several companions, one after another."""
+
+    def __init__(self, members: Sequence[Companion]) -> None:
+        self.members = tuple(members)
+
+    def extra_loss(self, batch: Batch, errors: CropErrors, step: int) -> Tensor | None:
+        terms = [member.extra_loss(batch, errors, step) for member in self.members]
+        given = [term for term in terms if term is not None]
+        return torch.stack(given).sum() if given else None
+
+    def after_backward(self, step: int) -> None:
+        for member in self.members:
+            member.after_backward(step)
+
+    def after_step(self, step: int) -> None:
+        for member in self.members:
+            member.after_step(step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"members": [member.state_dict() for member in self.members]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for member, saved in zip(self.members, state["members"], strict=True):
+            member.load_state_dict(saved)
 
 
 @dataclass(frozen=True)
@@ -36,18 +86,28 @@ class TrainingPlan:
 
     `muon_rate` None leaves everything to Adam. `path_weights`: how much each path's squared
     error counts; the easy path's teaches the shared trunk as well (deep supervision). What the
-    choices are worth is measured in docs/training.md.
+    choices are worth is measured in docs/training.md. A plan may be a part of a longer one, that
+    begins after `begin` steps of `whole`: crops and rates go on where the part before left them.
     """
 
     steps: int
     muon_rate: float | None = 0.02
     adam_rate: float = 4e-3
     path_weights: Mapping[int, float] = field(default_factory=lambda: {EASY: 0.5, HARD: 1.0})
+    begin: int = 0
+    whole: int | None = None
 
     def schedule(self, step: int) -> float:
         """What the peak rates are multiplied by: linear warm-up, then cosine to zero."""
-        cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
+        share = (self.begin + step) / (self.whole or self.steps)
+        cosine = 0.5 * (1 + math.cos(math.pi * share))
         return min(1.0, (step + 1) / WARM_UP_STEPS) * cosine
+
+    def split(self, step: int) -> tuple["TrainingPlan", "TrainingPlan"]:
+        """The part of the first `step` steps, and the rest."""
+        whole = self.whole or self.steps
+        rest = replace(self, steps=self.steps - step, begin=self.begin + step, whole=whole)
+        return replace(self, steps=step, whole=whole), rest
 
 
 class Optimisers:
@@ -63,13 +123,16 @@ class Optimisers:
         self._all.append(torch.optim.Adam(rest, plan.adam_rate, betas=(0.9, 0.99)))
         self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._all]
 
-    def step(self, loss: Tensor, factor: float) -> None:
-        """Back-propagate and step, the peak rates multiplied by `factor`."""
-        for optimiser, peak in zip(self._all, self._peaks, strict=True):
-            optimiser.param_groups[0]["lr"] = peak * factor
+    def backward(self, loss: Tensor) -> None:
+        """New gradients in place of the old."""
+        for optimiser in self._all:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        for optimiser in self._all:
+
+    def step(self, factor: float) -> None:
+        """Step along the gradients, the peak rates multiplied by `factor`."""
+        for optimiser, peak in zip(self._all, self._peaks, strict=True):
+            optimiser.param_groups[0]["lr"] = peak * factor
             optimiser.step()
 
     def state_dict(self) -> list[dict[str, Any]]:
@@ -81,16 +144,18 @@ class Optimisers:
 
 
 def trunk_and_rest(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Plain weights between hidden channels, and all others (first and last layers, biases).
+    """Convolutions' weights between hidden channels, and all others (at pixels, biases, routers).
 
-    Weight normalisation (wdsr) splits a weight into length and direction: none of it is plain.
+    The two factors of an expert (sr/models/moe.py) are such weights. Weight normalisation (wdsr)
+    splits a weight into length and direction: neither is one.
     """
     at_pixels = (*network.input_convolutions, *network.output_convolutions)
     trunk: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         owner, kind = name.rsplit(".", 1)
-        (trunk if kind == "weight" and owner not in at_pixels else rest).append(parameter)
+        hidden = kind == "weight" and parameter.dim() == 4 and owner not in at_pixels
+        (trunk if hidden else rest).append(parameter)
     return trunk, rest
 
 
@@ -100,6 +165,7 @@ def overfit(
     plan: TrainingPlan,
     checkpoint: Path | None = None,
     on_step: OnStep | None = None,
+    companion: Companion | None = None,
 ) -> None:
     """Train `network` in place; with `checkpoint`, go on from it and leave it up to date.
 
@@ -107,59 +173,73 @@ def overfit(
     and continued ends with the same bits as one that was not.
     """
     network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimisers = Optimisers(network, plan)
-    done = _load(checkpoint, network, optimisers) if checkpoint else 0
+    optimisers, companion = Optimisers(network, plan), companion or Companion()
+    run = _Run(network, optimisers, companion)
+    done = run.load(checkpoint) if checkpoint else 0
     saved_at, between_steps = monotonic(), True
     try:
         for step in range(done, plan.steps):
             between_steps = False
-            error = _train_step(network, optimisers, sampler.draw(step), plan, step)
+            error = run.step(sampler.draw(plan.begin + step), plan, step)
             done, between_steps = step + 1, True
             if on_step:
                 on_step(done, -10 * math.log10(max(error, 1e-10)))
             if checkpoint and monotonic() - saved_at > CHECKPOINT_EVERY_S:
-                _save(checkpoint, network, optimisers, done)
+                run.save(checkpoint, done)
                 saved_at = monotonic()
     finally:
         # Cut within a step, some weights are a step ahead of others: the last checkpoint stands.
         if checkpoint and between_steps:
-            _save(checkpoint, network, optimisers, done)
+            run.save(checkpoint, done)
 
 
-def _train_step(
-    network: Network, optimisers: Optimisers, batch: Batch, plan: TrainingPlan, step: int
-) -> float:
-    """One step; returns the hard path's mean squared error in unit range."""
-    errors = path_errors(network, batch)
-    loss = torch.stack([plan.path_weights[path] * e for path, e in errors.items()]).sum()
-    optimisers.step(loss, plan.schedule(step))
-    return float(errors[HARD].detach())
+@dataclass(frozen=True)
+class _Run:
+    """What moves in an overfitting, and its checkpoint."""
+
+    network: Network
+    optimisers: Optimisers
+    companion: Companion
+
+    def step(self, batch: Batch, plan: TrainingPlan, step: int) -> float:
+        """One step; returns the hard path's mean squared error in unit range."""
+        errors = crop_errors(self.network, batch)
+        loss = torch.stack([plan.path_weights[path] * e.mean() for path, e in errors.items()]).sum()
+        if (extra := self.companion.extra_loss(batch, errors, step)) is not None:
+            loss = loss + extra
+        self.optimisers.backward(loss)
+        self.companion.after_backward(step)
+        self.optimisers.step(plan.schedule(step))
+        self.companion.after_step(step)
+        return float(errors[HARD].detach().mean())
+
+    def save(self, path: Path, step: int) -> None:
+        """Atomic: a kill leaves the checkpoint before."""
+        part = path.with_suffix(".part")
+        state = {
+            "step": step,
+            "network": self.network.state_dict(),
+            "optimisers": self.optimisers.state_dict(),
+            "companion": self.companion.state_dict(),
+        }
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def load(self, path: Path) -> int:
+        """The number of steps done; 0 where there is no checkpoint yet."""
+        if not path.exists():
+            return 0
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimisers.load_state_dict(state["optimisers"])
+        self.companion.load_state_dict(state["companion"])
+        return int(state["step"])
 
 
-def path_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
-    """The mean squared error of every path on a batch, as scalars with a gradient."""
+def crop_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
+    """The mean squared error of every path on every crop [N], with a gradient."""
     with torch.autocast("cpu", torch.bfloat16):
         residuals = network.residuals(batch.lr)
     detail = batch.hr - network.base(batch.lr, network.halo_px(HARD))
-    return {
-        path: F.mse_loss(F.pixel_shuffle(residual.float(), network.arch.scale), detail)
-        for path, residual in residuals.items()
-    }
-
-
-def _save(path: Path, network: Network, optimisers: Optimisers, step: int) -> None:
-    """Atomic: a kill leaves the checkpoint before."""
-    part = path.with_suffix(".part")
-    state = {"step": step, "network": network.state_dict(), "optimisers": optimisers.state_dict()}
-    torch.save(state, part)
-    os.replace(part, path)
-
-
-def _load(path: Path, network: Network, optimisers: Optimisers) -> int:
-    """The number of steps done; 0 where there is no checkpoint yet."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    optimisers.load_state_dict(state["optimisers"])
-    return int(state["step"])
+    shuffled = {p: F.pixel_shuffle(r.float(), network.arch.scale) for p, r in residuals.items()}
+    return {path: (got - detail).square().mean(dim=(1, 2, 3)) for path, got in shuffled.items()}

@@ -1,0 +1,1 @@
+"""Smaller networks: stages that take away what a trained network can do without."""

@@ -1,0 +1,155 @@
+"""A stage: one way to make a network smaller while it is overfitted.
+
+    Network ──stage.apply(network, work)──► a smaller Network, ready to be quantised and deployed
+
+A stage ends in fewer channels, or in exact zeros that the weights blob leaves out; never in a mask
+that costs the phone as much as before. Its controls are stages too, so that every claim is a row
+with the same work beside it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from player.package.weights import INT8_ARCHITECTURES, Architecture
+from sr.models import Network, build_network
+from sr.shrink.allocate import Widths, allocate
+from sr.shrink.budget import Budget
+from sr.shrink.channels import ChannelLayer, Traced
+from sr.training.data import CropSampler
+from sr.training.loop import Companion, OnStep, TrainingPlan
+
+WidthsFor = Callable[[Sequence[Tensor], float], Sequence[int]]  # importances, share left -> widths
+
+
+class StageError(ValueError):
+    """A stage that cannot work on what it was given: what, where, what to do, in one line."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True)
+class StageWork:
+    """What a stage learns from, how long, and what its network may cost.
+
+    `plan`: all of the stage's training. `groups` [T, gh, gw]: the content group of each of the
+    sampler's patches, -1 for none. `folder`: where its checkpoints go; None keeps none.
+    """
+
+    sampler: CropSampler
+    plan: TrainingPlan
+    budget: Budget
+    groups: NDArray[np.int64] | None = None
+    folder: Path | None = None
+    on_step: OnStep | None = None
+    seed: int = 0
+
+    def checkpoint(self, name: str) -> Path | None:
+        """The file of a part of the stage."""
+        return self.folder / f"{name}.ckpt" if self.folder else None
+
+
+class Term(Companion):
+    """What another stage may be given beside its own work: a term of the loss, a say in which
+    channels stay. A term belongs to one `apply`: it remembers what it saw."""
+
+    def attach(self, network: torch.nn.Module, layers: Sequence[ChannelLayer]) -> None:
+        """The stage is about to train `network` and to choose among the channels of `layers`;
+        without any, the choice is over."""
+
+    def importance(self, layer: ChannelLayer) -> Tensor | None:
+        """[C]: a factor for each channel's importance; None leaves it as it is."""
+        return None
+
+
+def attach(terms: Sequence[Term], network: torch.nn.Module, layers: Sequence[ChannelLayer]) -> None:
+    """Attach all of the terms."""
+    for term in terms:
+        term.attach(network, layers)
+
+
+class Stage(ABC):
+    """`name` on the command line; `shrinks`: what becomes smaller, in words for the report."""
+
+    name: str
+    shrinks: str
+
+    @abstractmethod
+    def apply(self, network: Network, work: StageWork) -> Network:
+        """Train `network` (unit range; may be changed) and return the smaller one.
+
+        Raises StageError, and BudgetError where no network of the family meets the budget.
+        """
+
+
+def check_chain(network: Network, stage: str) -> None:
+    """Raises StageError where the trunk's widths are not free."""
+    if network.arch.name not in INT8_ARCHITECTURES:
+        raise StageError(
+            f"--stages {stage}: {network.arch.name} has one width for all its blocks; use "
+            f"--backbone {' or '.join(INT8_ARCHITECTURES)}"
+        )
+
+
+def trunk_names(network: Network) -> tuple[str, ...]:
+    """The convolutions whose outputs may go."""
+    return tuple(f"trunk.{i}" for i in range(len(network.arch.widths)))
+
+
+def traced(network: Network) -> Traced:
+    """The network as the dependency graph takes it: every path's residual."""
+    side = 2 * network.halo_px(network.arch.paths[-1]) + 8
+    example = torch.zeros(1, 3, side, side)
+
+    def residuals(model: torch.nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+        assert isinstance(model, Network)
+        return list(model.residuals(x).values())
+
+    return Traced(network, example, residuals, trunk_names(network))
+
+
+def with_widths(arch: Architecture, widths: tuple[int, ...]) -> Architecture:
+    """The same family, scale and exits."""
+    return Architecture(arch.name, arch.scale, widths, arch.exits, arch.planes)
+
+
+def budget_widths(network: Network, budget: Budget) -> WidthsFor:
+    """Widths from channels' importances, within the budget loosened by a share."""
+    full = network.arch
+
+    def cost(widths: Widths) -> float:
+        return budget.cost(with_widths(full, widths))
+
+    def widths(importance: Sequence[Tensor], share: float) -> Widths:
+        listed = [layer.tolist() for layer in importance]
+        return allocate(listed, cost, budget.loosened(share, full), budget.rule)
+
+    return widths
+
+
+def rebuilt(network: Network) -> Network:
+    """A network whose architecture says the widths that its convolutions have by now."""
+    widths = tuple(len(network.get_submodule(n).weight) for n in trunk_names(network))  # type: ignore[arg-type]
+    new = build_network(with_widths(network.arch, widths))
+    new.load_state_dict(network.state_dict())
+    return new
+
+
+__all__ = [
+    "Stage",
+    "StageError",
+    "StageWork",
+    "Term",
+    "attach",
+    "budget_widths",
+    "check_chain",
+    "rebuilt",
+    "traced",
+    "with_widths",
+]
