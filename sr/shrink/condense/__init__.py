@@ -1,0 +1,1 @@
+"""Mixtures of experts condensed into dense networks (CD-MoE, "Condense, Don't Just Prune")."""

@@ -1,0 +1,289 @@
+"""Condensing a MoeChain while it is trained: gates, experts and order from its own crops.
+
+    steps:  |-- routed, balanced --|- layer by layer: constant gates -|-- condensed, to the end --|
+                                   ^ begin                            rates fall with the cosine
+
+CD-MoE ("Condense, Don't Just Prune", section 3) condenses a finished network and fine-tunes what
+is left. A network overfitted to one video is never finished: condensed in the middle of its steps,
+the kept experts and the shared convolutions get the half of the schedule that settles them, and
+nothing is trained that is thrown away late. The whole is one run of `overfit`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from player.package.weights import HARD
+from sr.models import Network
+from sr.models.moe import ExpertLayer, MoeChain, Routing, balance_loss
+from sr.models.network import crop
+from sr.shrink.condense.divergence import mean_js
+from sr.shrink.condense.experts import (
+    SHARED_ONLY,
+    frequent_experts,
+    greedy_experts,
+    random_experts,
+)
+from sr.shrink.condense.gates import GateStatistics
+from sr.shrink.condense.layers import LayerOrder, greedy_layers
+from sr.shrink.stage import StageError
+from sr.training.data import Batch, CropSampler
+from sr.training.loop import Companion, CropErrors
+
+CALIBRATION_BATCHES = 24
+LOAD_MEMORY = 0.9  # of the running load: a batch of four crops says little alone
+_CALIBRATION_STEP = 1_000_000  # crops that no training step draws
+_PLACE_EVERY_PX = 6  # of a crop's pixels, those that the search judges by
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One layer on the calibration crops: P pixels of O channels, before the ReLU.
+
+    `base` [P, O]: shared convolution and bias; `target` [P, O]: the layer as routed;
+    `contributions` [E, P, O]: every expert's output times its constant gate; `counts` [E]: the
+    crops that chose it; `constants` [E].
+    """
+
+    base: Tensor
+    target: Tensor
+    contributions: Tensor
+    counts: Tensor
+    constants: Tensor
+
+
+Chooser = Callable[[LayerRecord, int, int], tuple[int, ...]]  # record, how many, seed -> experts
+
+
+def by_divergence(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
+    """CD-MoE's greedy search, by Jensen-Shannon divergence on the layer's output."""
+    return greedy_experts(record.base, record.target, record.contributions, keep).experts
+
+
+def by_chance(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
+    """Control: random experts."""
+    return random_experts(len(record.counts), keep, seed)
+
+
+def by_frequency(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
+    """Control: the experts that most crops chose."""
+    return frequent_experts(record.counts, keep)
+
+
+def none_kept(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
+    """Control: the shared convolution alone."""
+    return SHARED_ONLY
+
+
+def calibration(sampler: CropSampler, batches: int) -> list[Batch]:
+    """The crops that gates, experts and order are judged by; no training step sees them."""
+    return [sampler.draw(_CALIBRATION_STEP + i) for i in range(batches)]
+
+
+@torch.no_grad()
+def record_layer(network: MoeChain, depth: int, batches: Sequence[Batch]) -> LayerRecord:
+    """What the layer at `depth` of the trunk, still routing, does on these crops; in fp32."""
+    layer = network.layers[depth]
+    statistics = GateStatistics(layer.plan.experts)
+    bases, targets, outputs = [], [], []
+    for batch in batches:
+        x, routing = _input_of(network, depth, batch.lr)
+        statistics.add(routing.chosen, routing.gates)
+        base, parts = _shared_and_experts(layer, x)
+        gates = routing.all_gates()
+        bases.append(_rows(base))
+        targets.append(_rows(base + torch.einsum("ne,enohw->nohw", gates, parts)))
+        outputs.append(torch.stack([_rows(part) for part in parts]))
+    constants = statistics.means()
+    contributions = torch.cat(outputs, dim=1) * constants[:, None, None]
+    counts = statistics.counts
+    return LayerRecord(torch.cat(bases), torch.cat(targets), contributions, counts, constants)
+
+
+def _input_of(network: MoeChain, depth: int, lr: Tensor) -> tuple[Tensor, Routing]:
+    """The features that the layer at `depth` reads, and what its router decides."""
+    *_, before, _ = network.activations(_framed(network, lr), depth + 1)
+    routing = network.layers[depth].routing
+    assert routing is not None
+    return before, routing
+
+
+def _framed(network: MoeChain, lr: Tensor) -> Tensor:
+    """LR crops with the hard path's halo, cut to what the trunk reads."""
+    return crop(lr, network.halo_px(HARD) - network.arch.exits[-1])
+
+
+def _shared_and_experts(layer: ExpertLayer, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The shared convolution [N, O, h, w] and the experts [E, N, O, h, w] on some pixels of x."""
+    plan = layer.plan
+    inner, up = _thinned(layer.down(x)), layer.up.weight.flatten(1)
+    always = torch.einsum("os,nshw->nohw", up[:, : plan.shared], inner[:, : plan.shared])
+    apart = (plan.experts, plan.channels)
+    routed = inner[:, plan.shared :].unflatten(1, apart)
+    experts = torch.einsum("oer,nerhw->enohw", up[:, plan.shared :].unflatten(1, apart), routed)
+    return _thinned(layer.shared(x)) + always, experts
+
+
+def _thinned(x: Tensor) -> Tensor:
+    return x[:, :, ::_PLACE_EVERY_PX, ::_PLACE_EVERY_PX]
+
+
+def _rows(x: Tensor) -> Tensor:
+    """[N, O, h, w] -> [N h w, O]."""
+    return x.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def layer_order(
+    network: MoeChain, constants: dict[int, Tensor], batches: Sequence[Batch]
+) -> LayerOrder:
+    """CD-MoE's greedy order of all layers, judged by the last layer's output (nats).
+
+    `constants`: each layer's gates [E] if it is condensed. The network is left as it was.
+    """
+    target = _last_output(network, batches)
+
+    def divergence(condensed: frozenset[int]) -> float:
+        with _condensed(network, {depth: constants[depth] for depth in condensed}):
+            return mean_js(target, _last_output(network, batches))
+
+    return greedy_layers(tuple(constants), divergence, len(constants))
+
+
+@torch.no_grad()
+def _last_output(network: MoeChain, batches: Sequence[Batch]) -> Tensor:
+    depth = network.arch.exits[-1]
+    lasts = (list(network.activations(_framed(network, b.lr), depth))[-1] for b in batches)
+    return torch.cat([_rows(_thinned(last)) for last in lasts])
+
+
+@contextmanager
+def _condensed(network: MoeChain, constants: dict[int, Tensor]) -> Iterator[None]:
+    """These layers condensed for a while."""
+    layers = network.layers
+    before = {d: (layers[d].constants.clone(), layers[d].constancy.clone()) for d in constants}
+    for depth, gates in constants.items():
+        layers[depth].condense(gates)
+    try:
+        yield
+    finally:
+        for depth, (gates, constancy) in before.items():
+            layers[depth].constants.copy_(gates)
+            layers[depth].constancy.copy_(constancy)
+
+
+def constant_gates(
+    network: MoeChain, depth: int, batches: Sequence[Batch], keep: int, choose: Chooser, seed: int
+) -> tuple[tuple[int, ...], Tensor]:
+    """The experts that a routing layer would keep now, and its gates [E] then: 0 for the others."""
+    record = record_layer(network, depth, batches)
+    kept = choose(record, keep, seed + depth)
+    gates = torch.zeros_like(record.constants)
+    gates[list(kept)] = record.constants[list(kept)]
+    return kept, gates
+
+
+def condense_now(
+    network: MoeChain,
+    depths: Sequence[int],
+    batches: Sequence[Batch],
+    keep: int,
+    choose: Chooser = by_divergence,
+    seed: int = 0,
+) -> None:
+    """Condense the layers at these depths, in this order, each with those before it condensed."""
+    for depth in depths:
+        _, gates = constant_gates(network, depth, batches, keep, choose, seed)
+        network.layers[depth].condense(gates)
+
+
+@dataclass(frozen=True)
+class CondensingPlan:
+    """When which layers condense: the first after `begin` steps, the next every `interval`.
+
+    Each layer keeps `keep` experts that `choose` takes. From routed to constant its gates go within
+    `fade` steps. Only the first `layers` of the order are condensed; None: all. `balance` weighs
+    the load-balance loss of the layers that route.
+    """
+
+    begin: int
+    interval: int
+    fade: int
+    keep: int
+    choose: Chooser = by_divergence
+    balance: float = 0.01
+    seed: int = 0
+    layers: int | None = None
+
+
+class Condensation(Companion):
+    """Balances the routers, then condenses layers of a MoeChain in CD-MoE's order.
+
+    Raises StageError where the network has no experts.
+    """
+
+    def __init__(self, network: Network, batches: Sequence[Batch], plan: CondensingPlan) -> None:
+        self._network, self._batches, self._plan = with_experts(network), batches, plan
+        self.order: list[int] = []
+        self.kept: dict[int, tuple[int, ...]] = {}
+
+    def extra_loss(self, batch: Batch, errors: CropErrors, step: int) -> Tensor | None:
+        losses = [
+            _balance(layer, layer.routing)
+            for layer in self._network.layers.values()
+            if layer.routing is not None
+        ]
+        return self._plan.balance * torch.stack(losses).sum() if losses else None
+
+    def after_step(self, step: int) -> None:
+        done = step + 1
+        if done == self._plan.begin:
+            self.order = self._find_order()[: self._plan.layers]
+        for place, depth in enumerate(self.order):
+            since = done - self._plan.begin - place * self._plan.interval
+            if since == 0:
+                self._choose(depth)
+            if since >= 0:
+                constancy = (since + 1) / (self._plan.fade + 1)
+                self._network.layers[depth].constancy.fill_(min(1.0, constancy))
+
+    def _find_order(self) -> list[int]:
+        """The order, each layer condensed to the experts that it would keep now."""
+        constants = {depth: self._gates(depth)[1] for depth in self._network.layers}
+        return list(layer_order(self._network, constants, self._batches).layers)
+
+    def _choose(self, depth: int) -> None:
+        self.kept[depth], gates = self._gates(depth)
+        self._network.layers[depth].constants.copy_(gates)
+
+    def _gates(self, depth: int) -> tuple[tuple[int, ...], Tensor]:
+        plan = self._plan
+        return constant_gates(
+            self._network, depth, self._batches, plan.keep, plan.choose, plan.seed
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"order": self.order, "kept": self.kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.order, self.kept = list(state["order"]), dict(state["kept"])
+
+
+def with_experts(network: Network) -> MoeChain:
+    """The network itself. Raises StageError where it has no layer with experts."""
+    if isinstance(network, MoeChain) and network.layers:
+        return network
+    raise StageError(
+        f"condense: the {network.arch.name} network has no experts to condense: make it a mixture "
+        "of experts and train that first (the stage condense does both)"
+    )
+
+
+def _balance(layer: ExpertLayer, routing: Routing) -> Tensor:
+    """The layer's balance loss by its running load, which these crops' gates enter first."""
+    given = routing.all_gates().detach().mean(dim=0) / routing.chosen.shape[1]
+    layer.load.lerp_(given, 1 - LOAD_MEMORY)
+    return balance_loss(routing.probabilities, layer.load.clone())
