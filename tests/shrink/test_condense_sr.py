@@ -23,13 +23,12 @@ from sr.shrink.condense.chain import (
     by_divergence,
     by_frequency,
     calibration,
-    condense_now,
+    constant_gates,
     layer_order,
     none_kept,
     record_layer,
 )
 from sr.shrink.condense.divergence import mean_js
-from sr.shrink.condense.groups import GroupPlan, condense_by_group
 from sr.shrink.condense.stage import CONTROLS, Condense
 from sr.shrink.controls import Uniform
 from sr.shrink.stage import StageError, StageWork
@@ -40,6 +39,13 @@ ARCH = Architecture("chain", 2, (8, 8, 8, 8), (2, 4))
 PLAN = ExpertPlan(experts=4, channels=2, chosen=2, shared=3)
 QUICK = Condense(PLAN, keep=2, routed_share=0.4, interval_share=0.1, calibrated=2)
 MARGIN = 4
+
+
+def condense_now(network, depths, batches, keep):
+    """Condense layers in this order, each with those before it condensed."""
+    for depth in depths:
+        _, gates = constant_gates(network, depth, batches, keep, by_divergence, 0)
+        network.layers[depth].condense(gates)
 
 
 @pytest.fixture(scope="module")
@@ -263,23 +269,3 @@ class TestStage:
             replace(QUICK, keep=0).apply(build_network(ARCH), work(sampler))
         with pytest.raises(StageError, match="of 10 steps"):
             replace(QUICK, routed_share=0.9).apply(build_network(ARCH), work(sampler))
-
-
-class TestGroups:
-    groups = np.broadcast_to(np.array([0, 1]), (3, 1, 2)).copy()
-
-    def test_networks_share_all_but_their_own_layers(self, sampler):
-        given = work(sampler, 12, groups=self.groups)
-        one, two = condense_by_group(build_network(ARCH), given, QUICK, GroupPlan(1, 0.5))
-        assert type(one) is type(two) is Chain
-        differing = {
-            name.rsplit(".", 1)[0]
-            for name, value in one.state_dict().items()
-            if not torch.equal(value, two.state_dict()[name])
-        }
-        assert len(differing) == 1 and differing <= {"trunk.1", "trunk.2", "trunk.3"}
-
-    def test_one_group_or_an_empty_one_says_so(self, sampler):
-        for groups in (None, np.zeros((3, 1, 2), np.int64), 2 * self.groups):
-            with pytest.raises(StageError, match="group"):
-                condense_by_group(build_network(ARCH), work(sampler, groups=groups), QUICK)

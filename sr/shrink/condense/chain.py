@@ -186,27 +186,12 @@ def constant_gates(
     return kept, gates
 
 
-def condense_now(
-    network: MoeChain,
-    depths: Sequence[int],
-    batches: Sequence[Batch],
-    keep: int,
-    choose: Chooser = by_divergence,
-    seed: int = 0,
-) -> None:
-    """Condense the layers at these depths, in this order, each with those before it condensed."""
-    for depth in depths:
-        _, gates = constant_gates(network, depth, batches, keep, choose, seed)
-        network.layers[depth].condense(gates)
-
-
 @dataclass(frozen=True)
 class CondensingPlan:
     """When which layers condense: the first after `begin` steps, the next every `interval`.
 
     Each layer keeps `keep` experts that `choose` takes. From routed to constant its gates go within
-    `fade` steps. Only the first `layers` of the order are condensed; None: all. `balance` weighs
-    the load-balance loss of the layers that route.
+    `fade` steps. `balance` weighs the load-balance loss of the layers that route.
     """
 
     begin: int
@@ -216,7 +201,6 @@ class CondensingPlan:
     choose: Chooser = by_divergence
     balance: float = 0.01
     seed: int = 0
-    layers: int | None = None
 
 
 class Condensation(Companion):
@@ -241,7 +225,7 @@ class Condensation(Companion):
     def after_step(self, step: int) -> None:
         done = step + 1
         if done == self._plan.begin:
-            self.order = self._find_order()[: self._plan.layers]
+            self.order = self._find_order()
         for place, depth in enumerate(self.order):
             since = done - self._plan.begin - place * self._plan.interval
             if since == 0:

@@ -1,0 +1,382 @@
+"""Fair pruning: the penalty and its sign, the implicit gradient, masks, resuming, the stage."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from player.package.weights import EASY, HARD, Architecture
+from sr.models import build_network
+from sr.shrink.allocate import WidthRule
+from sr.shrink.budget import Budget, hard_macs
+from sr.shrink.channels import ChannelLayer
+from sr.shrink.chex import Chex
+from sr.shrink.fair import Fair, MagnitudePruning, fair_terms
+from sr.shrink.fair_masks import (
+    BiLevelScores,
+    ChannelMasks,
+    Magnitudes,
+    MaskPlan,
+    ScorePlan,
+    implicit_gradient,
+    top_k,
+)
+from sr.shrink.fair_term import (
+    Fairness,
+    FairTerm,
+    Spread,
+    above_mean,
+    psnr_drops,
+    squared_spread,
+    worst_group,
+)
+from sr.shrink.stage import StageError, StageWork
+from sr.training.data import Batch, CropSampler, TrainingSet
+from sr.training.loop import TrainingPlan
+
+ARCH = Architecture("chain", 2, (8, 8, 8), (1, 3))
+PENALTIES = (above_mean, squared_spread, worst_group)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_the_penalty_is_zero_if_and_only_if_drops_are_equal(penalty):
+    assert float(penalty(torch.full((3,), 0.4))) == pytest.approx(0, abs=1e-6)
+    for drops in ([0.5, 0.4, 0.4], [0.4, 0.4, 0.3], [0.0, -0.2, 1.0]):
+        assert float(penalty(torch.tensor(drops))) > 1e-4
+
+
+@pytest.mark.parametrize("penalty", [above_mean, worst_group])
+def test_nothing_rewards_making_a_group_worse(penalty):
+    """Finite differences around a fixed mean: no drop's increase lowers the penalty."""
+    drops = torch.tensor([0.7, 0.1, 0.3], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(penalty(drops), drops)
+    assert (gradient >= 0).all()
+    assert gradient.argmax() == 0
+    mean = drops.detach().mean()
+    for group in range(3):
+        step = torch.zeros(3, dtype=torch.float64)
+        step[group] = 1e-6
+        # The mean is a target: shift all drops so that it stays while one moves against it.
+        fixed = [penalty_at(penalty, drops.detach() + sign * step, mean) for sign in (1, -1)]
+        assert float(fixed[0] - fixed[1]) / 2e-6 == pytest.approx(float(gradient[group]), abs=1e-5)
+
+
+def penalty_at(penalty, drops, mean):
+    """The penalty's definition with its mean held, written out."""
+    if penalty is above_mean:
+        return (drops - mean).clamp(min=0).square().sum()
+    return ((10 * drops).exp().mean().log() / 10) - mean
+
+
+def test_plain_squares_do_reward_it():
+    drops = torch.tensor([0.7, 0.1, 0.3], requires_grad=True)
+    (gradient,) = torch.autograd.grad(squared_spread(drops), drops)
+    assert gradient[1] < 0
+
+
+def test_drops_are_decibels_between_group_means():
+    errors, reference = torch.tensor([2.0, 4.0, 1.0]), torch.tensor([1.0, 2.0, 1.0])
+    drops = psnr_drops(errors, reference, torch.tensor([0, 0, 2]), 3)
+    assert drops[0] == pytest.approx(3.0103, abs=1e-4)
+    assert drops[1].isnan()
+    assert drops[2] == pytest.approx(0)
+
+
+def test_remembered_drops_average_noise_and_keep_the_steps_gradient():
+    rng = torch.Generator().manual_seed(0)
+    spread = Spread(2, Fairness(1.0, price_rate=0.0, memory=0.9))
+    for _ in range(200):
+        noisy = torch.tensor([1.0, 3.0]) + 0.5 * torch.randn(2, generator=rng)
+        noisy.requires_grad_()
+        loss = spread.loss(noisy)
+    means = spread.means()
+    assert torch.allclose(means, torch.tensor([1.0, 3.0]), atol=0.35)
+    (gradient,) = torch.autograd.grad(loss, noisy)
+    assert gradient.tolist() == pytest.approx([0.0, float(means[1] - means[0])])
+    spread.loss(torch.tensor([1.0, float("nan")]))
+    assert spread.means()[1] == means[1]
+
+
+def test_prices_settle_where_drops_are_equal_and_none_is_negative():
+    """Two groups share a capacity: what one gains (to its own extent) the other loses."""
+    share = torch.tensor(0.5, requires_grad=True)
+    spread = Spread(2, Fairness(weight=0.0, price_rate=0.01, memory=0.5))
+    for _ in range(3000):
+        drops = torch.stack([(1 - share) ** 2 * 2, share**2])
+        main = 0.2 * drops[0] + drops[1]
+        (gradient,) = torch.autograd.grad(main + spread.loss(drops), share)
+        with torch.no_grad():
+            share -= 0.02 * gradient
+        assert (spread.prices >= 0).all()
+    assert float(drops[0] - drops[1]) == pytest.approx(0, abs=0.01)
+    assert spread.prices.tolist() == [pytest.approx(0.51, abs=0.03), 0.0]
+
+
+def test_the_term_raises_the_gradient_of_the_group_that_lost_more_only():
+    term = FairTerm(2, Fairness(weight=1.0, memory=0.0, price_rate=0.0))
+    errors = torch.tensor([4e-3, 1.1e-3], requires_grad=True)
+    batch = Batch(errors, errors, torch.tensor([0, 1]), torch.tensor([2e-3, 1e-3]))
+    loss = term.extra_loss(batch, {EASY: errors * 0, HARD: errors}, 0)
+    loss.backward()
+    assert errors.grad[0] > 0
+    assert errors.grad[1] == 0
+
+
+def test_a_missing_group_in_a_batch_makes_no_nan():
+    term = FairTerm(3, Fairness(price_rate=0.1, memory=0.5))
+    errors = torch.tensor([4e-3, 1e-3], requires_grad=True)
+    batch = Batch(errors, errors, torch.tensor([0, 2]), torch.tensor([2e-3, 1e-3]))
+    term.extra_loss(batch, {HARD: errors}, 0).backward()
+    assert torch.isfinite(errors.grad).all()
+
+
+def test_the_implicit_gradient_is_the_exact_one_on_a_quadratic():
+    """Lower level: min over theta of b.(m theta) + gamma / 2 |theta|^2, so theta* = -m b / gamma.
+
+    Upper level: L = b.z at z = m theta*, hence L(m) = -m^2 b^2 / gamma; its slope at m = 1 is
+    -2 b^2 / gamma, which is what (theta* - g / gamma) g gives with g = b.
+    """
+    gamma = 3.0
+    b = torch.randn(4, 5, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    mask = torch.ones(5, dtype=torch.float64, requires_grad=True)
+    m = mask[None, :, None, None]
+    upper = (b * (m * (-m * b / gamma))).sum()
+    (exact,) = torch.autograd.grad(upper, mask)
+    got = implicit_gradient(-b / gamma, b, gamma)
+    assert torch.allclose(got, exact)
+
+
+def test_top_k_is_of_the_highest():
+    assert top_k(torch.tensor([0.1, 0.9, 0.5, 0.2]), 2).tolist() == [False, True, True, False]
+
+
+class TwoLayers(nn.Module):
+    """x [N, 3, ...] -> 6 channels, ReLU -> 2; the readers are `last`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 2, 1)
+        self.scale = nn.Parameter(torch.ones(6))
+
+    def forward(self, x):
+        return self.last(self.first(x).relu())
+
+    def layer(self) -> ChannelLayer:
+        rows = (self.first.weight, self.first.bias)
+        return ChannelLayer("first", self.first.weight, self.scale, rows, (self.last.weight,))
+
+
+class SquaredLoss:
+    """An upper level: distance from a target, on the same input at every step."""
+
+    def __init__(self, target: torch.Tensor) -> None:
+        self.x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+        self.target = target
+
+    def __call__(self, network: nn.Module, step: int) -> torch.Tensor:
+        return (network(self.x) - self.target).square().mean()
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+def test_scores_follow_the_masks_gradient_straight_through_for_off_channels_too():
+    """With gamma huge, the score's slope is dL/dm by finite differences of the mask itself."""
+    network = TwoLayers()
+    loss = SquaredLoss(torch.ones(2, 2, 6, 6))
+    theta = network.last.weight.detach().clone()
+    mask = torch.tensor([1.0, 1, 1, 1, 0, 0])
+
+    def at(m):
+        with torch.no_grad():
+            network.last.weight.copy_(theta * m[None, :, None, None])
+            return float(loss(network, 0))
+
+    slopes = []
+    for c in range(6):
+        step = torch.zeros(6)
+        step[c] = 1e-2
+        slopes.append((at(mask + step) - at(mask - step)) / 2e-2)
+    at(mask)
+    scores = BiLevelScores(loss, ScorePlan(gamma=1e12))
+    scores.attach(network, [network.layer()])
+    (got,) = scores.gradients([[theta]], 0)
+    assert torch.allclose(got, torch.tensor(slopes), rtol=1e-2, atol=1e-4)
+    assert got[4:].abs().min() > 1e-5
+
+
+def masks_of(network: TwoLayers, scores) -> ChannelMasks:
+    scores.attach(network, [network.layer()])
+    plan = MaskPlan(steps=12, begin=2, raises=2, interval=1)
+    return ChannelMasks([network.layer()], scores, lambda s, share: [3 + round(3 * share)], plan)
+
+
+def test_off_channels_are_read_by_nobody_and_wait():
+    network = TwoLayers()
+    masks = masks_of(network, Magnitudes())
+    optimiser = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    loss, before = SquaredLoss(torch.ones(2, 2, 6, 6)), None
+    for step in range(12):
+        optimiser.zero_grad()
+        loss(network, step).backward()
+        masks.after_backward(step)
+        optimiser.step()
+        masks.after_step(step)
+        if step == 2:
+            before = (masks.on[0].clone(), masks.thetas[0][0].clone())
+    on = masks.on[0]
+    assert int(on.sum()) == 3
+    assert (network.last.weight[:, ~on] == 0).all()
+    assert (network.last.weight[:, on] != 0).all()
+    always_off = ~before[0] & ~on
+    assert torch.equal(masks.thetas[0][0][:, always_off], before[1][:, always_off])
+    assert masks.kept() == {"first": on.nonzero().flatten().tolist()}
+
+
+def test_a_needed_channel_comes_back():
+    """The upper level misses a channel that was masked: its score rises until it is on."""
+    network = TwoLayers()
+    with torch.no_grad():
+        network.last.weight.mul_(0.2)
+        network.last.weight[:, 5] = 2.0
+    loss = SquaredLoss(network(torch.randn(1, 3, 8, 8)).detach() * 0)
+    loss.target = network(loss.x).detach()
+    scores = BiLevelScores(loss, ScorePlan(rate=0.05, gamma=1e6))
+    masks = masks_of(network, scores)
+    scores.scores = [torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5, 0.1])]
+    masks.on[0][3:] = False
+    for step in range(1, 12):
+        masks.after_step(step)
+    assert bool(masks.on[0][5])
+
+
+def test_the_sparsity_is_raised_in_steps_and_ends_early_enough():
+    plan = MaskPlan(steps=450, begin=110, raises=5)
+    shares = [round(plan.share_left(step), 6) for step in range(110, 450)]
+    assert shares == sorted(shares, reverse=True)
+    assert sorted(set(shares), reverse=True) == [0.8, 0.6, 0.4, 0.2, 0.0]
+    assert shares.count(0.0) >= 100
+    assert not plan.is_due(100)
+
+
+@pytest.fixture
+def work() -> StageWork:
+    """A noisy half (group 0) and a smooth half (group 1) of frames."""
+    rng = np.random.default_rng(0)
+    hr = rng.integers(0, 256, (8, 120, 200, 3), np.uint8)
+    hr[4:] = 120 + hr[4:] // 16
+    margin = (3, 3)
+    lr = np.pad(hr[:, ::2, ::2], ((0, 0), margin, margin, (0, 0)), "edge")
+    data = TrainingSet(lr, hr, 2, 3)
+    groups = np.zeros((8, 2, 3), np.int64)
+    groups[4:] = 1
+    sampler = CropSampler(data, np.ones((8, 2, 3)), (54, 48), 2, 7)
+    full = hard_macs(ARCH)
+    budget = Budget(0.6 * full, "MACs", hard_macs, WidthRule(4, 4))
+    return StageWork(sampler, TrainingPlan(24), budget, groups)
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch):
+    monkeypatch.setattr("sr.shrink.fair.LEAST_MASK_STEPS", 8)
+
+
+def tensors(network) -> list[torch.Tensor]:
+    return [value for _, value in sorted(network.deployed_tensors().items())]
+
+
+def same(one, other) -> bool:
+    return one.arch == other.arch and all(
+        torch.equal(a, b) for a, b in zip(tensors(one), tensors(other), strict=True)
+    )
+
+
+def fair(**more) -> Fair:
+    reference = build_network(ARCH, 3)
+    return Fair(mask_share=0.5, **{"reference": reference, **more})
+
+
+def test_the_stage_ends_in_a_sliced_network_within_the_budget(work):
+    small = fair().apply(build_network(ARCH, 0), work)
+    assert work.budget.fits(small.arch)
+    assert sum(small.arch.widths) < sum(ARCH.widths)
+    for i, width in enumerate(small.arch.widths):
+        assert small.trunk[i].out_channels == width
+        assert type(small.trunk[i]) is nn.Conv2d
+    assert torch.isfinite(small(torch.zeros(1, 3, 20, 20))).all()
+
+
+def test_arms_without_a_term_differ_from_the_stage(work):
+    whole = fair().apply(build_network(ARCH, 0), work)
+    assert same(whole, fair().apply(build_network(ARCH, 0), work))
+    for control in (fair(weights=None), fair(masks=None), MagnitudePruning(mask_share=0.5)):
+        other = control.apply(build_network(ARCH, 0), work)
+        assert work.budget.fits(other.arch)
+        assert not same(whole, other)
+
+
+def test_fine_tuning_begins_where_it_says(work):
+    reference = build_network(ARCH, 3)
+    blind = MagnitudePruning(mask_share=0.5, reference=reference)
+    later = replace(blind, finetune=Fairness(5.0), finetune_share=0.25)
+    networks = [arm.apply(build_network(ARCH, 0), work) for arm in (blind, later)]
+    assert networks[0].arch == networks[1].arch
+    assert not same(*networks)
+
+
+def test_a_stopped_stage_goes_on_to_the_same_bits(work, tmp_path):
+    whole = fair().apply(build_network(ARCH, 0), work)
+
+    def stop(done: int, _: float) -> None:
+        stops.append(done)
+        if len(stops) in (7, 21):
+            raise KeyboardInterrupt
+
+    stops: list[int] = []
+    stopping = replace(work, folder=tmp_path, on_step=stop)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            fair().apply(build_network(ARCH, 0), stopping)
+    assert same(whole, fair().apply(build_network(ARCH, 0), stopping))
+
+
+def test_a_reference_that_is_not_given_is_trained_by_the_same_plan(work, tmp_path):
+    small = fair(reference=None).apply(build_network(ARCH, 0), replace(work, folder=tmp_path))
+    state = torch.load(tmp_path / "fair-reference.ckpt", weights_only=True)
+    assert state["step"] == work.plan.steps
+    assert work.budget.fits(small.arch)
+
+
+def test_it_is_a_term_of_chex(work):
+    chex = Chex(explore_share=0.5, interval=6, expansion=0)
+    reference = build_network(ARCH, 3)
+    network = build_network(ARCH, 0)
+    fair_work, terms = fair_terms(network, work, Fairness(5.0), reference)
+    both = replace(chex, terms=terms).apply(network, fair_work)
+    blind = chex.apply(build_network(ARCH, 0), fair_work)
+    assert work.budget.fits(both.arch)
+    assert not same(both, blind)
+    assert terms[1].scores
+
+
+def test_work_without_groups_and_too_few_steps_are_refused(work):
+    with pytest.raises(StageError, match="no content groups"):
+        fair().apply(build_network(ARCH, 0), replace(work, groups=None))
+    with pytest.raises(StageError, match="raise --steps to"):
+        fair().apply(build_network(ARCH, 0), replace(work, plan=TrainingPlan(10)))
+    with pytest.raises(StageError, match="one group"):
+        fair().apply(build_network(ARCH, 0), replace(work, groups=work.groups * 0))

@@ -1,0 +1,195 @@
+"""Content groups: even and repeatable draws, a reference's errors, labels from files, refusals."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from chunking.errors import InputError
+from player.package.weights import HARD, Architecture
+from sr.models import build_network
+from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_masks
+from sr.shrink.groups import check_groups, error_maps, grouped, held_out
+from sr.shrink.stage import StageError
+from sr.training.data import CropSampler, TrainingSet
+from sr.training.loop import crop_errors
+
+ARCH = Architecture("chain", 2, (8, 8, 8), (1, 3))
+MARGIN, FRAMES, CELLS = 3, 12, (2, 3)
+FILM = (200, 120)  # HR width and height; the LR patches are 54 x 48 px
+
+
+@pytest.fixture
+def sampler() -> CropSampler:
+    """Every LR pixel's value is 20 times its frame's number."""
+    lr = np.zeros((FRAMES, 60 + 2 * MARGIN, 100 + 2 * MARGIN, 3), np.uint8)
+    lr[:] = 20 * np.arange(FRAMES, dtype=np.uint8)[:, None, None, None]
+    hr = np.random.default_rng(0).integers(0, 256, (FRAMES, 120, 200, 3), np.uint8)
+    return CropSampler(TrainingSet(lr, hr, 2, MARGIN), np.ones((FRAMES, *CELLS)), (54, 48), 5, 7)
+
+
+@pytest.fixture
+def by_frame() -> np.ndarray:
+    """Frames 0..8 are group 0, 9 and 10 group 1; the last is of none."""
+    labels = np.zeros((FRAMES, *CELLS), np.int64)
+    labels[9:11], labels[11] = 1, -1
+    return labels
+
+
+def frames_of(batch) -> list[int]:
+    return (batch.lr[:, 0, 0, 0] * 255 / 20).round().int().tolist()
+
+
+def test_groups_are_drawn_evenly_however_rare(sampler, by_frame):
+    even = grouped(sampler, by_frame)
+    counts = np.zeros(2, int)
+    for step in range(20):
+        batch = even.draw(step)
+        now = np.bincount(batch.groups, minlength=2)
+        assert sorted(now) == [2, 3]
+        assert [int(f > 8) for f in frames_of(batch)] == batch.groups.tolist()
+        assert 11 not in frames_of(batch)
+        counts += now
+    assert counts.tolist() == [50, 50]
+
+
+def test_shares_count_within_a_group(sampler, by_frame):
+    sampler.shares[:] = 0.0
+    sampler.shares[2:5], sampler.shares[9:11] = 1.0, 1.0
+    even = grouped(sampler, by_frame)
+    seen = {frame for step in range(30) for frame in frames_of(even.draw(step))}
+    assert seen == {2, 3, 4, 9, 10}
+
+
+def test_a_batch_is_a_function_of_seed_and_step(sampler, by_frame):
+    first, again, other = (grouped(sampler, by_frame).draw(step) for step in (5, 5, 6))
+    assert torch.equal(first.hr, again.hr)
+    assert not torch.equal(first.hr, other.hr)
+
+
+def test_a_crops_reference_is_the_networks_error_on_it(sampler, by_frame):
+    torch.manual_seed(0)
+    network = build_network(ARCH, 0)
+    for exit_ in network.exits:
+        torch.nn.init.normal_(exit_.weight, std=0.1)
+    batch = grouped(sampler, by_frame).measured_by(network).draw(1)
+    direct = crop_errors(network, batch)[HARD].detach()
+    assert torch.allclose(batch.reference.float(), direct, rtol=2e-3)
+    assert batch.reference.std() > 1e-5
+
+
+def test_a_map_holds_every_pixel_once(sampler):
+    network = build_network(ARCH, 0)
+    maps = error_maps(network, sampler.data)
+    assert maps.shape == (FRAMES, 60, 100)
+
+
+def test_held_out_patches_are_a_share_of_each_group_and_shared_by_none(sampler, by_frame):
+    kept, out = held_out(grouped(sampler, by_frame), every=3)
+    assert not ((kept.labels >= 0) & (out.labels >= 0)).any()
+    for group, patches in ((0, 54), (1, 12)):
+        assert (out.labels == group).sum() == patches // 3
+        assert (kept.labels == group).sum() == patches - patches // 3
+    assert not torch.equal(kept.draw(0).hr, out.draw(0).hr)
+
+
+def test_one_group_only_is_refused(by_frame):
+    with pytest.raises(StageError, match="one group"):
+        check_groups(np.zeros_like(by_frame))
+
+
+def test_a_small_group_is_refused_by_name_and_count(by_frame):
+    by_frame[:] = 0
+    by_frame[0, 0, :] = 1
+    with pytest.raises(StageError, match="group face has 3 patches"):
+        check_groups(by_frame, ("rest", "face"))
+
+
+def test_a_group_that_is_never_drawn_is_too_small(sampler, by_frame):
+    sampler.shares[9:11] = 0.0
+    by_frame[11] = 2
+    sampler.shares[11, :, :2] = 0.0
+    by_frame[8] = 2
+    with pytest.raises(StageError, match="group 1 has 0 patches"):
+        grouped(sampler, by_frame)
+
+
+def test_labels_of_another_clip_and_more_groups_than_crops_are_refused(sampler, by_frame):
+    with pytest.raises(StageError, match=r"\(11, 2, 3\)"):
+        grouped(sampler, by_frame[1:])
+    six = np.arange(FRAMES * 6).reshape(by_frame.shape) % 6
+    with pytest.raises(StageError, match="batch of 5 crops cannot show 6 groups"):
+        grouped(sampler, six)
+
+
+def write_masks(folder, masks) -> None:
+    for i, mask in enumerate(masks):
+        Image.fromarray(np.asarray(mask, np.uint8)).save(folder / f"{i:06d}.png")
+
+
+def test_masks_mark_the_patches_that_they_cover(tmp_path):
+    """LR 100 x 60 in cells of 48 x 54: columns of 48, 48 and 4 px, rows of 54 and 6."""
+    mask = np.zeros((60, 100), np.uint8)
+    mask[:30, :40] = 255  # 46 % of the first patch
+    mask[:20, 48:60] = 255  # 9 % of the second
+    write_masks(tmp_path, [mask, np.zeros_like(mask), mask])
+    got = groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0, 1))
+    expected = np.zeros((2, 2, 3), np.int64)
+    expected[0, 0, 0] = 1
+    assert np.array_equal(got.labels, expected)
+    assert got.names == ("rest", "group 1")
+
+
+def test_masks_may_be_of_the_films_size_and_hold_labels(tmp_path):
+    mask = np.zeros((120, 200), np.uint8)
+    mask[:108, :96], mask[:108, 96:192] = 1, 2
+    write_masks(tmp_path, [mask])
+    got = groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0,))
+    assert got.labels[0, 0].tolist() == [1, 2, 0]
+
+
+def test_boxes_mark_the_patches_that_they_cover(tmp_path):
+    boxes = [[{"group": "face", "x": 0, "y": 0, "width": 96, "height": 108}], []]
+    file = tmp_path / "faces.json"
+    file.write_text(json.dumps({"groups": ["face"], "size": [200, 120], "frames": boxes}))
+    got = groups_from_boxes(file, (60, 100), (54, 48), frames=(0, 1))
+    assert isinstance(got, ContentGroups)
+    assert got.names == ("rest", "face")
+    assert got.labels.sum() == 1
+    assert got.labels[0, 0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not JSON"),
+        ('{"groups": ["face"], "frames": []}', "size"),
+        ('{"groups": ["face"], "size": [200, 120], "frames": [[]]}', "1 frames"),
+        (
+            '{"groups": ["face"], "size": [200, 120], "frames": [[], [{"group": "dog", "x": 0,'
+            ' "y": 0, "width": 9, "height": 9}]]}',
+            "frame 1.*dog",
+        ),
+        (
+            '{"groups": ["face"], "size": [200, 120], "frames": [[], [{"group": "face", "x": 0}]]}',
+            "frame 1",
+        ),
+    ],
+)
+def test_damaged_boxes_are_refused(tmp_path, content, message):
+    file = tmp_path / "faces.json"
+    file.write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        groups_from_boxes(file, (60, 100), (54, 48), frames=(0, 1))
+    assert str(file) in str(caught.value)
+
+
+def test_missing_and_damaged_masks_are_refused(tmp_path):
+    with pytest.raises(InputError, match="2 masks"):
+        write_masks(tmp_path, [np.zeros((60, 100))] * 2)
+        groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0, 2))
+    (tmp_path / "000001.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"000001\.png"):
+        groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0, 1))
