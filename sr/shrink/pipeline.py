@@ -25,7 +25,7 @@ from sr.shrink.allocate import BudgetError
 from sr.shrink.budget import Budget, dense_bytes, hard_macs, sparse_bytes
 from sr.shrink.stage import Stage, StageWork, with_widths
 from sr.training.data import CropSampler
-from sr.training.loop import crop_errors
+from sr.training.loop import OnStep, crop_errors
 
 _SCORING_SEED, _SCORING_BATCHES = 503, 16  # crops that no training drew
 
@@ -95,7 +95,13 @@ def _part(work: StageWork, arch: Architecture, number: int, count: int) -> Stage
         budget=replace(work.budget, limit=limit),
         sampler=replace(work.sampler, seed=work.sampler.seed + 10 * number),
         folder=folder,
+        on_step=_counted_from(ends[number], work.on_step),
     )
+
+
+def _counted_from(begin: int, on_step: OnStep | None) -> OnStep | None:
+    """Steps counted over all stages."""
+    return on_step and (lambda done, quality_db: on_step(begin + done, quality_db))
 
 
 def _run(network: Network, stage: Stage, work: StageWork) -> tuple[Network, dict[str, Any]]:

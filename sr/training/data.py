@@ -38,14 +38,20 @@ class TrainingSet:
 class Batch:
     """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range.
 
-    Of a sampler that knows them: `groups` [N], each crop's content group, and `reference` [N], the
-    mean squared error of another network on it.
+    Of a sampler that knows them: `groups` [N], each crop's content group; `reference` [N], the mean
+    squared error of another network on it; `balance` [N], how much it counts in a mean over the
+    clip, where crops were drawn unevenly.
     """
 
     lr: Tensor
     hr: Tensor
     groups: Tensor | None = None
     reference: Tensor | None = None
+    balance: Tensor | None = None
+
+    def mean(self, errors: Tensor) -> Tensor:
+        """The mean over the clip of crops' errors [N]."""
+        return errors.mean() if self.balance is None else (errors * self.balance).mean()
 
 
 @dataclass(frozen=True)

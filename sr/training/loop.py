@@ -183,7 +183,7 @@ def overfit(
             error = run.step(sampler.draw(plan.begin + step), plan, step)
             done, between_steps = step + 1, True
             if on_step:
-                on_step(done, -10 * math.log10(max(error, 1e-10)))
+                on_step(plan.begin + done, -10 * math.log10(max(error, 1e-10)))
             if checkpoint and monotonic() - saved_at > CHECKPOINT_EVERY_S:
                 run.save(checkpoint, done)
                 saved_at = monotonic()
@@ -204,7 +204,9 @@ class _Run:
     def step(self, batch: Batch, plan: TrainingPlan, step: int) -> float:
         """One step; returns the hard path's mean squared error in unit range."""
         errors = crop_errors(self.network, batch)
-        loss = torch.stack([plan.path_weights[path] * e.mean() for path, e in errors.items()]).sum()
+        loss = torch.stack(
+            [plan.path_weights[path] * batch.mean(e) for path, e in errors.items()]
+        ).sum()
         if (extra := self.companion.extra_loss(batch, errors, step)) is not None:
             loss = loss + extra
         self.optimisers.backward(loss)

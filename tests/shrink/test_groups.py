@@ -55,6 +55,18 @@ def test_groups_are_drawn_evenly_however_rare(sampler, by_frame):
     assert counts.tolist() == [50, 50]
 
 
+def test_a_mean_over_even_draws_is_the_clips(sampler, by_frame):
+    """Group 0 has 54 patches, group 1 has 12; their errors here are 1 and 5."""
+    even = grouped(sampler, by_frame)
+    means = []
+    for step in range(40):
+        batch = even.draw(step)
+        means.append(float(batch.mean(1.0 + 4.0 * batch.groups)))
+    assert np.mean(means) == pytest.approx((54 * 1 + 12 * 5) / 66, rel=1e-5)
+    plain = sampler.draw(0)
+    assert float(plain.mean(torch.tensor([1.0, 3.0]))) == 2.0
+
+
 def test_shares_count_within_a_group(sampler, by_frame):
     sampler.shares[:] = 0.0
     sampler.shares[2:5], sampler.shares[9:11] = 1.0, 1.0

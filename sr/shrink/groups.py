@@ -1,0 +1,165 @@
+"""Content groups: which group of content each fine patch of a clip belongs to, [T, gh, gw].
+
+    difficulty ── equal counts ──► chunks          (chunking/chunks.py)
+    masks, boxes ── coverage ────► what a user names, such as faces    (group_files.py)
+
+Fairness is judged between groups, so there are two at least, each of enough patches to learn from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from player.package.weights import HARD
+from sr.models import Network
+from sr.shrink.stage import StageError
+from sr.training.data import Batch, CropSampler, Places, TrainingSet, whole_frame
+
+LEAST_PATCHES = 8  # of a group; with fewer its error says more about the patches than the network
+
+Labels = NDArray[np.int64]
+ErrorMaps = NDArray[np.float32]
+
+
+def check_groups(labels: Labels, names: Sequence[str] = ()) -> int:
+    """The number of groups in `labels` (-1: none).
+
+    Raises StageError for one group only and for a group of too few patches.
+    """
+    count = int(labels.max()) + 1
+    if count < 2:
+        raise StageError(
+            "--stages fair: all patches are of one group, and fairness is between groups; give two "
+            "or more"
+        )
+    sizes = np.bincount(labels[labels >= 0].ravel(), minlength=count)
+    smallest = int(sizes.argmin())
+    if sizes[smallest] < LEAST_PATCHES:
+        name, size = names[smallest] if names else smallest, sizes[smallest]
+        raise StageError(
+            f"--stages fair: group {name} has {size} patches, of {LEAST_PATCHES} needed; "
+            "give more frames, or join it to another group"
+        )
+    return count
+
+
+@dataclass(frozen=True)
+class GroupedSampler(CropSampler):
+    """Draws as many crops of each group: a rare group's error is else known from no batch.
+
+    `labels` [T, gh, gw]: the patches' groups, -1 for patches that are not drawn. Within a group
+    `shares` say how often a patch is drawn. Where `batch` is no multiple of the groups, the groups
+    that get one more take turns. A batch says how much each crop counts in a mean over the clip,
+    so that the loss stays what it was and fairness alone moves the balance. `reference` [T, h, w]:
+    another network's mean squared error at each LR pixel, of which a batch then holds each crop's.
+    """
+
+    labels: Labels
+    reference: ErrorMaps | None = None
+
+    def draw(self, step: int) -> Batch:
+        """The batch of a step, a function of seed and step alone; ordered by group."""
+        rng = np.random.default_rng([self.seed, step])
+        groups = np.sort((np.arange(self.batch) + step) % self.count)
+        places = [self.place(self._cell(int(group), rng), rng) for group in groups]
+        reference = None if self.reference is None else self._reference_at(places)
+        balance = torch.from_numpy(self._shares_of_groups * self.count)[groups].float()
+        return replace(
+            self.batch_at(places),
+            groups=torch.from_numpy(groups),
+            reference=reference,
+            balance=balance,
+        )
+
+    @cached_property
+    def count(self) -> int:
+        """How many groups there are."""
+        return int(self.labels.max()) + 1
+
+    def measured_by(self, reference: Network) -> "GroupedSampler":
+        """The same crops, each with the error of `reference` on it."""
+        return replace(self, reference=error_maps(reference, self.data))
+
+    def _cell(self, group: int, rng: np.random.Generator) -> int:
+        ends = self._group_ends[group]
+        return int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))
+
+    @cached_property
+    def _shares_of_groups(self) -> NDArray[np.float64]:
+        """[G]: of all that the clip's own sampler would draw."""
+        totals = np.array([ends[-1] for ends in self._group_ends])
+        return totals / totals.sum()
+
+    @cached_property
+    def _group_ends(self) -> list[NDArray[np.float64]]:
+        return [
+            np.cumsum(np.where(self.labels == g, self.shares, 0.0), dtype=np.float64)
+            for g in range(self.count)
+        ]
+
+    def _reference_at(self, places: Places) -> Tensor:
+        assert self.reference is not None
+        h, w = self.crop_px
+        errors = [self.reference[t, y : y + h, x : x + w].mean() for t, y, x in places]
+        return torch.tensor(np.array(errors))
+
+
+def grouped(sampler: CropSampler, labels: Labels) -> GroupedSampler:
+    """The same crops, drawn evenly over groups.
+
+    Raises StageError as `check_groups` does, for labels of another shape, and for a batch of fewer
+    crops than groups.
+    """
+    if labels.shape != sampler.shares.shape:
+        raise StageError(
+            f"--stages fair: groups of {labels.shape} patches (frames, rows, columns) for "
+            f"{sampler.shares.shape} of the clip; make them for this clip"
+        )
+    count = check_groups(np.where(sampler.shares > 0, labels, -1))
+    if sampler.batch < count:
+        raise StageError(
+            f"--stages fair: a batch of {sampler.batch} crops cannot show {count} groups; give "
+            f"{sampler.batch} groups at most"
+        )
+    return GroupedSampler(
+        sampler.data, sampler.shares, sampler.cell_px, sampler.batch, sampler.seed, labels
+    )
+
+
+@torch.no_grad()
+def error_maps(network: Network, data: TrainingSet) -> ErrorMaps:
+    """[T, h, w]: the hard path's mean squared error (unit range) at each LR pixel.
+
+    Convolutions do not pad, so that a crop's error is the mean of its pixels in the map: one pass
+    over the frames serves any number of steps.
+    """
+    maps = [_error_map(network, whole_frame(data, t)) for t in range(len(data.lr))]
+    return np.stack(maps)
+
+
+def _error_map(network: Network, frame: Batch) -> NDArray[np.float32]:
+    with torch.autocast("cpu", torch.bfloat16):
+        residual = network.residuals(frame.lr)[HARD]
+    scale = network.arch.scale
+    detail = frame.hr - network.base(frame.lr, network.halo_px(HARD))
+    squares = (F.pixel_shuffle(residual.float(), scale) - detail).square().mean(dim=1)
+    errors: NDArray[np.float32] = F.avg_pool2d(squares, scale)[0].numpy()
+    return errors
+
+
+def held_out(sampler: GroupedSampler, every: int) -> tuple[GroupedSampler, GroupedSampler]:
+    """The sampler without every `every`-th patch of each group, and one of those alone."""
+    out = np.zeros(sampler.labels.size, bool)
+    for group in range(sampler.count):
+        out[np.flatnonzero(sampler.labels == group)[every - 1 :: every]] = True
+    kept_back = out.reshape(sampler.labels.shape)
+    return (
+        replace(sampler, labels=np.where(kept_back, -1, sampler.labels)),
+        replace(sampler, labels=np.where(kept_back, sampler.labels, -1), seed=sampler.seed + 1),
+    )
