@@ -75,6 +75,14 @@ from sr.commands.options import FILE, json_option, show
     type=click.Choice(["int8", "fp32"]),
     help="Arithmetic of the network on the phone; default int8, for wdsr fp32.",
 )
+@click.option(
+    "--stages",
+    default="",
+    help="Shrink the network: condense, chex, chase, fair, with commas between.",
+)
+@click.option("--budget", help="Of the stages: 0.5x of the multiplications, or 26kB of weights.")
+@click.option("--budget-ms", help="Milliseconds a frame and where: 8@host, or 8@TABLE.json.")
+@click.option("--groups", type=FILE, help="fair: content groups, instead of chunks by difficulty.")
 @click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
@@ -99,6 +107,21 @@ def command(file: Path, restart: bool, events: bool, as_json: bool, **options: A
         ("frames", report["frames"]),
         ("weights", f"{sum(report['weights_bytes'])} bytes"),
         ("paths", paths),
+        *stage_lines(report["stages"]),
         ("next", f"pocketsr compile {config.out}"),
     ]
     show(report, as_json, lines)
+
+
+def stage_lines(networks: list[list[dict[str, Any]]]) -> list[tuple[str, str]]:
+    """What each stage did, for people."""
+    return [
+        (
+            row["stage"],
+            f"{row['before']['macs']} -> {row['after']['macs']} MACs a pixel, "
+            f"{row['before']['bytes']} -> {row['after']['bytes']} bytes, "
+            f"widths {', '.join(str(w) for w in row['after']['widths'])}",
+        )
+        for rows in networks
+        for row in rows
+    ]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from player.package.weights import INT8_ARCHITECTURES
+from sr.shrink.order import FAIR, parse_stages
 
 
 class UsageError(Exception):
@@ -39,6 +40,10 @@ class EncodeConfig:
     are planned for cells of `route_cell_px` LR pixels and held for `route_hold_frames`. `steps`
     overrides the preset's. `frames` None encodes all. `dtype` "int8", "fp32" (weights in f16) or
     None: int8 where the backbone has that form.
+
+    `stages`, names with commas between, shrink the network while it is overfitted, to `budget`
+    (None: half the multiplications) or to `budget_ms`, milliseconds on a target. `groups`: a file
+    or folder that names content groups for the stage `fair`; None takes chunks by difficulty.
     """
 
     source: Path
@@ -61,13 +66,32 @@ class EncodeConfig:
     steps: int | None = None
     warm_start: bool = False
     dtype: str | None = None
+    stages: str = ""
+    budget: str | None = None
+    budget_ms: str | None = None
+    groups: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raises UsageError where the options contradict each other."""
+        """Raises UsageError where the options contradict each other, StageOrderError."""
+        self._check_stages()
         if self.dtype == "int8" and not self.has_int8_form:
             raise UsageError(
                 f"--dtype int8: {self.backbone} has no int8 form, only "
                 f"{' and '.join(INT8_ARCHITECTURES)} have; use --dtype fp32 or another --backbone"
+            )
+
+    def _check_stages(self) -> None:
+        names = parse_stages(self.stages) if self.stages else ()
+        if not names and (self.budget or self.budget_ms):
+            raise UsageError("--budget says how far to shrink: name --stages as well")
+        if self.budget and self.budget_ms:
+            raise UsageError("--budget and --budget-ms contradict each other: give one")
+        if self.groups and FAIR not in names:
+            raise UsageError("--groups is for the stage fair: name it in --stages, or leave it out")
+        if names and not self.has_int8_form:
+            raise UsageError(
+                f"--stages: {self.backbone} has one width for all its blocks; use --backbone "
+                f"{' or '.join(INT8_ARCHITECTURES)}"
             )
 
     @property
@@ -88,5 +112,6 @@ class EncodeConfig:
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the result; where it goes does not."""
         fields = asdict(self) | {"source": self.source.name, "dtype": self.arithmetic}
+        fields["groups"] = self.groups.name if self.groups else None
         del fields["out"]
         return fields

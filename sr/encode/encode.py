@@ -35,6 +35,7 @@ from sr.encode.frames import (
 from sr.encode.job import open_job
 from sr.encode.overfitting import overfit_networks
 from sr.encode.routing import plan_all_routes
+from sr.encode.shrinking import budget_of, content_groups
 from sr.encode.work import Work
 from sr.progress import Progress
 
@@ -71,12 +72,14 @@ def _warnings(config: EncodeConfig) -> Iterator[str]:
 
 def _run(work: Work) -> dict[str, Any]:
     began = monotonic()
+    if work.config.stages:  # what cannot be met is said before anything is made
+        budget_of(work)
     video, audio = _streams(work)
     pairs = training_pairs(work.config, work.info, video)
     difficulty, correlation = score_difficulty(work, pairs)
     _check_chunks(work.config, difficulty.fine_db.size)
     tasks = work.method.tasks(difficulty, work.config)
-    networks = overfit_networks(work, tasks, pairs)
+    networks = overfit_networks(work, tasks, pairs, content_groups(work, video, difficulty))
     blobs = [network.blob for network in networks]
     routes = plan_all_routes(work, video, blobs, difficulty)
     index = _write(work, (video, audio), blobs, routes)
@@ -92,6 +95,7 @@ def _run(work: Work) -> dict[str, Any]:
         "dtype": work.config.arithmetic,
         "fine_tuning_steps": sum(network.fine_tuning_steps for network in networks),
         "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
+        "stages": [network.stages for network in networks],
         "weights_bytes": [len(blob) for blob in blobs],
         "paths": path_shares(routes, work.samples_of(work.route_grid)),
         "difficulty_rank_correlation": correlation,

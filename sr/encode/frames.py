@@ -56,10 +56,15 @@ def training_indices(frames: int, info: VideoInfo, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, frames - 1, count)})
 
 
+def learned_frames(config: EncodeConfig, info: VideoInfo, video: StreamFiles) -> list[int]:
+    """The numbers of the frames to learn from."""
+    frames = sum(s.frames for s in video.segments)
+    return training_indices(frames, info, config.bounds.training_frames)
+
+
 def training_pairs(config: EncodeConfig, info: VideoInfo, video: StreamFiles) -> list[FramePair]:
     """The frames to learn from, in memory."""
-    frames = sum(s.frames for s in video.segments)
-    wanted = set(training_indices(frames, info, config.bounds.training_frames))
+    wanted = set(learned_frames(config, info, video))
     return [pair for i, pair in enumerate(frame_pairs(config, video)) if i in wanted]
 
 

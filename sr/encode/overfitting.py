@@ -1,15 +1,17 @@
 """Step: the method's networks, overfitted one after the other to their shares of the patches.
 
-build --overfit--> fp32 --fine_tune, rounded--> integers --> weights blob, int8
-                     +-------------------------------------> weights blob, f16 (--dtype fp32)
+build --overfit, or stages--> fp32 --fine_tune, rounded--> integers --> weights blob, int8
+                                +-----------------------> weights blob, f16 (--dtype fp32)
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from player.package.atomic import write_bytes
 from player.package.weights import HARD
 from sr.encode.frames import training_set
 from sr.encode.methods import NetworkTask
+from sr.encode.shrinking import Groups, shrink_network
 from sr.encode.work import Work
 from sr.models import Network, build_network, deployed_network
 from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_network
@@ -17,28 +19,31 @@ from sr.quant.finetune import fine_tune, fine_tuning_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
 from sr.scoring import FramePair
+from sr.shrink.zeros import KeepZeros
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan, overfit
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A weights blob; how long it was trained as integers, and what that lost against fp32."""
+    """A weights blob; how long it was trained as integers, what that lost against fp32, and a row
+    for each stage that shrank it."""
 
     blob: bytes
     fine_tuning_steps: int = 0
     quantisation_loss_db: float | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)
 
 
 def overfit_networks(
-    work: Work, tasks: list[NetworkTask], pairs: list[FramePair]
+    work: Work, tasks: list[NetworkTask], pairs: list[FramePair], groups: Groups
 ) -> list[TrainedNetwork]:
     """All networks, in the order of the tasks; finished ones are taken as they are."""
     networks = []
     for number, task in enumerate(tasks):
         step, file = f"train-{number}", work.job.work / f"weights-{number:03d}.bin"
         if (record := work.job.result(step)) is None:
-            network = _train(work, task, number, pairs)
+            network = _train(work, task, number, pairs, groups)
             write_bytes(file, network.blob)
             record = {k: v for k, v in asdict(network).items() if k != "blob"}
             work.job.finish(step, record, [file])
@@ -46,18 +51,24 @@ def overfit_networks(
     return networks
 
 
-def _train(work: Work, task: NetworkTask, number: int, pairs: list[FramePair]) -> TrainedNetwork:
+def _train(
+    work: Work, task: NetworkTask, number: int, pairs: list[FramePair], groups: Groups
+) -> TrainedNetwork:
     network = _start(work)
     data = training_set(pairs, work.config.scale, network.halo_px(HARD))
     cell_px = work.grid.fine_h, work.grid.fine_w
     seed = work.config.seed * 1000 + number
     sampler = CropSampler(data, task.shares, cell_px, work.config.bounds.batch, seed)
-    work.progress.stage(f"overfit {number}", task.steps)
-    checkpoint = work.job.work / f"train-{number}.ckpt"
-    overfit(network, sampler, TrainingPlan(task.steps), checkpoint, work.progress.at)
+    rows: list[dict[str, Any]] = []
+    if work.config.stages:
+        network, rows = shrink_network(work, network, sampler, number, task.steps, groups)
+    else:
+        work.progress.stage(f"overfit {number}", task.steps)
+        checkpoint = work.job.work / f"train-{number}.ckpt"
+        overfit(network, sampler, TrainingPlan(task.steps), checkpoint, work.progress.at)
     if work.config.arithmetic == "fp32":
-        return TrainedNetwork(pack_network(network))
-    return _quantise(work, network, sampler, number, task.steps)
+        return TrainedNetwork(pack_network(network), stages=rows)
+    return replace(_quantise(work, network, sampler, number, task.steps), stages=rows)
 
 
 def _quantise(
@@ -68,7 +79,8 @@ def _quantise(
     plan = fine_tuning_plan(steps)
     work.progress.stage(f"fine-tune {number}", plan.steps)
     checkpoint = work.job.work / f"fine-tune-{number}.ckpt"
-    integers = fine_tune(network, sampler, plan, checkpoint, work.progress.at)
+    zeros = KeepZeros(network) if work.config.stages else None
+    integers = fine_tune(network, sampler, plan, checkpoint, work.progress.at, zeros)
     after = IntegerNetwork(network.arch, integers)
     loss_db = quantisation_loss_db(before, after, sampler)
     return TrainedNetwork(pack_integers(network.arch, integers), plan.steps, round(loss_db, 4))
