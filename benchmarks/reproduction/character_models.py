@@ -79,13 +79,14 @@ def _encode(files: Sequence[Path]) -> Tensor:
 
 
 def new_model(seed: int, dense_layers: int = 0) -> nn.Module:
-    """A DeepSeek-V2 of random weights; its first `dense_layers` are plain FFNs, condensed-wide."""
+    """A DeepSeek-V2 of random weights; its first `dense_layers` are plain and condensed-wide."""
     from transformers import DeepseekV2Config, DeepseekV2ForCausalLM
 
     torch.manual_seed(seed)
     config = DeepseekV2Config(
-        vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=4,
-        num_key_value_heads=4, n_routed_experts=EXPERTS, num_experts_per_tok=TOP,
+        vocab_size=VOCABULARY, hidden_size=WIDTH, num_hidden_layers=LAYERS,
+        num_attention_heads=4, num_key_value_heads=4, n_routed_experts=EXPERTS,
+        num_experts_per_tok=TOP,
         n_shared_experts=SHARED, moe_intermediate_size=HIDDEN, first_k_dense_replace=dense_layers,
         intermediate_size=HIDDEN * (SHARED + Settings().keep), topk_method="greedy",
         q_lora_rank=None, kv_lora_rank=48, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=24,

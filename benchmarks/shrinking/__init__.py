@@ -1,0 +1,1 @@
+"""`python -m benchmarks.shrink`: clips, arms, how a network is judged, what the rows claim."""

@@ -1,0 +1,86 @@
+"""A clip as the stages see it: frames in pairs, what is drawn how often, content groups."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunking.difficulty import patch_samples
+from chunking.grid import Grid
+from chunking.lr import shrink
+from chunking.video import read_frames
+from player.package.generic import blob_path
+from player.package.weights import HARD, Architecture, unpack_weights
+from sr.encode.config import EncodeConfig
+from sr.encode.difficulty import measure_difficulty
+from sr.encode.frames import training_set
+from sr.encode.methods import METHODS, Difficulty, chunk_labels
+from sr.models import architecture, build_network
+from sr.packing import network_of
+from sr.scoring import FramePair
+from sr.training.data import CropSampler
+
+SCALE, BATCH = 4, 4
+CROP_PX = (360, 640)  # height and width of the HR frame's middle, which is the clip
+GROUPS = 4
+
+
+@dataclass(frozen=True)
+class Clip:
+    """The middle of a film's first frames, its LR without a codec between."""
+
+    name: str
+    pairs: tuple[FramePair, ...]
+
+    @property
+    def arch(self) -> Architecture:
+        """The default network."""
+        return architecture("chain", SCALE, dynamic=True)
+
+    @cached_property
+    def grid(self) -> Grid:
+        height, width = self.pairs[0].lr.shape[:2]
+        return Grid(height, width)
+
+    @cached_property
+    def samples(self) -> NDArray[np.int64]:
+        """RGB samples of each patch [gh, gw]."""
+        height, width = self.pairs[0].hr.shape[:2]
+        return patch_samples(self.grid, SCALE, height, width)
+
+    @cached_property
+    def difficulty(self) -> Difficulty:
+        generic = network_of(unpack_weights(blob_path(SCALE).read_bytes()))
+        return measure_difficulty(generic, self.pairs, self.grid, self.samples)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """[T, gh, gw]: chunks of equal counts by difficulty, as `encode` makes them for `fair`."""
+        return chunk_labels(self.difficulty, self._config)
+
+    @property
+    def _config(self) -> EncodeConfig:
+        return EncodeConfig(Path(self.name), Path(self.name), chunks=GROUPS)
+
+    def sampler(self, seed: int) -> CropSampler:
+        """Draws crops as the encode job does."""
+        (task,) = METHODS["dydca"].tasks(self.difficulty, self._config)
+        halo = build_network(self.arch).halo_px(HARD)
+        data = training_set(list(self.pairs), SCALE, halo)
+        cell_px = self.grid.fine_h, self.grid.fine_w
+        return CropSampler(data, task.shares, cell_px, BATCH, seed)
+
+
+def read_clip(path: Path, frames: int) -> Clip:
+    """The clip in a film's first `frames`. Raises InputError where the film cannot be read."""
+    pictures = [middle(frame.rgb) for frame in read_frames(path, frames)]
+    return Clip(path.stem, tuple(FramePair(shrink(hr, SCALE), hr) for hr in pictures))
+
+
+def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """[H, W, 3] cut to CROP_PX, or to what there is."""
+    height, width = (min(a, b) for a, b in zip(picture.shape[:2], CROP_PX, strict=True))
+    y, x = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
+    return np.ascontiguousarray(picture[y : y + height, x : x + width])
