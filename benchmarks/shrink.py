@@ -1,12 +1,13 @@
 """The stages that make networks smaller, against their controls, at the same work on real clips.
 
-    python -m benchmarks.shrink --clips DIR/a.mp4 ... [--seeds 0 1 2] [--arms chex uniform ...] [--made]
+    python -m benchmarks.shrink --clips DIR/a.mp4 ... [--seeds 0 1 2] [--arms chex ...] [--made]
 
 A row is one arm on one clip with one seed: PSNR of its integers over whole frames, by group as
 well, bytes, multiplications, the engine's milliseconds, the server's seconds. Every arm has the
 same number of steps of the same crops. Rows are kept in build/shrink as they are made; a run that
-was stopped goes on at the next one, and `--made` reports what there is. The engine's times are taken at the end, all networks in turns
-in one process. JSON to benchmarks/results/shrink.json; the tables are made of it alone.
+was stopped goes on at the next one, and `--made` reports those there are. The engine's times are
+taken at the end, all networks in turns in one process. JSON to benchmarks/results/shrink.json; the
+tables are made of it alone.
 """
 
 import argparse
