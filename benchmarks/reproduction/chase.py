@@ -19,9 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from benchmarks.harness import interleave
 from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.classify import (
     BatchSampler,
@@ -31,6 +29,7 @@ from benchmarks.reproduction.classify import (
 )
 from benchmarks.reproduction.datasets import TrainAndTest
 from benchmarks.reproduction.datasets_cifar import load_cifar10_npz
+from benchmarks.reproduction.pruning import time_ratio
 from benchmarks.reproduction.resnet import ResNet, count_macs
 from benchmarks.reproduction.rows import Row, RowStore
 from sr.shrink.channels import Traced, channel_layers, couplings, cut_channels
@@ -223,29 +222,9 @@ def _density_ratios(weight: Tensor, on: Tensor) -> Tensor:
 
 
 def _latency_ratio(network: ResNet, full: ResNet) -> float:
-    """Seconds of the network over those of the unpruned one, in turns; BatchNorm folded in both."""
+    """The time of the network over that of the unpruned one, BatchNorm folded in both."""
     x = torch.zeros(LATENCY_BATCH, *SHAPE).contiguous(memory_format=torch.channels_last)
-    contenders = {"network": partial(_folded(network), x), "full": partial(_folded(full), x)}
-    with torch.inference_mode():
-        timings = interleave(contenders, LATENCY_ROUNDS)
-    return timings["network"].median_s / timings["full"].median_s
-
-
-def _folded(network: ResNet) -> ResNet:
-    """The network with BatchNorm folded into its convolutions, in place, for inference."""
-    network.eval()
-    _fold(network, "conv", "bn")
-    for block in network.blocks:
-        _fold(block, "conv1", "bn1")
-        _fold(block, "conv2", "bn2")
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _fold(parent: nn.Module, convolution: str, norm: str) -> None:
-    plain, behind = parent.get_submodule(convolution), parent.get_submodule(norm)
-    assert isinstance(plain, nn.Conv2d) and isinstance(behind, nn.BatchNorm2d)
-    parent.set_submodule(convolution, fuse_conv_bn_eval(plain, behind))
-    parent.set_submodule(norm, nn.Identity())
+    return time_ratio(network, full, x, LATENCY_ROUNDS)
 
 
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -136,6 +136,12 @@ class ChannelLayer:
         return self.scale.detach().abs() * own * torch.as_tensor(read).sqrt()
 
 
+def kept_channels(layers: Iterable[ChannelLayer], on: Iterable[Tensor]) -> dict[str, list[int]]:
+    """For each layer's convolution the channels whose mask [C] is on, as `cut_channels` takes it."""
+    pairs = zip(layers, on, strict=True)
+    return {layer.name: mask.nonzero().flatten().tolist() for layer, mask in pairs}
+
+
 def channel_layers(model: nn.Module, coupled: Iterable[Coupling]) -> list[ChannelLayer]:
     """The layers of `couplings`, with the model's present parameters.
 

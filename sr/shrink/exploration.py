@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sr.shrink.channels import ChannelLayer
+from sr.shrink.channels import ChannelLayer, kept_channels
 from sr.training.loop import Companion
 
 LEAST_STEPS_BETWEEN = 60  # fewer leave no time to learn: measured in docs/shrinking.md
@@ -161,10 +161,7 @@ class Exploration(Companion):
 
     def kept(self) -> dict[str, list[int]]:
         """For each layer's convolution the channels that are on."""
-        return {
-            layer.name: on.nonzero().flatten().tolist()
-            for layer, on in zip(self.layers, self.on, strict=True)
-        }
+        return kept_channels(self.layers, self.on)
 
     def state_dict(self) -> dict[str, Any]:
         return {"on": self.on, "last": self._last}

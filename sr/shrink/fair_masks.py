@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from sr.shrink.channels import ChannelLayer
+from sr.shrink.channels import ChannelLayer, kept_channels
 from sr.shrink.stage import Term, WidthsFor
 
 
@@ -241,10 +241,7 @@ class ChannelMasks(Term):
 
     def kept(self) -> dict[str, list[int]]:
         """For each layer's convolution the channels that are on."""
-        return {
-            layer.name: on.nonzero().flatten().tolist()
-            for layer, on in zip(self.layers, self.on, strict=True)
-        }
+        return kept_channels(self.layers, self.on)
 
     def state_dict(self) -> dict[str, Any]:
         return {"on": self.on, "thetas": self.thetas, "scores": self.scores.state_dict()}

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sr.shrink.allocate import WidthRule, Widths, allocate
-from sr.shrink.channels import ChannelLayer
+from sr.shrink.channels import ChannelLayer, kept_channels
 from sr.shrink.sparse import SparseTraining
 from sr.training.loop import Companion
 
@@ -188,10 +188,7 @@ class ChannelRemoval(Companion):
 
     def kept(self) -> dict[str, list[int]]:
         """For each layer's convolution the channels that are on."""
-        return {
-            layer.name: on.nonzero().flatten().tolist()
-            for layer, on in zip(self.layers, self.on, strict=True)
-        }
+        return kept_channels(self.layers, self.on)
 
     def state_dict(self) -> dict[str, Any]:
         return {"on": self.on, "training": self.training.state_dict()}

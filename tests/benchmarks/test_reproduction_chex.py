@@ -44,14 +44,6 @@ TINY = Settings(
 ARMS = [*EXPLORING, UNIFORM, DENSE_L1, DENSE]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def stripes(count: int, seed: int) -> LabelledImages:
     """Noise with stripes across (class 0) or down (class 1)."""
     rng = np.random.default_rng(seed)

@@ -27,14 +27,6 @@ from sr.shrink.fair_term import Fairness
 TINY = Settings(dense_steps=6, steps=24, width=4, batch=8, kept=0.5, checked_every=4)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def images(count: int, seed: int) -> LabelledImages:
     """Bright or dark; every fourth image is of the minority, whose contrast is less."""
     rng = np.random.default_rng(seed)

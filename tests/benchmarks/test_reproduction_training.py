@@ -23,14 +23,6 @@ from benchmarks.reproduction.datasets import LabelledImages, ungrouped
 from benchmarks.reproduction.resnet import Block, ResNet, block_widths, count_macs
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def stripes(count: int, seed: int) -> LabelledImages:
     """Noise with stripes, across (class 0) or down (class 1); group 1 is one in four."""
     rng = np.random.default_rng(seed)

@@ -40,14 +40,6 @@ ARCH = Architecture("chain", 2, (8, 8, 8), (1, 3))
 PENALTIES = (above_mean, squared_spread, worst_group)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("penalty", PENALTIES)
 def test_the_penalty_is_zero_if_and_only_if_drops_are_equal(penalty):
     assert float(penalty(torch.full((3,), 0.4))) == pytest.approx(0, abs=1e-6)
