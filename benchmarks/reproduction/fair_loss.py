@@ -1,4 +1,4 @@
-"""Fairness as a classifier's loss: equal drops of accuracy, by the same penalty as the stage's."""
+"""Fairness as a classifier's loss: equal accuracy, by the same penalty as the stage's."""
 
 from typing import Any
 
@@ -6,23 +6,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.reproduction.classify import BatchSampler, predict
-from benchmarks.reproduction.datasets import LabelledImages
+from benchmarks.reproduction.classify import BatchSampler
 from sr.shrink.fair_term import Fairness, Spread, group_means
 
-UNIT = 10.0  # a drop of 0.1 in accuracy counts as much as one of 1 dB does in sr/shrink
+UNIT = 10.0  # 0.1 in accuracy counts as much as 1 dB does in sr/shrink
 SHARPNESS = 2.0  # of the sigmoid that stands for "right"
 
 
 class AccuracyTerm:
-    """The fairness term of a classifier: the penalty on drops of (soft) accuracy."""
+    """Performance fairness (BiFP, definition 1): the penalty on what groups lack of all right."""
 
-    def __init__(self, dense: Tensor, fairness: Fairness) -> None:
-        self._dense, self._spread = dense, Spread(len(dense), fairness)
+    def __init__(self, groups: int, fairness: Fairness) -> None:
+        self._spread = Spread(groups, fairness)
 
     def __call__(self, logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
-        drops = UNIT * (self._dense - soft_accuracy(logits, targets, groups, len(self._dense)))
-        return self._spread.loss(drops)
+        right = soft_accuracy(logits, targets, groups, self._spread.groups)
+        return self._spread.loss(UNIT * (1 - right))
 
 
 def soft_accuracy(logits: Tensor, targets: Tensor, groups: Tensor, count: int) -> Tensor:
@@ -30,12 +29,6 @@ def soft_accuracy(logits: Tensor, targets: Tensor, groups: Tensor, count: int) -
     right = logits.gather(1, targets[:, None])[:, 0]
     others = logits.scatter(1, targets[:, None], float("-inf")).amax(dim=1)
     return group_means(torch.sigmoid(SHARPNESS * (right - others)), groups, count)
-
-
-def data_accuracy(network: nn.Module, data: LabelledImages) -> Tensor:
-    """[G]: `soft_accuracy` over all images."""
-    targets, groups = torch.from_numpy(data.labels), torch.from_numpy(data.groups)
-    return soft_accuracy(predict(network, data), targets, groups, len(data.group_names))
 
 
 class UpperLoss:

@@ -137,7 +137,7 @@ class ChannelLayer:
 
 
 def kept_channels(layers: Iterable[ChannelLayer], on: Iterable[Tensor]) -> dict[str, list[int]]:
-    """For each layer's convolution the channels whose mask [C] is on, as `cut_channels` takes it."""
+    """For each convolution the channels whose mask [C] is on, as `cut_channels` takes it."""
     pairs = zip(layers, on, strict=True)
     return {layer.name: mask.nonzero().flatten().tolist() for layer, mask in pairs}
 

@@ -40,9 +40,9 @@ from sr.shrink.stage import (
     trunk_names,
 )
 from sr.training.data import CropSampler
-from sr.training.loop import Companion, Companions, TrainingPlan, crop_errors, overfit
+from sr.training.loop import Companion, Companions, TrainingPlan, overfit, pixel_errors
 
-HOLD_OUT_EVERY = 5  # patches of a group, kept from the weights while scores are learned on them
+HOLD_OUT_EVERY = 10  # patches of a group, kept from the weights while scores are learned on them
 LEAST_MASK_STEPS = 60
 FAIRNESS, SCORE_PLAN = Fairness(), ScorePlan()
 
@@ -59,7 +59,7 @@ class HeldOutLoss:
     def __call__(self, network: nn.Module, step: int) -> Tensor:
         assert isinstance(network, Network)
         batch = self.sampler.draw(self.plan.begin + step)
-        errors = crop_errors(network, batch)
+        errors = pixel_errors(network, batch)
         weights = self.plan.path_weights
         loss = torch.stack([weights[path] * batch.mean(e) for path, e in errors.items()]).sum()
         extra = self.term.extra_loss(batch, errors, step)

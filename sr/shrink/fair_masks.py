@@ -43,12 +43,15 @@ def implicit_gradient(theta: Tensor, gradient: Tensor, gamma: float) -> Tensor:
     return product.sum(dim=[d for d in range(product.dim()) if d != 1])
 
 
+SCORE_AT_START = 0.5
+
+
 @dataclass(frozen=True)
 class ScorePlan:
     """`rate`: of the scores' steps, in units of a gradient's root mean square. `begin`: the step
-    at which scores start, at the weights' importance by then."""
+    at which scores start to move, from `SCORE_AT_START` all alike."""
 
-    rate: float = 0.003
+    rate: float = 0.0005
     gamma: float = 10.0
     begin: int = 0
 
@@ -90,10 +93,10 @@ class Magnitudes:
 
 
 class BiLevelScores(Term):
-    """The upper level. `scores` [C] in [0,1] for each layer, empty before the plan's begin.
+    """The upper level. `scores` [C] in [0,1] for each layer: factors of the channels' importance.
 
-    As a term of another stage it watches that stage's own channels, and its scores are factors of
-    their importance.
+    Scores that have not moved thus rank channels by magnitude. As a term of another stage it
+    watches that stage's own channels.
     """
 
     def __init__(self, upper: Upper, plan: ScorePlan = ScorePlan()) -> None:
@@ -104,22 +107,22 @@ class BiLevelScores(Term):
 
     def attach(self, network: nn.Module, layers: Sequence[ChannelLayer]) -> None:
         self._network, self._layers = network, layers
+        self.scores = [torch.full((layer.channels,), SCORE_AT_START) for layer in layers]
 
     def after_step(self, step: int) -> None:
         self.learn([layer.columns for layer in self._layers], step)
 
     def importance(self, layer: ChannelLayer) -> Tensor | None:
         names = [each.name for each in self._layers]
-        return self.scores[names.index(layer.name)] if self.scores else None
+        return self.scores[names.index(layer.name)]
 
     def of(self, layers: Sequence[ChannelLayer]) -> list[Tensor]:
-        return self.scores or _magnitude_scores(layers)
+        return [s * layer.importance() for s, layer in zip(self.scores, layers, strict=True)]
 
     def learn(self, thetas: Sequence[Sequence[Tensor]], step: int) -> None:
         """One step of the upper level, at the network as it is masked now."""
         if step < self.plan.begin or not self._layers:
             return
-        self.scores = self.scores or _magnitude_scores(self._layers)
         self._descend(self.gradients(thetas, step))
 
     def gradients(self, thetas: Sequence[Sequence[Tensor]], step: int) -> list[Tensor]:
@@ -151,13 +154,6 @@ class BiLevelScores(Term):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.scores = state["scores"]
         self.upper.load_state_dict(state["upper"])
-
-
-def _magnitude_scores(layers: Sequence[ChannelLayer]) -> list[Tensor]:
-    """Importances, as shares of the greatest."""
-    importance = [layer.importance() for layer in layers]
-    greatest = max(float(each.max()) for each in importance)
-    return [each / max(greatest, 1e-12) for each in importance]
 
 
 @dataclass(frozen=True)
@@ -218,7 +214,8 @@ class ChannelMasks(Term):
             self._apply()
 
     def _choose(self, done: int) -> None:
-        """The hard top k of the scores."""
+        """The hard top k of the scores, of all weights as they are without a mask."""
+        self._unmask()
         scores = self.scores.of(self.layers)
         widths = self.widths_for(scores, self.plan.share_left(done))
         for on, score, width in zip(self.on, scores, widths, strict=True):
@@ -238,6 +235,12 @@ class ChannelMasks(Term):
             for column, theta in zip(layer.columns, kept, strict=True):
                 column[:, on] = theta[:, on]
                 column[:, ~on] = 0
+
+    @torch.no_grad()
+    def _unmask(self) -> None:
+        for layer, kept in zip(self.layers, self.thetas, strict=True):
+            for column, theta in zip(layer.columns, kept, strict=True):
+                column.copy_(theta)
 
     def kept(self) -> dict[str, list[int]]:
         """For each layer's convolution the channels that are on."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from player.package.weights import HARD
 from sr.shrink.stage import Term
 from sr.training.data import Batch
-from sr.training.loop import CropErrors
+from sr.training.loop import PixelErrors
 
 Penalty = Callable[[Tensor], Tensor]  # drops [G] -> a scalar, zero iff they are equal
 
@@ -96,13 +96,15 @@ class Spread:
 
 
 def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
-    """[N] -> [G], NaN for a group without members; keeps the gradient."""
-    sums = torch.zeros(count).index_add(0, groups, values)
-    return sums / torch.bincount(groups, minlength=count)
+    """Values and their groups (-1: none), of any shape -> [G], NaN for a group without members."""
+    belongs = groups >= 0
+    members = groups[belongs]
+    sums = torch.zeros(count).index_add(0, members, values[belongs])
+    return sums / torch.bincount(members, minlength=count)
 
 
 def psnr_drops(errors: Tensor, reference: Tensor, groups: Tensor, count: int) -> Tensor:
-    """[G], dB: how much the PSNR of each group is below the reference's, from crops' errors [N]."""
+    """[G], dB: how much the PSNR of each group is below the reference's, from errors anywhere."""
     ratio = group_means(errors, groups, count) / group_means(reference.float(), groups, count)
     return 10 * ratio.clamp(min=1e-6).log10()
 
@@ -116,7 +118,7 @@ class FairTerm(Term):
     def __init__(self, groups: int, fairness: Fairness, begin: int = 0) -> None:
         self.begin, self.spread = begin, Spread(groups, fairness)
 
-    def extra_loss(self, batch: Batch, errors: CropErrors, step: int) -> Tensor | None:
+    def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
         if step < self.begin:
             return None
         assert batch.groups is not None and batch.reference is not None

@@ -9,6 +9,7 @@ Fairness is judged between groups, so there are two at least, each of enough pat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +57,9 @@ class GroupedSampler(CropSampler):
     `labels` [T, gh, gw]: the patches' groups, -1 for patches that are not drawn. Within a group
     `shares` say how often a patch is drawn. Where `batch` is no multiple of the groups, the groups
     that get one more take turns. A batch says how much each crop counts in a mean over the clip,
-    so that the loss stays what it was and fairness alone moves the balance. `reference` [T, h, w]:
-    another network's mean squared error at each LR pixel, of which a batch then holds each crop's.
+    so that the loss stays what it was and fairness alone moves the balance. Crops reach over their
+    patches, so groups are told apart by pixels: those of a neighbour count as the neighbour's.
+    `reference` [T, h, w]: another network's squared error at each LR pixel.
     """
 
     labels: Labels
@@ -68,13 +70,11 @@ class GroupedSampler(CropSampler):
         rng = np.random.default_rng([self.seed, step])
         groups = np.sort((np.arange(self.batch) + step) % self.count)
         places = [self.place(self._cell(int(group), rng), rng) for group in groups]
-        reference = None if self.reference is None else self._reference_at(places)
-        balance = torch.from_numpy(self._shares_of_groups * self.count)[groups].float()
         return replace(
             self.batch_at(places),
-            groups=torch.from_numpy(groups),
-            reference=reference,
-            balance=balance,
+            groups=self._cut(self._pixel_labels, places).long(),
+            reference=None if self.reference is None else self._cut(self.reference, places),
+            balance=torch.from_numpy(self._shares_of_groups * self.count)[groups].float(),
         )
 
     @cached_property
@@ -103,11 +103,18 @@ class GroupedSampler(CropSampler):
             for g in range(self.count)
         ]
 
-    def _reference_at(self, places: Places) -> Tensor:
-        assert self.reference is not None
+    @cached_property
+    def _pixel_labels(self) -> NDArray[np.int8]:
+        """[T, h, w]: the group of each LR pixel."""
+        height, width = self.data.size_px
+        rows, columns = self.cell_px
+        labels = self.labels.astype(np.int8).repeat(rows, axis=1).repeat(columns, axis=2)
+        return labels[:, :height, :width]
+
+    def _cut(self, maps: NDArray[Any], places: Places) -> Tensor:
+        """[N, c, c] of a map [T, h, w], where the crops lie."""
         h, w = self.crop_px
-        errors = [self.reference[t, y : y + h, x : x + w].mean() for t, y, x in places]
-        return torch.tensor(np.array(errors))
+        return torch.from_numpy(np.stack([maps[t, y : y + h, x : x + w] for t, y, x in places]))
 
 
 def grouped(sampler: CropSampler, labels: Labels) -> GroupedSampler:

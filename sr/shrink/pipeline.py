@@ -25,7 +25,7 @@ from sr.shrink.allocate import BudgetError
 from sr.shrink.budget import Budget, dense_bytes, hard_macs, sparse_bytes
 from sr.shrink.stage import Stage, StageWork, with_widths
 from sr.training.data import CropSampler
-from sr.training.loop import OnStep, crop_errors
+from sr.training.loop import OnStep, pixel_errors
 
 _SCORING_SEED, _SCORING_BATCHES = 503, 16  # crops that no training drew
 
@@ -145,7 +145,7 @@ def measure(network: Network, budget: Budget, sampler: CropSampler) -> Size:
     weights = [value for name, value in tensors.items() if name.endswith(".weight")]
     own = replace(sampler, seed=sampler.seed + _SCORING_SEED)
     with torch.no_grad():
-        errors = [crop_errors(network, own.draw(i))[HARD].mean() for i in range(_SCORING_BATCHES)]
+        errors = [pixel_errors(network, own.draw(i))[HARD].mean() for i in range(_SCORING_BATCHES)]
     return Size(
         widths=network.arch.widths,
         macs=int(hard_macs(network.arch)),

@@ -38,9 +38,9 @@ class TrainingSet:
 class Batch:
     """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range.
 
-    Of a sampler that knows them: `groups` [N], each crop's content group; `reference` [N], the mean
-    squared error of another network on it; `balance` [N], how much it counts in a mean over the
-    clip, where crops were drawn unevenly.
+    Of a sampler that knows them, at each LR pixel of a crop [N, c, c]: `groups`, its content group
+    (-1: none), and `reference`, the squared error of another network there. `balance` [N]: how much
+    a crop counts in a mean over the clip.
     """
 
     lr: Tensor
@@ -50,8 +50,9 @@ class Batch:
     balance: Tensor | None = None
 
     def mean(self, errors: Tensor) -> Tensor:
-        """The mean over the clip of crops' errors [N]."""
-        return errors.mean() if self.balance is None else (errors * self.balance).mean()
+        """The mean over the clip of errors at each pixel [N, c, c]."""
+        by_crop = errors.flatten(1).mean(dim=1)
+        return by_crop.mean() if self.balance is None else (by_crop * self.balance).mean()
 
 
 @dataclass(frozen=True)

@@ -28,14 +28,14 @@ CHECKPOINT_EVERY_S = 5.0
 WARM_UP_STEPS = 50
 
 OnStep = Callable[[int, float], None]
-CropErrors = Mapping[int, Tensor]  # of each path: the mean squared error of each crop, [N]
+PixelErrors = Mapping[int, Tensor]  # of each path: the squared error at each LR pixel, [N, c, c]
 
 
 class Companion:
     """What shapes a network while it is overfitted: masks, more terms of the loss. This one does
     nothing; a subclass overrides what it needs. `step` is the number of steps done before."""
 
-    def extra_loss(self, batch: Batch, errors: CropErrors, step: int) -> Tensor | None:
+    def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
         """A term to add to the loss."""
         return None
 
@@ -59,7 +59,7 @@ class Companions(Companion):
     def __init__(self, members: Sequence[Companion]) -> None:
         self.members = tuple(members)
 
-    def extra_loss(self, batch: Batch, errors: CropErrors, step: int) -> Tensor | None:
+    def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
         terms = [member.extra_loss(batch, errors, step) for member in self.members]
         given = [term for term in terms if term is not None]
         return torch.stack(given).sum() if given else None
@@ -203,7 +203,7 @@ class _Run:
 
     def step(self, batch: Batch, plan: TrainingPlan, step: int) -> float:
         """One step; returns the hard path's mean squared error in unit range."""
-        errors = crop_errors(self.network, batch)
+        errors = pixel_errors(self.network, batch)
         loss = torch.stack(
             [plan.path_weights[path] * batch.mean(e) for path, e in errors.items()]
         ).sum()
@@ -238,10 +238,11 @@ class _Run:
         return int(state["step"])
 
 
-def crop_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
-    """The mean squared error of every path on every crop [N], with a gradient."""
+def pixel_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
+    """The squared error of every path at every LR pixel of every crop [N, c, c], with a gradient:
+    the mean over the r x r pixels and three colours that come of it."""
     with torch.autocast("cpu", torch.bfloat16):
         residuals = network.residuals(batch.lr)
     detail = batch.hr - network.base(batch.lr, network.halo_px(HARD))
-    shuffled = {p: F.pixel_shuffle(r.float(), network.arch.scale) for p, r in residuals.items()}
-    return {path: (got - detail).square().mean(dim=(1, 2, 3)) for path, got in shuffled.items()}
+    wanted = F.pixel_unshuffle(detail, network.arch.scale)
+    return {path: (r.float() - wanted).square().mean(dim=1) for path, r in residuals.items()}

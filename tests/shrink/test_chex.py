@@ -13,7 +13,7 @@ from sr.shrink.chex import Chex, budget_allocator
 from sr.shrink.controls import DenseThenL1, Uniform, uniform_widths
 from sr.shrink.settle import expanded
 from sr.shrink.stage import StageError, traced, with_widths
-from sr.training.loop import TrainingPlan, crop_errors
+from sr.training.loop import TrainingPlan, pixel_errors
 
 FULL = Architecture("chain", 2, (16, 16, 16), (1, 3))
 STAGES = [Chex(explore_share=0.5), Uniform(), Uniform(expansion=8), DenseThenL1(expansion=8)]
@@ -21,13 +21,13 @@ STAGES = [Chex(explore_share=0.5), Uniform(), Uniform(expansion=8), DenseThenL1(
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
 def test_a_stage_ends_in_a_plain_network_within_the_budget_that_has_learned(stage, network, work):
-    before = crop_errors(network, work.sampler.draw(999))[HARD].mean()
+    before = pixel_errors(network, work.sampler.draw(999))[HARD].mean()
     small = stage.apply(network, work)
     assert work.budget.fits(small.arch)
     assert all(width % 4 == 0 for width in small.arch.widths)
     assert type(small) is type(build_network(network.arch))
     assert [type(m) for m in small.get_submodule("trunk")] == [torch.nn.Conv2d] * 3
-    assert crop_errors(small, work.sampler.draw(999))[HARD].mean() < 0.8 * before
+    assert pixel_errors(small, work.sampler.draw(999))[HARD].mean() < 0.8 * before
     pack_network(small)
 
 

@@ -1,6 +1,7 @@
 """Content groups: even and repeatable draws, a reference's errors, labels from files, refusals."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_
 from sr.shrink.groups import check_groups, error_maps, grouped, held_out
 from sr.shrink.stage import StageError
 from sr.training.data import CropSampler, TrainingSet
-from sr.training.loop import crop_errors
+from sr.training.loop import pixel_errors
 
 ARCH = Architecture("chain", 2, (8, 8, 8), (1, 3))
 MARGIN, FRAMES, CELLS = 3, 12, (2, 3)
@@ -47,9 +48,11 @@ def test_groups_are_drawn_evenly_however_rare(sampler, by_frame):
     counts = np.zeros(2, int)
     for step in range(20):
         batch = even.draw(step)
-        now = np.bincount(batch.groups, minlength=2)
+        assert batch.groups.shape == (5, 48, 48)
+        of_crop = batch.groups[:, 0, 0]  # one frame has one group here
+        now = np.bincount(of_crop, minlength=2)
         assert sorted(now) == [2, 3]
-        assert [int(f > 8) for f in frames_of(batch)] == batch.groups.tolist()
+        assert [int(f > 8) for f in frames_of(batch)] == of_crop.tolist()
         assert 11 not in frames_of(batch)
         counts += now
     assert counts.tolist() == [50, 50]
@@ -64,7 +67,19 @@ def test_a_mean_over_even_draws_is_the_clips(sampler, by_frame):
         means.append(float(batch.mean(1.0 + 4.0 * batch.groups)))
     assert np.mean(means) == pytest.approx((54 * 1 + 12 * 5) / 66, rel=1e-5)
     plain = sampler.draw(0)
-    assert float(plain.mean(torch.tensor([1.0, 3.0]))) == 2.0
+    assert float(plain.mean(torch.tensor([[[1.0]], [[3.0]]]))) == 2.0
+
+
+def test_a_pixel_has_the_group_of_the_patch_that_it_lies_in(sampler, by_frame):
+    """Crops reach over their patch, and their neighbours' pixels are their neighbours'."""
+    by_frame[:] = np.arange(6).reshape(2, 3) % 2  # a chessboard of patches of 54 x 48
+    even = grouped(sampler, by_frame)
+    maps = np.stack([np.arange(60 * 100).reshape(60, 100)] * FRAMES).astype(np.float32)
+    batch = replace(even, reference=maps).draw(3)
+    places = batch.reference.long()
+    rows, columns = places // 100, places % 100
+    assert torch.equal(batch.groups, (rows // 54 * 3 + columns // 48) % 2)
+    assert len(batch.groups[0].unique()) == 2
 
 
 def test_shares_count_within_a_group(sampler, by_frame):
@@ -81,14 +96,14 @@ def test_a_batch_is_a_function_of_seed_and_step(sampler, by_frame):
     assert not torch.equal(first.hr, other.hr)
 
 
-def test_a_crops_reference_is_the_networks_error_on_it(sampler, by_frame):
+def test_a_reference_is_the_networks_error_at_each_pixel(sampler, by_frame):
     torch.manual_seed(0)
     network = build_network(ARCH, 0)
     for exit_ in network.exits:
         torch.nn.init.normal_(exit_.weight, std=0.1)
     batch = grouped(sampler, by_frame).measured_by(network).draw(1)
-    direct = crop_errors(network, batch)[HARD].detach()
-    assert torch.allclose(batch.reference.float(), direct, rtol=2e-3)
+    direct = pixel_errors(network, batch)[HARD].detach()
+    assert torch.allclose(batch.reference, direct, rtol=0.05, atol=1e-6)
     assert batch.reference.std() > 1e-5
 
 

@@ -7,7 +7,7 @@ import torch
 from player.package.weights import EASY, HARD, Architecture
 from sr.models import build_network
 from sr.training.data import CropSampler, TrainingSet
-from sr.training.loop import TrainingPlan, crop_errors, overfit, trunk_and_rest
+from sr.training.loop import TrainingPlan, overfit, pixel_errors, trunk_and_rest
 from sr.training.muon import orthogonalise
 
 ARCH = Architecture("chain", 2, (8, 8, 8), (1, 3))
@@ -112,9 +112,9 @@ def test_overfitting_learns_what_bicubic_cannot_give():
     lr = np.pad(255 - ramp[:, ::2, ::2], ((0, 0), margin, margin, (0, 0)), "edge")
     negative = TrainingSet(lr, np.ascontiguousarray(ramp), 2, MARGIN)
     network, drawn = build_network(ARCH), sampler(negative)
-    before = crop_errors(network, drawn.draw(1000))
+    before = pixel_errors(network, drawn.draw(1000))
     overfit(network, drawn, TrainingPlan(steps=400))
-    after = crop_errors(network, drawn.draw(1000))
+    after = pixel_errors(network, drawn.draw(1000))
     assert after[EASY].mean().item() < 0.8 * before[EASY].mean().item()
     assert after[HARD].mean().item() < 0.02 * before[HARD].mean().item()
 

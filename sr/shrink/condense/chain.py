@@ -32,7 +32,7 @@ from sr.shrink.condense.gates import GateStatistics
 from sr.shrink.condense.layers import LayerOrder, greedy_layers
 from sr.shrink.stage import StageError
 from sr.training.data import Batch, CropSampler
-from sr.training.loop import Companion, CropErrors
+from sr.training.loop import Companion, PixelErrors
 
 CALIBRATION_BATCHES = 24
 LOAD_MEMORY = 0.9  # of the running load: a batch of four crops says little alone
@@ -214,7 +214,7 @@ class Condensation(Companion):
         self.order: list[int] = []
         self.kept: dict[int, tuple[int, ...]] = {}
 
-    def extra_loss(self, batch: Batch, errors: CropErrors, step: int) -> Tensor | None:
+    def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
         losses = [
             _balance(layer, layer.routing)
             for layer in self._network.layers.values()
