@@ -22,6 +22,7 @@ from sr.models import Network
 from sr.shrink.stage import StageError
 from sr.training.data import Batch, CropSampler, Places, TrainingSet, whole_frame
 
+LEAST_SHARE = 0.1  # of the crops, for a group that is rarer
 LEAST_PATCHES = 8  # of a group; with fewer its error says more about the patches than the network
 
 Labels = NDArray[np.int64]
@@ -52,29 +53,30 @@ def check_groups(labels: Labels, names: Sequence[str] = ()) -> int:
 
 @dataclass(frozen=True)
 class GroupedSampler(CropSampler):
-    """Draws as many crops of each group: a rare group's error is else known from no batch.
+    """Draws as the clip's own sampler does, but a rare group at least `LEAST_SHARE` of the time:
+    its error is else known from no batch.
 
-    `labels` [T, gh, gw]: the patches' groups, -1 for patches that are not drawn. Within a group
-    `shares` say how often a patch is drawn. Where `batch` is no multiple of the groups, the groups
-    that get one more take turns. A batch says how much each crop counts in a mean over the clip,
-    so that the loss stays what it was and fairness alone moves the balance. Crops reach over their
-    patches, so groups are told apart by pixels: those of a neighbour count as the neighbour's.
-    `reference` [T, h, w]: another network's squared error at each LR pixel.
+    `labels` [T, gh, gw]: the patches' groups, -1 for patches that are not drawn. A batch says how
+    much each crop counts in a mean over the clip, so that the loss stays what it was and fairness
+    alone moves the balance. Crops reach over their patches, so groups are told apart by pixels:
+    those of a neighbour count as the neighbour's. `reference` [T, h, w]: another network's squared
+    error at each LR pixel.
     """
 
     labels: Labels
     reference: ErrorMaps | None = None
 
     def draw(self, step: int) -> Batch:
-        """The batch of a step, a function of seed and step alone; ordered by group."""
+        """The batch of a step, a function of seed and step alone."""
         rng = np.random.default_rng([self.seed, step])
-        groups = np.sort((np.arange(self.batch) + step) % self.count)
-        places = [self.place(self._cell(int(group), rng), rng) for group in groups]
+        cells = self.cells(rng)
+        places = [self.place(int(cell), rng) for cell in cells]
+        counts = self._true_shares / self._drawn_shares
         return replace(
             self.batch_at(places),
             groups=self._cut(self._pixel_labels, places).long(),
             reference=None if self.reference is None else self._cut(self.reference, places),
-            balance=torch.from_numpy(self._shares_of_groups * self.count)[groups].float(),
+            balance=torch.from_numpy(counts[self.labels.ravel()[cells]]).float(),
         )
 
     @cached_property
@@ -86,22 +88,27 @@ class GroupedSampler(CropSampler):
         """The same crops, each with the error of `reference` on it."""
         return replace(self, reference=error_maps(reference, self.data))
 
-    def _cell(self, group: int, rng: np.random.Generator) -> int:
-        ends = self._group_ends[group]
-        return int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))
+    @cached_property
+    def drawing(self) -> NDArray[np.float64]:
+        """[T, gh, gw]: how often each patch is drawn."""
+        factors = np.append(self._drawn_shares / self._true_shares, 0.0)  # the last for label -1
+        drawn: NDArray[np.float64] = self.shares * factors[self.labels]
+        return drawn
 
     @cached_property
-    def _shares_of_groups(self) -> NDArray[np.float64]:
+    def _true_shares(self) -> NDArray[np.float64]:
         """[G]: of all that the clip's own sampler would draw."""
-        totals = np.array([ends[-1] for ends in self._group_ends])
-        return totals / totals.sum()
+        belongs = self.labels >= 0
+        totals = np.bincount(self.labels[belongs], self.shares[belongs], self.count)
+        shares: NDArray[np.float64] = totals / totals.sum()
+        return shares
 
     @cached_property
-    def _group_ends(self) -> list[NDArray[np.float64]]:
-        return [
-            np.cumsum(np.where(self.labels == g, self.shares, 0.0), dtype=np.float64)
-            for g in range(self.count)
-        ]
+    def _drawn_shares(self) -> NDArray[np.float64]:
+        """[G]: the same, the rare ones raised."""
+        raised = np.maximum(self._true_shares, LEAST_SHARE)
+        shares: NDArray[np.float64] = raised / raised.sum()
+        return shares
 
     @cached_property
     def _pixel_labels(self) -> NDArray[np.int8]:
@@ -118,22 +125,16 @@ class GroupedSampler(CropSampler):
 
 
 def grouped(sampler: CropSampler, labels: Labels) -> GroupedSampler:
-    """The same crops, drawn evenly over groups.
+    """The same crops, of which a batch knows the groups.
 
-    Raises StageError as `check_groups` does, for labels of another shape, and for a batch of fewer
-    crops than groups.
+    Raises StageError as `check_groups` does, and for labels of another shape.
     """
     if labels.shape != sampler.shares.shape:
         raise StageError(
             f"--stages fair: groups of {labels.shape} patches (frames, rows, columns) for "
             f"{sampler.shares.shape} of the clip; make them for this clip"
         )
-    count = check_groups(np.where(sampler.shares > 0, labels, -1))
-    if sampler.batch < count:
-        raise StageError(
-            f"--stages fair: a batch of {sampler.batch} crops cannot show {count} groups; give "
-            f"{sampler.batch} groups at most"
-        )
+    check_groups(np.where(sampler.shares > 0, labels, -1))
     return GroupedSampler(
         sampler.data, sampler.shares, sampler.cell_px, sampler.batch, sampler.seed, labels
     )

@@ -73,10 +73,13 @@ class CropSampler:
     def draw(self, step: int) -> Batch:
         """The batch of a step: a function of seed and step alone, so that training can resume."""
         rng = np.random.default_rng([self.seed, step])
-        drawn = rng.random(self.batch) * self._ends[-1]
-        cells = np.searchsorted(self._ends, drawn, side="right")
-        places = [self.place(int(cell), rng) for cell in cells]
+        places = [self.place(int(cell), rng) for cell in self.cells(rng)]
         return self.batch_at(places)
+
+    def cells(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """[N]: the patches that a batch is drawn around, counted row by row and frame by frame."""
+        drawn = rng.random(self.batch) * self._ends[-1]
+        return np.searchsorted(self._ends, drawn, side="right")
 
     def batch_at(self, places: Places) -> Batch:
         """The crops at (frame, top, left)."""
@@ -84,7 +87,12 @@ class CropSampler:
 
     @cached_property
     def _ends(self) -> NDArray[np.float64]:
-        return np.cumsum(self.shares, dtype=np.float64)
+        return np.cumsum(self.drawing, dtype=np.float64)
+
+    @property
+    def drawing(self) -> NDArray[np.float64]:
+        """[T, gh, gw]: how often each patch is drawn (any scale)."""
+        return self.shares
 
     def place(self, cell: int, rng: np.random.Generator) -> tuple[int, int, int]:
         """Frame, top and left of a crop whose centre lies within a quarter crop of the cell's."""
