@@ -1,5 +1,6 @@
 """Fair pruning: the penalty and its sign, the implicit gradient, masks, resuming, the stage."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -26,9 +27,9 @@ from sr.shrink.fair_masks import (
 from sr.shrink.fair_term import (
     Fairness,
     FairTerm,
+    GroupErrors,
     Spread,
     above_mean,
-    psnr_drops,
     squared_spread,
     worst_group,
 )
@@ -77,11 +78,30 @@ def test_plain_squares_do_reward_it():
 
 
 def test_drops_are_decibels_between_group_means():
-    errors, reference = torch.tensor([2.0, 4.0, 1.0]), torch.tensor([1.0, 2.0, 1.0])
-    drops = psnr_drops(errors, reference, torch.tensor([0, 0, 2]), 3)
-    assert drops[0] == pytest.approx(3.0103, abs=1e-4)
+    """Groups told apart by pixel; -1 belongs to none; a group that is not shown has none yet."""
+    errors = torch.tensor([[[4e-3, 2e-3], [1.0, 5e-3]]], requires_grad=True)
+    reference = torch.tensor([[[1e-3, 2e-3], [7.0, 1e-3]]])
+    groups = torch.tensor([[[0, 0], [-1, 2]]])
+    drops = GroupErrors(3, memory=0.9).drops(errors, reference, groups)
+    assert drops[0].item() == pytest.approx(10 * math.log10(2), abs=1e-4)
     assert drops[1].isnan()
-    assert drops[2] == pytest.approx(0)
+    assert drops[2].item() == pytest.approx(10 * math.log10(5), abs=1e-4)
+    drops[0].backward()
+    slope = 10 / math.log(10) / 3e-3 / 2  # of the mean of two pixels
+    assert errors.grad.flatten().tolist() == pytest.approx([slope, slope, 0.0, 0.0], rel=1e-4)
+
+
+def test_a_drop_is_of_running_errors_and_so_is_its_slope():
+    """Ten flat batches after a rough one do not make the group's error theirs alone."""
+    group_errors = GroupErrors(1, memory=0.5)
+    groups = torch.zeros(1, 1, 1, dtype=torch.long)
+    for error in (8e-3, 2e-3):
+        now = torch.full((1, 1, 1), error, requires_grad=True)
+        drops = group_errors.drops(now, torch.full((1, 1, 1), 1e-3), groups)
+    running = (0.25 * 8e-3 + 0.5 * 2e-3) / 0.75
+    assert drops.item() == pytest.approx(10 * math.log10(running / 1e-3), abs=1e-4)
+    drops.backward()
+    assert now.grad.item() == pytest.approx(10 / math.log(10) / running, rel=1e-4)
 
 
 def test_remembered_drops_average_noise_and_keep_the_steps_gradient():
