@@ -7,8 +7,10 @@ multiplications in widths of the engine's steps, if they do not say otherwise.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from player.package.weights import Architecture
-from sr.models import Network, architecture
+from sr.models import architecture
 from sr.shrink.budget import ENGINE_WIDTHS
 from sr.shrink.chase import Chase, SparseStage
 from sr.shrink.chex import Chex
@@ -24,19 +26,19 @@ from sr.shrink.stage import Stage
 HALF, QUARTER = "0.5x", "0.25x"
 BLOCK, FINE = ENGINE_WIDTHS.step, 4
 
-MakeStage = Callable[[Network | None], Stage]
+MakeStage = Callable[[Tensor | None], Stage]
 
 
 @dataclass(frozen=True)
 class Arm:
-    """`stage` makes the stage, given the unpruned network where the arm `needs_reference`; None
+    """`stage` makes the stage, given the unpruned network's trace where the arm `needs_trace`; None
     trains the default network and shrinks nothing. `step`: widths are multiples of it."""
 
     about: str
     stage: MakeStage | None
     budget: str = HALF
     step: int = BLOCK
-    needs_reference: bool = False
+    needs_trace: bool = False
 
     @property
     def arch(self) -> Architecture:
@@ -48,12 +50,12 @@ def _plain(about: str, stage: Stage, budget: str = HALF, step: int = BLOCK) -> A
     return Arm(about, lambda _: stage, budget, step)
 
 
-def _fair(about: str, make: Callable[[Network], Stage]) -> Arm:
-    def stage(reference: Network | None) -> Stage:
-        assert reference is not None
-        return make(reference)
+def _fair(about: str, make: Callable[[Tensor], Stage]) -> Arm:
+    def stage(trace: Tensor | None) -> Stage:
+        assert trace is not None
+        return make(trace)
 
-    return Arm(about, stage, needs_reference=True)
+    return Arm(about, stage, needs_trace=True)
 
 
 CHEX_ARMS = {
@@ -81,14 +83,14 @@ CHASE_ARMS = {
     ),
 }
 FAIR_ARMS = {
-    "fair": _fair("bi-level fair pruning", lambda r: Fair(reference=r)),
+    "fair": _fair("bi-level fair pruning", lambda t: Fair(trace=t)),
     "group-blind": _plain("magnitude pruning, blind to groups", MagnitudePruning()),
     "prune, then fair": _fair(
         "magnitude pruning, then fair fine-tuning",
-        lambda r: MagnitudePruning(finetune=FAIRNESS, reference=r),
+        lambda t: MagnitudePruning(finetune=FAIRNESS, trace=t),
     ),
-    "fair, weights alone": _fair("no term on the masks", lambda r: Fair(masks=None, reference=r)),
-    "fair, masks alone": _fair("no term on the weights", lambda r: Fair(weights=None, reference=r)),
+    "fair, weights alone": _fair("no term on the masks", lambda t: Fair(masks=None, trace=t)),
+    "fair, masks alone": _fair("no term on the weights", lambda t: Fair(weights=None, trace=t)),
 }
 CONDENSE_ARMS = {
     "condense": _plain("CD-MoE", Condense()),

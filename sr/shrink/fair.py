@@ -1,11 +1,11 @@
 """The stage `fair`: prune so that every content group loses the same; and its controls.
 
-    reference: the network unpruned, trained by the same plan (or given), for each crop's error
+    trace: the errors of each group while the unpruned network is trained by the same plan
     plan: |── masks and weights in turn (fair_masks.py) ──|── the cut network trains on ──|
           |<───────────────── the fairness term on the weights (fair_term.py) ────────────────>|
 
-A reference that is not given doubles the server's work. One that is there already, such as the
-network of an encode without stages, serves all arms of a comparison.
+A trace that is not given doubles the server's work. One that is there already serves all arms of a
+comparison.
 """
 
 from copy import deepcopy
@@ -25,7 +25,7 @@ from sr.shrink.fair_masks import (
     ScorePlan,
     Scores,
 )
-from sr.shrink.fair_term import Fairness, FairTerm
+from sr.shrink.fair_term import Fairness, FairTerm, GroupTrace
 from sr.shrink.groups import GroupedSampler, grouped, held_out
 from sr.shrink.settle import EXPANSION_CHANNELS, settle
 from sr.shrink.stage import (
@@ -51,10 +51,15 @@ class HeldOutLoss:
     """The upper level's loss: that of training, on crops that the weights do not see."""
 
     def __init__(
-        self, sampler: GroupedSampler, plan: TrainingPlan, fairness: Fairness | None
+        self,
+        sampler: GroupedSampler,
+        plan: TrainingPlan,
+        trace: Tensor,
+        fairness: Fairness | None,
+        begin: int = 0,
     ) -> None:
         self.sampler, self.plan = sampler, plan
-        self.term = FairTerm(sampler.count, fairness) if fairness else Companion()
+        self.term = FairTerm(trace, fairness, begin) if fairness else Companion()
 
     def __call__(self, network: nn.Module, step: int) -> Tensor:
         assert isinstance(network, Network)
@@ -109,15 +114,15 @@ class Fair(Stage):
     """Bi-level fair pruning of the trunk of a chain or an ESPCN.
 
     `weights`, `masks`: the fairness terms of the two levels; None is a control. `mask_share` of
-    the steps choose channels: a cut network needs the rest (docs/shrinking.md). `reference`: the
-    unpruned network, trained; None trains one by the stage's whole plan before.
+    the steps choose channels: a cut network needs the rest (docs/shrinking.md). `trace`: the
+    unpruned network's; None trains one by the stage's whole plan before.
     """
 
     weights: Fairness | None = FAIRNESS
     masks: Fairness | None = FAIRNESS
     mask_share: float = 0.3
     score_plan: ScorePlan = SCORE_PLAN
-    reference: Network | None = None
+    trace: Tensor | None = None
 
     name = "fair"
     shrinks = "channels of the trunk"
@@ -125,11 +130,13 @@ class Fair(Stage):
     def apply(self, network: Network, work: StageWork) -> Network:
         check_chain(network, self.name)
         plans = mask_plans(work.plan, self.mask_share)
-        sampler = fair_sampler(network, work, self.reference)
+        sampler = fair_sampler(work)
+        trace = self.trace if self.trace is not None else unpruned_trace(network, work)
         lower, upper = held_out(sampler, HOLD_OUT_EVERY)
-        loss = HeldOutLoss(upper, plans[0], self.masks)
-        scores = BiLevelScores(loss, replace(self.score_plan, begin=plans[0].steps // 4))
-        terms = [weight_term(sampler.count, self.weights) for _ in plans]
+        begin = plans[0].steps // 4
+        loss = HeldOutLoss(upper, plans[0], trace, self.masks, begin)
+        scores = BiLevelScores(loss, replace(self.score_plan, begin=begin))
+        terms = [weight_term(trace, self.weights, at) for at in (0, plans[0].steps)]
         pruning = MaskedPruning(scores, (lower, terms[0]), (sampler, terms[1]))
         return pruning.run(network, work, plans)
 
@@ -145,7 +152,7 @@ class MagnitudePruning(Stage):
     finetune: Fairness | None = None
     finetune_share: float = 0.5
     mask_share: float = 0.3
-    reference: Network | None = None
+    trace: Tensor | None = None
 
     name = "magnitude"
     shrinks = "channels of the trunk"
@@ -155,9 +162,10 @@ class MagnitudePruning(Stage):
         before, after = mask_plans(work.plan, self.mask_share)
         settling: tuple[CropSampler, Companion] = (work.sampler, Companion())
         if self.finetune:
-            sampler = fair_sampler(network, work, self.reference)
-            begin = round((1 - self.finetune_share) * work.plan.steps) - before.steps
-            settling = (sampler, FairTerm(sampler.count, self.finetune, max(0, begin)))
+            trace = self.trace if self.trace is not None else unpruned_trace(network, work)
+            active = round((1 - self.finetune_share) * work.plan.steps)
+            term = FairTerm(trace, self.finetune, before.steps, active)
+            settling = (fair_sampler(work), term)
         pruning = MaskedPruning(Magnitudes(), (work.sampler, Companion()), settling)
         return pruning.run(network, work, (before, after))
 
@@ -173,8 +181,8 @@ def mask_plans(plan: TrainingPlan, share: float) -> tuple[TrainingPlan, Training
     return plan.split(steps)
 
 
-def fair_sampler(network: Network, work: StageWork, reference: Network | None) -> GroupedSampler:
-    """Crops even over the work's groups, with the reference's errors.
+def fair_sampler(work: StageWork) -> GroupedSampler:
+    """Crops of which a batch knows the work's groups.
 
     Raises StageError for work without groups and as `grouped` does.
     """
@@ -182,24 +190,26 @@ def fair_sampler(network: Network, work: StageWork, reference: Network | None) -
         raise StageError(
             "--stages fair: no content groups; give --groups chunks or a file of masks"
         )
-    sampler = grouped(work.sampler, work.groups)
-    return sampler.measured_by(reference or trained_reference(network, work))
+    return grouped(work.sampler, work.groups)
 
 
-def trained_reference(network: Network, work: StageWork) -> Network:
-    """A copy of the unpruned network, trained by the stage's own plan, blind to groups."""
-    reference = deepcopy(network)
-    overfit(reference, work.sampler, work.plan, work.checkpoint("fair-reference"), work.on_step)
-    return reference.eval()
+def unpruned_trace(network: Network, work: StageWork) -> Tensor:
+    """[steps, G]: the errors of each group while a copy of the network is trained by the stage's
+    own plan, blind to groups. Raises StageError as `fair_sampler` does."""
+    sampler = fair_sampler(work)
+    trace = GroupTrace(sampler.count, work.plan.steps, FAIRNESS.memory)
+    checkpoint = work.checkpoint("fair-reference")
+    overfit(deepcopy(network), sampler, work.plan, checkpoint, work.on_step, trace)
+    return trace.table
 
 
-def weight_term(groups: int, fairness: Fairness | None) -> Companion:
+def weight_term(trace: Tensor, fairness: Fairness | None, begin: int) -> Companion:
     """The term on the weights, or none."""
-    return FairTerm(groups, fairness) if fairness else Companion()
+    return FairTerm(trace, fairness, begin) if fairness else Companion()
 
 
 def fair_terms(
-    network: Network, work: StageWork, fairness: Fairness, reference: Network | None = None
+    network: Network, work: StageWork, fairness: Fairness, trace: Tensor | None = None
 ) -> tuple[StageWork, tuple[Term, ...]]:
     """Fairness for another stage: the work to give it, and its `terms` (on loss and channels).
 
@@ -208,7 +218,8 @@ def fair_terms(
 
     Raises StageError as `fair_sampler` does.
     """
-    sampler = fair_sampler(network, work, reference)
+    sampler = fair_sampler(work)
+    trace = trace if trace is not None else unpruned_trace(network, work)
     _, upper = held_out(sampler, HOLD_OUT_EVERY)
-    scores = BiLevelScores(HeldOutLoss(upper, work.plan, fairness))
-    return replace(work, sampler=sampler), (FairTerm(sampler.count, fairness), scores)
+    scores = BiLevelScores(HeldOutLoss(upper, work.plan, trace, fairness))
+    return replace(work, sampler=sampler), (FairTerm(trace, fairness), scores)

@@ -19,7 +19,7 @@ from torch import Tensor
 from player.package.weights import HARD
 from sr.shrink.stage import Term
 from sr.training.data import Batch
-from sr.training.loop import PixelErrors
+from sr.training.loop import Companion, PixelErrors
 
 Penalty = Callable[[Tensor], Tensor]  # drops [G] -> a scalar, zero iff they are equal
 
@@ -48,12 +48,14 @@ class Fairness:
     `price_rate`: a price for each group's drop, which rises by this much a step for each dB that
     the group lost above the mean, and falls, to zero at least, below it. A penalty alone stops
     where it balances the loss, with part of the spread left; prices settle where there is none, as
-    the multipliers of a constraint do. `memory`: how much of the drops is remembered from step to
+    the multipliers of a constraint do; not beyond `most_price`, since a group that fills the loss
+    alone is learned from fewer crops, and worse. `memory`: how much of the drops is remembered from step to
     step. A batch shows a group by a crop or two, and a square of noise is no unfairness.
     """
 
     weight: float = 0.1
     price_rate: float = 0.003
+    most_price: float = 0.5
     memory: float = 0.95
     penalty: Penalty = above_mean
 
@@ -72,7 +74,7 @@ class Spread:
         averaged = self._averaged(drops)
         means = averaged.detach()
         self.prices = self.prices + self.fairness.price_rate * (means - means.mean())
-        self.prices = (self.prices - self.prices.min()).clamp(min=0)
+        self.prices = (self.prices - self.prices.min()).clamp(0, self.fairness.most_price)
         return self.fairness.weight * self.fairness.penalty(averaged) + (self.prices * now).sum()
 
     def _averaged(self, drops: Tensor) -> Tensor:
@@ -104,31 +106,23 @@ def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
 
 
 class GroupErrors:
-    """The running errors of each group, of the network and of the reference, and the drops in dB
-    that follow from them.
-
-    The slope of a drop is that of the running error. A batch's own would weigh a crop by one over
-    its error, so that flat ones, which say least, count most: it cost 0.3 dB.
-    """
+    """The running mean of each group's error."""
 
     def __init__(self, groups: int, memory: float) -> None:
-        self.memory = memory
-        self.sums, self.seen = torch.zeros(2, groups), torch.zeros(groups)
+        self.memory, self.sums, self.seen = memory, torch.zeros(groups), torch.zeros(groups)
 
-    def drops(self, errors: Tensor, reference: Tensor, groups: Tensor) -> Tensor:
-        """Errors anywhere -> [G], dB, with a gradient; NaN for a group that is not shown."""
-        count = len(self.seen)
-        now = group_means(errors, groups, count)
-        self._remember(torch.stack([now.detach(), group_means(reference.float(), groups, count)]))
-        ours, theirs = (self.sums / self.seen.clamp(min=1e-9)).clamp(min=1e-9)
-        slope = 10 / math.log(10) / ours
-        return 10 * (ours / theirs).log10() + slope * (now - now.detach())
-
-    def _remember(self, now: Tensor) -> None:
-        shown = ~now[0].isnan()
+    def update(self, errors: Tensor, groups: Tensor) -> Tensor:
+        """Errors and their groups -> this step's mean of each group [G], NaN where it has none."""
+        now = group_means(errors, groups, len(self.sums))
+        shown = ~now.isnan()
         fade = torch.where(shown, self.memory, 1.0)
-        self.sums = fade * self.sums + (1 - fade) * torch.where(shown, now, 0.0)
+        self.sums = fade * self.sums + (1 - fade) * torch.where(shown, now.detach(), 0.0)
         self.seen = fade * self.seen + (1 - fade)
+        return now
+
+    def means(self) -> Tensor:
+        """[G]."""
+        return (self.sums / self.seen.clamp(min=1e-9)).clamp(min=1e-9)
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": self.sums, "seen": self.seen}
@@ -137,27 +131,66 @@ class GroupErrors:
         self.sums, self.seen = state["sums"], state["seen"]
 
 
-class FairTerm(Term):
-    """The penalty on the hard path's drops, from step `begin` on, as a term of the loss.
+class GroupTrace(Companion):
+    """Writes down the running errors of each group, step by step: `table` [steps, G].
 
-    It needs the batches of a `GroupedSampler` with a reference.
+    The unpruned network's trace is what a pruned one is compared with at the same step of the same
+    schedule. A network that has been trained to the end is no reference before: while rates are
+    high, the easier a group, the more it seems to have lost.
     """
 
-    def __init__(self, groups: int, fairness: Fairness, begin: int = 0) -> None:
-        self.begin, self.spread = begin, Spread(groups, fairness)
-        self.errors = GroupErrors(groups, fairness.memory)
+    def __init__(self, groups: int, steps: int, memory: float) -> None:
+        self.errors, self.table = GroupErrors(groups, memory), torch.zeros(steps, groups)
 
     def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
-        if step < self.begin:
-            return None
-        assert batch.groups is not None and batch.reference is not None
-        drops = self.errors.drops(errors[HARD], batch.reference, batch.groups)
-        # In units of the loss, so that one weight serves dark clips and bright ones.
-        return batch.reference.float().mean() * self.spread.loss(drops)
+        assert batch.groups is not None
+        self.errors.update(errors[HARD].detach(), batch.groups)
+        self.table[step] = self.errors.means()
+        return None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"spread": self.spread.state_dict(), "errors": self.errors.state_dict()}
+        return {"errors": self.errors.state_dict(), "table": self.table}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.errors.load_state_dict(state["errors"])
+        self.table = state["table"]
+
+
+class FairTerm(Term):
+    """The penalty on the hard path's drops below the unpruned network's `trace` [steps, G], as a
+    term of the loss.
+
+    `begin`: the step of the trace that its first batch belongs to. Before the step `active` it only
+    watches. It needs the batches of a `GroupedSampler`.
+    """
+
+    def __init__(self, trace: Tensor, fairness: Fairness, begin: int = 0, active: int = 0) -> None:
+        groups = trace.shape[1]
+        self.trace, self.step, self.active = trace, begin, active
+        self.spread, self.errors = Spread(groups, fairness), GroupErrors(groups, fairness.memory)
+
+    def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
+        assert batch.groups is not None
+        now = self.errors.update(errors[HARD], batch.groups)
+        reference = self.trace[min(self.step, len(self.trace) - 1)]
+        self.step += 1
+        if self.step <= self.active:
+            return None
+        # In units of the loss, so that one weight serves dark clips and bright ones.
+        return reference.mean() * self.spread.loss(self._drops(now, reference))
+
+    def _drops(self, now: Tensor, reference: Tensor) -> Tensor:
+        """[G], dB, by running errors; so is the slope. A batch's own would weigh crops by one over
+        their errors, so that flat ones, which say least, count most."""
+        ours = self.errors.means()
+        slope = 10 / math.log(10) / ours
+        return 10 * (ours / reference).log10() + slope * (now - now.detach())
+
+    def state_dict(self) -> dict[str, Any]:
+        own = {"spread": self.spread.state_dict(), "errors": self.errors.state_dict()}
+        return {"step": self.step, **own}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = int(state["step"])
         self.spread.load_state_dict(state["spread"])
         self.errors.load_state_dict(state["errors"])

@@ -9,18 +9,14 @@ Fairness is judged between groups, so there are two at least, each of enough pat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from player.package.weights import HARD
-from sr.models import Network
 from sr.shrink.stage import StageError
-from sr.training.data import Batch, CropSampler, Places, TrainingSet, whole_frame
+from sr.training.data import Batch, CropSampler, Places
 
 LEAST_SHARE = 0.1  # of the crops, for a group that is rarer
 LEAST_PATCHES = 8  # of a group; with fewer its error says more about the patches than the network
@@ -59,12 +55,10 @@ class GroupedSampler(CropSampler):
     `labels` [T, gh, gw]: the patches' groups, -1 for patches that are not drawn. A batch says how
     much each crop counts in a mean over the clip, so that the loss stays what it was and fairness
     alone moves the balance. Crops reach over their patches, so groups are told apart by pixels:
-    those of a neighbour count as the neighbour's. `reference` [T, h, w]: another network's squared
-    error at each LR pixel.
+    those beyond count for none, or every easy group would be judged by its borders with hard ones.
     """
 
     labels: Labels
-    reference: ErrorMaps | None = None
 
     def draw(self, step: int) -> Batch:
         """The batch of a step, a function of seed and step alone."""
@@ -74,8 +68,7 @@ class GroupedSampler(CropSampler):
         counts = self._true_shares / self._drawn_shares
         return replace(
             self.batch_at(places),
-            groups=self._cut(self._pixel_labels, places).long(),
-            reference=None if self.reference is None else self._cut(self.reference, places),
+            groups=self._groups_of(cells, places),
             balance=torch.from_numpy(counts[self.labels.ravel()[cells]]).float(),
         )
 
@@ -83,10 +76,6 @@ class GroupedSampler(CropSampler):
     def count(self) -> int:
         """How many groups there are."""
         return int(self.labels.max()) + 1
-
-    def measured_by(self, reference: Network) -> "GroupedSampler":
-        """The same crops, each with the error of `reference` on it."""
-        return replace(self, reference=error_maps(reference, self.data))
 
     @cached_property
     def drawing(self) -> NDArray[np.float64]:
@@ -111,17 +100,25 @@ class GroupedSampler(CropSampler):
         return shares
 
     @cached_property
-    def _pixel_labels(self) -> NDArray[np.int8]:
-        """[T, h, w]: the group of each LR pixel."""
+    def _cell_of_pixels(self) -> NDArray[np.int64]:
+        """[h, w]: the patch that each LR pixel of a frame lies in, counted row by row."""
         height, width = self.data.size_px
-        rows, columns = self.cell_px
-        labels = self.labels.astype(np.int8).repeat(rows, axis=1).repeat(columns, axis=2)
-        return labels[:, :height, :width]
+        rows = np.arange(height) // self.cell_px[0]
+        columns = np.arange(width) // self.cell_px[1]
+        return rows[:, None] * self.labels.shape[2] + columns
 
-    def _cut(self, maps: NDArray[Any], places: Places) -> Tensor:
-        """[N, c, c] of a map [T, h, w], where the crops lie."""
-        h, w = self.crop_px
-        return torch.from_numpy(np.stack([maps[t, y : y + h, x : x + w] for t, y, x in places]))
+    def _groups_of(self, cells: NDArray[np.int64], places: Places) -> Tensor:
+        """[N, c, c]: each crop's group where it lies over its own patch, -1 elsewhere."""
+        (h, w), a_frame = self.crop_px, self.labels[0].size
+        groups = [
+            np.where(
+                self._cell_of_pixels[y : y + h, x : x + w] == cell % a_frame,
+                self.labels.ravel()[cell],
+                -1,
+            )
+            for cell, (_, y, x) in zip(cells, places, strict=True)
+        ]
+        return torch.from_numpy(np.stack(groups))
 
 
 def grouped(sampler: CropSampler, labels: Labels) -> GroupedSampler:
@@ -138,27 +135,6 @@ def grouped(sampler: CropSampler, labels: Labels) -> GroupedSampler:
     return GroupedSampler(
         sampler.data, sampler.shares, sampler.cell_px, sampler.batch, sampler.seed, labels
     )
-
-
-@torch.no_grad()
-def error_maps(network: Network, data: TrainingSet) -> ErrorMaps:
-    """[T, h, w]: the hard path's mean squared error (unit range) at each LR pixel.
-
-    Convolutions do not pad, so that a crop's error is the mean of its pixels in the map: one pass
-    over the frames serves any number of steps.
-    """
-    maps = [_error_map(network, whole_frame(data, t)) for t in range(len(data.lr))]
-    return np.stack(maps)
-
-
-def _error_map(network: Network, frame: Batch) -> NDArray[np.float32]:
-    with torch.autocast("cpu", torch.bfloat16):
-        residual = network.residuals(frame.lr)[HARD]
-    scale = network.arch.scale
-    detail = frame.hr - network.base(frame.lr, network.halo_px(HARD))
-    squares = (F.pixel_shuffle(residual.float(), scale) - detail).square().mean(dim=1)
-    errors: NDArray[np.float32] = F.avg_pool2d(squares, scale)[0].numpy()
-    return errors
 
 
 def held_out(sampler: GroupedSampler, every: int) -> tuple[GroupedSampler, GroupedSampler]:

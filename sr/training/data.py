@@ -38,15 +38,13 @@ class TrainingSet:
 class Batch:
     """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range.
 
-    Of a sampler that knows them, at each LR pixel of a crop [N, c, c]: `groups`, its content group
-    (-1: none), and `reference`, the squared error of another network there. `balance` [N]: how much
-    a crop counts in a mean over the clip.
+    Of a sampler that knows them: `groups` [N, c, c], the content group of each LR pixel (-1: none),
+    and `balance` [N], how much a crop counts in a mean over the clip.
     """
 
     lr: Tensor
     hr: Tensor
     groups: Tensor | None = None
-    reference: Tensor | None = None
     balance: Tensor | None = None
 
     def mean(self, errors: Tensor) -> Tensor:

@@ -27,9 +27,10 @@ from sr.shrink.fair_masks import (
 from sr.shrink.fair_term import (
     Fairness,
     FairTerm,
-    GroupErrors,
+    GroupTrace,
     Spread,
     above_mean,
+    group_means,
     squared_spread,
     worst_group,
 )
@@ -77,31 +78,41 @@ def test_plain_squares_do_reward_it():
     assert gradient[1] < 0
 
 
-def test_drops_are_decibels_between_group_means():
-    """Groups told apart by pixel; -1 belongs to none; a group that is not shown has none yet."""
-    errors = torch.tensor([[[4e-3, 2e-3], [1.0, 5e-3]]], requires_grad=True)
-    reference = torch.tensor([[[1e-3, 2e-3], [7.0, 1e-3]]])
-    groups = torch.tensor([[[0, 0], [-1, 2]]])
-    drops = GroupErrors(3, memory=0.9).drops(errors, reference, groups)
-    assert drops[0].item() == pytest.approx(10 * math.log10(2), abs=1e-4)
-    assert drops[1].isnan()
-    assert drops[2].item() == pytest.approx(10 * math.log10(5), abs=1e-4)
-    drops[0].backward()
-    slope = 10 / math.log(10) / 3e-3 / 2  # of the mean of two pixels
-    assert errors.grad.flatten().tolist() == pytest.approx([slope, slope, 0.0, 0.0], rel=1e-4)
+def test_group_means_tell_groups_apart_by_pixel():
+    """-1 belongs to none; a group that is not shown has none."""
+    errors = torch.tensor([[[4e-3, 2e-3], [1.0, 5e-3]]])
+    means = group_means(errors, torch.tensor([[[0, 0], [-1, 2]]]), 3)
+    assert means[0].item() == pytest.approx(3e-3)
+    assert means[1].isnan()
+    assert means[2].item() == pytest.approx(5e-3)
 
 
-def test_a_drop_is_of_running_errors_and_so_is_its_slope():
-    """Ten flat batches after a rough one do not make the group's error theirs alone."""
-    group_errors = GroupErrors(1, memory=0.5)
-    groups = torch.zeros(1, 1, 1, dtype=torch.long)
+def error_batch(groups: list[int]) -> Batch:
+    nothing = torch.zeros(1)
+    return Batch(nothing, nothing, torch.tensor(groups))
+
+
+def test_a_drop_is_of_running_errors_at_the_same_step_and_so_is_its_slope():
+    trace = torch.tensor([[4e-3], [1e-3]])
+    term = FairTerm(trace, Fairness(weight=1.0, price_rate=0.0, memory=0.5, penalty=torch.sum))
     for error in (8e-3, 2e-3):
-        now = torch.full((1, 1, 1), error, requires_grad=True)
-        drops = group_errors.drops(now, torch.full((1, 1, 1), 1e-3), groups)
+        now = torch.tensor([error], requires_grad=True)
+        loss = term.extra_loss(error_batch([0]), {HARD: now}, 0)
     running = (0.25 * 8e-3 + 0.5 * 2e-3) / 0.75
-    assert drops.item() == pytest.approx(10 * math.log10(running / 1e-3), abs=1e-4)
-    drops.backward()
-    assert now.grad.item() == pytest.approx(10 / math.log(10) / running, rel=1e-4)
+    drops = [10 * math.log10(8e-3 / 4e-3), 10 * math.log10(running / 1e-3)]
+    remembered = (0.25 * drops[0] + 0.5 * drops[1]) / 0.75
+    assert loss.item() == pytest.approx(1e-3 * remembered, rel=1e-4)
+    loss.backward()
+    assert now.grad.item() == pytest.approx(1e-3 * 10 / math.log(10) / running, rel=1e-4)
+
+
+def test_a_trace_holds_the_running_errors_of_each_step():
+    trace = GroupTrace(2, 3, memory=0.5)
+    for step, error in enumerate((4e-3, 1e-3)):
+        batch, errors = error_batch([0, 1]), torch.tensor([error, 2e-3])
+        assert trace.extra_loss(batch, {HARD: errors}, step) is None
+    assert trace.table[0].tolist() == pytest.approx([4e-3, 2e-3])
+    assert trace.table[1].tolist() == pytest.approx([(0.25 * 4e-3 + 0.5 * 1e-3) / 0.75, 2e-3])
 
 
 def test_remembered_drops_average_noise_and_keep_the_steps_gradient():
@@ -135,21 +146,27 @@ def test_prices_settle_where_drops_are_equal_and_none_is_negative():
 
 
 def test_the_term_raises_the_gradient_of_the_group_that_lost_more_only():
-    term = FairTerm(2, Fairness(weight=1.0, memory=0.0, price_rate=0.0))
+    trace = torch.tensor([[2e-3, 1e-3]])
+    term = FairTerm(trace, Fairness(weight=1.0, memory=0.0, price_rate=0.0))
     errors = torch.tensor([4e-3, 1.1e-3], requires_grad=True)
-    batch = Batch(errors, errors, torch.tensor([0, 1]), torch.tensor([2e-3, 1e-3]))
-    loss = term.extra_loss(batch, {EASY: errors * 0, HARD: errors}, 0)
+    loss = term.extra_loss(error_batch([0, 1]), {EASY: errors * 0, HARD: errors}, 0)
     loss.backward()
     assert errors.grad[0] > 0
     assert errors.grad[1] == 0
 
 
 def test_a_missing_group_in_a_batch_makes_no_nan():
-    term = FairTerm(3, Fairness(price_rate=0.1, memory=0.5))
+    term = FairTerm(torch.full((1, 3), 1e-3), Fairness(price_rate=0.1, memory=0.5))
     errors = torch.tensor([4e-3, 1e-3], requires_grad=True)
-    batch = Batch(errors, errors, torch.tensor([0, 2]), torch.tensor([2e-3, 1e-3]))
-    term.extra_loss(batch, {HARD: errors}, 0).backward()
+    term.extra_loss(error_batch([0, 2]), {HARD: errors}, 0).backward()
     assert torch.isfinite(errors.grad).all()
+
+
+def test_before_it_is_active_a_term_only_watches():
+    term = FairTerm(torch.full((9, 2), 1e-3), Fairness(), begin=3, active=5)
+    errors = torch.tensor([4e-3, 1e-3], requires_grad=True)
+    found = [term.extra_loss(error_batch([0, 1]), {HARD: errors}, step) for step in range(3)]
+    assert [loss is None for loss in found] == [True, True, False]
 
 
 def test_the_implicit_gradient_is_the_exact_one_on_a_quadratic():
@@ -318,10 +335,12 @@ def same(one, other) -> bool:
     )
 
 
+TRACE = torch.tensor([[0.02, 0.001]]).expand(24, 2)  # errors of the two groups at every step
+
+
 def fair(**more) -> Fair:
-    reference = build_network(ARCH, 3)
     much = Fairness(weight=50.0)
-    arms = {"weights": much, "masks": much, "reference": reference, **more}
+    arms = {"weights": much, "masks": much, "trace": TRACE, **more}
     return Fair(mask_share=0.5, score_plan=ScorePlan(rate=0.2), **arms)  # fast: steps are few
 
 
@@ -345,8 +364,7 @@ def test_arms_without_a_term_differ_from_the_stage(work):
 
 
 def test_fine_tuning_begins_where_it_says(work):
-    reference = build_network(ARCH, 3)
-    blind = MagnitudePruning(mask_share=0.5, reference=reference)
+    blind = MagnitudePruning(mask_share=0.5, trace=TRACE)
     later = replace(blind, finetune=Fairness(5.0), finetune_share=0.25)
     networks = [arm.apply(build_network(ARCH, 0), work) for arm in (blind, later)]
     assert networks[0].arch == networks[1].arch
@@ -369,8 +387,8 @@ def test_a_stopped_stage_goes_on_to_the_same_bits(work, tmp_path):
     assert same(whole, fair().apply(build_network(ARCH, 0), stopping))
 
 
-def test_a_reference_that_is_not_given_is_trained_by_the_same_plan(work, tmp_path):
-    small = fair(reference=None).apply(build_network(ARCH, 0), replace(work, folder=tmp_path))
+def test_a_trace_that_is_not_given_is_trained_by_the_same_plan(work, tmp_path):
+    small = fair(trace=None).apply(build_network(ARCH, 0), replace(work, folder=tmp_path))
     state = torch.load(tmp_path / "fair-reference.ckpt", weights_only=True)
     assert state["step"] == work.plan.steps
     assert work.budget.fits(small.arch)
@@ -378,9 +396,8 @@ def test_a_reference_that_is_not_given_is_trained_by_the_same_plan(work, tmp_pat
 
 def test_it_is_a_term_of_chex(work):
     chex = Chex(explore_share=0.5, interval=6, expansion=0)
-    reference = build_network(ARCH, 3)
     network = build_network(ARCH, 0)
-    fair_work, terms = fair_terms(network, work, Fairness(5.0), reference)
+    fair_work, terms = fair_terms(network, work, Fairness(5.0), TRACE)
     both = replace(chex, terms=terms).apply(network, fair_work)
     blind = chex.apply(build_network(ARCH, 0), fair_work)
     assert work.budget.fits(both.arch)

@@ -1,4 +1,4 @@
-"""Content groups: even and repeatable draws, a reference's errors, labels from files, refusals."""
+"""Content groups: repeatable draws, pixels told apart, labels from files, refusals."""
 
 import json
 from dataclasses import replace
@@ -9,13 +9,11 @@ import torch
 from PIL import Image
 
 from chunking.errors import InputError
-from player.package.weights import HARD, Architecture
-from sr.models import build_network
+from player.package.weights import Architecture
 from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_masks
-from sr.shrink.groups import check_groups, error_maps, grouped, held_out
+from sr.shrink.groups import check_groups, grouped, held_out
 from sr.shrink.stage import StageError
 from sr.training.data import CropSampler, TrainingSet
-from sr.training.loop import pixel_errors
 
 ARCH = Architecture("chain", 2, (8, 8, 8), (1, 3))
 MARGIN, FRAMES, CELLS = 3, 12, (2, 3)
@@ -39,6 +37,11 @@ def by_frame() -> np.ndarray:
     return labels
 
 
+def group_of_crops(batch) -> torch.Tensor:
+    """[N]: other pixels of a crop than its own patch's have none."""
+    return batch.groups.flatten(1).max(dim=1).values
+
+
 def frames_of(batch) -> list[int]:
     return (batch.lr[:, 0, 0, 0] * 255 / 20).round().int().tolist()
 
@@ -51,10 +54,10 @@ def test_a_rare_group_is_drawn_a_tenth_of_the_time_and_others_as_they_were(sampl
     batches = [even.draw(step) for step in range(20)]
     for batch in batches:
         assert batch.groups.shape == (50, 48, 48)
-        of_crop = batch.groups[:, 0, 0]  # one frame has one group here
+        of_crop = group_of_crops(batch)
         assert [int(f < 2) for f in frames_of(batch)] == of_crop.tolist()
         assert 11 not in frames_of(batch)
-    rare = np.mean([float((batch.groups[:, 0, 0] == 1).float().mean()) for batch in batches])
+    rare = np.mean([float((group_of_crops(batch) == 1).float().mean()) for batch in batches])
     assert rare == pytest.approx(0.1 / (0.1 + 54 / 55.2), abs=0.03)
 
 
@@ -64,22 +67,25 @@ def test_a_mean_over_draws_is_the_clips(sampler, by_frame):
     by_frame[:2] = 1
     sampler.shares[:2] = 0.1
     even = grouped(replace(sampler, batch=400), by_frame)
-    means = [float((b := even.draw(step)).mean(1.0 + 400.0 * b.groups)) for step in range(10)]
+    means = []
+    for step in range(10):
+        batch = even.draw(step)
+        errors = 1.0 + 400.0 * group_of_crops(batch)
+        means.append(float(batch.mean(errors[:, None, None])))
     assert np.mean(means) == pytest.approx(1 + 400 * 1.2 / 55.2, rel=0.1)
     plain = sampler.draw(0)
     assert float(plain.mean(torch.tensor([[[1.0]], [[3.0]]]))) == 2.0
 
 
-def test_a_pixel_has_the_group_of_the_patch_that_it_lies_in(sampler, by_frame):
-    """Crops reach over their patch, and their neighbours' pixels are their neighbours'."""
+def test_pixels_beyond_the_crops_own_patch_count_for_none(sampler, by_frame):
     by_frame[:] = np.arange(6).reshape(2, 3) % 2  # a chessboard of patches of 54 x 48
     even = grouped(sampler, by_frame)
-    maps = np.stack([np.arange(60 * 100).reshape(60, 100)] * FRAMES).astype(np.float32)
-    batch = replace(even, reference=maps).draw(3)
-    places = batch.reference.long()
-    rows, columns = places // 100, places % 100
-    assert torch.equal(batch.groups, (rows // 54 * 3 + columns // 48) % 2)
-    assert len(batch.groups[0].unique()) == 2
+    (groups,) = even._groups_of(np.array([2 * 6 + 4]), [(2, 10, 30)])  # row 1, column 1 of frame 2
+    rows, columns = np.mgrid[10:58, 30:78]
+    own = (rows >= 54) & (columns >= 48) & (columns < 96)
+    assert (groups.numpy() == np.where(own, 0, -1)).all()
+    drawn = even.draw(3).groups
+    assert [len(set(g.unique().tolist()) - {-1}) for g in drawn] == [1] * 5
 
 
 def test_shares_count_within_a_group(sampler, by_frame):
@@ -94,23 +100,6 @@ def test_a_batch_is_a_function_of_seed_and_step(sampler, by_frame):
     first, again, other = (grouped(sampler, by_frame).draw(step) for step in (5, 5, 6))
     assert torch.equal(first.hr, again.hr)
     assert not torch.equal(first.hr, other.hr)
-
-
-def test_a_reference_is_the_networks_error_at_each_pixel(sampler, by_frame):
-    torch.manual_seed(0)
-    network = build_network(ARCH, 0)
-    for exit_ in network.exits:
-        torch.nn.init.normal_(exit_.weight, std=0.1)
-    batch = grouped(sampler, by_frame).measured_by(network).draw(1)
-    direct = pixel_errors(network, batch)[HARD].detach()
-    assert torch.allclose(batch.reference, direct, rtol=0.05, atol=1e-6)
-    assert batch.reference.std() > 1e-5
-
-
-def test_a_map_holds_every_pixel_once(sampler):
-    network = build_network(ARCH, 0)
-    maps = error_maps(network, sampler.data)
-    assert maps.shape == (FRAMES, 60, 100)
 
 
 def test_held_out_patches_are_a_share_of_each_group_and_shared_by_none(sampler, by_frame):
