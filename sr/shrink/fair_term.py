@@ -46,15 +46,15 @@ class Fairness:
     """How much fairness counts: `weight` times the penalty (dB^2), in units of the loss itself.
 
     `price_rate`: a price for each group's drop, which rises by this much a step for each dB that
-    the group lost above the mean, and falls, to zero at least, below it. A penalty alone stops
-    where it balances the loss, with part of the spread left; prices settle where there is none, as
-    the multipliers of a constraint do; not beyond `most_price`, since a group that fills the loss
-    alone is learned from fewer crops, and worse. `memory`: how much of the drops is remembered from step to
-    step. A batch shows a group by a crop or two, and a square of noise is no unfairness.
+    the group lost above the mean, and falls, to zero at least, below it; not beyond `most_price`. A
+    penalty alone leaves part of the spread; prices, the multipliers of a constraint, go on. They
+    are off by default: where groups are very unlike they overshoot, and all lose
+    (docs/shrinking.md). `memory`: how much of the drops is remembered from step to step. A batch
+    shows a group by a crop or two, and a square of noise is no unfairness.
     """
 
     weight: float = 0.1
-    price_rate: float = 0.003
+    price_rate: float = 0.0
     most_price: float = 0.5
     memory: float = 0.95
     penalty: Penalty = above_mean
