@@ -145,7 +145,7 @@ class Chase(SparseStage):
     """Chase on the trunk of a chain or an ESPCN.
 
     Channels go from `remove_from` to `remove_until` (shares of the steps; equal: all at once), and
-    early, because a cut network needs time: docs/shrinking.md. The paper goes on until 0.8 of far
+    early, because a cut network needs time. The paper goes on until 0.8 of far
     more epochs. `score`: the paper's or a control's.
     """
 

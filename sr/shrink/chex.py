@@ -82,7 +82,7 @@ class Chex(Stage):
     """CHEX on the trunk of a chain or an ESPCN.
 
     `explore_share` of the steps explore (the paper: 0.72 of far more epochs; here a cut network
-    needs the time more, docs/shrinking.md). The rest trains what is left, at its own speed, with
+    needs the time more). The rest trains what is left, at its own speed, with
     branches of `expansion` channels that fold away (sr/shrink/settle.py). `terms` add to the loss
     all the time, and to the criterion while channels are chosen.
     """

@@ -23,7 +23,7 @@ from torch import Tensor
 from sr.shrink.channels import ChannelLayer, kept_channels
 from sr.training.loop import Companion
 
-LEAST_STEPS_BETWEEN = 60  # fewer leave no time to learn: measured in docs/shrinking.md
+LEAST_STEPS_BETWEEN = 60  # fewer leave no time to learn in
 
 Allocator = Callable[[Sequence[ChannelLayer], float], Sequence[int]]
 Criterion = Callable[[ChannelLayer, int], Tensor]

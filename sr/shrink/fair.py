@@ -114,7 +114,7 @@ class Fair(Stage):
     """Bi-level fair pruning of the trunk of a chain or an ESPCN.
 
     `weights`, `masks`: the fairness terms of the two levels; None is a control. `mask_share` of
-    the steps choose channels: a cut network needs the rest (docs/shrinking.md). `trace`: the
+    the steps choose channels: a cut network needs the rest. `trace`: the
     unpruned network's; None trains one by the stage's whole plan before.
     """
 

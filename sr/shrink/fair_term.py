@@ -5,7 +5,7 @@
 (Performance-degradation fairness, definition 3 of "Fairness-aware structured pruning by bi-level
 optimisation", BiFP.) The penalty is on how far the drops are apart. Plain squares around the mean
 reward a group that does well for doing worse; here the mean is a target that nothing moves, and
-only groups that lost more than it count (docs/shrinking.md compares the three).
+only groups that lost more than it count.
 """
 
 import math
@@ -48,8 +48,8 @@ class Fairness:
     `price_rate`: a price for each group's drop, which rises by this much a step for each dB that
     the group lost above the mean, and falls, to zero at least, below it; not beyond `most_price`. A
     penalty alone leaves part of the spread; prices, the multipliers of a constraint, go on. They
-    are off by default: where groups are very unlike they overshoot, and all lose
-    (docs/shrinking.md). `memory`: how much of the drops is remembered from step to step. A batch
+    are off by default: where groups are very unlike they overshoot, and all lose.
+    `memory`: how much of the drops is remembered from step to step. A batch
     shows a group by a crop or two, and a square of noise is no unfairness.
     """
 

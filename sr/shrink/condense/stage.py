@@ -47,7 +47,7 @@ class Condense(Stage):
 
     After `routed_share` of the steps the layers condense one by one, `interval_share` of the steps
     apart; the rest trains what is left. Widths go in multiples of `step`; None: of the budget's
-    own. What the shares and numbers are worth: docs/shrinking.md.
+    own.
     """
 
     experts: ExpertPlan = field(default_factory=ExpertPlan)
