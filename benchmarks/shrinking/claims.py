@@ -72,10 +72,12 @@ def near(arm: str, other: str, most_db: float) -> Claim:
 
 
 def ratio(arm: str, other: str, column: str, most: float, text: str) -> Claim:
-    """A column's mean at most so much of another arm's."""
+    """A column's mean at most so much of another arm's, over what both have."""
 
     def judge(rows: Sequence[Row]) -> tuple[bool, dict[str, Any]]:
-        found = mean(rows, arm, column) / mean(rows, other, column)
+        left, right = values_of(rows, arm, column), values_of(rows, other, column)
+        shared = left.keys() & right.keys()
+        found = sum(left[key] for key in shared) / sum(right[key] for key in shared)
         return found <= most, {"ratio": round(found, 4)}
 
     return Claim(f"{arm}: {text} at most {most:g} of {other}", (arm, other), judge)
@@ -98,6 +100,9 @@ CLAIMS: tuple[Claim, ...] = (
     above("chex", "uniform, engine's steps", 0.15),
     near("chex", "dense then L1", 0.05),
     ratio("chex", "dense then L1", "server_s", 1.0, "the server's seconds"),
+    near("chex, no expansion", "dense then L1", 0.05),
+    ratio("chex, no expansion", "dense then L1", "server_s", 1.0, "the server's seconds"),
+    above("chex", "uniform, expanded", 0.0),
     above("chex", "chex, random regrow", 0.0),
     above("chex, quarter", "uniform, quarter", 0.3),
     near("chase", "sparse, all channels", 0.1),
@@ -107,6 +112,7 @@ CLAIMS: tuple[Claim, ...] = (
     ratio("fair", "group-blind", "spread_db", 0.5, "the groups' spread of drops"),
     near("fair", "group-blind", 0.1),
     above("condense", "condense: dense", 0.1),
+    above("condense", "condense: one expert, always on", 0.0),
     above("condense", "condense: random experts", 0.0),
     above("condense", "condense: shared only", 0.0),
     fast("chex"),
