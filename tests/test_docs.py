@@ -4,12 +4,14 @@ import importlib
 import json
 import re
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
 from sr.cli import COMMANDS
 from sr.encode.config import PRESETS
 from sr.encode.methods import METHODS
+from sr.shrink.order import STAGE_NAMES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,3 +47,32 @@ def test_the_training_table_is_the_json():
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     for row in rows:
         assert f"| {row['hard']:.2f} | {row['easy']:.2f} |" in text, row["arm"]
+
+
+def test_the_shrinking_tables_are_the_json():
+    result = json.loads((ROOT / "benchmarks" / "results" / "shrink.json").read_text())
+    text = (ROOT / "docs" / "shrinking.md").read_text(encoding="utf-8")
+    for arm in result["arms"]:
+        rows = [row for row in result["rows"] if row["arm"] == arm]
+        means = [mean(row[k] for row in rows) for k in ("psnr_db", "worst_group_db", "spread_db")]
+        numbers = " | ".join(f"{value:.2f}" for value in means)
+        assert f"| {arm} | {len(rows)} | {numbers} |" in text, arm
+    for claim in result["claims"]:
+        holds = "yes" if claim["holds"] else "**no**"
+        assert f"| {claim['claim']} | {holds} |" in text, claim["claim"]
+
+
+def test_the_reproductions_on_the_shrinking_page_are_the_json():
+    entries = json.loads((ROOT / "benchmarks" / "results" / "reproduce.json").read_text())[
+        "entries"
+    ]
+    text = (ROOT / "docs" / "shrinking.md").read_text(encoding="utf-8")
+    for entry in entries.values():
+        for claim in entry["claims"]:
+            holds = "yes" if claim["holds"] else "**no**"
+            assert f"| {claim['claim'].removeprefix('CHEX: ')} | {holds} |" in text
+
+
+def test_every_stage_is_on_the_shrinking_page():
+    text = (ROOT / "docs" / "shrinking.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in text for name in STAGE_NAMES)
