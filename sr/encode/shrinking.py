@@ -15,6 +15,7 @@ from sr.encode.work import Work
 from sr.latency import find_latency
 from sr.latency.table import LatencyTable, parse_table
 from sr.models import Network
+from sr.shrink.allocate import WidthRule
 from sr.shrink.budget import Budget, parse_budget, parse_milliseconds
 from sr.shrink.group_files import groups_from_boxes, groups_from_masks
 from sr.shrink.order import FAIR
@@ -53,7 +54,8 @@ def _milliseconds(work: Work, find: FindLatency) -> Budget:
         raise UsageError("--budget-ms: tables are of int8 engines; use --dtype int8 or --budget")
     table = _table(work, target, find)
     height, width = work.grid.height, work.grid.width
-    return Budget(limit, "ms a frame", lambda arch: table.predict_ms(arch, HARD, height, width))
+    rule = WidthRule(table.width_step, table.width_step)
+    return Budget(limit, "ms a frame", lambda a: table.predict_ms(a, HARD, height, width), rule)
 
 
 def _table(work: Work, target: str, find: FindLatency) -> LatencyTable:

@@ -9,7 +9,6 @@ only groups that lost more than it count.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,24 +20,13 @@ from sr.shrink.stage import Term
 from sr.training.data import Batch
 from sr.training.loop import Companion, PixelErrors
 
-Penalty = Callable[[Tensor], Tensor]  # drops [G] -> a scalar, zero iff they are equal
-
 
 def above_mean(drops: Tensor) -> Tensor:
-    """Squares of what each group lost above the mean: it pushes lagging groups up, none down."""
+    """Drops [G] -> the squares of what each group lost above the mean: zero if all are equal.
+
+    It pushes lagging groups up and none down.
+    """
     return (drops - drops.mean().detach()).clamp(min=0).square().sum()
-
-
-def squared_spread(drops: Tensor) -> Tensor:
-    """Squares around the mean, both ways: it also pays to make the best group worse."""
-    return (drops - drops.mean()).square().sum()
-
-
-def worst_group(drops: Tensor) -> Tensor:
-    """A smooth maximum (log-sum-exp, at 0.1 dB) above the mean."""
-    sharp = 10.0
-    smooth = (torch.logsumexp(sharp * drops, 0) - math.log(len(drops))) / sharp
-    return smooth - drops.mean().detach()
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,6 @@ class Fairness:
     price_rate: float = 0.0
     most_price: float = 0.5
     memory: float = 0.95
-    penalty: Penalty = above_mean
 
 
 class Spread:
@@ -75,7 +62,7 @@ class Spread:
         means = averaged.detach()
         self.prices = self.prices + self.fairness.price_rate * (means - means.mean())
         self.prices = (self.prices - self.prices.min()).clamp(0, self.fairness.most_price)
-        return self.fairness.weight * self.fairness.penalty(averaged) + (self.prices * now).sum()
+        return self.fairness.weight * above_mean(averaged) + (self.prices * now).sum()
 
     def _averaged(self, drops: Tensor) -> Tensor:
         shown = ~drops.isnan()

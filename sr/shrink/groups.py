@@ -22,7 +22,6 @@ LEAST_SHARE = 0.1  # of the crops, for a group that is rarer
 LEAST_PATCHES = 8  # of a group; with fewer its error says more about the patches than the network
 
 Labels = NDArray[np.int64]
-ErrorMaps = NDArray[np.float32]
 
 
 def check_groups(labels: Labels, names: Sequence[str] = ()) -> int:

@@ -120,11 +120,6 @@ class CropSampler:
         )
 
 
-def whole_frame(data: TrainingSet, frame: int) -> Batch:
-    """One frame as a batch of a single crop."""
-    return Batch(_stack([data.lr[frame]]), _stack([data.hr[frame]]))
-
-
 def _stack(crops: list[NDArray[np.uint8]]) -> Tensor:
     """[N, H, W, 3] u8 crops -> [N, 3, H, W] float in unit range, channels last in memory."""
     pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
