@@ -114,13 +114,15 @@ class Fair(Stage):
     """Bi-level fair pruning of the trunk of a chain or an ESPCN.
 
     `weights`, `masks`: the fairness terms of the two levels; None is a control. `mask_share` of
-    the steps choose channels: a cut network needs the rest. `trace`: the
+    the steps choose channels: a cut network needs the rest. The term on the weights is on from
+    `fair_from` of the steps; before, it would be learned from what rates undo. `trace`: the
     unpruned network's; None trains one by the stage's whole plan before.
     """
 
     weights: Fairness | None = FAIRNESS
     masks: Fairness | None = FAIRNESS
     mask_share: float = 0.3
+    fair_from: float = 0.5
     score_plan: ScorePlan = SCORE_PLAN
     trace: Tensor | None = None
 
@@ -136,7 +138,8 @@ class Fair(Stage):
         begin = plans[0].steps // 4
         loss = HeldOutLoss(upper, plans[0], trace, self.masks, begin)
         scores = BiLevelScores(loss, replace(self.score_plan, begin=begin))
-        terms = [weight_term(trace, self.weights, at) for at in (0, plans[0].steps)]
+        active = round(self.fair_from * work.plan.steps)
+        terms = [weight_term(trace, self.weights, at, active) for at in (0, plans[0].steps)]
         pruning = MaskedPruning(scores, (lower, terms[0]), (sampler, terms[1]))
         return pruning.run(network, work, plans)
 
@@ -203,9 +206,9 @@ def unpruned_trace(network: Network, work: StageWork) -> Tensor:
     return trace.table
 
 
-def weight_term(trace: Tensor, fairness: Fairness | None, begin: int) -> Companion:
+def weight_term(trace: Tensor, fairness: Fairness | None, begin: int, active: int) -> Companion:
     """The term on the weights, or none."""
-    return FairTerm(trace, fairness, begin) if fairness else Companion()
+    return FairTerm(trace, fairness, begin, active) if fairness else Companion()
 
 
 def fair_terms(

@@ -87,13 +87,13 @@ def test_a_job_cut_while_fine_tuning_goes_on_and_ends_with_the_same_bytes(
     run(film, tmp_path / "whole", **options)
     overfit = finetune.overfit
 
-    def cut(network, sampler, plan, checkpoint, on_step):
+    def cut(network, sampler, plan, checkpoint, on_step, companion):
         def stop(step: int, quality_db: float) -> None:
             on_step(step, quality_db)
             if step == 2:
                 raise KeyboardInterrupt
 
-        overfit(network, sampler, plan, checkpoint, stop)
+        overfit(network, sampler, plan, checkpoint, stop, companion)
 
     monkeypatch.setattr(finetune, "overfit", cut)
     with pytest.raises(KeyboardInterrupt):
