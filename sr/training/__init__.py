@@ -1,0 +1,1 @@
+"""Overfitting: crops, the loop, Muon, the generic networks."""
