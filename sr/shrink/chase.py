@@ -7,7 +7,7 @@ that stay become denser as others go (sr/shrink/removal.py). What is cut out sav
 what is zero in the channels that stay saves bytes of the weights blob.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -42,6 +42,7 @@ from sr.shrink.stage import (
     Term,
     attach,
     check_chain,
+    cost_of_widths,
     rebuilt,
     traced,
     trunk_names,
@@ -75,7 +76,7 @@ def weight_counts(arch: Architecture) -> tuple[int, int]:
 def even_widths(full: Architecture, budget: Budget) -> Widths:
     """The widths within the budget where all channels are worth the same. Raises BudgetError."""
     alike = [[1.0] * width for width in full.widths]
-    return allocate(alike, _cost_of(full, budget), budget.limit, budget.rule)
+    return allocate(alike, cost_of_widths(full, budget), budget.limit, budget.rule)
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,9 @@ class Chase(SparseStage):
         self, full: Architecture, before: TrainingPlan, work: StageWork
     ) -> RemovalPlan:
         first = min(round(self.remove_from * work.plan.steps), before.steps)
-        remover = BudgetRemover(_cost_of(full, work.budget), work.budget.limit, work.budget.rule)
+        remover = BudgetRemover(
+            cost_of_widths(full, work.budget), work.budget.limit, work.budget.rule
+        )
         score = with_terms(self.score, self.terms)
         return RemovalPlan(first, before.steps, self.interval, remover, score, work.seed)
 
@@ -220,10 +223,6 @@ def with_terms(score: Score, terms: Sequence[Term]) -> Score:
         return torch.stack([score(layer, rng), *factors]).prod(dim=0)
 
     return weighed
-
-
-def _cost_of(full: Architecture, budget: Budget) -> Callable[[Widths], float]:
-    return lambda widths: budget.cost(with_widths(full, widths))
 
 
 def _add_fixed_scales(network: Network) -> None:

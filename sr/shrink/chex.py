@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from sr.models import Network
-from sr.shrink.allocate import WidthRule, Widths, allocate
 from sr.shrink.budget import Budget
 from sr.shrink.channels import (
     ChannelLayer,
@@ -37,15 +36,15 @@ from sr.shrink.stage import (
     StageWork,
     Term,
     attach,
+    budget_widths,
     check_chain,
     rebuilt,
     traced,
     trunk_names,
-    with_widths,
 )
 from sr.training.loop import Companions, overfit
 
-FINE = WidthRule(step=4, floor=4)  # of widths in training, which are masks
+FINE_STEP = 4  # of widths in training, which are masks
 
 
 def budget_allocator(network: Network, budget: Budget) -> Allocator:
@@ -53,15 +52,11 @@ def budget_allocator(network: Network, budget: Budget) -> Allocator:
 
     What a share gives back is trained only, so it comes in fewer channels than whole blocks.
     """
-    full = network.arch
+    whole, fine = budget_widths(network, budget), budget_widths(network, budget.stepped(FINE_STEP))
 
-    def cost(widths: Widths) -> float:
-        return budget.cost(with_widths(full, widths))
-
-    def widths(layers: Sequence[ChannelLayer], share: float) -> Widths:
-        importance = [layer.importance().tolist() for layer in layers]
-        rule = FINE if share > 0 else budget.rule
-        return allocate(importance, cost, budget.loosened(share, full), rule)
+    def widths(layers: Sequence[ChannelLayer], share: float) -> Sequence[int]:
+        importance = [layer.importance() for layer in layers]
+        return (fine if share > 0 else whole)(importance, share)
 
     return widths
 

@@ -119,12 +119,15 @@ def with_widths(arch: Architecture, widths: tuple[int, ...]) -> Architecture:
     return Architecture(arch.name, arch.scale, widths, arch.exits, arch.planes)
 
 
+def cost_of_widths(full: Architecture, budget: Budget) -> Callable[[Widths], float]:
+    """What the budget counts, of the networks of this family with other widths."""
+    return lambda widths: budget.cost(with_widths(full, widths))
+
+
 def budget_widths(network: Network, budget: Budget) -> WidthsFor:
     """Widths from channels' importances, within the budget loosened by a share."""
     full = network.arch
-
-    def cost(widths: Widths) -> float:
-        return budget.cost(with_widths(full, widths))
+    cost = cost_of_widths(full, budget)
 
     def widths(importance: Sequence[Tensor], share: float) -> Widths:
         listed = [layer.tolist() for layer in importance]
@@ -149,6 +152,7 @@ __all__ = [
     "attach",
     "budget_widths",
     "check_chain",
+    "cost_of_widths",
     "rebuilt",
     "traced",
     "with_widths",
