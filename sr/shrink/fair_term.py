@@ -33,17 +33,11 @@ def above_mean(drops: Tensor) -> Tensor:
 class Fairness:
     """How much fairness counts: `weight` times the penalty (dB^2), in units of the loss itself.
 
-    `price_rate`: a price for each group's drop, which rises by this much a step for each dB that
-    the group lost above the mean, and falls, to zero at least, below it; not beyond `most_price`. A
-    penalty alone leaves part of the spread; prices, the multipliers of a constraint, go on. They
-    are off by default: where groups are very unlike they overshoot, and all lose.
-    `memory`: how much of the drops is remembered from step to step. A batch
-    shows a group by a crop or two, and a square of noise is no unfairness.
+    `memory`: how much of the drops is remembered from step to step. A batch shows a group by a crop
+    or two, and a square of noise is no unfairness.
     """
 
     weight: float = 0.1
-    price_rate: float = 0.0
-    most_price: float = 0.5
     memory: float = 0.95
 
 
@@ -53,16 +47,10 @@ class Spread:
     def __init__(self, groups: int, fairness: Fairness) -> None:
         self.groups, self.fairness = groups, fairness
         self.sums, self.seen = torch.zeros(groups), torch.zeros(groups)
-        self.prices = torch.zeros(groups)
 
     def loss(self, drops: Tensor) -> Tensor:
         """From this step's drops [G], NaN for a group that it did not show."""
-        now = torch.where(drops.isnan(), 0.0, drops)
-        averaged = self._averaged(drops)
-        means = averaged.detach()
-        self.prices = self.prices + self.fairness.price_rate * (means - means.mean())
-        self.prices = (self.prices - self.prices.min()).clamp(0, self.fairness.most_price)
-        return self.fairness.weight * above_mean(averaged) + (self.prices * now).sum()
+        return self.fairness.weight * above_mean(self._averaged(drops))
 
     def _averaged(self, drops: Tensor) -> Tensor:
         shown = ~drops.isnan()
@@ -78,10 +66,10 @@ class Spread:
         return self.sums / self.seen.clamp(min=1e-9)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": self.sums, "seen": self.seen, "prices": self.prices}
+        return {"sums": self.sums, "seen": self.seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.seen, self.prices = (state[key] for key in ("sums", "seen", "prices"))
+        self.sums, self.seen = state["sums"], state["seen"]
 
 
 def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:

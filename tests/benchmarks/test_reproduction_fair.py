@@ -51,7 +51,7 @@ def test_soft_accuracy_is_that_of_the_margin():
 
 
 def test_the_term_lifts_the_group_that_does_worse_only():
-    term = AccuracyTerm(2, Fairness(price_rate=0.0, memory=0.0))
+    term = AccuracyTerm(2, Fairness(memory=0.0))
     logits = torch.tensor([[2.0, 0.0], [0.2, 0.0]], requires_grad=True)
     term(logits, torch.tensor([0, 0]), torch.tensor([0, 1])).backward()
     better, worse = logits.grad

@@ -71,7 +71,7 @@ def error_batch(groups: list[int]) -> Batch:
 def test_a_drop_is_of_running_errors_at_the_same_step_and_so_is_its_slope(monkeypatch):
     monkeypatch.setattr(fair_term, "above_mean", torch.sum)
     trace = torch.tensor([[4e-3], [1e-3]])
-    term = FairTerm(trace, Fairness(weight=1.0, price_rate=0.0, memory=0.5))
+    term = FairTerm(trace, Fairness(weight=1.0, memory=0.5))
     for error in (8e-3, 2e-3):
         now = torch.tensor([error], requires_grad=True)
         loss = term.extra_loss(error_batch([0]), {HARD: now}, 0)
@@ -94,7 +94,7 @@ def test_a_trace_holds_the_running_errors_of_each_step():
 
 def test_remembered_drops_average_noise_and_keep_the_steps_gradient():
     rng = torch.Generator().manual_seed(0)
-    spread = Spread(2, Fairness(1.0, price_rate=0.0, memory=0.9))
+    spread = Spread(2, Fairness(1.0, memory=0.9))
     for _ in range(200):
         noisy = torch.tensor([1.0, 3.0]) + 0.5 * torch.randn(2, generator=rng)
         noisy.requires_grad_()
@@ -107,24 +107,9 @@ def test_remembered_drops_average_noise_and_keep_the_steps_gradient():
     assert spread.means()[1] == means[1]
 
 
-def test_prices_settle_where_drops_are_equal_and_none_is_negative():
-    """Two groups share a capacity: what one gains (to its own extent) the other loses."""
-    share = torch.tensor(0.5, requires_grad=True)
-    spread = Spread(2, Fairness(weight=0.0, price_rate=0.01, memory=0.5))
-    for _ in range(3000):
-        drops = torch.stack([(1 - share) ** 2 * 2, share**2])
-        main = 0.2 * drops[0] + drops[1]
-        (gradient,) = torch.autograd.grad(main + spread.loss(drops), share)
-        with torch.no_grad():
-            share -= 0.02 * gradient
-        assert (spread.prices >= 0).all()
-    assert float((drops[0] - drops[1]).detach()) == pytest.approx(0, abs=0.01)
-    assert spread.prices.tolist() == [pytest.approx(0.51, abs=0.03), 0.0]
-
-
 def test_the_term_raises_the_gradient_of_the_group_that_lost_more_only():
     trace = torch.tensor([[2e-3, 1e-3]])
-    term = FairTerm(trace, Fairness(weight=1.0, memory=0.0, price_rate=0.0))
+    term = FairTerm(trace, Fairness(weight=1.0, memory=0.0))
     errors = torch.tensor([4e-3, 1.1e-3], requires_grad=True)
     loss = term.extra_loss(error_batch([0, 1]), {EASY: errors * 0, HARD: errors}, 0)
     loss.backward()
@@ -133,7 +118,7 @@ def test_the_term_raises_the_gradient_of_the_group_that_lost_more_only():
 
 
 def test_a_missing_group_in_a_batch_makes_no_nan():
-    term = FairTerm(torch.full((1, 3), 1e-3), Fairness(price_rate=0.1, memory=0.5))
+    term = FairTerm(torch.full((1, 3), 1e-3), Fairness(memory=0.5))
     errors = torch.tensor([4e-3, 1e-3], requires_grad=True)
     term.extra_loss(error_batch([0, 2]), {HARD: errors}, 0).backward()
     assert torch.isfinite(errors.grad).all()
