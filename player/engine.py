@@ -16,22 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from player.engine_calls import Arena, EngineError, Image, check_code, row_stride
+from player.engine_router import ROUTER_SIGNATURES, Router
 from player.package.errors import PackageError
+from player.package.router import is_router, unpack_router
 from player.package.weights import BICUBIC, HARD, Architecture, unpack_weights
 
-ABI = 2
+ABI = 3
 MAX_THREADS = 64  # of a pool
 LIBRARY_NAME = "libpocketsr.so"
 ENGINE_VARIABLE = "POCKETSR_ENGINE"
-_ERRORS = {
-    1: ("PSR_E_FORMAT", "not a weights blob that this engine can read"),
-    2: ("PSR_E_ARCH", "its architecture is not compiled into this engine; run `compile` again"),
-    3: ("PSR_E_CRC", "the checksum is wrong, the file is damaged"),
-    4: ("PSR_E_LIMIT", "it asks for more than the limits allow"),
-    5: ("PSR_E_SELFTEST", "the self-test gives other pixels than it should"),
-    6: ("PSR_E_NOMEM", "out of memory"),
-    7: ("PSR_E_ARG", "an argument is out of range"),
-}
 _POINTER, _BYTES, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 _SIZE, _STRIDE = ctypes.c_size_t, ctypes.c_ssize_t
 _OUT = ctypes.POINTER(ctypes.c_void_p)
@@ -56,17 +50,8 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
         _INT,
         [_POINTER, _OUT, _INT, _POINTER, _INT, *_IMAGES],
     ),
+    **ROUTER_SIGNATURES,
 }
-
-Image = NDArray[np.uint8]
-
-
-class EngineError(PackageError):
-    """The engine refused something; `name` is the constant of pocketsr.h."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(f"{message} ({name})")
-        self.name = name
 
 
 def find_engine(package: Path, target: str = "host") -> Path | None:
@@ -105,7 +90,7 @@ class Engine:
 
     def select_isa(self, name: str) -> None:
         """Open networks for that instruction set from now on; raises EngineError."""
-        _check(self.library.psr_select_isa(name.encode()), f"instruction set {name}")
+        check_code(self.library.psr_select_isa(name.encode()), f"instruction set {name}")
 
     def load(self, blob: bytes) -> "Network":
         """A network out of a weights blob, its self-test passed.
@@ -114,14 +99,25 @@ class Engine:
         """
         arch = unpack_weights(blob).arch
         handle = ctypes.c_void_p()
-        _check(self.library.psr_net_open(blob, len(blob), ctypes.byref(handle)), "weights")
+        check_code(self.library.psr_net_open(blob, len(blob), ctypes.byref(handle)), "weights")
         return Network(self, handle, arch)
+
+    def load_router(self, blob: bytes) -> Router:
+        """A router out of its blob, its self-test passed; raises as `load` does."""
+        unpack_router(blob)
+        handle = ctypes.c_void_p()
+        check_code(self.library.psr_router_open(blob, len(blob), ctypes.byref(handle)), "router")
+        return Router(self.library, handle)
+
+    def self_test(self, blob: bytes) -> None:
+        """Load a blob, weights or a router, and give it back; raises as `load` does."""
+        (self.load_router if is_router(blob) else self.load)(blob).close()
 
     def pool(self, threads: int | None = None) -> "Pool":
         """A pool of threads (as many as there are cores); raises EngineError."""
         count = threads or min(MAX_THREADS, os.cpu_count() or 1)
         handle = ctypes.c_void_p()
-        _check(self.library.psr_pool_open(count, ctypes.byref(handle)), f"{count} threads")
+        check_code(self.library.psr_pool_open(count, ctypes.byref(handle)), f"{count} threads")
         return Pool(self, handle, count)
 
 
@@ -150,14 +146,14 @@ class Network:
         height, width = (side - 2 * halo for side in lr.shape[:2])
         if halo < 0 or height < 1 or width < 1:
             raise EngineError("PSR_E_ARG", f"patch of {lr.shape} on path {path}")
-        lr_stride = _row_stride(lr)
+        lr_stride = row_stride(lr)
         hr = np.empty((height * self.scale, width * self.scale, 3), np.uint8)
-        arena = ctypes.create_string_buffer(self.arena_bytes(path, height, width) + _ALIGN)
+        arena = Arena(self.arena_bytes(path, height, width))
         code = self.engine.library.psr_upscale(
             self.handle, path, lr.ctypes.data, lr_stride, height, width,
-            hr.ctypes.data, _row_stride(hr), _aligned(arena),
+            hr.ctypes.data, row_stride(hr), arena.address,
         )  # fmt: skip
-        _check(code, f"patch of {height}x{width} px")
+        check_code(code, f"patch of {height}x{width} px")
         return hr
 
     def close(self) -> None:
@@ -195,22 +191,14 @@ class Pool:
         handles = (ctypes.c_void_p * len(networks))(*(n.handle.value for n in networks))
         code = self.engine.library.psr_frame(
             self.handle, handles, len(networks), patches.ctypes.data, len(patches),
-            lr.ctypes.data, _row_stride(lr), height, width, hr.ctypes.data, _row_stride(hr),
+            lr.ctypes.data, row_stride(lr), height, width, hr.ctypes.data, row_stride(hr),
         )  # fmt: skip
-        _check(code, f"frame of {height}x{width} px")
+        check_code(code, f"frame of {height}x{width} px")
         return hr
 
     def close(self) -> None:
         """End the threads; the pool must not be used any more."""
         self._finalizer()
-
-
-_ALIGN = 64  # bytes; a cache line, and the widest vector
-
-
-def _aligned(buffer: "ctypes.Array[ctypes.c_char]") -> int:
-    address = ctypes.addressof(buffer)
-    return address + -address % _ALIGN
 
 
 def _check_digest(path: Path) -> None:
@@ -230,20 +218,6 @@ def _declare(library: ctypes.CDLL) -> None:
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
-
-
-def _check(code: int, what: str) -> None:
-    if code:
-        name, message = _ERRORS.get(code, (f"PSR_E_{code}", "the engine reports an unknown error"))
-        raise EngineError(name, f"{what}: {message}")
-
-
-def _row_stride(image: Image) -> int:
-    """Bytes from row to row; raises EngineError where C could not read or write the pixels."""
-    packed = image.ndim == 3 and image.shape[2] == 3 and image.strides[1:] == (3, 1)
-    if image.dtype != np.uint8 or not packed or image.strides[0] < 3 * image.shape[1]:
-        raise EngineError("PSR_E_ARG", f"image {image.shape} {image.dtype} is not RGB24 in rows")
-    return image.strides[0]
 
 
 def _check_patches(networks: Sequence[Network], patches: NDArray[np.int32], lr: Image) -> None:

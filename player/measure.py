@@ -190,11 +190,12 @@ def _sizes(package: Package, index: Index) -> dict[str, Any]:
         "audio": inits + _total(index.audio),
         "weights": _total(index.weights),
         "routes": _total(index.routes),
+        "router": index.router.bytes if index.router else 0,
         "index": (package.directory / INDEX_PATH).stat().st_size,
     }
     sizes["total"] = sum(sizes.values())
     seconds = max(1e-9, float(sum(s.duration for s in index.segments) * index.time_base))
-    sr = sizes["weights"] + sizes["routes"] + sizes["index"]
+    sr = sum(sizes[part] for part in ("weights", "routes", "router", "index"))
     parts = {"video": sizes["video"], "sr": sr, "total": sizes["total"]}
     return {"bytes": sizes, "kbps": {k: v * 8 / 1000 / seconds for k, v in parts.items()}}
 

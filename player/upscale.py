@@ -20,6 +20,7 @@ from chunking.video import Frame
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Pool
 from player.events import Event, Listener, ignore
+from player.live_routes import load_live_routes
 from player.networks import NetworkSet, load_networks
 from player.package.weights import BICUBIC
 from player.prefetch import prefetch
@@ -37,7 +38,8 @@ class UpscaledFrame:
     """One HR frame [H, W, 3] u8, cropped to the size to show, with the LR frame it came from.
 
     `pts` is in ticks of the video. `patches` [n, 6] are those that were run; `codes` are the
-    cells of the route map, None where it was not followed. `seconds` is for upscaling alone.
+    cells of the route map or of the router, None where the frame does not fit them. `seconds` is
+    for routing and upscaling, without the decoder.
     """
 
     rgb: Image
@@ -65,22 +67,25 @@ def upscale(
     """
     for problem in package.problems:
         on_event(problem)
-    book = RouteBook(package, on_event) if package.index else None
     upscaler = make_upscaler(package, engine, threads, on_event)
+    live = load_live_routes(package, engine, on_event)
+    book = RouteBook(package, on_event, live) if package.index else None
     with closing(prefetch(read_lr(package, on_event, limit), DECODED_AHEAD)) as frames:
         for frame in frames:
-            plan = book.plan(frame.pts) if book and fits(package, frame) else None
+            started = time.perf_counter()
+            plan = book.plan(frame.pts, frame.rgb) if book and fits(package, frame) else None
+            routed_s = time.perf_counter() - started
             if wanted(frame.pts):
-                yield _upscale_one(package, upscaler, frame, plan)
+                yield _upscale_one(package, upscaler, frame, plan, routed_s)
 
 
 def _upscale_one(
-    package: Package, upscaler: "Upscaler", frame: Frame, plan: FramePlan | None
+    package: Package, upscaler: "Upscaler", frame: Frame, plan: FramePlan | None, routed_s: float
 ) -> UpscaledFrame:
     started = time.perf_counter()
     patches = upscaler.patches(frame.rgb, plan)
     rgb = upscaler.run(frame.rgb, patches)
-    seconds = time.perf_counter() - started
+    seconds = routed_s + time.perf_counter() - started
     codes = plan.codes if plan else None
     shown = crop(package, rgb)
     return UpscaledFrame(shown, frame.pts, frame.index, frame.rgb, patches, codes, seconds)

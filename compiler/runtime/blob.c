@@ -1,6 +1,7 @@
 /* The weights blob's parser: player/package/weights.py in C. Checks everything, copies nothing. */
 #include <string.h>
 
+#include "bytes.h"
 #include "internal.h"
 
 enum {
@@ -14,14 +15,8 @@ enum {
     INT8_OUTPUT_BYTES = 8 /* bias and multiplier */
 };
 
-static uint32_t read_u32(const uint8_t *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static uint16_t read_u16(const uint8_t *p) { return (uint16_t)(p[0] | p[1] << 8); }
-
-/* zlib's CRC-32, a nibble at a time. */
-static uint32_t crc32_of(const uint8_t *data, size_t n) {
+/* A nibble at a time. */
+uint32_t psr_crc32(const uint8_t *data, size_t n) {
     static const uint32_t table[16] = {
         0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
         0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
@@ -37,7 +32,7 @@ static uint32_t crc32_of(const uint8_t *data, size_t n) {
 
 static int has_numbers(const uint8_t *at, const uint16_t *wanted, int n) {
     for (int i = 0; i < n; ++i)
-        if (read_u16(at + 2 * i) != wanted[i]) return 0;
+        if (psr_read_u16(at + 2 * i) != wanted[i]) return 0;
     return 1;
 }
 
@@ -61,7 +56,7 @@ static int check_limits(const uint8_t *blob, size_t n) {
     const size_t numbers = 2 * (size_t)(widths + exits);
     if (n < HEADER_BYTES + numbers + 4 + CRC_BYTES) return PSR_E_FORMAT;
     for (int i = 0; i < widths; ++i)
-        if (read_u16(blob + HEADER_BYTES + 2 * i) > MAX_WIDTH) return PSR_E_LIMIT;
+        if (psr_read_u16(blob + HEADER_BYTES + 2 * i) > MAX_WIDTH) return PSR_E_LIMIT;
     return PSR_OK;
 }
 
@@ -136,7 +131,7 @@ int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
     if (n < HEADER_BYTES + CRC_BYTES) return PSR_E_FORMAT;
     if (n > MAX_BYTES) return PSR_E_LIMIT;
     if (memcmp(blob, "PSRW", 4) != 0 || blob[4] != 1) return PSR_E_FORMAT;
-    if (crc32_of(blob, n - CRC_BYTES) != read_u32(blob + n - CRC_BYTES)) return PSR_E_CRC;
+    if (psr_crc32(blob, n - CRC_BYTES) != psr_read_u32(blob + n - CRC_BYTES)) return PSR_E_CRC;
     if (blob[8] < PSR_F32 || blob[8] > PSR_INT8_SPARSE) return PSR_E_FORMAT;
     if ((blob[8] >= PSR_INT8) != psr_is_int8) return PSR_E_ARCH;
     const int limits = check_limits(blob, n);
@@ -146,7 +141,7 @@ int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
     out->dtype = blob[8];
     out->n_tests = blob[11];
     const size_t at = HEADER_BYTES + 2 * (size_t)(blob[9] + blob[10]);
-    const size_t payload = read_u32(blob + at);
+    const size_t payload = psr_read_u32(blob + at);
     const size_t around = at + 4 + (size_t)out->n_tests * TEST_BYTES + CRC_BYTES;
     if (n < around || n - around != payload) return PSR_E_FORMAT;
     out->payload = blob + at + 4;

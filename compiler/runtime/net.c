@@ -3,7 +3,7 @@
 
 #include "internal.h"
 
-uint32_t psr_abi(void) { return 2; }
+uint32_t psr_abi(void) { return 3; }
 
 const char *psr_build_info(void) { return psr_info; }
 

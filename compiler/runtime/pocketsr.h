@@ -36,13 +36,14 @@ enum { PSR_PATH_BICUBIC = 0, PSR_PATH_EASY = 1, PSR_PATH_HARD = 2, PSR_PATHS = 3
 
 typedef struct psr_net psr_net;
 typedef struct psr_pool psr_pool;
+typedef struct psr_router psr_router;
 
 /* A rectangle of the frame in LR pixels, without halo: upscaled by nets[net] on `path`. */
 typedef struct {
     int32_t y, x, h, w, net, path;
 } psr_patch;
 
-/* The version of this interface: 2. */
+/* The version of this interface: 3. */
 PSR_API uint32_t psr_abi(void);
 
 /* What this engine is: a JSON object with target, dtype, isa, architectures, version. */
@@ -81,6 +82,24 @@ PSR_API void psr_pool_close(psr_pool *pool);
 PSR_API int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets,
                       const psr_patch *patches, int n_patches, const uint8_t *lr,
                       ptrdiff_t lr_stride, int h, int w, uint8_t *hr, ptrdiff_t hr_stride);
+
+/* A router decides the paths of video that brings none: it looks at an LR frame and names one for
+ * each of its cells. Checks a router blob, unpacks it and runs its self-test; a router keeps the
+ * kernels it was opened for. On success *out is the router. */
+PSR_API int psr_router_open(const uint8_t *blob, size_t n, psr_router **out);
+PSR_API void psr_router_close(psr_router *router);
+
+/* LR pixels of a cell, across and down; for how many frames a decision should be kept. */
+PSR_API int psr_router_cell_px(const psr_router *router);
+PSR_API int psr_router_hold_frames(const psr_router *router);
+
+/* Bytes of arena that psr_route needs for a frame of h x w, or 0 for wrong arguments. */
+PSR_API size_t psr_router_arena_bytes(const psr_router *router, int h, int w);
+
+/* The path PSR_PATH_* of each cell, into ceil(h / cell) x ceil(w / cell) bytes, row by row. The
+ * arena is as for psr_upscale. Allocates nothing. */
+PSR_API int psr_route(const psr_router *router, const uint8_t *lr, ptrdiff_t lr_stride, int h,
+                      int w, uint8_t *paths, void *arena);
 
 #ifdef __cplusplus
 }

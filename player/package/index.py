@@ -50,6 +50,11 @@ class RoutesEntry(FileEntry):
 
 
 @dataclass(frozen=True)
+class RouterEntry(FileEntry):
+    """The router blob, which decides where a segment has no route map."""
+
+
+@dataclass(frozen=True)
 class SegmentEntry(FileEntry):
     """A media segment: presentation `start` and `duration` in ticks of its time base."""
 
@@ -86,6 +91,7 @@ class Index:
     audio_time_base: Fraction | None = None
     colour: Mapping[str, Any] | None = None
     version: str = ""
+    router: RouterEntry | None = None
 
     @property
     def grid_shape(self) -> tuple[int, int]:
@@ -96,7 +102,8 @@ class Index:
     def files(self) -> tuple[FileEntry, ...]:
         """Every file that the index answers for, in the order of playing."""
         inits = [f for f in (self.video_init, self.audio_init) if f is not None]
-        return (*inits, *self.weights, *self.routes, *self.segments, *self.audio)
+        routers = [self.router] if self.router is not None else []
+        return (*inits, *self.weights, *routers, *self.routes, *self.segments, *self.audio)
 
 
 def file_entry(package: Path, path: Path) -> FileEntry:
@@ -126,6 +133,7 @@ def index_to_json(index: Index) -> dict[str, Any]:
         "time_base": list(index.time_base.as_integer_ratio()),
         "weights": [_weights_json(w) for w in index.weights],
         "routes": [vars(r) for r in index.routes],
+        "router": vars(index.router) if index.router else None,
         "segments": [vars(s) for s in index.segments],
         "video_init": vars(index.video_init),
         "audio": [vars(s) for s in index.audio],

@@ -10,11 +10,13 @@ from player.package.index import (
     SCHEMA_VERSION,
     FileEntry,
     Index,
+    RouterEntry,
     RoutesEntry,
     SegmentEntry,
     Size,
     WeightsEntry,
 )
+from player.package.router import MAX_ROUTER_BYTES
 from player.package.weights import (
     MAX_BLOB_BYTES,
     MAX_EXITS,
@@ -29,6 +31,7 @@ def parse_index(source: Object) -> Index:
     _check_schema(source)
     grid = fields.subobject(source, "grid")
     has_audio = bool(source.get("audio"))
+    has_router = source.get("router") is not None
     index = Index(
         scale=fields.integer(source, "scale", limits.MIN_SCALE, limits.MAX_SCALE),
         lr=_size(fields.subobject(source, "lr"), 1),
@@ -48,6 +51,7 @@ def parse_index(source: Object) -> Index:
         audio_time_base=fields.ratio(source, "audio_time_base") if has_audio else None,
         colour=_colour(source),
         version=fields.text(source, "version"),
+        router=_router(fields.subobject(source, "router")) if has_router else None,
     )
     _check_sizes(index)
     _check_lists(index)
@@ -95,6 +99,10 @@ def _weights(source: Object) -> WeightsEntry:
             planes=fields.integer(arch, "planes", 1, 255),
         ),
     )
+
+
+def _router(source: Object) -> RouterEntry:
+    return RouterEntry(**_file_fields(source, MAX_ROUTER_BYTES))
 
 
 def _routes(source: Object) -> RoutesEntry:

@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from player.package.errors import PackageError
-from player.package.index import INDEX_PATH, FileEntry, Index, RoutesEntry, WeightsEntry, digest
+from player.package.index import (
+    INDEX_PATH,
+    FileEntry,
+    Index,
+    RouterEntry,
+    RoutesEntry,
+    WeightsEntry,
+    digest,
+)
 from player.package.index_file import read_index
 from player.package.manifest import MASTER_NAME, MPD_NAME
+from player.package.router import unpack_router
 from player.package.routes import network_of, path_of, unpack_routes
 from player.package.weights import BICUBIC, HARD, unpack_weights
 
@@ -65,8 +74,8 @@ def verify_package(
 ) -> Verification:
     """Look at all of a package and tell every fault; raises nothing on damaged data.
 
-    `self_test` loads a weights blob into an engine and raises PackageError where it fails
-    (`Engine.load`); without it the blobs are only parsed.
+    `self_test` loads a blob, weights or a router, into an engine and raises PackageError where it
+    fails (`Engine.self_test`); without it the blobs are only parsed.
     """
     try:
         file = read_index(package)
@@ -93,7 +102,7 @@ def _find_faults(package: Path, index: Index, self_test: SelfTest | None) -> Ite
             _check_meaning(package, entry, index, self_test)
         except PackageError as error:
             yield Fault(entry.file, str(error))
-    if index.routes and len(index.routes) != len(index.segments):
+    if index.routes and len(index.routes) != len(index.segments) and index.router is None:
         yield Fault(INDEX_PATH, "some segments have a route map, others have none")
 
 
@@ -114,6 +123,8 @@ def _check_meaning(
     match entry:
         case WeightsEntry():
             _check_weights((package / entry.file).read_bytes(), entry, self_test)
+        case RouterEntry():
+            _check_router((package / entry.file).read_bytes(), index, self_test)
         case RoutesEntry():
             _check_routes((package / entry.file).read_bytes(), entry, index)
 
@@ -121,6 +132,17 @@ def _check_meaning(
 def _check_weights(blob: bytes, entry: WeightsEntry, self_test: SelfTest | None) -> None:
     if unpack_weights(blob).arch != entry.arch:
         raise PackageError("its architecture is not the one of the index")
+    if self_test is not None:
+        self_test(blob)
+
+
+def _check_router(blob: bytes, index: Index, self_test: SelfTest | None) -> None:
+    """Its cells are those of the index, its paths those of the first network."""
+    router = unpack_router(blob)
+    router.check_cells(index.fine_h, index.fine_w)
+    known = {BICUBIC, HARD, *(p for weights in index.weights[:1] for p in weights.arch.paths)}
+    if not set(router.paths.tolist()) <= known:
+        raise PackageError("network 0 does not have a path that the router names")
     if self_test is not None:
         self_test(blob)
 

@@ -4,7 +4,7 @@ The index is what makes a folder a package, so it is written after everything it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from player.package.atomic import write_bytes
 from player.package.index import (
     Index,
+    RouterEntry,
     RoutesEntry,
     SegmentEntry,
     Size,
@@ -24,6 +25,7 @@ from player.package.index import (
 )
 from player.package.index_file import write_index
 from player.package.manifest import write_manifests
+from player.package.router import unpack_router
 from player.package.routes import pack_routes
 from player.package.streams import Stream
 from player.package.weights import unpack_weights
@@ -35,7 +37,8 @@ class Contents:
 
     `video` and `audio` are streams already written into the package's folder. `weights` are the
     blobs in the order of the route codes' network numbers, `routes` one array [T, rows, columns]
-    u8 for each video segment. `hr` is the size to show.
+    u8 for each video segment, or none at all. `hr` is the size to show. `router` is the blob that
+    decides where a segment has no route map.
     """
 
     scale: int
@@ -51,6 +54,7 @@ class Contents:
     routes: Sequence[NDArray[np.uint8]]
     colour: Mapping[str, Any]
     version: str
+    router: bytes | None = None
 
 
 def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> Index:
@@ -61,7 +65,8 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
     (package / "sr").mkdir(exist_ok=True)
     weights = [_write_weights(package, i, blob) for i, blob in enumerate(contents.weights)]
     routes = [_write_routes(package, i, codes) for i, codes in enumerate(contents.routes)]
-    index = _index(package, contents, weights, routes)
+    router = _write_router(package, contents.router) if contents.router is not None else None
+    index = replace(_index(package, contents, weights, routes), router=router)
     write_manifests(package, contents.video, contents.audio)
     write_index(package, index, key)
     return index
@@ -72,6 +77,13 @@ def _write_weights(package: Path, number: int, blob: bytes) -> WeightsEntry:
     path = package / "sr" / f"weights-{number:03d}.bin"
     write_bytes(path, blob)
     return WeightsEntry(**vars(file_entry(package, path)), arch=arch)
+
+
+def _write_router(package: Path, blob: bytes) -> RouterEntry:
+    unpack_router(blob)
+    path = package / "sr" / "router.bin"
+    write_bytes(path, blob)
+    return RouterEntry(**vars(file_entry(package, path)))
 
 
 def _write_routes(package: Path, segment: int, codes: NDArray[np.uint8]) -> RoutesEntry:

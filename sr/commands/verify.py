@@ -18,7 +18,7 @@ def command(package: Path, target: str, trust: tuple[str, ...], as_json: bool) -
     from player.package.verify import verify_package
 
     path = find_engine(package, target)
-    self_test = Engine.open(path).load if path else None
+    self_test = Engine.open(path).self_test if path else None
     verification = verify_package(package, frozenset(trust) or None, self_test)
     if as_json or verification.ok:
         tested = "passed" if verification.self_tested else "not run: no engine, see compile"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.integers import LEAST_MULTIPLIER, MAX_WEIGHT, SUM_LIMIT, largest_sums
+from player.package.integers import LEAST_MULTIPLIER, MAX_WEIGHT, SUM_LIMIT, Layer, largest_sums
 from player.package.weights import Architecture, Tensors, check_int8, convolutions
 from sr.quant.reference import FRACTION_BITS
 
@@ -64,14 +64,26 @@ def quantise(arch: Architecture, tensors: Tensors, steps: StepSet) -> dict[str, 
         reads = steps.activations[source] if source else PIXEL_STEP
         writes = steps.activations.get(name, DETAIL_STEP)
         weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-        weight_steps = np.maximum(steps.weights[name], 2 * LEAST_MULTIPLIER * writes / reads)
-        weight_steps = bounded_steps(weight, bias, weight_steps, reads)
-        integers |= {
-            f"{name}.weight": _weights(weight, weight_steps),
-            f"{name}.bias": _biases(bias, weight_steps * reads),
-            f"{name}.multiplier": (weight_steps * reads / writes).astype(np.float32),
-        }
+        layer = integer_layer(weight, bias, steps.weights[name], reads, writes)
+        parts = (f"{name}.weight", f"{name}.bias", f"{name}.multiplier")
+        integers |= dict(zip(parts, layer, strict=True))
     return integers
+
+
+def integer_layer(
+    weight: NDArray[Any],
+    bias: NDArray[Any],
+    steps: NDArray[np.float64],
+    reads: float,
+    writes: float,
+) -> Layer:
+    """Weight, bias and multiplier of one convolution [O, I, k, k], for weight steps [O] and the
+    steps of what it reads and writes. A weight step is raised where the sums would reach 2^24.
+    """
+    steps = np.maximum(steps, 2 * LEAST_MULTIPLIER * writes / reads)
+    steps = bounded_steps(weight, bias, steps, reads)
+    multiplier = (steps * reads / writes).astype(np.float32)
+    return _weights(weight, steps), _biases(bias, steps * reads), multiplier
 
 
 def bounded_steps(

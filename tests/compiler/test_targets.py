@@ -94,7 +94,7 @@ library = ctypes.CDLL(sys.argv[1])
 library.psr_build_info.restype = ctypes.c_char_p
 data = open(sys.argv[2], "rb").read()
 net, pool = ctypes.c_void_p(), ctypes.c_void_p()
-assert library.psr_abi() == 2
+assert library.psr_abi() == 3
 assert library.psr_net_open(data, ctypes.c_size_t(len(data)), ctypes.byref(net)) == 0
 assert library.psr_pool_open(2, ctypes.byref(pool)) == 0
 lr, hr = np.full((20, 30, 3), 100, np.uint8), np.zeros((80, 120, 3), np.uint8)
@@ -121,7 +121,7 @@ print(json.dumps(json.loads(library.psr_build_info())))
 def test_the_library_exports_the_interface_and_nothing_else(engine_files):
     header = engine_files.header.read_text(encoding="utf-8")
     declared = set(re.findall(r"\b(psr_\w+)\(", header))
-    assert len(declared) == 13
+    assert len(declared) == 19
     library = ctypes.CDLL(str(engine_files.shared))
     assert all(hasattr(library, name) for name in declared)
     assert not hasattr(library, "psr_blob_parse")

@@ -8,6 +8,7 @@ the package's networks and 9 x path for the generic one.
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -113,7 +114,11 @@ def _own_home(_home):
 @pytest.fixture(scope="session")
 def made_package(tmp_path_factory, lr_frames, source_clip, _home):
     """The package as it was made; tests that change it take `package_dir`."""
-    folder = tmp_path_factory.mktemp("made") / "film"
+    return write_film(tmp_path_factory.mktemp("made") / "film", lr_frames, source_clip)
+
+
+def write_film(folder: Path, lr_frames, source_clip, **changes) -> Path:
+    """The package in a new folder, with `changes` of its contents."""
     folder.mkdir()
     frames = [Frame(rgb, pts, i) for i, (rgb, pts) in enumerate(zip(lr_frames, PTS, strict=True))]
     info = probe(source_clip)
@@ -127,7 +132,7 @@ def made_package(tmp_path_factory, lr_frames, source_clip, _home):
         routes=[film_codes(n, int(first)) for n, first in zip(counts, firsts, strict=True)],
         colour=vars(info.colour), version="0.1.0",
     )  # fmt: skip
-    write_package(folder, contents, signing_key())
+    write_package(folder, replace(contents, **changes), signing_key())
     return folder
 
 

@@ -10,8 +10,9 @@ enum { OK, E_FORMAT, E_ARCH, E_CRC, E_LIMIT, E_SELFTEST, E_NOMEM, E_ARG };
 typedef struct { int32_t y, x, h, w, net, path; } psr_patch;
 typedef struct { int scale, offset; } psr_net;
 typedef struct { int threads; } psr_pool;
+typedef struct { int cell, hold; } psr_router;
 
-uint32_t psr_abi(void) { return 2; }
+uint32_t psr_abi(void) { return 3; }
 const char *psr_build_info(void) { return "{\"target\": \"fake\", \"dtype\": \"fp32\"}"; }
 const char *psr_isa(void) { return "fake"; }
 int psr_select_isa(const char *name) { return strcmp(name, psr_isa()) == 0 ? OK : E_ARG; }
@@ -71,5 +72,30 @@ int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets, const psr_
         fill(nets[p[i].net], p[i].path, lr + p[i].y * ls + 3 * p[i].x, ls, p[i].h, p[i].w,
              hr + p[i].y * r * hs + 3 * p[i].x * r, hs);
     }
+    return OK;
+}
+
+/* A router that names path (brightness of the cell's first pixel) % 3; a blob whose 7th byte, the
+ * number of classes, is 9 fails its self-test. */
+int psr_router_open(const uint8_t *blob, size_t n, psr_router **out) {
+    if (n < 24 || memcmp(blob, "PSRO", 4) != 0) return E_FORMAT;
+    if (blob[6] == 9) return E_SELFTEST;
+    *out = malloc(sizeof **out);
+    (*out)->cell = blob[5];
+    (*out)->hold = blob[7];
+    return OK;
+}
+void psr_router_close(psr_router *router) { free(router); }
+int psr_router_cell_px(const psr_router *router) { return router->cell; }
+int psr_router_hold_frames(const psr_router *router) { return router->hold; }
+size_t psr_router_arena_bytes(const psr_router *router, int h, int w) {
+    (void)router;
+    return (size_t)h * w;
+}
+int psr_route(const psr_router *router, const uint8_t *lr, ptrdiff_t ls, int h, int w,
+              uint8_t *paths, void *arena) {
+    if (!arena) return E_ARG;
+    for (int y = 0; y < h; y += router->cell)
+        for (int x = 0; x < w; x += router->cell) *paths++ = lr[y * ls + 3 * x] % 3;
     return OK;
 }

@@ -19,7 +19,7 @@ def random_int8(arch: Architecture, seed: int, extreme: bool = False) -> dict[st
     tensors: dict[str, np.ndarray] = {}
     seen = {"trunk.0": first}
     for name, shape in convolutions(arch):
-        weight = _within_bound(rng.choice(levels, shape).astype(np.int8))
+        weight = within_bound(rng.choice(levels, shape).astype(np.int8))
         bias = np.zeros(shape[0], np.int32)
         q = seen[name if name.startswith("trunk") else _source(arch, name)]
         spread = reference.convolve(q, weight, bias).std(axis=(0, 1)) + 1
@@ -47,7 +47,7 @@ def _source(arch: Architecture, name: str) -> str:
     return f"trunk.{depth}"
 
 
-def _within_bound(weight: np.ndarray) -> np.ndarray:
+def within_bound(weight: np.ndarray) -> np.ndarray:
     """Zeroes the last weights of each output until 255 sum|w| is at most three quarters of 2^24."""
     flat = weight.reshape(len(weight), -1)
     sums = 255 * np.abs(flat.astype(np.int64)).cumsum(axis=1)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "kernels.h"
 
 enum { MOST_SUM = 1 << 24, MOST_PIXEL = 255, ZERO_POINT = 128 };
@@ -19,17 +20,6 @@ typedef struct {
     const uint8_t *bias, *scale;
     int32_t out, per_output, window;
 } layer;
-
-static uint32_t read_u32(const uint8_t *p) {
-    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static float read_f32(const uint8_t *p) {
-    const uint32_t bits = read_u32(p);
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 /* psr_blob_parse has proved that all of it is there. */
 static layer layer_at(const psr_conv_spec *spec, const uint8_t *payload, int32_t dtype) {
@@ -131,10 +121,9 @@ static int32_t place_of(const psr_conv_spec *spec, int32_t scale, int32_t o) {
 static int fill_output(const psr_net *net, const psr_conv *conv, const psr_conv_spec *spec,
                        layer *from, int32_t o) {
     const int32_t to = place_of(spec, net->arch->scale, o), k = from->window;
-    const float scale = read_f32(from->scale + 4 * (size_t)o);
-    int32_t bias, sum = 0, magnitude = 0;
-    const uint32_t bits = read_u32(from->bias + 4 * (size_t)o);
-    memcpy(&bias, &bits, sizeof bias);
+    const float scale = psr_read_f32(from->scale + 4 * (size_t)o);
+    const int32_t bias = psr_read_s32(from->bias + 4 * (size_t)o);
+    int32_t sum = 0, magnitude = 0;
     for (int32_t j = 0; j < from->per_output; ++j) {
         const int8_t value = next_weight(from);
         if (value == INT8_MIN) return PSR_E_LIMIT;

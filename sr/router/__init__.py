@@ -1,0 +1,1 @@
+"""Routes by content, for video that has no route map: attentive deep metric learning."""

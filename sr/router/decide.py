@@ -1,0 +1,151 @@
+"""From distances to routes: offsets, margins, and their calibration to a budget of MACs.
+
+The class of a cell is argmin_k(D_k + offset_k); the margin to the second smallest is the
+confidence, and a cell of low confidence takes the safe path. Offsets say how the error of one path
+compares with another's multiplications, which distances alone do not know: they are set on frames
+whose errors are known, so that the routed cells spend a budget with the least error.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sr.models.network import PIXEL_MAX
+from sr.router.network import SAFE_PATH, RouterNetwork
+from sr.router.training import TrainedRouter
+
+Scores = NDArray[np.float64]
+Paths = NDArray[np.int64]
+
+FRAMES_AT_ONCE = 16
+BISECTIONS = 40
+STEP_WIDTHS = (1.0, 0.5, 0.25, 0.125, 0.0625)  # of the scores' spread
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How scores become paths; one value a class: path, offset, least margin."""
+
+    paths: tuple[int, ...]
+    offsets: tuple[float, ...]
+    least_margin: tuple[float, ...]
+
+    @classmethod
+    def plain(cls, paths: Sequence[int]) -> "Rule":
+        """Nearest centre, whatever the margin."""
+        return cls(tuple(paths), (0.0,) * len(paths), (0.0,) * len(paths))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What is known of n cells: scores [n, K], errors and MACs [3, n] by path."""
+
+    scores: Scores
+    sse: NDArray[np.float64]
+    macs: NDArray[np.float64]
+
+
+def decide(scores: Scores, rule: Rule) -> tuple[Paths, Paths, Scores]:
+    """Class, path and margin of each cell from scores [..., K], where less is nearer."""
+    shifted = scores + np.asarray(rule.offsets)
+    nearest = np.argmin(shifted, axis=-1)
+    lowest = np.partition(shifted, 1, axis=-1)
+    margin = lowest[..., 1] - lowest[..., 0]
+    sure = margin >= np.asarray(rule.least_margin)[nearest]
+    paths = np.where(sure, np.asarray(rule.paths)[nearest], SAFE_PATH)
+    return nearest, paths, margin
+
+
+def distances_of(network: RouterNetwork, frames: Tensor) -> Scores:
+    """[T, 3, h, w] u8 frames -> squared distances to the centres [T, gh, gw, K]."""
+    with torch.no_grad():
+        pieces = [network.distances(network(_unit(f))) for f in frames.split(FRAMES_AT_ONCE)]
+    return torch.cat(pieces).movedim(1, -1).double().numpy()
+
+
+def logits_of(router: TrainedRouter, frames: Tensor) -> Scores:
+    """[T, 3, h, w] u8 frames -> logits of the classifier's head [T, gh, gw, K]."""
+    with torch.no_grad():
+        pieces = [router.logits(router.network(_unit(f))) for f in frames.split(FRAMES_AT_ONCE)]
+    return torch.cat(pieces).movedim(1, -1).double().numpy()
+
+
+def spent(cells: Cells, paths: Paths) -> tuple[float, float]:
+    """Squared error and MACs of all cells on their paths."""
+    each = np.arange(len(paths))
+    return float(cells.sse[paths, each].sum()), float(cells.macs[paths, each].sum())
+
+
+def calibrate(cells: Cells, rule: Rule, budget_macs: float) -> Rule:
+    """The rule's offsets of least squared error, of those that spend the budget.
+
+    One direction of the offsets, dearer classes against cheaper ones, is always bisected to the
+    budget; the others are searched by halving steps, class by class.
+    """
+    best = to_budget(cells, rule, budget_macs)
+    for width in STEP_WIDTHS:
+        step = width * float(np.ptp(cells.scores, axis=1).mean())
+        for number in range(len(rule.paths)):
+            for sign in (-1, 1):
+                tried = to_budget(cells, _moved(best, number, sign * step), budget_macs)
+                if _error(cells, tried) < _error(cells, best):
+                    best = tried
+    return best
+
+
+def to_budget(cells: Cells, rule: Rule, budget_macs: float) -> Rule:
+    """The rule with its dearer classes shifted until the budget is just not exceeded."""
+    cost = cells.macs.mean(axis=1)[list(rule.paths)]
+    direction = (cost - cost.min()) / max(float(np.ptp(cost)), 1e-9)
+    least_gap = float(np.diff(np.unique(direction)).min(initial=1.0))
+    reach = (float(np.ptp(cells.scores + np.asarray(rule.offsets))) + 1e-9) / least_gap
+    low, high = -reach, reach  # dearest and cheapest for every cell
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        _, macs = spent(cells, decide(cells.scores, _shifted(rule, middle * direction))[1])
+        low, high = (middle, high) if macs > budget_macs else (low, middle)
+    return _shifted(rule, high * direction)
+
+
+def with_least_margin(cells: Cells, rule: Rule, share: float, budget_macs: float) -> Rule:
+    """The rule that sends the `share` of the least sure cells to the safe path, within budget.
+
+    Margins depend on offsets and offsets on what the safe path costs, so that both are set in
+    turns.
+    """
+    for _ in range(4):
+        nearest, _, margin = decide(cells.scores, rule)
+        unsafe = margin[np.asarray(rule.paths)[nearest] != SAFE_PATH]
+        least = float(np.quantile(unsafe, share)) if len(unsafe) else 0.0
+        rule = replace(rule, least_margin=(least,) * len(rule.paths))
+        rule = to_budget(cells, rule, budget_macs)
+    return rule
+
+
+def set_rule(network: RouterNetwork, rule: Rule) -> None:
+    """Writes the rule into the network's buffers."""
+    network.offsets.copy_(torch.tensor(rule.offsets))
+    network.least_margin.copy_(torch.tensor(rule.least_margin))
+    network.paths.copy_(torch.tensor(rule.paths))
+
+
+def _unit(frames: Tensor) -> Tensor:
+    return frames.float() / PIXEL_MAX
+
+
+def _moved(rule: Rule, number: int, step: float) -> Rule:
+    offsets = list(rule.offsets)
+    offsets[number] += step
+    return replace(rule, offsets=tuple(offsets))
+
+
+def _shifted(rule: Rule, shift: NDArray[np.float64]) -> Rule:
+    return replace(rule, offsets=tuple((np.asarray(rule.offsets) + shift).tolist()))
+
+
+def _error(cells: Cells, rule: Rule) -> float:
+    return spent(cells, decide(cells.scores, rule)[1])[0]

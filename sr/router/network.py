@@ -1,0 +1,156 @@
+"""The router: which path each cell of an LR frame takes, when no route map was sent.
+
+    LR [N, 3, H, W] ─ embed 4x4/4 ─ mix 3x3 ─ pool ─ f ─┬──────────── * ─ f' ─ D_k = |f' - c_k|²
+                      quarter grid            a cell    └ squeeze, excite ┘      nearest centre
+
+After FlameFinder's attentive deep metric learning: the class of a cell is the nearest centre in an
+embedding whose features are weighed by an attention on themselves. Everything is a convolution
+without overlap but `mix`, so that a cell sees its own pixels and one quarter pixel (4 px) around.
+The attention is squeeze-and-excitation (Hu 2018) with a hard sigmoid, that integers can compute.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from player.package.weights import HARD
+
+QUARTER_PX = 4
+SAFE_PATH = HARD
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class RouterShape:
+    """Sizes of a router: `cell_px` a multiple of 4, `widths` of embed, mix and pool.
+
+    `squeeze`: channels between the two layers of the attention; 0 is a router without attention,
+    which is a control and has no integer form. `classes`: how many centres.
+    """
+
+    cell_px: int = 12
+    widths: tuple[int, int, int] = (16, 24, 32)
+    squeeze: int = 8
+    classes: int = 3
+
+    def __post_init__(self) -> None:
+        if self.cell_px < QUARTER_PX or self.cell_px % QUARTER_PX:
+            raise ValueError(f"a router's cell is a multiple of 4 px, got {self.cell_px}")
+        if min(self.widths) < 1 or self.squeeze < 0 or self.classes < 2:
+            raise ValueError(f"a router needs positive widths and two classes, got {self}")
+
+    @property
+    def quarters(self) -> int:
+        """Side of a cell on the quarter grid."""
+        return self.cell_px // QUARTER_PX
+
+    @property
+    def macs_per_cell(self) -> int:
+        """Multiply-accumulates of a cell: convolutions, attention and distances."""
+        first, second, third = self.widths
+        area = self.quarters**2
+        quarter_grid = area * (3 * QUARTER_PX**2 * first + 9 * first * second)
+        attention = 2 * third * self.squeeze + (third if self.squeeze else 0)
+        return quarter_grid + area * second * third + attention + self.classes * third
+
+    @property
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates of an LR pixel."""
+        return self.macs_per_cell / self.cell_px**2
+
+
+class RouterNetwork(nn.Module):
+    """Attended features of each cell, and the centres they are compared with.
+
+    Buffers of the decision, one value a class: `offsets` are added to the squared distances,
+    below `least_margin` a cell takes the safe path, `paths` are the classes' paths.
+    """
+
+    offsets: Tensor
+    least_margin: Tensor
+    paths: Tensor
+
+    def __init__(self, shape: RouterShape, seed: int = 0) -> None:
+        super().__init__()
+        first, second, third = shape.widths
+        self.shape = shape
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.embed = nn.Conv2d(3, first, QUARTER_PX, stride=QUARTER_PX)
+            self.mix = nn.Conv2d(first, second, 3, padding=1, padding_mode="replicate")
+            self.pool = nn.Conv2d(second, third, shape.quarters, stride=shape.quarters)
+            self.squeeze, self.excite = _attention(third, shape.squeeze)
+        _start_with_textures(self.embed)
+        self.centres = nn.Parameter(torch.zeros(shape.classes, third))
+        self.register_buffer("offsets", torch.zeros(shape.classes))
+        self.register_buffer("least_margin", torch.zeros(shape.classes))
+        self.register_buffer("paths", torch.full((shape.classes,), SAFE_PATH, dtype=torch.int64))
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """[N, 3, H, W] in unit range -> attended features f' [N, C, gh, gw], not negative."""
+        return self.attend(self.features(frames))
+
+    def features(self, frames: Tensor) -> Tensor:
+        """[N, 3, H, W] in unit range -> f [N, C, gh, gw] before the attention."""
+        padded = pad_to_cells(frames, self.shape.cell_px)
+        mixed = F.relu(self.mix(F.relu(self.embed(padded))))
+        return F.relu(self.pool(mixed))
+
+    def attend(self, features: Tensor) -> Tensor:
+        """f' = a f, a = clamp(excite(relu(squeeze(f))), 0, 1); all [N, C, gh, gw]."""
+        return features * self.attention(features)
+
+    def attention(self, features: Tensor) -> Tensor:
+        """a in 0..1, [N, C, gh, gw]; ones in a router without attention."""
+        if self.squeeze is None or self.excite is None:
+            return torch.ones_like(features)
+        return self.excite(F.relu(self.squeeze(features))).clamp(0, 1)
+
+    def distances(self, attended: Tensor) -> Tensor:
+        """f' [N, C, gh, gw] -> squared distances to the centres [N, K, gh, gw]."""
+        difference = attended[:, None] - self.centres[None, :, :, None, None]
+        return difference.square().sum(dim=2)
+
+
+def pad_to_cells(frames: Tensor, cell_px: int) -> Tensor:
+    """[N, 3, H, W] continued at right and bottom by its edge pixels to whole cells."""
+    height, width = frames.shape[-2:]
+    return F.pad(frames, (0, -width % cell_px, 0, -height % cell_px), mode="replicate")
+
+
+def _attention(channels: int, squeeze: int) -> tuple[nn.Conv2d | None, nn.Conv2d | None]:
+    """Squeeze and excite; the attention starts around a half, inside the hard sigmoid's slope."""
+    if not squeeze:
+        return None, None
+    down, up = nn.Conv2d(channels, squeeze, 1), nn.Conv2d(squeeze, channels, 1)
+    assert up.bias is not None
+    nn.init.constant_(up.bias, 0.5)
+    return down, up
+
+
+@torch.no_grad()
+def _start_with_textures(embed: nn.Conv2d) -> None:
+    """Sets pairs of filters to a DCT basis of luma and its negative, low frequencies first.
+
+    After the ReLU a pair sums to the size of a coefficient, whatever the brightness: how much
+    texture there is, which a film's few hundred different cells do not teach from chance filters.
+    What is left of the filters after all 15 bases stays random.
+    """
+    bases = _dct_bases()[: embed.out_channels // 2]
+    filters = torch.tensor(LUMA)[None, :, None, None] * bases[:, None] * QUARTER_PX
+    pairs = torch.stack([filters, -filters], dim=1).flatten(0, 1)
+    embed.weight[: len(pairs)] = pairs
+    assert embed.bias is not None
+    embed.bias[: len(pairs)] = 0
+
+
+def _dct_bases() -> Tensor:
+    """[15, 4, 4]: orthonormal two-dimensional DCT-II without its mean, by falling smoothness."""
+    place = torch.arange(QUARTER_PX) + 0.5
+    rows = torch.cos(torch.pi * torch.arange(QUARTER_PX)[:, None] * place / QUARTER_PX)
+    rows = F.normalize(rows, dim=1)
+    order = [(y, x) for y in range(QUARTER_PX) for x in range(QUARTER_PX) if y or x]
+    order.sort(key=lambda at: (at[0] ** 2 + at[1] ** 2, at))
+    return torch.stack([torch.outer(rows[y], rows[x]) for y, x in order])

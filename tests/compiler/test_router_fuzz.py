@@ -1,0 +1,98 @@
+"""Damaged router blobs: no crash and no access outside, under sanitizers; both parsers agree.
+
+The damage is that of the weights blobs (tests/compiler/fuzz/mutate.c), with the checksum mended.
+Self-tests of damaged numbers fail, so some blobs get theirs computed anew.
+"""
+
+import subprocess
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler import compile_engine
+from player.package.errors import PackageError
+from player.package.router import RouterBlob, pack_router_blob, unpack_router
+from player.package.weights import Architecture
+from tests.compiler.opening import CRC, FORMAT, LIMIT, OK, SELFTEST
+from tests.compiler.programs import exported_network
+from tests.compiler.test_fuzz import CFLAGS, FUZZ, SANITIZERS, can_build, run_replay
+from tests.router.random_router import SIZES, random_router, with_self_test
+
+TINY = Architecture("chain", 2, (4,), (1,))
+COUNT = 300
+
+
+@pytest.fixture(scope="module", params=["int8", "fp32"])
+def replay(request, tmp_path_factory):
+    """The program that damages blobs and opens them, of the C sources of an engine."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    if not can_build("gcc", SANITIZERS, "main(void)", folder):
+        pytest.skip("needs gcc with its address sanitizer: apt-get install gcc")
+    files = compile_engine([exported_network(TINY)], "c", folder / "engine", request.param)
+    source, program = files.shared.parent / "src", folder / "replay"
+    harness = [FUZZ / name for name in ("replay.c", "open_router.c", "mutate.c")]
+    command = ["gcc", SANITIZERS, *CFLAGS, f"-I{source}", f"-I{FUZZ}", *harness]
+    command += [*sorted(source.glob("*.c")), "-lm", "-o", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    paths = []
+    for number, router in enumerate([*(random_router(s, 1) for s in SIZES), *edges()]):
+        paths.append(tmp_path / f"{number}.psro")
+        paths[-1].write_bytes(pack_router_blob(router))
+    return paths
+
+
+def edges() -> list[RouterBlob]:
+    """Routers at the limits of their numbers, their self-tests right."""
+    router = random_router(SIZES[1], 2)
+    most = np.array([-(1 << 29) + 1, (1 << 29) - 1], np.int32)
+    never = replace(router, offsets=most, least_margins=np.full(2, (1 << 31) - 1, np.int32))
+    return [with_self_test(never), with_self_test(random_router(SIZES[1], 3, extreme=True))]
+
+
+def is_accepted(blob: bytes) -> bool:
+    """Whether Python's parser takes the blob; anything but PackageError is a fault of its own."""
+    try:
+        unpack_router(blob)
+    except PackageError:
+        return False
+    return True
+
+
+def test_routers_without_damage_open(replay, blobs):
+    opened = run_replay(replay, 1, 0, blobs)
+    assert [o.blob for o in opened] == [blob.read_bytes() for blob in blobs]
+    assert {(o.code, is_accepted(o.blob)) for o in opened} == {(OK, True)}
+
+
+def test_damaged_routers_are_borne_and_both_parsers_agree(replay, blobs):
+    """The damage gets through to every check; what is left is refused by the self-test."""
+    opened = run_replay(replay, 1, COUNT, blobs)
+    assert len(opened) == (COUNT + 1) * len(blobs)
+    judged: dict[int, Counter[bool]] = {}
+    for each in opened:
+        judged.setdefault(each.code, Counter())[is_accepted(each.blob)] += 1
+    assert set(judged) == {OK, FORMAT, CRC, LIMIT, SELFTEST}
+    assert min(sum(found.values()) for found in judged.values()) >= 10, judged
+    for code, found in judged.items():
+        assert set(found) == {code in (OK, SELFTEST)}, (code, found)
+
+
+def test_damaged_numbers_with_their_own_self_test_run(replay, tmp_path):
+    """Random bytes for all numbers: those that Python takes are opened, and route a frame."""
+    draw, files = np.random.default_rng(5), []
+    for number in range(20):
+        router = random_router(SIZES[number % 3], number, extreme=bool(number % 2))
+        centres = draw.integers(-1023, 1024, router.centres.shape).astype(np.int16)
+        offsets = draw.integers(-(1 << 29) + 1, 1 << 29, len(centres)).astype(np.int32)
+        changed = with_self_test(replace(router, centres=centres, offsets=offsets))
+        files.append(tmp_path / f"{number}.psro")
+        files[-1].write_bytes(pack_router_blob(changed))
+    assert {o.code for o in run_replay(replay, 1, 0, files)} == {OK}
