@@ -30,6 +30,8 @@ EXTRAS = {
     "window": ["pygame>=2.6"],
     # Language models for sr/shrink/condense/language.py.
     "moe": ["transformers>=5.23"],
+    # Graph networks for sr/graph.
+    "graph": ["torch-geometric>=2.8"],
     "bench": ["onnx", "onnxruntime", "onnxscript", "matplotlib"],
     # Runtimes that `python -m benchmarks.peers` measures against; each is optional.
     "peers": [
@@ -52,6 +54,7 @@ EXTRAS = {
         "pytest",
         "pytest-timeout",
         "ruff",
+        "torch-geometric>=2.8",
         "transformers>=5.23",
     ],
 }

@@ -1,0 +1,1 @@
+"""Graph tickets: what a few probed patches say of all the others of a video."""
