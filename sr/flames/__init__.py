@@ -1,0 +1,1 @@
+"""Flames in paired RGB and thermal drone frames: a colour rule, loaders, made-up pairs."""
