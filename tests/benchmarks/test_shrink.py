@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from benchmarks.shrink import add_drops
 from benchmarks.shrinking.arms import ARMS
-from benchmarks.shrinking.claims import CLAIMS, claims_of, difference
+from benchmarks.shrinking.claims import STAGES, claims_of, difference
 from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.judge import group_psnr
+from benchmarks.shrinking.stages import add_drops
 from sr.scoring import FramePair
 
 
@@ -26,18 +26,18 @@ def test_a_difference_is_taken_within_each_clip_first():
 
 def test_a_claim_holds_or_does_not_and_is_left_out_without_its_arms():
     rows = [row("chex", "a", 30.2), row("uniform", "a", 30.0)]
-    claim, *others = claims_of(rows)
+    claim, *others = claims_of(rows, STAGES)
     assert [other["claim"].partition(":")[0] for other in others] == ["chex"]  # its time
     assert claim["holds"]
     assert claim["measured"]["difference_db"]["mean"] == pytest.approx(0.2)
     rows[0]["psnr_db"] = 30.1
-    assert not claims_of(rows)[0]["holds"]
+    assert not claims_of(rows, STAGES)[0]["holds"]
 
 
 def test_half_the_multiplications_must_be_felt():
     def holds(macs: float, time: float) -> bool:
         rows = [row("fair", "a", 30.0, macs_ratio=macs, time_ratio=time)]
-        (claim,) = claims_of(rows)
+        (claim,) = claims_of(rows, STAGES)
         return claim["holds"]
 
     assert holds(0.48, 0.59)
@@ -46,7 +46,7 @@ def test_half_the_multiplications_must_be_felt():
 
 
 def test_claims_name_arms_that_there_are():
-    assert {arm for claim in CLAIMS for arm in claim.needs} <= set(ARMS)
+    assert {arm for claim in STAGES for arm in claim.needs} <= set(ARMS)
 
 
 def test_drops_are_against_the_dense_network_of_the_same_clip_and_seed():

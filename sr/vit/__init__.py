@@ -1,0 +1,1 @@
+"""Parts of vision transformers whose tokens and attention links thin out while they are trained."""
