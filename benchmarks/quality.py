@@ -1,6 +1,7 @@
 """Methods and clips at equal training work: PSNR, bytes, MACs, switches, seams.
 
     python -m benchmarks.quality --clips DIR/a.mp4 DIR/b.mp4 [--methods dydca jstdo stdo]
+        [--patches method]
 
 Each row encodes with `pocketsr`, compiles, and measures with the engine over whole frames. Jobs
 lie in build/quality and resume. JSON to benchmarks/results/quality.json; rows of earlier runs
@@ -27,7 +28,7 @@ from player.session import Package, open_package, read_entry
 from player.upscale import crop, upscale
 
 SEAM_PX = 4  # HR, on each side of a patch border
-KEYS = ("clip", "method", "preset", "lr_codec", "frames_asked")
+KEYS = ("clip", "method", "preset", "lr_codec", "frames_asked", "patches")
 
 
 def seam_mask(height: int, width: int, cell_px: tuple[int, int]) -> NDArray[np.bool_]:
@@ -69,8 +70,11 @@ def seam_loss(package: Package, reference: Path, every: int = 4) -> dict[str, fl
 def row(clip: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
     """Encode, compile, measure: one row of the table."""
     codec, preset = options.lr_codec, options.preset
-    package = options.work / f"{clip.stem}-{method}-{preset}-{codec}"
+    patches = options.patches
+    package = options.work / f"{clip.stem}-{method}-{preset}-{codec}-{patches or 'default'}"
     arguments = ["--method", method, "--preset", preset, "--lr-codec", codec, "--json"]
+    if patches:
+        arguments += ["--patches", patches]
     if options.frames:
         arguments += ["--frames", options.frames]
     report = json.loads(pocketsr("encode", clip, "-o", package, *arguments))
@@ -83,6 +87,7 @@ def row(clip: Path, method: str, options: argparse.Namespace) -> dict[str, Any]:
         "preset": preset,
         "lr_codec": codec,
         "frames_asked": options.frames,
+        "patches": report["patches"],
         "gain_over_bicubic_db": measured["psnr"]["rgb"] - measured["bicubic"]["psnr_rgb"],
         "gain_over_generic_db": measured["psnr"]["rgb"] - measured["generic"]["psnr_rgb"],
         "seams": seam_loss(opened, clip) if method != "stdo" else None,
@@ -114,14 +119,15 @@ def merge(
 ) -> list[dict[str, Any]]:
     """`rows`, and those of the file that are of other runs: that differ in `keys`."""
     found = json.loads(path.read_text())["rows"] if path.exists() else []
-    new = {tuple(r[k] for k in keys) for r in rows}
-    return [r for r in found if tuple(r[k] for k in keys) not in new] + rows
+    new = {tuple(r.get(k) for k in keys) for r in rows}
+    return [r for r in found if tuple(r.get(k) for k in keys) not in new] + rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, nargs="+", required=True)
     parser.add_argument("--methods", nargs="+", default=["dydca"])
+    parser.add_argument("--patches", help="as encode's; rows without it are of `method`")
     parser.add_argument("--preset", default="balanced")
     parser.add_argument("--lr-codec", default="lossless")
     parser.add_argument("--frames", type=int)

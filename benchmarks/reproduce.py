@@ -66,6 +66,10 @@ ENTRIES = {
     "chase": Entry("Chase: a ResNet on CIFAR-10", _module("chase")),
     "fair": Entry("Fair pruning: a degraded minority in CIFAR-10, sunglasses", _module("fair")),
     "condense": Entry("CD-MoE: a mixture-of-experts language model", _condense),
+    "tri_level": Entry("Tri-Level E-ViT: a transformer on CIFAR-10", _module("tri_level")),
+    "data_tickets": Entry("Data tickets: a transformer on CIFAR-10", _module("data_tickets")),
+    "metric": Entry("FlameFinder: flames in thermal patches", _module("metric_learning")),
+    "graph": Entry("Graph tickets: a GCN on Cora and Citeseer", _module("graph_tickets")),
 }
 
 

@@ -1,46 +1,71 @@
-"""The stages that make networks smaller, against their controls, at the same work on real clips.
+"""Less network and less data, against their controls, on real clips.
 
-    python -m benchmarks.shrink --clips DIR/a.mp4 ... [--seeds 0 1 2] [--arms chex ...] [--made]
+    python -m benchmarks.shrink [--table NAME] --clips DIR/a.mp4 ... [--seeds 0 1 2] [--arms ...]
+        [--made]
 
-A row is one arm on one clip with one seed: PSNR of its integers over whole frames, by group as
-well, bytes, multiplications, the engine's milliseconds, the server's seconds. Every arm has the
-same number of steps of the same crops. Rows are kept in build/shrink as they are made; a run that
-was stopped goes on at the next one, and `--made` reports those there are. The engine's times are
-taken at the end, all networks in turns in one process. JSON to benchmarks/results/shrink.json; the
-tables are made of it alone.
+| table | asks |
+|---|---|
+| stages | what CHEX, Chase, fair pruning and CD-MoE are worth at equal work |
+| patches | what training on fewer patches, or on the right ones, saves the server |
+| teacher | what a sparse vision transformer costs, and whether it teaches |
+| probes | how many patches must be probed before routes are as good as with all |
+| router | what is lost where the phone routes by itself, without a map |
+
+A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
+say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
+the next one, and `--made` reports those there are. JSON to benchmarks/results/shrink.json, of other
+tables to shrink_NAME.json; what is printed is made of it alone.
 """
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from time import process_time
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 
-from benchmarks.harness import argument_parser, environment, write_json
+from benchmarks.harness import RESULTS, argument_parser, environment, write_json
 from benchmarks.reproduction.rows import RowStore
 from benchmarks.reproduction.table import markdown, over_seeds
-from benchmarks.shrinking.arms import ARMS
-from benchmarks.shrinking.claims import claims_of
+from benchmarks.shrinking.claims import Claim, claims_of
 from benchmarks.shrinking.clips import Clip, read_clip
-from benchmarks.shrinking.judge import engine_ms, judge
-from benchmarks.shrinking.training import train_arm
-from player.package.weights import Architecture
-from sr.shrink.budget import hard_macs
 
 STORE = Path("build/shrink")
-SHOWN = ("arm", "psnr_db", "worst_group_db", "spread_db", "bytes", "macs_ratio", "time_ratio")
+# Name of the table -> module in benchmarks/shrinking.
+TABLES = {
+    "stages": "stages",
+    "patches": "patches",
+    "teacher": "teacher",
+    "probes": "probes",
+    "router": "routers",
+}
+
+
+class Table(Protocol):
+    """What a table's module has; and, where something is told against other rows, `finish(rows)`
+    and the `REFERENCE` arm that is made whatever is asked for."""
+
+    ARMS: Mapping[str, str]  # arm -> what it is
+    CLAIMS: Sequence[Claim]
+    SHOWN: Sequence[str]  # columns that are printed
+    make: Callable[[Clip, str, int, int, Path], dict[str, Any]]  # clip, arm, seed, steps, store
+
+
+def table(name: str) -> Table:
+    """A table by its name."""
+    return cast(Table, import_module(f"benchmarks.shrinking.{TABLES[name]}"))
 
 
 @dataclass(frozen=True)
 class Task:
     """One row to make."""
 
+    table: str
     clip: Path
     seed: int
     arm: str
@@ -58,6 +83,11 @@ class Task:
             "frames": self.frames,
         }
 
+    @property
+    def store(self) -> Path:
+        """Where the table keeps what it makes."""
+        return STORE / self.table
+
 
 @cache
 def _clip(path: Path, frames: int) -> Clip:
@@ -65,23 +95,19 @@ def _clip(path: Path, frames: int) -> Clip:
 
 
 def make_row(task: Task) -> dict[str, Any]:
-    """Train and judge one arm, on one thread; kept in the store."""
+    """Make one row, on one thread; kept in the store."""
     torch.set_num_threads(1)
-    clip = _clip(task.clip, task.frames)
 
     def make() -> dict[str, Any]:
-        began = process_time()
-        network = train_arm(ARMS[task.arm], clip, task.seed, task.steps, STORE)
-        seconds = process_time() - began
-        return {"server_s": round(seconds, 1), **judge(network, clip, clip.sampler(task.seed))}
+        clip = _clip(task.clip, task.frames)
+        return table(task.table).make(clip, task.arm, task.seed, task.steps, task.store)
 
-    return {**task.key, **RowStore(STORE / "rows").row(task.key, make)}
+    return {**task.key, **RowStore(task.store / "rows").row(task.key, make)}
 
 
 def made_rows(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """The rows that are in the store already."""
-    store = RowStore(STORE / "rows")
-    found = [(task, store.get(task.key)) for task in tasks]
+    found = [(task, RowStore(task.store / "rows").get(task.key)) for task in tasks]
     return [{**task.key, **row} for task, row in found if row is not None]
 
 
@@ -91,74 +117,69 @@ def make_rows(tasks: Sequence[Task], jobs: int) -> list[dict[str, Any]]:
     with ProcessPoolExecutor(jobs) as pool:
         for number, row in enumerate(pool.map(make_row, tasks), start=1):
             rows.append(row)
-            done = f"[{number}/{len(tasks)}] {row['clip']} seed {row['seed']} {row['arm']}"
-            print(f"{done}: {row['psnr_db']:.2f} dB, {row['widths']}", flush=True)
+            shown = {name: row[name] for name in table(tasks[0].table).SHOWN if name in row}
+            done = f"[{number}/{len(tasks)}] {row['clip']} seed {row['seed']}"
+            print(f"{done}: {shown}", flush=True)
     return rows
 
 
-def add_ratios(rows: list[dict[str, Any]]) -> None:
-    """To every row its multiplications and its measured time against the dense network's."""
-    full = ARMS["dense"].arch
-    widths = sorted({tuple(row["widths"]) for row in rows} | {full.widths})
-    archs = [Architecture(full.name, full.scale, w, full.exits) for w in widths]
-    ms = dict(zip(widths, engine_ms(archs), strict=True))
-    for row in rows:
-        own = ms[tuple(row["widths"])]
-        row["macs_ratio"] = row["macs"] / hard_macs(full)
-        row["engine_ms"], row["time_ratio"] = own, own / ms[full.widths]
-
-
-def add_drops(rows: list[dict[str, Any]]) -> None:
-    """To every row how far its groups fall below the dense network's, and how far apart."""
-    dense = {(r["clip"], r["seed"]): r for r in rows if r["arm"] == "dense"}
-    for row in rows:
-        reference = dense[row["clip"], row["seed"]]["group_db"]
-        drops = [a - b for a, b in zip(reference, row["group_db"], strict=True)]
-        row["group_drop_db"], row["spread_db"] = drops, max(drops) - min(drops)
-
-
-def summary(rows: Sequence[dict[str, Any]]) -> str:
+def summary(rows: Sequence[dict[str, Any]], shown: Sequence[str]) -> str:
     """The table of means over clips and seeds, in the arms' order."""
-    shown = [{name: row[name] for name in SHOWN} for row in rows]
-    return markdown(over_seeds(shown, ("arm",)))
+    columns = [{name: row[name] for name in shown if name in row} for row in rows]
+    return markdown(over_seeds(columns, ("arm",)))
 
 
 def parse() -> argparse.Namespace:
     parser = argument_parser("shrink", __doc__.splitlines()[0])
+    parser.set_defaults(json=None)
+    parser.add_argument("--table", choices=list(TABLES), default="stages")
     parser.add_argument("--clips", type=Path, nargs="+", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--arms", nargs="+", help="only these; all of the table, if not given")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--made", action="store_true", help="make no row, report those there are")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    return parser.parse_args()
+    options = parser.parse_args()
+    known = table(options.table).ARMS
+    if unknown := [arm for arm in options.arms or () if arm not in known]:
+        parser.error(f"--arms: no arm {unknown[0]} in {options.table}; one of {', '.join(known)}")
+    return options
+
+
+def arms_of(name: str, asked: Sequence[str] | None) -> list[str]:
+    """The arms to make, in the table's order, with the one that others are told against."""
+    module = table(name)
+    wanted = {*(asked or module.ARMS), getattr(module, "REFERENCE", None)}
+    return [arm for arm in module.ARMS if arm in wanted]
 
 
 def main() -> None:
     options = parse()
     seeds, steps = ([0], 120) if options.quick else (options.seeds, options.steps)
-    arms = list(dict.fromkeys(["dense", *options.arms]))
+    module, arms = table(options.table), arms_of(options.table, options.arms)
     tasks = [
-        Task(clip, seed, arm, steps, options.frames)
+        Task(options.table, clip, seed, arm, steps, options.frames)
         for seed in seeds
         for clip in options.clips
         for arm in arms
     ]
     rows = made_rows(tasks) if options.made else make_rows(tasks, options.jobs)
-    add_ratios(rows)
-    add_drops(rows)
+    if finish := getattr(module, "finish", None):
+        finish(rows)
     result = {
         "schema": "pocketsr.shrink/1",
         "environment": environment(("torch", "apache-tvm")),
+        "table": options.table,
         "steps": steps,
         "frames": options.frames,
-        "arms": {name: ARMS[name].about for name in arms},
+        "arms": {name: module.ARMS[name] for name in arms},
         "rows": rows,
-        "claims": claims_of(rows),
+        "claims": claims_of(rows, module.CLAIMS),
     }
-    write_json(options.json, result)
-    print(summary(rows))
+    suffix = "" if options.table == "stages" else f"_{options.table}"
+    write_json(options.json or RESULTS / f"shrink{suffix}.json", result)
+    print(summary(rows, module.SHOWN))
     print(markdown(result["claims"]))
 
 

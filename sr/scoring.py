@@ -42,10 +42,14 @@ def upscale_paths(network: Scored, lr: Image) -> dict[int, Image]:
     about one code value of the engine, at twice the speed.
     """
     halo = network.halo_px(HARD)
-    padded = np.pad(lr, ((halo, halo), (halo, halo), (0, 0)), mode="edge")
+    return upscale_patch(network, np.pad(lr, ((halo, halo), (halo, halo), (0, 0)), mode="edge"))
+
+
+def upscale_patch(network: Scored, padded: Image) -> dict[int, Image]:
+    """The same for a patch with its halo [h + 2R, w + 2R, 3] u8, R that of the hard path."""
     if isinstance(network, IntegerNetwork):
         return network.upscale_all(padded)
-    return _upscale_in_bf16(network, padded, halo)
+    return _upscale_in_bf16(network, padded, network.halo_px(HARD))
 
 
 def _upscale_in_bf16(network: Network, padded: Image, halo: int) -> dict[int, Image]:

@@ -1,4 +1,4 @@
-"""What the rows say of each stage: one claim, whether it holds, and the means that it is read from.
+"""What the rows say: one claim, whether it holds, and the means that it is read from.
 
 Means are over clips and seeds; differences are taken within a clip and seed first, so that what a
 clip is worth cancels out, and their sample deviation over clips and seeds stands beside them.
@@ -95,7 +95,7 @@ def fast(arm: str) -> Claim:
     return Claim(text, (arm,), judge)
 
 
-CLAIMS: tuple[Claim, ...] = (
+STAGES: tuple[Claim, ...] = (
     above("chex", "uniform", 0.15),
     above("chex", "uniform, engine's steps", 0.15),
     near("chex", "dense then L1", 0.05),
@@ -122,11 +122,11 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def claims_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Every claim whose arms all have rows."""
+def claims_of(rows: Sequence[Row], claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """Every one of `claims` whose arms all have rows."""
     arms = {row["arm"] for row in rows}
     found = []
-    for claim in CLAIMS:
+    for claim in claims:
         if arms.issuperset(claim.needs):
             holds, measured = claim.judge(rows)
             found.append({"claim": claim.text, "holds": holds, "measured": measured})

@@ -58,7 +58,7 @@ from sr.commands.options import FILE, json_option, show
     type=click.FloatRange(0, 1),
     default=0.5,
     show_default=True,
-    help="dydca: share of pixels to train as hard.",
+    help="dydca with --patches method: share of pixels to train as hard.",
 )
 @click.option(
     "--max-loss-db",
@@ -82,7 +82,30 @@ from sr.commands.options import FILE, json_option, show
 )
 @click.option("--budget", help="Of the stages: 0.5x of the multiplications, or 26kB of weights.")
 @click.option("--budget-ms", help="Milliseconds a frame and where: 8@host, or 8@TABLE.json.")
-@click.option("--groups", type=FILE, help="fair: content groups, instead of chunks by difficulty.")
+@click.option("--groups", type=FILE, help="Content groups: boxes in JSON, or a folder of masks.")
+@click.option(
+    "--protect", default="", help="Groups that always get the whole network, commas between."
+)
+@click.option(
+    "--routes",
+    type=click.Choice(["map", "router", "both"]),
+    default="map",
+    show_default=True,
+    help="dydca: a map of each frame's paths, a router for the phone, or both.",
+)
+@click.option(
+    "--probe-share",
+    type=click.FloatRange(0.01, 1),
+    default=1.0,
+    show_default=True,
+    help="dydca: share of the frame that is measured to plan routes; the rest is predicted.",
+)
+@click.option(
+    "--patches",
+    type=click.Choice(["error", "method", "all", "forgetting", "ticket"]),
+    help="What is trained on: the places of most error (default of dydca), the method's patches, "
+    "all, all but those never forgotten, or half.",
+)
 @click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)

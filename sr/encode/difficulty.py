@@ -1,18 +1,25 @@
 """Step: how difficult each patch of the training frames is for the generic network."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.difficulty import dct_energy, psnr_from_sse, rank_correlation, residual_energy
-from chunking.grid import Grid
+from chunking.difficulty import (
+    dct_energy,
+    patch_samples,
+    psnr_from_sse,
+    rank_correlation,
+    residual_energy,
+)
+from chunking.grid import Grid, sum_cells
 from player.package.weights import HARD
 from sr.encode.methods import Difficulty
 from sr.encode.work import Work
 from sr.packing import network_of
 from sr.scoring import FramePair, Scored, path_sse
 
+CELL_PX = 6  # LR; the finest place that is asked for its error, a divisor of all patches' sides
 MOST_DB = 100.0  # of a patch that is reproduced exactly, as in the metrics
 STEP = "difficulty"
 
@@ -24,7 +31,7 @@ def score_difficulty(work: Work, pairs: list[FramePair]) -> tuple[Difficulty, di
     file = work.job.work / f"{STEP}.npz"
     if (correlation := work.job.result(STEP)) is not None:
         stored = np.load(file)
-        return Difficulty(stored["fine_db"], stored["coarse_db"]), correlation
+        return Difficulty(**{name: stored[name] for name in stored}), correlation
     work.progress.stage("difficulty", len(pairs))
     generic = network_of(work.generic)
     difficulty = measure_difficulty(generic, pairs, work.grid, work.samples, work.progress.at)
@@ -36,20 +43,33 @@ def score_difficulty(work: Work, pairs: list[FramePair]) -> tuple[Difficulty, di
 
 def measure_difficulty(
     network: Scored,
-    pairs: Iterable[FramePair],
+    pairs: Sequence[FramePair],
     grid: Grid,
     samples: NDArray[np.int64],
     on_frame: Callable[[int], object] = lambda done: None,
 ) -> Difficulty:
     """PSNR of a network's hard path on every patch; `samples` [gh, gw] as in `patch_samples`."""
+    cells = Grid(grid.height, grid.width, CELL_PX, CELL_PX)
     errors = []
-    for sse in path_sse(network, pairs, grid):
+    for sse in path_sse(network, pairs, cells):
         errors.append(sse[HARD])
         on_frame(len(errors))
-    fine = np.stack(errors)
+    of_cells = np.stack(errors)
+    fine = patch_sums(of_cells, grid)
     coarse_db = psnr_from_sse(coarse_sums(fine), coarse_sums(samples))
     fine_db = psnr_from_sse(fine, samples)
-    return Difficulty(np.minimum(fine_db, MOST_DB), np.minimum(coarse_db, MOST_DB))
+    scale, (height, width) = network.arch.scale, pairs[0].hr.shape[:2]
+    cell_mse = of_cells / np.maximum(patch_samples(cells, scale, height, width), 1)
+    return Difficulty(
+        np.minimum(fine_db, MOST_DB), np.minimum(coarse_db, MOST_DB), cell_mse.astype(np.float32)
+    )
+
+
+def patch_sums(cells: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """[T, ch, cw] of cells of CELL_PX summed over each patch of a grid -> [T, gh, gw]."""
+    rows, columns = grid.fine_h // CELL_PX, grid.fine_w // CELL_PX
+    of_cells = Grid(cells.shape[1], cells.shape[2], rows, columns)
+    return np.stack([sum_cells(frame, of_cells) for frame in cells])
 
 
 def _rank_stand_ins(work: Work, pairs: list[FramePair], difficulty: Difficulty) -> dict[str, float]:

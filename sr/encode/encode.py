@@ -24,8 +24,9 @@ from player.package.signature import signing_key
 from player.package.weights import PATH_NAMES
 from player.package.writer import Contents, write_package
 from sr.encode.config import EncodeConfig, UsageError
-from sr.encode.difficulty import score_difficulty
+from sr.encode.difficulty import CELL_PX, score_difficulty
 from sr.encode.frames import (
+    learned_frames,
     stream_files,
     stream_from_json,
     stream_to_json,
@@ -33,8 +34,11 @@ from sr.encode.frames import (
     write_streams,
 )
 from sr.encode.job import open_job
+from sr.encode.live import make_router
 from sr.encode.overfitting import overfit_networks
+from sr.encode.protect import protected
 from sr.encode.routing import plan_all_routes
+from sr.encode.sampling import Material
 from sr.encode.shrinking import budget_of, content_groups
 from sr.encode.work import Work
 from sr.progress import Progress
@@ -79,10 +83,15 @@ def _run(work: Work) -> dict[str, Any]:
     difficulty, correlation = score_difficulty(work, pairs)
     _check_chunks(work.config, difficulty.fine_db.size)
     tasks = work.method.tasks(difficulty, work.config)
-    networks = overfit_networks(work, tasks, pairs, content_groups(work, video, difficulty))
+    learned = learned_frames(work.config, work.info, video)
+    watched = protected(work, (CELL_PX, CELL_PX), learned)
+    groups = content_groups(work, video, difficulty)
+    material = Material(pairs, difficulty, groups, watched.cells if watched else None)
+    networks = overfit_networks(work, tasks, material)
     blobs = [network.blob for network in networks]
     routes = plan_all_routes(work, video, blobs, difficulty)
-    index = _write(work, (video, audio), blobs, routes)
+    router, router_row = make_router(work, blobs, pairs, learned)
+    index = _write(work, (video, audio), blobs, routes, router)
     return {
         "schema": "pocketsr.report/1",
         "method": work.config.method,
@@ -91,12 +100,15 @@ def _run(work: Work) -> dict[str, Any]:
         "frames": index.frames,
         "training_frames": len(pairs),
         "steps": sum(task.steps for task in tasks),
-        "crops_a_step": work.config.bounds.batch,
+        "crops_a_step": networks[0].crops_a_step,
+        "crop_px": networks[0].crop_px,
+        "patches": work.config.patch_choice,
         "dtype": work.config.arithmetic,
         "fine_tuning_steps": sum(network.fine_tuning_steps for network in networks),
         "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
         "stages": [network.stages for network in networks],
         "weights_bytes": [len(blob) for blob in blobs],
+        "router": router_row,
         "paths": path_shares(routes, work.samples_of(work.route_grid)),
         "difficulty_rank_correlation": correlation,
         "seconds_of_this_run": round(monotonic() - began, 1),
@@ -120,7 +132,11 @@ def _streams(work: Work) -> Streams:
 
 
 def _write(
-    work: Work, streams: Streams, blobs: list[bytes], routes: list[NDArray[np.uint8]]
+    work: Work,
+    streams: Streams,
+    blobs: list[bytes],
+    routes: list[NDArray[np.uint8]],
+    router: bytes | None,
 ) -> Index:
     """Step: everything else of the package, the signed index last."""
     video, audio = streams
@@ -136,7 +152,8 @@ def _write(
         video=video,
         audio=audio,
         weights=blobs,
-        routes=routes,
+        routes=() if router and config.routes == "router" else routes,
+        router=router,
         colour=vars(work.info.colour),
         version=version("pocketsr"),
     )

@@ -26,10 +26,12 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Difficulty:
-    """PSNR of the generic network on the training frames: fine [T, gh, gw], coarse [T, ch, cw]."""
+    """The generic network on the training frames: PSNR of fine patches [T, gh, gw] and of coarse
+    ones [T, ch, cw]; mean squared error of cells of 6 x 6 LR px [T, rows, columns]."""
 
     fine_db: Scores
     coarse_db: Scores
+    cell_mse: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,14 @@ from player.package.atomic import write_bytes
 from player.package.weights import HARD
 from sr.encode.frames import training_set
 from sr.encode.methods import NetworkTask
-from sr.encode.shrinking import Groups, shrink_network
+from sr.encode.sampling import Material, sampling_of
+from sr.encode.shrinking import shrink_network
 from sr.encode.work import Work
 from sr.models import Network, build_network, deployed_network
 from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_network
 from sr.quant.finetune import fine_tune, fine_tuning_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
-from sr.scoring import FramePair
 from sr.shrink.zeros import KeepZeros
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan, overfit
@@ -26,24 +26,26 @@ from sr.training.loop import TrainingPlan, overfit
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A weights blob; how long it was trained as integers, what that lost against fp32, and a row
-    for each stage that shrank it."""
+    """A weights blob; how long it was trained as integers, what that lost against fp32, a row for
+    each stage that shrank it, and the crops that it was trained on, LR px."""
 
     blob: bytes
     fine_tuning_steps: int = 0
     quantisation_loss_db: float | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
+    crops_a_step: int = 0
+    crop_px: int = 0
 
 
 def overfit_networks(
-    work: Work, tasks: list[NetworkTask], pairs: list[FramePair], groups: Groups
+    work: Work, tasks: list[NetworkTask], material: Material
 ) -> list[TrainedNetwork]:
     """All networks, in the order of the tasks; finished ones are taken as they are."""
     networks = []
     for number, task in enumerate(tasks):
         step, file = f"train-{number}", work.job.work / f"weights-{number:03d}.bin"
         if (record := work.job.result(step)) is None:
-            network = _train(work, task, number, pairs, groups)
+            network = _train(work, task, number, material)
             write_bytes(file, network.blob)
             record = {k: v for k, v in asdict(network).items() if k != "blob"}
             work.job.finish(step, record, [file])
@@ -51,24 +53,25 @@ def overfit_networks(
     return networks
 
 
-def _train(
-    work: Work, task: NetworkTask, number: int, pairs: list[FramePair], groups: Groups
-) -> TrainedNetwork:
+def _train(work: Work, task: NetworkTask, number: int, material: Material) -> TrainedNetwork:
     network = _start(work)
-    data = training_set(pairs, work.config.scale, network.halo_px(HARD))
-    cell_px = work.grid.fine_h, work.grid.fine_w
+    data = training_set(material.pairs, work.config.scale, network.halo_px(HARD))
     seed = work.config.seed * 1000 + number
-    sampler = CropSampler(data, task.shares, cell_px, work.config.bounds.batch, seed)
+    sampling = sampling_of(work, task, data, material, seed)
+    sampler = sampling.sampler
     rows: list[dict[str, Any]] = []
     if work.config.stages:
-        network, rows = shrink_network(work, network, sampler, number, task.steps, groups)
+        network, rows = shrink_network(work, network, sampler, number, task.steps, material.groups)
     else:
         work.progress.stage(f"overfit {number}", task.steps)
         checkpoint = work.job.work / f"train-{number}.ckpt"
-        overfit(network, sampler, TrainingPlan(task.steps), checkpoint, work.progress.at)
+        plan, watch = TrainingPlan(task.steps), sampling.companion
+        overfit(network, sampler, plan, checkpoint, work.progress.at, watch)
     if work.config.arithmetic == "fp32":
-        return TrainedNetwork(pack_network(network), stages=rows)
-    return replace(_quantise(work, network, sampler, number, task.steps), stages=rows)
+        trained = TrainedNetwork(pack_network(network))
+    else:
+        trained = _quantise(work, network, sampler, number, task.steps)
+    return replace(trained, stages=rows, crops_a_step=sampler.batch, crop_px=sampler.side_px)
 
 
 def _quantise(

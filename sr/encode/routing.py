@@ -14,6 +14,8 @@ from player.package.weights import BICUBIC, EASY, HARD, PATH_NAMES, unpack_weigh
 from sr.encode.difficulty import MOST_DB
 from sr.encode.frames import frame_pairs
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
+from sr.encode.probing import probed_sse
+from sr.encode.protect import on_hard_path, protected
 from sr.encode.work import Work
 from sr.scoring import Scored, path_sse, scored_network
 
@@ -64,12 +66,16 @@ def _planned(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Dif
     """
     network = scored_network(unpack_weights(blobs[0]))
     groups = held_groups(video.segments, work.config.route_hold_frames)
-    sse = _group_sse(work, video, network, work.route_grid, groups)
+    measure = _group_sse if work.config.probe_share == 1 else probed_sse
+    sse = measure(work, video, network, work.route_grid, groups)
     pixels = work.samples_of(work.route_grid) / (3 * work.config.scale**2)
     macs = [macs_per_pixel(network.arch, path) for path in (BICUBIC, EASY, HARD)]
     frames = np.bincount(groups)[:, None, None]
     costs = np.array(macs, float)[:, None, None, None] * (frames * pixels)
-    return plan_routes(sse, costs, max_loss_db=work.config.max_loss_db)[groups]
+    codes = plan_routes(sse, costs, max_loss_db=work.config.max_loss_db)[groups]
+    cell_px = work.route_grid.fine_h, work.route_grid.fine_w
+    watched = protected(work, cell_px, range(len(groups)))
+    return codes if watched is None else on_hard_path(codes, watched.cells)
 
 
 def _by_chunk(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Difficulty) -> Codes:

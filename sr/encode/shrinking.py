@@ -11,13 +11,13 @@ from player.package.weights import HARD
 from sr.encode.config import UsageError
 from sr.encode.frames import learned_frames
 from sr.encode.methods import Difficulty, chunk_labels
+from sr.encode.protect import read_groups
 from sr.encode.work import Work
 from sr.latency import find_latency
 from sr.latency.table import LatencyTable, parse_table
 from sr.models import Network
 from sr.shrink.allocate import WidthRule
 from sr.shrink.budget import Budget, parse_budget, parse_milliseconds
-from sr.shrink.group_files import groups_from_boxes, groups_from_masks
 from sr.shrink.order import FAIR
 from sr.shrink.pipeline import check_budget, shrink
 from sr.shrink.registry import stages_of
@@ -94,7 +94,5 @@ def content_groups(work: Work, video: StreamFiles, difficulty: Difficulty) -> Gr
         return None
     if config.groups is None:
         return chunk_labels(difficulty, config)
-    grid = work.grid
-    read = groups_from_masks if config.groups.is_dir() else groups_from_boxes
-    size_px, cell_px = (grid.height, grid.width), (grid.fine_h, grid.fine_w)
-    return read(config.groups, size_px, cell_px, learned_frames(config, work.info, video)).labels
+    cell_px = work.grid.fine_h, work.grid.fine_w
+    return read_groups(work, cell_px, learned_frames(config, work.info, video)).labels

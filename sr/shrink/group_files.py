@@ -2,6 +2,7 @@
 
 Masks: one grey PNG for each frame of the film, in the order of their names, of any size with the
 film's aspect. A pixel's value is its group, 0 the rest; where 255 is the only other value, it is 1.
+A file `names.txt` among them may name the groups 1, 2, ..., one a line.
 
 Boxes: a JSON file, in pixels of `size` (width, height); frames without boxes have empty lists:
 
@@ -30,6 +31,9 @@ from sr.shrink.groups import Labels
 LEAST_COVER = 0.25
 MOST_GROUPS = 16
 REST = "rest"
+NAMES_FILE = "names.txt"
+ASPECT_TOLERANCE = 0.05
+SAME_PLACE = 0.5  # of the smaller of two boxes: what lies in both is one thing with two labels
 
 Mask = NDArray[np.uint8]
 
@@ -47,7 +51,8 @@ def groups_from_masks(
 ) -> ContentGroups:
     """Groups of the film's `frames` (by number), for LR frames of `lr_size` (height, width).
 
-    Raises InputError for a missing folder, too few masks, and a mask that cannot be decoded.
+    Raises InputError for a missing folder, too few masks, and a mask that cannot be decoded, is of
+    another shape than the film, or has a value without a name.
     """
     paths = sorted(folder.glob("*.png"))
     if len(paths) <= max(frames):
@@ -55,9 +60,8 @@ def groups_from_masks(
             f"{folder}: {len(paths)} masks (*.png) for {max(frames) + 1} frames; give one for each"
         )
     masks = [_read_mask(paths[frame], lr_size) for frame in frames]
-    count = max(2, 1 + max(int(mask.max()) for mask in masks))
-    names = (REST, *(f"group {i}" for i in range(1, count)))
-    return ContentGroups(_patch_labels(masks, count, Grid(*lr_size, *cell_px)), names)
+    names = _mask_names(folder, max(1, *(int(mask.max()) for mask in masks)))
+    return ContentGroups(_patch_labels(masks, len(names), Grid(*lr_size, *cell_px)), names)
 
 
 def groups_from_boxes(
@@ -73,12 +77,56 @@ def groups_from_boxes(
     per_px = (lr_size[0] / height, lr_size[1] / width)
     masks = []
     for frame in frames:
-        mask = np.zeros(lr_size, np.uint8)
-        for box in description["frames"][frame]:
-            rows, columns = _box_slices(box, per_px, f"{file}: frame {frame}")
-            mask[rows, columns] = _label(box, names, f"{file}: frame {frame}")
-        masks.append(mask)
+        masks.append(
+            _boxes_mask(
+                description["frames"][frame], names, per_px, lr_size, f"{file}: frame {frame}"
+            )
+        )
     return ContentGroups(_patch_labels(masks, len(names), Grid(*lr_size, *cell_px)), names)
+
+
+def _boxes_mask(
+    boxes: Sequence[Any],
+    names: Sequence[str],
+    per_px: tuple[float, float],
+    lr_size: tuple[int, int],
+    where: str,
+) -> Mask:
+    """[h, w] u8: the group of each LR pixel; of two boxes the later lies above."""
+    mask = np.zeros(lr_size, np.uint8)
+    for number, box in enumerate(boxes):
+        slices, label = _box_slices(box, per_px, where), _label(box, names, where)
+        for earlier in boxes[:number]:
+            if earlier["group"] != box["group"] and _overlap(earlier, box) > SAME_PLACE:
+                also = earlier["group"]
+                raise InputError(f"{where}: {box} is labelled {also} as well; give it one group")
+        mask[slices] = label
+    return mask
+
+
+def _overlap(first: Any, second: Any) -> float:
+    """The area that lies in both boxes, over the smaller one's."""
+    area = 1.0
+    for at, extent in (("x", "width"), ("y", "height")):
+        ends = [float(box[at]) + float(box[extent]) for box in (first, second)]
+        area *= max(0.0, min(ends) - max(float(first[at]), float(second[at])))
+    smaller = min(float(b["width"]) * float(b["height"]) for b in (first, second))
+    return area / smaller if smaller > 0 else 0.0
+
+
+def _mask_names(folder: Path, groups: int) -> tuple[str, ...]:
+    """The rest's name and those of groups 1, 2, ...: the folder's own, or numbers."""
+    try:
+        own = (folder / NAMES_FILE).read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return (REST, *(f"group {i}" for i in range(1, groups + 1)))
+    names = [name.strip() for name in own if name.strip()]
+    if len(names) < groups:
+        raise InputError(
+            f"{folder / NAMES_FILE}: {len(names)} names, but masks have the value {groups}; "
+            "write one name a line"
+        )
+    return (REST, *names)
 
 
 def _patch_labels(masks: Sequence[Mask], count: int, grid: Grid) -> Labels:
@@ -98,6 +146,12 @@ def _read_mask(path: Path, lr_size: tuple[int, int]) -> Mask:
             mask = np.asarray(picture.convert("L"))
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise InputError(f"{path}: no PNG that can be decoded ({error}); write it again") from error
+    height, width = mask.shape
+    if abs(width * lr_size[0] / (height * lr_size[1]) - 1) > ASPECT_TOLERANCE:
+        raise InputError(
+            f"{path}: {width}x{height} px is not the film's shape "
+            f"({lr_size[1]}x{lr_size[0]} in LR); make masks of the film's own frames"
+        )
     values = np.unique(mask)
     if set(values.tolist()) <= {0, 255}:
         mask = (mask > 0).astype(np.uint8)

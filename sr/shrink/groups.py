@@ -62,7 +62,7 @@ class GroupedSampler(CropSampler):
     def draw(self, step: int) -> Batch:
         """The batch of a step, a function of seed and step alone."""
         rng = np.random.default_rng([self.seed, step])
-        cells = self.cells(rng)
+        cells = self.cells(step, rng)
         places = [self.place(int(cell), rng) for cell in cells]
         counts = self._true_shares / self._drawn_shares
         return replace(

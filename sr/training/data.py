@@ -1,7 +1,7 @@
 """Training crops out of decoded frames: drawn by a share for each patch, repeatable by step."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,13 +39,15 @@ class Batch:
     """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range.
 
     Of a sampler that knows them: `groups` [N, c, c], the content group of each LR pixel (-1: none),
-    and `balance` [N], how much a crop counts in a mean over the clip.
+    `balance` [N], how much a crop counts in a mean over the clip, and `cells` [N], the patches that
+    the crops were drawn around.
     """
 
     lr: Tensor
     hr: Tensor
     groups: Tensor | None = None
     balance: Tensor | None = None
+    cells: NDArray[np.int64] | None = None
 
     def mean(self, errors: Tensor) -> Tensor:
         """The mean over the clip of errors at each pixel [N, c, c]."""
@@ -57,9 +59,9 @@ class Batch:
 class CropSampler:
     """Draws crops around fine patches.
 
-    `shares` [T, gh, gw] say how often each fine patch is drawn (any scale); `cell_px` is the
-    fine patch's (height, width). A crop lies at a random place over its patch, across its
-    borders too, so that seams are learned like everything else.
+    `shares` [T, gh, gw] say how often each patch is drawn (any scale); `cell_px` is the patch's
+    (height, width), `side_px` the crop's. A crop lies at a random place over its patch, across
+    its borders too, so that seams are learned like everything else.
     """
 
     data: TrainingSet
@@ -67,14 +69,16 @@ class CropSampler:
     cell_px: tuple[int, int]
     batch: int
     seed: int
+    side_px: int = field(default=CROP_PX, kw_only=True)
 
     def draw(self, step: int) -> Batch:
         """The batch of a step: a function of seed and step alone, so that training can resume."""
         rng = np.random.default_rng([self.seed, step])
-        places = [self.place(int(cell), rng) for cell in self.cells(rng)]
-        return self.batch_at(places)
+        cells = self.cells(step, rng)
+        places = [self.place(int(cell), rng) for cell in cells]
+        return replace(self.batch_at(places), cells=cells)
 
-    def cells(self, rng: np.random.Generator) -> NDArray[np.int64]:
+    def cells(self, step: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """[N]: the patches that a batch is drawn around, counted row by row and frame by frame."""
         drawn = rng.random(self.batch) * self._ends[-1]
         return np.searchsorted(self._ends, drawn, side="right")
@@ -105,9 +109,9 @@ class CropSampler:
 
     @property
     def crop_px(self) -> tuple[int, int]:
-        """The crop's height and width: smaller than CROP_PX only where the frame is."""
+        """The crop's height and width: smaller than `side_px` only where the frame is."""
         height, width = self.data.size_px
-        return min(CROP_PX, height), min(CROP_PX, width)
+        return min(self.side_px, height), min(self.side_px, width)
 
     def _crops_lr(self, places: Places) -> Tensor:
         (h, w), halo = self.crop_px, 2 * self.data.margin_px

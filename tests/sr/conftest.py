@@ -7,6 +7,10 @@ import av
 import numpy as np
 import pytest
 
+from player.package.generic import blob_path
+from player.package.weights import unpack_weights
+from sr.quant.integer_network import IntegerNetwork
+
 FILM_SIZE = (160, 192)
 
 
@@ -45,3 +49,16 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
     return write_film(tmp_path / "film.mp4", drifting_pictures(12, *FILM_SIZE))
+
+
+@pytest.fixture
+def short_film(tmp_path: Path) -> Path:
+    """One frame of one patch."""
+    return write_film(tmp_path / "short.mp4", drifting_pictures(1, 48, 64))
+
+
+@pytest.fixture(scope="session")
+def generic_network() -> IntegerNetwork:
+    """The int8 generic network for x4."""
+    blob = unpack_weights(blob_path(4, "int8").read_bytes())
+    return IntegerNetwork(blob.arch, blob.tensors)

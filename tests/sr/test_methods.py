@@ -11,7 +11,8 @@ from sr.encode.methods import EASY_SHARE, METHODS, Difficulty, chunk_labels, chu
 
 CONFIG = EncodeConfig(Path("film.mp4"), Path("out"), chunks=4)
 FINE = np.random.default_rng(0).normal(30, 4, (5, 4, 6))
-DIFFICULTY = Difficulty(FINE, coarse_sums(FINE) / 4)
+CELLS = np.full((5, 36, 48), 1.0, np.float32)
+DIFFICULTY = Difficulty(FINE, coarse_sums(FINE) / 4, CELLS)
 
 
 def test_stdo_gives_each_patch_to_one_network_and_shares_the_steps():

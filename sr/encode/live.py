@@ -1,0 +1,152 @@
+"""Step: a router for the phone, so that video needs no map (`--routes router`, `both`).
+
+    training pairs --every path's error (HR)--> oracle plan --labels--> router on the LR as decoded
+                                                                        --> offsets that spend what
+                                                                            the plan spends --> blob
+
+For live video the map of a segment would come too late. What the router loses against the plan is
+measured on frames that it was not trained on in docs/router.md; the report has it for its own.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from chunking.routes import HARD, path_of, plan_routes
+from player.costs import macs_per_pixel
+from player.package.atomic import write_bytes
+from player.package.weights import PATH_NAMES, unpack_weights
+from sr.encode.protect import on_hard_path, protected
+from sr.encode.work import Work
+from sr.router.decide import Cells, Rule, calibrate, decide, distances_of, spent
+from sr.router.integers import pack_router
+from sr.router.network import QUARTER_PX, RouterShape
+from sr.router.training import RouterData, RouterPlan, fit_router
+from sr.router.views import cell_macs, cell_sums, quarter_grid, shifted_content, shifted_views
+from sr.scoring import FramePair, path_sse, scored_network
+
+STEP = "router"
+PLAN = RouterPlan()
+MOST_FRAMES = 60  # evenly taken of the training frames
+
+Errors = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Lesson:
+    """LR frames [T, h, w, 3], the errors [3, T, qh, qw] of their quarters on each path, what a path
+    costs, and the class to protect of each quarter (0: none)."""
+
+    lr: NDArray[np.uint8]
+    quarters: Errors
+    per_pixel: Errors
+    shape: RouterShape
+    content: NDArray[np.int64] | None
+
+    @property
+    def cells(self) -> tuple[Errors, Errors]:
+        """Errors [3, T, gh, gw] and MACs [3, gh, gw] of the router's cells."""
+        height, width = self.lr.shape[1:3]
+        macs = cell_macs(height, width, self.shape.cell_px, self.per_pixel)
+        return cell_sums(self.quarters, self.shape.quarters), macs
+
+
+def make_router(
+    work: Work, blobs: list[bytes], pairs: list[FramePair], frames: list[int]
+) -> tuple[bytes | None, dict[str, Any] | None]:
+    """The router's blob and a row for the report; None where none is asked for, or all cells take
+    one path and there is nothing to decide. `frames`: the numbers of the pairs' frames."""
+    if work.config.routes == "map":
+        return None, None
+    file = work.job.work / "router.bin"
+    if (row := work.job.result(STEP)) is None:
+        blob, row = _train(work, blobs[0], pairs, frames)
+        write_bytes(file, blob or b"")
+        work.job.finish(STEP, row, [file])
+    return (file.read_bytes() or None), row
+
+
+def _train(
+    work: Work, network: bytes, pairs: list[FramePair], frames: list[int]
+) -> tuple[bytes | None, dict[str, Any]]:
+    chosen = np.linspace(0, len(pairs) - 1, min(MOST_FRAMES, len(pairs))).round().astype(int)
+    lesson = _lesson(work, network, [pairs[i] for i in chosen], [frames[i] for i in chosen])
+    sse, macs = lesson.cells
+    planned = plan_routes(sse, macs, max_loss_db=work.config.max_loss_db)
+    if lesson.content is not None:
+        content = cell_sums((lesson.content > 0).astype(float), lesson.shape.quarters) > 0
+        planned = on_hard_path(planned, content)
+    oracle = path_of(planned).astype(np.int64)
+    paths = tuple(int(p) for p in np.unique(oracle))
+    names = work.config.protected_classes
+    if len(paths) + len(names) < 2:
+        return None, {"bytes": 0, "reason": f"every cell takes the path {PATH_NAMES[paths[0]]}"}
+    return _fitted(work, lesson, oracle, paths)
+
+
+def _lesson(work: Work, network: bytes, pairs: list[FramePair], frames: list[int]) -> _Lesson:
+    blob = unpack_weights(network)
+    grid = quarter_grid(*pairs[0].lr.shape[:2])
+    work.progress.stage("router", len(pairs))
+    errors = []
+    for sse in path_sse(scored_network(blob), pairs, grid):
+        errors.append(sse)
+        work.progress.at(len(errors))
+    watched = protected(work, (QUARTER_PX, QUARTER_PX), frames)
+    return _Lesson(
+        np.stack([pair.lr for pair in pairs]),
+        np.stack(errors, axis=1),
+        np.array([macs_per_pixel(blob.arch, p) for p in range(len(PATH_NAMES))], float),
+        RouterShape(cell_px=work.config.route_cell_px),
+        watched.labels if watched else None,
+    )
+
+
+def _fitted(
+    work: Work, lesson: _Lesson, oracle: NDArray[np.int64], paths: tuple[int, ...]
+) -> tuple[bytes, dict[str, Any]]:
+    """Trained, calibrated to the oracle's MACs, and packed."""
+    config, names = work.config, work.config.protected_classes
+    shape = RouterShape(lesson.shape.cell_px, classes=len(paths) + len(names))
+    router = fit_router(shape, _data(work, lesson, paths), PLAN, config.seed)
+    all_paths = (*paths, *(HARD for _ in names))
+    lr = torch.from_numpy(lesson.lr).permute(0, 3, 1, 2).contiguous()
+    scores = distances_of(router.network, lr).reshape(-1, shape.classes)
+    sse, macs = lesson.cells
+    costs = np.broadcast_to(macs[:, None], sse.shape)
+    cells = Cells(scores, sse.reshape(3, -1), costs.reshape(3, -1))
+    best_sse, budget = spent(cells, oracle.ravel())
+    own = shape.macs_per_pixel * lesson.lr[..., 0].size / config.route_hold_frames
+    rule = calibrate(cells, Rule.plain(all_paths), budget - own)
+    routed_sse, routed_macs = spent(cells, decide(scores, rule)[1])
+    blob = pack_router(
+        router.network,
+        list(lesson.lr),
+        rule.paths,
+        rule.offsets,
+        rule.least_margin,
+        config.route_hold_frames,
+    )
+    row = {
+        "bytes": len(blob),
+        "macs_per_pixel": shape.macs_per_pixel,
+        "classes": [*(PATH_NAMES[p] for p in paths), *names],
+        "regret_db": round(10 * float(np.log10(routed_sse / best_sse)), 4),
+        "macs_ratio": round((routed_macs + own) / budget, 4),
+    }
+    return blob, row
+
+
+def _data(work: Work, lesson: _Lesson, paths: tuple[int, ...]) -> RouterData:
+    """Every shift of the frames, labelled by the plan, and by content where some is protected."""
+    loss_db, shape = work.config.max_loss_db, lesson.shape
+    data = shifted_views(lesson.lr, lesson.quarters, lesson.per_pixel, loss_db, shape, paths)
+    if lesson.content is None:
+        return data
+    cells = data.classes.shape[1], data.classes.shape[2]
+    content = torch.from_numpy(shifted_content(lesson.content, shape, cells))
+    classes = torch.where(content > 0, len(paths) - 1 + content, data.classes)
+    return RouterData(data.frames, classes)

@@ -1,0 +1,72 @@
+"""`--protect CLASS --groups FILE`: content that is worth more than its error says.
+
+Faces, text, or the flames in a drone's picture: cells of a protected class always take the hard
+path, and are drawn more often while the network is overfitted, so that more of its weights serve
+them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chunking.errors import InputError
+from chunking.routes import COARSE, HARD, merge_coarse
+from sr.encode.config import UsageError
+from sr.encode.work import Work
+from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_masks
+
+PROTECTED_DRAWS = 3.0  # how often a protected place is drawn, against another of the same error
+
+Codes = NDArray[np.uint8]
+
+
+def read_groups(work: Work, cell_px: tuple[int, int], frames: Sequence[int]) -> ContentGroups:
+    """The content groups of `--groups` at cells of the LR frame. Raises InputError."""
+    assert work.config.groups is not None
+    read = groups_from_masks if work.config.groups.is_dir() else groups_from_boxes
+    return read(work.config.groups, (work.grid.height, work.grid.width), cell_px, frames)
+
+
+@dataclass(frozen=True)
+class Protected:
+    """The classes to protect: their numbers in the groups' labels, and their names."""
+
+    labels: NDArray[np.int64]  # [T, rows, columns], 0 the rest
+    names: tuple[str, ...]
+
+    @property
+    def cells(self) -> NDArray[np.bool_]:
+        """[T, rows, columns]: the cells of any protected class."""
+        return self.labels > 0
+
+
+def protected(work: Work, cell_px: tuple[int, int], frames: Sequence[int]) -> Protected | None:
+    """What `--protect` names, at cells of the given frames; None where it names nothing.
+
+    Raises UsageError for a name that the groups lack, InputError for a class that never occurs.
+    """
+    wanted = work.config.protected_classes
+    if not wanted:
+        return None
+    groups = read_groups(work, cell_px, frames)
+    labels = np.zeros_like(groups.labels)
+    for number, name in enumerate(wanted, start=1):
+        if name not in groups.names[1:]:
+            raise UsageError(
+                f"--protect {name}: {work.config.groups} has {', '.join(groups.names[1:])}"
+            )
+        labels[groups.labels == groups.names.index(name)] = number
+        if not (labels == number).any():
+            raise InputError(
+                f"--protect {name}: no patch of {len(frames)} frames belongs to it; "
+                "leave it out, or label frames in which it occurs"
+            )
+    return Protected(labels, wanted)
+
+
+def on_hard_path(codes: Codes, cells: NDArray[np.bool_]) -> Codes:
+    """Routes [T, gh, gw] with the marked cells on the hard path of network 0."""
+    plain = np.where(cells, np.uint8(HARD), codes & ~np.uint8(COARSE))
+    return merge_coarse(plain.astype(np.uint8))

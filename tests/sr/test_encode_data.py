@@ -1,0 +1,190 @@
+"""Encode's options on which data is used: what is trained on, probed, protected, routed live."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chunking.errors import InputError
+from chunking.grid import Grid
+from chunking.routes import path_of
+from player.package.index_file import read_index
+from player.package.router import unpack_router
+from player.package.routes import unpack_routes
+from player.package.verify import verify_package
+from player.package.weights import EASY, HARD
+from sr.encode import live
+from sr.encode import sampling as sampling_module
+from sr.encode.config import EncodeConfig, UsageError
+from sr.encode.encode import encode
+from sr.encode.probing import block_errors
+from sr.encode.protect import on_hard_path
+from sr.graph import spread
+from sr.progress import Progress
+from sr.router.training import RouterPlan
+from sr.scoring import FramePair, path_sse
+
+
+@pytest.fixture(autouse=True)
+def short_trainings(monkeypatch):
+    """Of the router and of the graph's ticket: what they reach is measured elsewhere."""
+    monkeypatch.setattr(live, "PLAN", RouterPlan(steps=10))
+    short = replace(spread.PLAN, epochs=5, rounds=2)
+    monkeypatch.setattr(spread.predicted_errors, "__defaults__", (None, short))
+
+
+def run(film: Path, out: Path, **options) -> dict:
+    options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **options}
+    with Progress() as progress:
+        return encode(EncodeConfig(film, out, **options), progress)
+
+
+def codes_of(package: Path) -> np.ndarray:
+    index = read_index(package).index
+    return np.concatenate([unpack_routes((package / r.file).read_bytes()) for r in index.routes])
+
+
+def face_boxes(path: Path, frames: int = 12, name: str = "face") -> Path:
+    """A face over the ramp at the right, which is flat and would get the cheapest path."""
+    box = {"group": name, "x": 120, "y": 48, "width": 48, "height": 48}
+    content = {"groups": ["face", "text"], "size": [192, 160], "frames": [[box]] * frames}
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("patches", ["error", "method", "all", "forgetting", "ticket"])
+def test_every_choice_of_patches_makes_a_package(film, tmp_path, patches):
+    report = run(film, tmp_path / "p", patches=patches)
+    assert report["patches"] == patches
+    assert verify_package(tmp_path / "p").ok
+
+
+def test_dydca_trains_where_the_error_is_and_the_papers_methods_on_patches():
+    def choice(**options) -> str:
+        return EncodeConfig(Path("film.mp4"), Path("out"), **options).patch_choice
+
+    assert choice() == "error"
+    assert choice(method="jstdo") == choice(method="stdo") == choice(stages="fair") == "method"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"patches": "all", "method": "stdo"}, "--patches: stdo"),
+        ({"patches": "error", "stages": "fair"}, "needs whole patches"),
+        ({"patches": "forgetting", "stages": "chex"}, "leave --stages out"),
+        ({"protect": "face"}, "--protect: say where"),
+        ({"routes": "router", "method": "jstdo"}, "--routes router: jstdo has one path"),
+        ({"probe_share": 0.1, "method": "stdo"}, "--probe-share: stdo"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options, words):
+    with pytest.raises(UsageError, match=words):
+        EncodeConfig(Path("film.mp4"), Path("out"), **options)
+
+
+@pytest.mark.parametrize("patches", ["forgetting", "ticket"])
+def test_a_film_too_short_to_hold_anything_out_is_refused(short_film, tmp_path, patches):
+    with pytest.raises(UsageError, match=f"--patches {patches}: 1 patches"):
+        run(short_film, tmp_path / "p", patches=patches)
+
+
+def test_a_protected_class_takes_the_hard_path_everywhere_and_the_rest_does_not(film, tmp_path):
+    groups = face_boxes(tmp_path / "faces.json")
+    run(film, tmp_path / "plain", max_loss_db=3.0)
+    run(film, tmp_path / "p", max_loss_db=3.0, groups=groups, protect="face")
+    plain, codes = codes_of(tmp_path / "plain"), codes_of(tmp_path / "p")
+    face = np.s_[:, 2:4, 5:7]  # LR 60..83, 24..47 in cells of 12 px
+    assert np.all(path_of(codes[face]) == HARD)
+    assert not np.all(path_of(plain[face]) == HARD)
+    assert not np.all(path_of(codes) == HARD)
+
+
+def test_protected_places_are_drawn_more_often(film, tmp_path, monkeypatch):
+    seen = {}
+
+    def sampling_of(*arguments):
+        found = sampling(*arguments)
+        seen["shares"] = found.sampler.shares
+        return found
+
+    sampling = sampling_module.sampling_of
+    monkeypatch.setattr("sr.encode.overfitting.sampling_of", sampling_of)
+    run(film, tmp_path / "plain")
+    plain = seen["shares"]
+    run(film, tmp_path / "p", groups=face_boxes(tmp_path / "faces.json"), protect="face")
+    factor = seen["shares"][plain > 0] / plain[plain > 0]
+    assert set(np.unique(factor.round(6))) == {1.0, 3.0}
+
+
+def test_a_class_that_is_unknown_or_never_occurs_is_named(film, tmp_path):
+    groups = face_boxes(tmp_path / "faces.json")
+    with pytest.raises(UsageError, match=r"--protect dog: .* has face, text"):
+        run(film, tmp_path / "p", groups=groups, protect="dog")
+    with pytest.raises(InputError, match="--protect text: no patch of 12 frames"):
+        run(film, tmp_path / "q", groups=groups, protect="text")
+
+
+def test_routes_on_the_hard_path_are_merged_again():
+    codes = np.full((1, 2, 4), EASY | 0x80, np.uint8)
+    marked = np.zeros((1, 2, 4), bool)
+    marked[:, :, :2] = True
+    assert on_hard_path(codes, marked).tolist() == [[[130, 130, 129, 129]] * 2]
+    marked[0, 1, 1] = False
+    assert on_hard_path(codes, marked).tolist() == [[[2, 2, 129, 129], [2, 1, 129, 129]]]
+
+
+def test_a_router_replaces_the_map_or_goes_beside_it(film, tmp_path):
+    report = run(film, tmp_path / "p", routes="router", steps=30)
+    index = read_index(tmp_path / "p").index
+    assert index.routes == () and index.router is not None
+    router = unpack_router((tmp_path / "p" / index.router.file).read_bytes())
+    assert report["router"]["bytes"] == index.router.bytes
+    assert router.sizes.classes == len(report["router"]["classes"])
+    assert verify_package(tmp_path / "p").ok
+    run(film, tmp_path / "both", routes="both", steps=30)
+    both = read_index(tmp_path / "both").index
+    assert len(both.routes) > 0 and both.router is not None
+    assert (tmp_path / "both" / both.router.file).read_bytes() == (
+        tmp_path / "p" / index.router.file
+    ).read_bytes()
+
+
+def test_a_protected_class_is_a_class_of_the_router(film, tmp_path):
+    groups = face_boxes(tmp_path / "faces.json")
+    report = run(film, tmp_path / "p", routes="router", steps=30, groups=groups, protect="face")
+    assert report["router"]["classes"][-1] == "face"
+    index = read_index(tmp_path / "p").index
+    router = unpack_router((tmp_path / "p" / index.router.file).read_bytes())
+    assert router.paths[-1] == HARD
+
+
+def test_blocks_are_measured_as_in_the_whole_frame(generic_network):
+    rng = np.random.default_rng(0)
+    hr = rng.integers(0, 256, (4 * 70, 4 * 100, 3), np.uint8)
+    pair = FramePair(np.ascontiguousarray(hr[::4, ::4]), hr[: 4 * 70 - 3, : 4 * 100 - 2])
+    grid = Grid(70, 100, 12, 12)
+    (whole,) = path_sse(generic_network, [pair], grid)
+    probed = np.zeros(grid.shape, bool)
+    probed[1, 1] = probed[5, 8] = True  # a whole block, and one cut by both edges
+    found = dict(
+        ((rows.start, columns.start), sse)
+        for (rows, columns), sse in block_errors(generic_network, pair, grid, probed)
+    )
+    assert set(found) == {(0, 0), (4, 8)}
+    assert np.array_equal(found[0, 0], whole[:, :4, :4])
+    assert np.array_equal(found[4, 8], whole[:, 4:, 8:])
+
+
+def test_probing_everything_there_is_plans_what_measuring_does(film, tmp_path):
+    run(film, tmp_path / "whole", steps=30)
+    run(film, tmp_path / "p", steps=30, probe_share=0.99)
+    assert np.array_equal(codes_of(tmp_path / "whole"), codes_of(tmp_path / "p"))
+
+
+def test_a_tenth_of_the_probes_makes_a_package_and_repeats(film, tmp_path):
+    first, second = (run(film, tmp_path / n, steps=30, probe_share=0.1) for n in ("a", "b"))
+    assert np.array_equal(codes_of(tmp_path / "a"), codes_of(tmp_path / "b"))
+    assert first["paths"] == second["paths"]
