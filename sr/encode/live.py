@@ -8,7 +8,7 @@ For live video the map of a segment would come too late. What the router loses a
 measured on frames that it was not trained on in docs/router.md; the report has it for its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,7 @@ def _fitted(
     cells = Cells(scores, sse.reshape(3, -1), costs.reshape(3, -1))
     best_sse, budget = spent(cells, oracle.ravel())
     own = shape.macs_per_pixel * lesson.lr[..., 0].size / config.route_hold_frames
-    rule = calibrate(cells, Rule.plain(all_paths), budget - own)
+    rule = _protecting(calibrate(cells, Rule.plain(all_paths), budget - own), len(paths))
     routed_sse, routed_macs = spent(cells, decide(scores, rule)[1])
     blob = pack_router(
         router.network,
@@ -140,6 +140,13 @@ def _fitted(
     return blob, row
 
 
+def _protecting(rule: Rule, ordinary: int) -> Rule:
+    """The rule with protected classes, those after the `ordinary` ones, as near as the nearest:
+    calibration weighs multiplications, which is what they are protected from."""
+    kept = rule.offsets[:ordinary]
+    return replace(rule, offsets=(*kept, *(min(kept) for _ in rule.offsets[ordinary:])))
+
+
 def _data(work: Work, lesson: _Lesson, paths: tuple[int, ...]) -> RouterData:
     """Every shift of the frames, labelled by the plan, and by content where some is protected."""
     loss_db, shape = work.config.max_loss_db, lesson.shape
@@ -149,4 +156,4 @@ def _data(work: Work, lesson: _Lesson, paths: tuple[int, ...]) -> RouterData:
     cells = data.classes.shape[1], data.classes.shape[2]
     content = torch.from_numpy(shifted_content(lesson.content, shape, cells))
     classes = torch.where(content > 0, len(paths) - 1 + content, data.classes)
-    return RouterData(data.frames, classes)
+    return replace(data, classes=classes)

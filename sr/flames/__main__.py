@@ -1,7 +1,8 @@
 """`python -m sr.flames RGB_FOLDER -o MASKS`: masks of flames, for `pocketsr encode --groups MASKS`.
 
 One PNG for each frame of the folder, 255 where there is a flame, in the order of the numbers in
-the frames' names. The frames must be without smoke, which hides what the rule looks for.
+the frames' names, and their name, `flame`, for `--protect`. The frames must be without smoke, which
+hides what the rule looks for.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from chunking.errors import InputError
 from sr.flames.pairs import IMAGE_ENDINGS
 from sr.flames.rule import DEFAULT, FlameRule, flame_mask
+from sr.shrink.group_files import NAMES_FILE
 
 _DIGITS = re.compile(r"(\d+)")
 
@@ -32,6 +34,7 @@ def write_masks(folder: Path, out: Path, rule: FlameRule = DEFAULT) -> float:
     if not frames:
         raise InputError(f"{folder}: no images; give a folder of RGB frames (.jpg, .png, .tiff)")
     out.mkdir(parents=True, exist_ok=True)
+    (out / NAMES_FILE).write_text("flame\n", encoding="utf-8")
     shares = []
     for number, path in enumerate(frames):
         mask = flame_mask(_read(path), rule)

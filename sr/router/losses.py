@@ -24,6 +24,7 @@ class LossWeights:
     triplet: float = 1.0
     cosine: float = 1.0
     reconstruction: float = 0.1
+    privileged: float = 3.0
 
 
 def centre_loss(features: Tensor, centres: Tensor, labels: Tensor) -> Tensor:

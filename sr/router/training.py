@@ -2,11 +2,14 @@
 
     LR ─ RouterNetwork ─ f' ─┬─ head ──── cross-entropy
                              ├─ centres ─ CL + TCL + TCCL
-                             └─ decoder ─ reconstruction of the cell's pixels
+                             ├─ decoder ─ reconstruction of the cell's pixels
+                             └─ errors ── what HR says of the paths' errors there
 
-Head and decoder are of the training alone; the phone gets the network and the centres. Every cell
-counts by its class's share, so that a rare path is learned like a common one. The frames of a step
-are mirrored by chance.
+The heads are of the training alone; the phone gets the network and the centres. The paths' errors
+are known to the server, which has HR: as numbers they teach more than the class they lead to, and
+the routes of compressed frames are better for it (docs/router.md). Every cell counts by its class's
+share, so that a rare path is learned like a common one. The frames of a step are mirrored by
+chance.
 """
 
 from dataclasses import dataclass, field, replace
@@ -29,34 +32,45 @@ class RouterData:
     """Frames [T, 3, h, w] u8 and the class of each cell [T, gh, gw], -1 where unknown.
 
     `importance` [T, gh, gw]: how much a cell counts within its class (any scale), else 1.
+    `privileged` [T, P, gh, gw]: numbers that only the server knows of a cell, in any units.
     """
 
     frames: Tensor
     classes: Tensor
     importance: Tensor | None = None
+    privileged: Tensor | None = None
 
     def batch(self, chosen: Tensor) -> "Batch":
         """Some frames in unit range."""
         weights = self.importance
         importance = torch.ones(self.classes[chosen].shape) if weights is None else weights[chosen]
-        return Batch(self.frames[chosen].float() / PIXEL_MAX, self.classes[chosen], importance)
+        known = None if self.privileged is None else self.privileged[chosen]
+        frames = self.frames[chosen].float() / PIXEL_MAX
+        return Batch(frames, self.classes[chosen], importance, known)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames [N, 3, h, w] in unit range, classes and importance [N, gh, gw]."""
+    """Frames [N, 3, h, w] in unit range, classes and importance [N, gh, gw], and `privileged`
+    [N, P, gh, gw]."""
 
     frames: Tensor
     classes: Tensor
     importance: Tensor
+    privileged: Tensor | None = None
 
     def mirrored(self, axes: tuple[int, ...]) -> "Batch":
         """The batch flipped along -1 (left and right), -2 (up and down), both or none.
 
         Of frames of whole cells: others have their partial cells at one end.
         """
-        parts = (self.frames, self.classes, self.importance)
-        return Batch(*(part.flip(axes) for part in parts)) if axes else self
+        if not axes:
+            return self
+        known = None if self.privileged is None else self.privileged.flip(axes)
+        frames, classes, importance = (
+            part.flip(axes) for part in (self.frames, self.classes, self.importance)
+        )
+        return Batch(frames, classes, importance, known)
 
 
 @dataclass(frozen=True)
@@ -116,15 +130,18 @@ class _Run:
             torch.manual_seed(seed)
             self.head = nn.Conv2d(shape.widths[2], shape.classes, 1)
             self.decoder = nn.Conv2d(shape.widths[2], 3 * shape.cell_px**2, 1)
+            known = 1 if data.privileged is None else data.privileged.shape[1]
+            self.errors = nn.Conv2d(shape.widths[2], known, 1)
         self.draws = torch.Generator().manual_seed(seed)
         self.log: list[dict[str, float]] = []
-        parts = (self.network, self.head, self.decoder)
+        parts = (self.network, self.head, self.decoder, self.errors)
         self.parameters = [p for part in parts for p in part.parameters() if p.requires_grad]
         self.optimiser = torch.optim.AdamW(self.parameters, plan.lr, weight_decay=plan.decay)
         self.rates = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, plan.lr, total_steps=plan.steps + 1, pct_start=0.1
         )
         self.class_weight = _balance(data.classes, shape.classes)
+        self.units = _units(data)
         self.centre_on_means()
 
     def step(self, step: int) -> None:
@@ -159,7 +176,17 @@ class _Run:
             rebuilt = F.pixel_shuffle(self.decoder(attended), self.network.shape.cell_px)
             error = F.mse_loss(rebuilt, batch.frames) / batch.frames.var().clamp(min=1e-4)
             terms["reconstruction"] = weights.reconstruction * error
+        if weights.privileged and batch.privileged is not None:
+            terms["privileged"] = weights.privileged * self._privileged(attended, batch)
         return terms
+
+    def _privileged(self, attended: Tensor, batch: Batch) -> Tensor:
+        """How far the errors' head is from what the server knows, in standard deviations."""
+        assert batch.privileged is not None
+        mean, deviation = self.units
+        known = batch.classes.flatten() >= 0
+        wanted = (_rows(batch.privileged)[known] - mean) / deviation
+        return F.smooth_l1_loss(_rows(self.errors(attended))[known], wanted)
 
     @torch.no_grad()
     def centre_on_means(self) -> None:
@@ -170,6 +197,14 @@ class _Run:
         known = classes >= 0
         means = class_means(rows[known], classes[known], self.network.shape.classes)
         self.network.centres.copy_(means)
+
+
+def _units(data: RouterData) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [P] of the privileged numbers over the labelled cells."""
+    if data.privileged is None:
+        return torch.zeros(1), torch.ones(1)
+    rows = _rows(data.privileged)[data.classes.flatten() >= 0]
+    return rows.mean(dim=0), rows.std(dim=0).clamp(min=1e-6)
 
 
 def _rows(values: Tensor) -> Tensor:

@@ -58,7 +58,17 @@ def shifted_views(
         _view(frames, quarters, (per_pixel, max_loss_db, paths), shape, shift)
         for shift in shifts(shape)
     ]
-    return RouterData(torch.cat([v.frames for v in views]), torch.cat([v.classes for v in views]))
+    return joined(views)
+
+
+def joined(parts: Sequence[RouterData]) -> RouterData:
+    """Frames of several sources, one after another; what is privileged only where all have it."""
+    known = [part.privileged for part in parts if part.privileged is not None]
+    return RouterData(
+        torch.cat([part.frames for part in parts]),
+        torch.cat([part.classes for part in parts]),
+        privileged=torch.cat(known) if len(known) == len(parts) else None,
+    )
 
 
 def shifted_content(
@@ -110,4 +120,15 @@ def _view(
     classes[:, : found.shape[1], : found.shape[2]] = found
     sides = ((0, 0), (0, height - cut.shape[1]), (0, width - cut.shape[2]), (0, 0))
     padded = torch.from_numpy(np.pad(cut, sides, mode="edge"))
-    return RouterData(padded.permute(0, 3, 1, 2).contiguous(), torch.from_numpy(classes))
+    lr, known = padded.permute(0, 3, 1, 2).contiguous(), np.zeros((len(frames), 3, *grid))
+    known[:, :, : found.shape[1], : found.shape[2]] = log_errors(sse)
+    return RouterData(
+        lr, torch.from_numpy(classes), privileged=torch.from_numpy(known.astype(np.float32))
+    )
+
+
+def log_errors(sse: Errors) -> Errors:
+    """What the server knows of each cell [T, 3, gh, gw], from errors [3, T, gh, gw]: the logarithms
+    of bicubic's error and of what the easy and the hard path take from it."""
+    gains = [np.maximum(sse[BICUBIC] - sse[path], 0.0) for path in (EASY, HARD)]
+    return np.log1p(np.stack([sse[BICUBIC], *gains], axis=1))

@@ -51,7 +51,7 @@ def test_masks_are_the_groups_that_encode_reads(tmp_path):
         Image.fromarray(picture(GREEN, spot)).save(frames / f"254p RGB Frame ({number}).png")
     assert main([str(frames), "-o", str(masks)]) == 0
     groups = groups_from_masks(masks, (32, 32), (16, 16), [0, 1])
-    assert groups.names == ("rest", "group 1")
+    assert groups.names == ("rest", "flame")
     assert groups.labels[1].sum() == 0, "frame 10 comes after frame 2"
     assert flame_mask(picture(GREEN, ORANGE)).sum() == 32
     fine = groups_from_masks(masks, (32, 32), (4, 4), [0])

@@ -12,7 +12,7 @@ from sr.router.training import FULL, RouterData, RouterPlan, fit_router
 
 SHAPE = RouterShape(cell_px=8, widths=(8, 8, 8), squeeze=4, classes=2)
 PLAN = RouterPlan(steps=120, frames=6, lr=1e-2)
-PLAIN = LossWeights(centre=0, triplet=0, cosine=0, reconstruction=0)
+PLAIN = LossWeights(centre=0, triplet=0, cosine=0, reconstruction=0, privileged=0)
 
 
 def textured(frames: int, seed: int) -> RouterData:
@@ -108,3 +108,13 @@ def test_reconstruction_alone_is_learned(data):
     log = fit_router(SHAPE, data, replace(PLAN, weights=only, steps=11), seed=0).log
     assert list(log[0]) == ["reconstruction"]
     assert log[-1]["reconstruction"] < log[0]["reconstruction"]
+
+
+def test_what_only_the_server_knows_is_learned_and_mirrored_with_the_frames(data):
+    known = 7 + 1000 * data.classes[:, None].float()
+    taught = replace(data, privileged=known)
+    losses = [entry["privileged"] for entry in fit_router(SHAPE, taught, PLAN, seed=0).log]
+    assert losses[-1] < 0.35 * losses[0]
+    others = replace(data, privileged=known.flip(-1))  # another cell's numbers: nothing to learn
+    assert fit_router(SHAPE, others, PLAN, seed=0).log[-1]["privileged"] > 2 * losses[-1]
+    assert "privileged" not in fit_router(SHAPE, data, PLAN, seed=0).log[0]

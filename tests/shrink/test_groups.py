@@ -206,3 +206,32 @@ def test_missing_and_damaged_masks_are_refused(tmp_path):
     (tmp_path / "000001.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"000001\.png"):
         groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0, 1))
+
+
+def test_masks_take_their_names_from_the_folder(tmp_path):
+    Image.fromarray(np.full((60, 100), 1, np.uint8)).save(tmp_path / "0.png")
+    (tmp_path / "names.txt").write_text("flame\nsmoke\n")
+    got = groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0,))
+    assert got.names == ("rest", "flame", "smoke")
+    Image.fromarray(np.full((60, 100), 3, np.uint8)).save(tmp_path / "0.png")
+    with pytest.raises(InputError, match=r"names\.txt: 2 names, but masks have the value 3"):
+        groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0,))
+
+
+def test_a_mask_of_another_shape_than_the_film_is_refused(tmp_path):
+    Image.fromarray(np.zeros((60, 60), np.uint8)).save(tmp_path / "0.png")
+    with pytest.raises(InputError, match="60x60 px is not the film's shape"):
+        groups_from_masks(tmp_path, (60, 100), (54, 48), frames=(0,))
+
+
+@pytest.mark.parametrize(("shift", "contradicts"), [(0, True), (10, True), (30, False)])
+def test_one_place_with_two_labels_is_a_contradiction(tmp_path, shift, contradicts):
+    box = {"x": 0, "y": 0, "width": 40, "height": 40}
+    boxes = [{"group": "face", **box}, {"group": "text", **box, "x": shift}]
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps({"groups": ["face", "text"], "size": [100, 60], "frames": [boxes]}))
+    if contradicts:
+        with pytest.raises(InputError, match="is labelled face as well"):
+            groups_from_boxes(file, (60, 100), (54, 48), frames=(0,))
+    else:
+        groups_from_boxes(file, (60, 100), (54, 48), frames=(0,))

@@ -23,6 +23,7 @@ from sr.encode.probing import block_errors
 from sr.encode.protect import on_hard_path
 from sr.graph import spread
 from sr.progress import Progress
+from sr.router.decide import Rule
 from sr.router.training import RouterPlan
 from sr.scoring import FramePair, path_sse
 
@@ -159,6 +160,11 @@ def test_a_protected_class_is_a_class_of_the_router(film, tmp_path):
     index = read_index(tmp_path / "p").index
     router = unpack_router((tmp_path / "p" / index.router.file).read_bytes())
     assert router.paths[-1] == HARD
+
+
+def test_a_protected_class_is_not_pushed_away_to_save_multiplications():
+    rule = live._protecting(Rule((0, 2, 2), (1.0, -3.0, 8.0), (0.0, 0.0, 0.0)), ordinary=2)
+    assert rule.offsets == (1.0, -3.0, -3.0)
 
 
 def test_blocks_are_measured_as_in_the_whole_frame(generic_network):
