@@ -131,9 +131,25 @@ def command(file: Path, restart: bool, events: bool, as_json: bool, **options: A
         ("weights", f"{sum(report['weights_bytes'])} bytes"),
         ("paths", paths),
         *stage_lines(report["stages"]),
+        *router_lines(report["router"]),
         ("next", f"pocketsr compile {config.out}"),
     ]
     show(report, as_json, lines)
+
+
+def router_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What the router is, for people; nothing where none was asked for."""
+    if row is None:
+        return []
+    if not row["bytes"]:
+        return [("router", f"none: {row['reason']}")]
+    return [
+        (
+            "router",
+            f"{row['bytes']} bytes, {', '.join(row['classes'])}; {row['regret_db']:.2f} dB below "
+            f"the map, on its own frames",
+        )
+    ]
 
 
 def stage_lines(networks: list[list[dict[str, Any]]]) -> list[tuple[str, str]]:

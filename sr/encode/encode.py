@@ -89,8 +89,9 @@ def _run(work: Work) -> dict[str, Any]:
     material = Material(pairs, difficulty, groups, watched.cells if watched else None)
     networks = overfit_networks(work, tasks, material)
     blobs = [network.blob for network in networks]
-    routes = plan_all_routes(work, video, blobs, difficulty)
     router, router_row = make_router(work, blobs, pairs, learned)
+    mapped = router is None or work.config.routes == "both"
+    routes = plan_all_routes(work, video, blobs, difficulty) if mapped else []
     index = _write(work, (video, audio), blobs, routes, router)
     return {
         "schema": "pocketsr.report/1",
@@ -109,7 +110,7 @@ def _run(work: Work) -> dict[str, Any]:
         "stages": [network.stages for network in networks],
         "weights_bytes": [len(blob) for blob in blobs],
         "router": router_row,
-        "paths": path_shares(routes, work.samples_of(work.route_grid)),
+        "paths": _paths(work, routes, router_row),
         "difficulty_rank_correlation": correlation,
         "seconds_of_this_run": round(monotonic() - began, 1),
     }
@@ -152,12 +153,21 @@ def _write(
         video=video,
         audio=audio,
         weights=blobs,
-        routes=() if router and config.routes == "router" else routes,
+        routes=routes,
         router=router,
         colour=vars(work.info.colour),
         version=version("pocketsr"),
     )
     return write_package(config.out, contents, signing_key())
+
+
+def _paths(
+    work: Work, routes: list[NDArray[np.uint8]], router_row: dict[str, Any] | None
+) -> dict[str, float]:
+    """The share of pixels on each path: of the map, or of what the router does on its frames."""
+    if not routes and router_row:
+        return dict(router_row["paths"])
+    return path_shares(routes, work.samples_of(work.route_grid))
 
 
 def path_shares(routes: list[NDArray[np.uint8]], samples: NDArray[np.int64]) -> dict[str, float]:

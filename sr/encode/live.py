@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from chunking.grid import Grid
 from chunking.routes import HARD, path_of, plan_routes
 from player.costs import macs_per_pixel
 from player.package.atomic import write_bytes
@@ -121,7 +122,8 @@ def _fitted(
     best_sse, budget = spent(cells, oracle.ravel())
     own = shape.macs_per_pixel * lesson.lr[..., 0].size / config.route_hold_frames
     rule = _protecting(calibrate(cells, Rule.plain(all_paths), budget - own), len(paths))
-    routed_sse, routed_macs = spent(cells, decide(scores, rule)[1])
+    routed = decide(scores, rule)[1]
+    routed_sse, routed_macs = spent(cells, routed)
     blob = pack_router(
         router.network,
         list(lesson.lr),
@@ -134,10 +136,20 @@ def _fitted(
         "bytes": len(blob),
         "macs_per_pixel": shape.macs_per_pixel,
         "classes": [*(PATH_NAMES[p] for p in paths), *names],
+        "paths": _shares(routed, lesson),
         "regret_db": round(10 * float(np.log10(routed_sse / best_sse)), 4),
         "macs_ratio": round((routed_macs + own) / budget, 4),
     }
     return blob, row
+
+
+def _shares(routed: NDArray[np.int64], lesson: _Lesson) -> dict[str, float]:
+    """The share of the frames' pixels on each path."""
+    _, height, width, _ = lesson.lr.shape
+    cell_px = lesson.shape.cell_px
+    pixels = np.tile(Grid(height, width, cell_px, cell_px).pixels().ravel(), len(lesson.lr))
+    counts = np.bincount(routed, pixels, len(PATH_NAMES)) / pixels.sum()
+    return dict(zip(PATH_NAMES, counts.tolist(), strict=True))
 
 
 def _protecting(rule: Rule, ordinary: int) -> Rule:

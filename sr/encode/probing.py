@@ -1,7 +1,7 @@
 """Errors of every cell out of a few measured ones (`--probe-share`).
 
     blocks of cells, drawn --the network's paths on them alone, with their halo--> errors there
-    every cell's bicubic error, LR frames --patch graph, its ticket--> errors elsewhere
+    every cell's bicubic error, LR frames --patch graph--> errors elsewhere
 
 A long film's route map asks each path's error of each cell of each frame: with 10 % of the cells
 measured nearly all of that work is spared (sr/graph/, docs/graph.md).
@@ -46,7 +46,7 @@ def probed_sse(
     Raises UsageError where the package for graphs is not installed.
     """
     try:
-        from sr.graph.spread import predicted_errors
+        from sr.graph.spread import WHOLE_GRAPH, predicted_errors
     except ImportError as error:
         raise UsageError(
             f"--probe-share needs {error.name}: pip install 'pocketsr[graph]'"
@@ -55,7 +55,15 @@ def probed_sse(
     frames = (pair.lr for pair in frame_pairs(work.config, video))
     segments = _segment_of_group(video, groups)
     return predicted_errors(
-        frames, measured.cheap, measured.probed, measured.errors, grid, groups, segments
+        frames,
+        measured.cheap,
+        measured.probed,
+        measured.errors,
+        grid,
+        groups,
+        segments,
+        # One film is labelled once: finding a ticket takes longer than the whole graph does.
+        WHOLE_GRAPH,
     )
 
 

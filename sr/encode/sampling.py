@@ -6,7 +6,7 @@
 | method | of 48 px | as the method's paper says (sr/encode/methods.py) |
 | all | of 48 px | evenly over all patches |
 | forgetting | of 48 px | 20 % held out, exchanged by what is forgotten (sr/selection/hold_out.py) |
-| ticket | of 48 px | evenly over the half with most error (sr/selection/tickets.py) |
+| ticket | as of error | evenly over half of the places, drawn by error (sr/selection/tickets.py) |
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from sr.scoring import FramePair
 from sr.selection.draws import SMALL_CROP_PX, SpreadSampler
 from sr.selection.forgetting import TooFewExamplesError
 from sr.selection.hold_out import Forgetting, holding_out
-from sr.selection.tickets import TicketError, error_left, ticket
+from sr.selection.tickets import TicketError, drawn, ticket
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import Companion
 
@@ -66,6 +66,21 @@ class _Asked:
     def difficulty(self) -> Difficulty:
         return self.material.difficulty
 
+    @property
+    def errors(self) -> Shares:
+        """[T, rows, columns]: the generic network's root mean square error of each cell."""
+        errors: Shares = np.sqrt(self.difficulty.cell_mse.astype(np.float64))
+        # A film that the generic network reproduces exactly has none: all places are alike.
+        return errors if errors.any() else np.ones_like(errors)
+
+    def places(self, shares: Shares) -> Sampling:
+        """Small crops, cells drawn by `shares`, protected ones more often."""
+        if (cells := self.material.protected) is not None:
+            shares = shares * np.where(cells, PROTECTED_DRAWS, 1.0)
+        batch, cell_px = SMALL_CROPS_FOR_ONE * self.work.config.bounds.batch, (CELL_PX, CELL_PX)
+        sampler = SpreadSampler(self.data, shares, cell_px, batch, self.seed, side_px=SMALL_CROP_PX)
+        return Sampling(sampler, Companion())
+
     def patches(self, shares: Shares) -> CropSampler:
         """Crops of a patch's size, patches drawn by `shares`, protected ones more often."""
         grid, batch = self.work.grid, self.work.config.bounds.batch
@@ -86,15 +101,7 @@ def _all(asked: _Asked) -> Sampling:
 
 
 def _error(asked: _Asked) -> Sampling:
-    shares = np.sqrt(asked.difficulty.cell_mse.astype(np.float64))
-    if not shares.any():  # a film that the generic network reproduces exactly
-        shares = np.ones_like(shares)
-    if (cells := asked.material.protected) is not None:
-        shares = shares * np.where(cells, PROTECTED_DRAWS, 1.0)
-    batch = SMALL_CROPS_FOR_ONE * asked.work.config.bounds.batch
-    cell_px = (CELL_PX, CELL_PX)
-    sampler = SpreadSampler(asked.data, shares, cell_px, batch, asked.seed, side_px=SMALL_CROP_PX)
-    return Sampling(sampler, Companion())
+    return asked.places(asked.errors)
 
 
 def _forgetting(asked: _Asked) -> Sampling:
@@ -103,8 +110,7 @@ def _forgetting(asked: _Asked) -> Sampling:
 
 
 def _ticket(asked: _Asked) -> Sampling:
-    marks = ticket(error_left(asked.difficulty.fine_db))
-    return Sampling(asked.patches(marks.astype(np.float64)), Companion())
+    return asked.places(ticket(drawn(asked.errors, asked.seed)).astype(np.float64))
 
 
 SAMPLINGS: dict[str, Callable[[_Asked], Sampling]] = {
