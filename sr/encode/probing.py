@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid, Patch, with_halo
 from chunking.parts import StreamFiles
+from chunking.stream import read_stream
 from player.bicubic import upscale_bicubic
 from player.package.weights import HARD, PATH_NAMES
 from sr.encode.config import UsageError
@@ -52,7 +53,8 @@ def probed_sse(
             f"--probe-share needs {error.name}: pip install 'pocketsr[graph]'"
         ) from error
     measured = measure_probes(work, video, network, grid, groups)
-    frames = (pair.lr for pair in frame_pairs(work.config, video))
+    streamed = read_stream(video.init, [segment.path for segment in video.segments])
+    frames = (frame.rgb for frame in streamed)
     segments = _segment_of_group(video, groups)
     return predicted_errors(
         frames,
