@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from chunking.audio import copy_audio
-from chunking.grid import Grid
-from chunking.lr import lr_size, shrink
+from chunking.lr import shrink
 from chunking.parts import Segment, StreamFiles
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream, write_lr_stream
@@ -77,11 +76,6 @@ def training_set(pairs: list[FramePair], scale: int, margin_px: int) -> Training
     beyond = ((0, height * scale - hr_h), (0, width * scale - hr_w), (0, 0))
     hr = np.stack([np.pad(p.hr, beyond, mode="edge") for p in pairs])
     return TrainingSet(lr, hr, scale, margin_px)
-
-
-def lr_grid(info: VideoInfo, scale: int) -> Grid:
-    """The patch grid over the LR frame of a film."""
-    return Grid(*lr_size(info.height, info.width, scale))
 
 
 def stream_to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:

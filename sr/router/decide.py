@@ -126,13 +126,6 @@ def with_least_margin(cells: Cells, rule: Rule, share: float, budget_macs: float
     return rule
 
 
-def set_rule(network: RouterNetwork, rule: Rule) -> None:
-    """Writes the rule into the network's buffers."""
-    network.offsets.copy_(torch.tensor(rule.offsets))
-    network.least_margin.copy_(torch.tensor(rule.least_margin))
-    network.paths.copy_(torch.tensor(rule.paths))
-
-
 def _unit(frames: Tensor) -> Tensor:
     return frames.float() / PIXEL_MAX
 

@@ -62,15 +62,7 @@ class RouterShape:
 
 
 class RouterNetwork(nn.Module):
-    """Attended features of each cell, and the centres they are compared with.
-
-    Buffers of the decision, one value a class: `offsets` are added to the squared distances,
-    below `least_margin` a cell takes the safe path, `paths` are the classes' paths.
-    """
-
-    offsets: Tensor
-    least_margin: Tensor
-    paths: Tensor
+    """Attended features of each cell, and the centres they are compared with."""
 
     def __init__(self, shape: RouterShape, seed: int = 0) -> None:
         super().__init__()
@@ -84,9 +76,6 @@ class RouterNetwork(nn.Module):
             self.squeeze, self.excite = _attention(third, shape.squeeze)
         _start_with_textures(self.embed)
         self.centres = nn.Parameter(torch.zeros(shape.classes, third))
-        self.register_buffer("offsets", torch.zeros(shape.classes))
-        self.register_buffer("least_margin", torch.zeros(shape.classes))
-        self.register_buffer("paths", torch.full((shape.classes,), SAFE_PATH, dtype=torch.int64))
 
     def forward(self, frames: Tensor) -> Tensor:
         """[N, 3, H, W] in unit range -> attended features f' [N, C, gh, gw], not negative."""

@@ -52,7 +52,7 @@ def shifted_views(
 
     `quarters` [3, T, qh, qw]: squared errors on `quarter_grid`; `per_pixel` [3]: MACs of the paths.
     Shifted frames are continued by their edges to the unshifted size; cells wholly beyond are
-    unknown. `paths`: the classes, as in `path_labels`; a shift's plan may leave one out.
+    unknown. `paths`: the classes, as in `planned_classes`.
     """
     views = [
         _view(frames, quarters, (per_pixel, max_loss_db, paths), shape, shift)
