@@ -129,7 +129,7 @@ def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_made(film, tm
     [
         ({"budget": "0.5x"}, "name --stages"),
         ({"stages": "chex", "budget": "0.5x", "budget_ms": "8@host"}, "contradict"),
-        ({"stages": "chex", "groups": Path("faces.json")}, "stage fair"),
+        ({"stages": "chex", "groups": Path("faces.json")}, "stages fair"),
         ({"stages": "chex", "backbone": "wdsr", "method": "jstdo"}, "one width for all"),
     ],
 )
