@@ -26,6 +26,11 @@ def macs_per_pixel(arch: Architecture, path: int) -> int:
     return sum(weights[name] for name in (*layers, f"exits.{number}.weight"))
 
 
+def path_macs(arch: Architecture) -> NDArray[np.float64]:
+    """[3]: `macs_per_pixel` of bicubic, easy and hard."""
+    return np.array([macs_per_pixel(arch, path) for path in range(len(PATH_NAMES))], np.float64)
+
+
 def frame_macs(patches: Patches, archs: Sequence[Architecture]) -> int:
     """Multiply-accumulates of a frame's patches [n, 6], their halos not counted."""
     return sum(h * w * macs_per_pixel(archs[n], p) for h, w, n, p in patches[:, 2:].tolist())

@@ -27,9 +27,9 @@ from benchmarks.shrinking.clips import SCALE, Clip
 from chunking.difficulty import patch_samples, rank_correlation
 from chunking.grid import Grid
 from chunking.routes import BICUBIC, HARD, path_of, plan_routes
-from player.costs import macs_per_pixel
+from player.costs import path_macs
 from player.metrics import psnr_db
-from player.package.weights import PATH_NAMES, Architecture, unpack_weights
+from player.package.weights import Architecture, unpack_weights
 from sr.graph.patch_graph import PatchGraph, build_patch_graph, standardised
 from sr.graph.probing import draw_probes
 from sr.graph.spread import PLAN, RECIPE, Floats, Probes, Spreader, learn_ticket, mean_left
@@ -109,8 +109,7 @@ def held(frames: int) -> NDArray[np.int64]:
 
 def cell_macs(arch: Architecture, frames: NDArray[np.int64], grid: Grid) -> Floats:
     """[3, G, gh, gw]: multiplications of a cell in all `frames` [G] of its group."""
-    paths = np.array([macs_per_pixel(arch, path) for path in range(len(PATH_NAMES))], float)
-    return paths[:, None, None, None] * (frames[:, None, None] * grid.pixels())
+    return path_macs(arch)[:, None, None, None] * (frames[:, None, None] * grid.pixels())
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from benchmarks.shrinking.lowrate import lowest_rate
 from chunking.difficulty import dct_energy
 from chunking.grid import Grid
 from chunking.routes import path_of, plan_routes
-from player.costs import macs_per_pixel
+from player.costs import path_macs
 from player.metrics import psnr_db
 from player.package.atomic import write_bytes
 from player.package.weights import PATH_NAMES, unpack_weights
@@ -290,7 +290,7 @@ def _psnr_db(found: Spent, clip: Clip) -> float:
 def _scenes(clip: Clip, seed: int, steps: int, store: Path) -> dict[str, Scene]:
     """Both qualities; errors of the clip's network on them from the file where they are kept."""
     blob = unpack_weights(base_blob(clip, seed, steps, store))
-    per_pixel = np.array([macs_per_pixel(blob.arch, path) for path in PATHS], np.float64)
+    per_pixel = path_macs(blob.arch)
     file = store / f"router-{clip.name}-{len(clip.pairs)}-{seed}-{steps}.npz"
     if not file.exists():
         kept: dict[str, Any] = {}

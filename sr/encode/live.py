@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chunking.grid import Grid
 from chunking.routes import HARD, path_of, plan_routes
-from player.costs import macs_per_pixel
+from player.costs import path_macs
 from player.package.atomic import write_bytes
 from player.package.weights import PATH_NAMES, unpack_weights
 from sr.encode.protect import on_hard_path, protected
@@ -100,7 +100,7 @@ def _lesson(work: Work, network: bytes, pairs: list[FramePair], frames: list[int
     return _Lesson(
         np.stack([pair.lr for pair in pairs]),
         np.stack(errors, axis=1),
-        np.array([macs_per_pixel(blob.arch, p) for p in range(len(PATH_NAMES))], float),
+        path_macs(blob.arch),
         RouterShape(cell_px=work.config.route_cell_px),
         watched.labels if watched else None,
     )

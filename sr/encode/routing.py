@@ -9,8 +9,8 @@ from chunking.difficulty import psnr_from_sse
 from chunking.grid import Grid
 from chunking.parts import Segment, StreamFiles
 from chunking.routes import merge_coarse, plan_routes, route_codes
-from player.costs import macs_per_pixel
-from player.package.weights import BICUBIC, EASY, HARD, PATH_NAMES, unpack_weights
+from player.costs import path_macs
+from player.package.weights import HARD, PATH_NAMES, unpack_weights
 from sr.encode.difficulty import MOST_DB
 from sr.encode.frames import frame_pairs
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
@@ -69,9 +69,8 @@ def _planned(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Dif
     measure = _group_sse if work.config.probe_share == 1 else probed_sse
     sse = measure(work, video, network, work.route_grid, groups)
     pixels = work.samples_of(work.route_grid) / (3 * work.config.scale**2)
-    macs = [macs_per_pixel(network.arch, path) for path in (BICUBIC, EASY, HARD)]
     frames = np.bincount(groups)[:, None, None]
-    costs = np.array(macs, float)[:, None, None, None] * (frames * pixels)
+    costs = path_macs(network.arch)[:, None, None, None] * (frames * pixels)
     codes = plan_routes(sse, costs, max_loss_db=work.config.max_loss_db)[groups]
     cell_px = work.route_grid.fine_h, work.route_grid.fine_w
     watched = protected(work, cell_px, range(len(groups)))

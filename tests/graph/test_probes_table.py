@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.shrinking import probes as table
 from benchmarks.shrinking.clips import Clip
+from player.costs import macs_per_pixel
 from sr.scoring import FramePair
 
 FRAMES = 32
@@ -49,7 +50,7 @@ def test_errors_are_summed_over_held_frames(clip: Clip, sse: np.ndarray) -> None
     assert scene.sse.shape[1] == 3
     np.testing.assert_allclose(scene.sse[:, 2], sse[:, 10:12].sum(axis=1))
     assert scene.macs[2].sum() == pytest.approx(
-        10 * scene.grid.pixels().sum() * table.macs_per_pixel(clip.arch, 2)
+        10 * scene.grid.pixels().sum() * macs_per_pixel(clip.arch, 2)
     )
 
 

@@ -26,6 +26,8 @@ from sr.progress import Progress
 from sr.router.decide import Rule
 from sr.router.training import RouterPlan
 from sr.scoring import FramePair, path_sse
+from sr.selection.hold_out import HoldOutSampler
+from sr.training.data import CropSampler
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +56,46 @@ def face_boxes(path: Path, frames: int = 12, name: str = "face") -> Path:
     return path
 
 
-@pytest.mark.parametrize("patches", ["error", "method", "all", "forgetting", "ticket"])
-def test_every_choice_of_patches_makes_a_package(film, tmp_path, patches):
+@pytest.fixture
+def samplers(monkeypatch) -> list[CropSampler]:
+    """What each overfitting drew from, in order."""
+    seen: list[CropSampler] = []
+
+    def sampling_of(*arguments):
+        found = chosen(*arguments)
+        seen.append(found.sampler)
+        return found
+
+    chosen = sampling_module.sampling_of
+    monkeypatch.setattr("sr.encode.overfitting.sampling_of", sampling_of)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("patches", "side_px", "crops", "drawn"),
+    [
+        ("error", 24, 8, 1.0),
+        ("method", 48, 4, 1.0),
+        ("all", 48, 4, 1.0),
+        ("forgetting", 48, 4, 0.8),
+        ("ticket", 24, 8, 0.5),
+    ],
+)
+def test_every_choice_of_patches_draws_what_it_says(
+    film, tmp_path, samplers, patches, side_px, crops, drawn
+):
     report = run(film, tmp_path / "p", patches=patches)
-    assert report["patches"] == patches
     assert verify_package(tmp_path / "p").ok
+    assert (report["patches"], report["crop_px"], report["crops_a_step"]) == (
+        patches, side_px, crops,
+    )  # fmt: skip
+    (sampler,) = samplers
+    kept = sampler.shares.ravel() > 0
+    if isinstance(sampler, HoldOutSampler):
+        kept &= ~sampler.held_out
+    assert kept.mean() == pytest.approx(drawn, abs=0.01)
+    even = np.ptp(sampler.shares[sampler.shares > 0]) == 0
+    assert even == (patches not in ("error", "method"))
 
 
 def test_dydca_trains_where_the_error_is_and_the_papers_methods_on_patches():
@@ -101,20 +138,11 @@ def test_a_protected_class_takes_the_hard_path_everywhere_and_the_rest_does_not(
     assert not np.all(path_of(codes) == HARD)
 
 
-def test_protected_places_are_drawn_more_often(film, tmp_path, monkeypatch):
-    seen = {}
-
-    def sampling_of(*arguments):
-        found = sampling(*arguments)
-        seen["shares"] = found.sampler.shares
-        return found
-
-    sampling = sampling_module.sampling_of
-    monkeypatch.setattr("sr.encode.overfitting.sampling_of", sampling_of)
+def test_protected_places_are_drawn_more_often(film, tmp_path, samplers):
     run(film, tmp_path / "plain")
-    plain = seen["shares"]
     run(film, tmp_path / "p", groups=face_boxes(tmp_path / "faces.json"), protect="face")
-    factor = seen["shares"][plain > 0] / plain[plain > 0]
+    plain, more = (sampler.shares for sampler in samplers)
+    factor = more[plain > 0] / plain[plain > 0]
     assert set(np.unique(factor.round(6))) == {1.0, 3.0}
 
 
