@@ -26,7 +26,14 @@ from sr.router.decide import Cells, Rule, calibrate, decide, distances_of, spent
 from sr.router.integers import pack_router
 from sr.router.network import QUARTER_PX, RouterShape
 from sr.router.training import RouterData, RouterPlan, fit_router
-from sr.router.views import cell_macs, cell_sums, quarter_grid, shifted_content, shifted_views
+from sr.router.views import (
+    cell_macs,
+    cell_sums,
+    content_of_cells,
+    quarter_grid,
+    shifted_content,
+    shifted_views,
+)
 from sr.scoring import FramePair, path_sse, scored_network
 
 STEP = "router"
@@ -78,8 +85,8 @@ def _train(
     sse, macs = lesson.cells
     planned = plan_routes(sse, macs, max_loss_db=work.config.max_loss_db)
     if lesson.content is not None:
-        content = cell_sums((lesson.content > 0).astype(float), lesson.shape.quarters) > 0
-        planned = on_hard_path(planned, content)
+        cells = planned.shape[1], planned.shape[2]
+        planned = on_hard_path(planned, content_of_cells(lesson.content, lesson.shape, cells) > 0)
     oracle = path_of(planned).astype(np.int64)
     paths = tuple(int(p) for p in np.unique(oracle))
     names = work.config.protected_classes

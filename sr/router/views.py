@@ -17,6 +17,7 @@ from chunking.routes import BICUBIC, EASY, HARD
 from sr.router.labels import UNKNOWN, planned_classes
 from sr.router.network import QUARTER_PX, RouterShape
 from sr.router.training import RouterData
+from sr.shrink.group_files import LEAST_COVER
 
 Errors = NDArray[np.float64]
 
@@ -74,12 +75,8 @@ def joined(parts: Sequence[RouterData]) -> RouterData:
 def shifted_content(
     quarters: NDArray[np.int64], shape: RouterShape, cells: tuple[int, int]
 ) -> NDArray[np.int64]:
-    """The content class of every cell of every shift [S T, gh, gw], in `shifted_views`' order.
-
-    `quarters` [T, qh, qw]: the class of each quarter, 0 none; `cells`: gh and gw. A cell is of the
-    class that is at most of its quarters, if it is at any.
-    """
-    return np.concatenate([_content(quarters, shape, cells, shift) for shift in shifts(shape)])
+    """`content_of_cells` for every shift [S T, gh, gw], in `shifted_views`' order."""
+    return np.concatenate([content_of_cells(quarters, shape, cells, s) for s in shifts(shape)])
 
 
 def shifts(shape: RouterShape) -> list[tuple[int, int]]:
@@ -88,16 +85,27 @@ def shifts(shape: RouterShape) -> list[tuple[int, int]]:
     return [(y, x) for y in side for x in side]
 
 
-def _content(
-    quarters: NDArray[np.int64], shape: RouterShape, cells: tuple[int, int], shift: tuple[int, int]
+def content_of_cells(
+    quarters: NDArray[np.int64],
+    shape: RouterShape,
+    cells: tuple[int, int],
+    shift: tuple[int, int] = (0, 0),
 ) -> NDArray[np.int64]:
+    """The content class of every cell [T, gh, gw] of a grid that is shifted by quarter pixels.
+
+    `quarters` [T, qh, qw]: the class of each quarter, 0 none; `cells`: gh and gw. A cell is of the
+    class that covers most of it, if that is `LEAST_COVER` at least, as in the groups' own files.
+    """
     cut = quarters[:, shift[0] :, shift[1] :]
-    classes = range(1, int(quarters.max()) + 1)
-    counts = [cell_sums((cut == number).astype(np.float64), shape.quarters) for number in classes]
     found = np.zeros((len(quarters), *cells), np.int64)
-    if counts:
-        most = np.where(np.max(counts, axis=0) > 0, np.argmax(counts, axis=0) + 1, 0)
-        found[:, : most.shape[1], : most.shape[2]] = most
+    most = np.zeros((len(quarters), *cells))
+    least = LEAST_COVER * cell_sums(np.ones(cut.shape), shape.quarters)
+    for number in range(1, int(quarters.max()) + 1):
+        cover = cell_sums((cut == number).astype(np.float64), shape.quarters)
+        rows, columns = cover.shape[1:]
+        part = np.s_[:, :rows, :columns]
+        better = (cover >= least) & (cover > most[part])
+        found[part][better], most[part][better] = number, cover[better]
     return found
 
 

@@ -6,7 +6,14 @@ import pytest
 from chunking.grid import sum_cells
 from chunking.routes import path_of, plan_routes
 from sr.router.network import RouterShape
-from sr.router.views import cell_macs, cell_sums, quarter_grid, shifted_views
+from sr.router.views import (
+    cell_macs,
+    cell_sums,
+    content_of_cells,
+    quarter_grid,
+    shifted_content,
+    shifted_views,
+)
 
 SHAPE = RouterShape(cell_px=8, widths=(4, 4, 4), squeeze=2)
 PER_PIXEL = np.array([1.0, 30.0, 100.0])
@@ -61,3 +68,26 @@ def test_cells_beyond_the_shifted_frame_are_unknown(frames, quarters):
     views = shifted_views(frames[:, :20], quarters[:, :, :5], PER_PIXEL, 0.3, SHAPE)
     assert bool((views.classes[:4] >= 0).all())
     assert bool((views.classes[8:, 2] == -1).all()) and bool((views.classes[8:, :2] >= 0).all())
+
+
+def test_a_cell_is_of_the_content_that_covers_a_quarter_of_it_at_least():
+    shape = RouterShape(cell_px=8, widths=(8, 8, 8), squeeze=4, classes=3)
+    quarters = np.array([[[1, 0, 2, 2, 0], [0, 0, 1, 1, 0], [0, 0, 0, 0, 2]]])
+    assert content_of_cells(quarters, shape, (2, 3)).tolist() == [[[1, 1, 0], [0, 0, 2]]]
+    quarters[0, 1, 3] = 2
+    assert content_of_cells(quarters, shape, (2, 3))[0, 0].tolist() == [1, 2, 0]
+    wide = RouterShape(cell_px=12, widths=(8, 8, 8), squeeze=4, classes=3)
+    assert content_of_cells(np.eye(3, dtype=int)[None, :, :2], wide, (1, 1)).tolist() == [[[1]]]
+    one = np.zeros((1, 3, 3), int)
+    one[0, 0, :2] = 1  # two quarters of nine
+    assert content_of_cells(one, wide, (1, 1)).tolist() == [[[0]]]
+
+
+def test_content_is_shifted_with_the_views():
+    shape = RouterShape(cell_px=8, widths=(8, 8, 8), squeeze=4, classes=3)
+    quarters = np.zeros((1, 4, 4), int)
+    quarters[0, 1:3, 1:3] = 1  # whole only in the cells that begin at (1, 1)
+    found = shifted_content(quarters, shape, (2, 2))
+    assert found.shape == (4, 2, 2)
+    assert found[3].tolist() == [[1, 0], [0, 0]]
+    assert found[0].tolist() == [[1, 1], [1, 1]]  # each of these holds a quarter of it
