@@ -32,7 +32,7 @@ from benchmarks.reproduction.vit_classify import (
     Task,
     Vit,
     VitPlan,
-    VitSize,
+    VitSettings,
     accuracy,
     build_vit,
     pick_all,
@@ -46,24 +46,12 @@ POINT = 0.01
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(VitSettings):
     """The task; `keep` at each of the blocks `at` (the paper: 0.8 up, at 3, 6 and 9 of 12)."""
 
-    images: int = 5000
-    epochs: int = 12
-    batch: int = 64
-    dim: int = 64
-    depth: int = 8
-    heads: int = 4
-    rate: float = 2e-3
-    at: tuple[int, ...] = (2, 4, 6)
     keep: float = 0.8
     selector_epochs: int = 3
     selector_rate: float = 2e-4
-
-    @property
-    def size(self) -> VitSize:
-        return VitSize(self.dim, self.depth, self.heads)
 
     @property
     def sparsity(self) -> Sparsity:

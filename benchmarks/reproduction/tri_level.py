@@ -31,7 +31,7 @@ from benchmarks.reproduction.vit_classify import (
     Task,
     Vit,
     VitPlan,
-    VitSize,
+    VitSettings,
     accuracy,
     build_vit,
     shuffled,
@@ -55,27 +55,15 @@ MOST_TIME = 0.88
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(VitSettings):
     """The task and the schedules, in epochs; the paper's are 300, 10, 100 and 30 of 12 blocks
     that choose at 3, 6 and 9."""
 
-    images: int = 5000
-    epochs: int = 12
-    batch: int = 64
-    dim: int = 64
-    depth: int = 8
-    heads: int = 4
-    rate: float = 2e-3
-    at: tuple[int, ...] = (2, 4, 6)
     tokens: float = 0.9
     links: float = 0.5
     warm_up: int = 1
     decay: int = 4
     period: int = 3
-
-    @property
-    def size(self) -> VitSize:
-        return VitSize(self.dim, self.depth, self.heads)
 
 
 QUICK = Settings(images=600, epochs=3, depth=4, at=(1, 2), warm_up=0, decay=1, period=1)

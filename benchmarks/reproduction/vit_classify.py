@@ -37,6 +37,25 @@ class VitSize:
 
 
 @dataclass(frozen=True)
+class VitSettings:
+    """What both tables train: images, epochs, the network, its rate, and the blocks `at` which it
+    chooses."""
+
+    images: int = 5000
+    epochs: int = 12
+    batch: int = 64
+    dim: int = 64
+    depth: int = 8
+    heads: int = 4
+    rate: float = 2e-3
+    at: tuple[int, ...] = (2, 4, 6)
+
+    @property
+    def size(self) -> VitSize:
+        return VitSize(self.dim, self.depth, self.heads)
+
+
+@dataclass(frozen=True)
 class VitPlan:
     """AdamW (DeiT's choice; Touvron et al., ICML 2021); linear warm-up, then cosine to zero."""
 
