@@ -33,7 +33,8 @@ from chunking.grid import Grid
 from chunking.lr import lr_size, shrink
 from chunking.video import probe, read_frames
 from player.package import generic
-from player.package.weights import HARD, unpack_weights
+from player.package.paths import HARD
+from player.package.weights import unpack_weights
 from sr.packing import network_of
 from sr.scoring import upscale_paths
 

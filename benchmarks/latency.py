@@ -19,7 +19,8 @@ from typing import Any
 
 from benchmarks.harness import environment, parse_arguments, write_json
 from player.costs import macs_per_pixel
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.latency.measure import (
     HOST,
     SIZE,

@@ -16,7 +16,7 @@ from benchmarks.runtimes.interface import Image, Session, Size, size_name
 from benchmarks.runtimes.ours import engine_of, open_path
 from chunking.lr import shrink
 from player.metrics import mse_rgb, psnr_db
-from player.package.weights import EASY
+from player.package.paths import EASY
 
 WARM_UP = 2
 SMALLEST_SIDE_PX, LARGEST_SIDES_PX = 32, (270, 480)  # of new sizes; LR height and width

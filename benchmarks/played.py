@@ -30,7 +30,7 @@ from player.engine import Engine, Pool
 from player.events import ignore
 from player.metrics import mse_rgb, psnr_db
 from player.networks import NetworkSet, load_networks
-from player.package.weights import HARD
+from player.package.paths import HARD
 from player.reference import Pair, pair_with_reference
 from player.session import Package, open_package
 from player.upscale import crop, upscale

@@ -29,7 +29,8 @@ from chunking.lr import shrink
 from chunking.video import read_frames
 from player.metrics import psnr_db
 from player.package.generic import blob_path
-from player.package.weights import EASY, HARD, PATH_NAMES, WeightsBlob, unpack_weights
+from player.package.paths import EASY, HARD, PATH_NAMES
+from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.config import EncodeConfig
 from sr.encode.difficulty import measure_difficulty
 from sr.encode.frames import training_set

@@ -27,7 +27,7 @@ import torch
 from benchmarks.harness import RESULTS, argument_parser, environment, write_json
 from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.table import read_results, text_tables
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 SCHEMA = "pocketsr.reproduce/1"
 PACKAGES = ("torch", "numpy")

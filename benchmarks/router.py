@@ -19,7 +19,8 @@ from player.costs import macs_per_pixel
 from player.engine import Engine
 from player.engine_calls import EngineError
 from player.package.generic import blob_path
-from player.package.weights import HARD, unpack_weights
+from player.package.paths import HARD
+from player.package.weights import unpack_weights
 from player.upscale import whole_frame
 from sr.latency.measure import HOST, compile_probes
 from sr.models import architecture

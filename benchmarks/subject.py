@@ -19,8 +19,10 @@ from benchmarks.runtimes.interface import Image, Size, pixels, planes
 from chunking.lr import shrink
 from chunking.video import read_frames
 from player.costs import macs_per_pixel
+from player.package.architecture import Architecture
 from player.package.generic import blob_path
-from player.package.weights import EASY, HARD, Architecture, unpack_weights
+from player.package.paths import EASY, HARD
+from player.package.weights import unpack_weights
 
 if TYPE_CHECKING:
     import torch

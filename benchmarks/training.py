@@ -20,8 +20,10 @@ from benchmarks.harness import RESULTS, environment, write_json
 from chunking.grid import Grid
 from chunking.lr import shrink
 from chunking.video import read_frames
+from player.package.architecture import Architecture
 from player.package.generic import blob_path
-from player.package.weights import BICUBIC, EASY, HARD, PATH_NAMES, Architecture, unpack_weights
+from player.package.paths import BICUBIC, EASY, HARD, PATH_NAMES
+from player.package.weights import unpack_weights
 from sr.encode.frames import training_set
 from sr.models import Network, architecture, build_network
 from sr.packing import network_of, pack_network, trainable_network

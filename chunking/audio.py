@@ -14,7 +14,9 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from chunking.isobmff import SegmentSplitter
-from chunking.parts import PartWriter, Span, StreamFiles, Warn, ignore, open_cmaf
+from chunking.parts import PartWriter, Span, Warn, ignore, open_cmaf
+from player.package.layout import AUDIO
+from player.package.streams import StreamFiles
 
 COPIED_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac")
 _AAC_BPS = 128_000
@@ -59,7 +61,7 @@ def _write_audio(
     end_s: float | None,
     segment_s: float,
 ) -> StreamFiles | None:
-    parts = PartWriter(out / "audio")
+    parts = PartWriter(out / AUDIO)
     sink = SegmentSplitter(parts.write)
     with open_cmaf(sink, frag_duration=str(round(segment_s * 1e6))) as target:
         for packet in _until_it_breaks_off(packets_for(target), warn):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from player.package.paths import grid_shape
+
 
 @dataclass(frozen=True, order=True)
 class Patch:
@@ -41,7 +43,7 @@ class Grid:
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns) of fine cells."""
-        return -(-self.height // self.fine_h), -(-self.width // self.fine_w)
+        return grid_shape(self.height, self.width, self.fine_h, self.fine_w)
 
     @property
     def coarse_shape(self) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 MIN_LR_PX = 16
 """Below 16 px a side nothing can be learnt, and encoders refuse the frame."""

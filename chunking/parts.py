@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +10,9 @@ import av
 from av.container import OutputContainer
 
 from chunking.isobmff import SegmentSplitter, codec_string
+from player.package.artefact import write_bytes
+from player.package.layout import INIT_NAME, SEGMENTS, segment_name
+from player.package.streams import Segment, StreamFiles
 
 Warn = Callable[[str], None]
 
@@ -33,32 +34,6 @@ class Span(NamedTuple):
     frames: int
 
 
-@dataclass(frozen=True)
-class Segment:
-    """One .m4s; times in ticks of the stream's timescale."""
-
-    path: Path
-    start_ticks: int
-    duration_ticks: int
-    frames: int
-
-
-@dataclass(frozen=True)
-class StreamFiles:
-    """An init segment and the media segments in order; `bandwidth_bps` is that of the worst.
-
-    `width` and `height` in px; both 0 for audio.
-    """
-
-    init: Path
-    segments: tuple[Segment, ...]
-    timescale: int
-    codec_string: str
-    width: int
-    height: int
-    bandwidth_bps: int
-
-
 class PartWriter:
     """Writes init.mp4 and seg-%05d.m4s into a folder, each whole or not at all."""
 
@@ -70,14 +45,14 @@ class PartWriter:
     def write(self, data: bytes) -> None:
         """The next part: the init segment first."""
         number = len(self.paths)
-        path = self._folder / (f"seg-{number:05d}.m4s" if number else "init.mp4")
-        write_whole(path, data)
+        path = self._folder / (segment_name(number) if number else INIT_NAME)
+        write_bytes(path, data)
         self.paths.append(path)
 
     def finish(self, spans: Sequence[Span], timescale: int, width: int, height: int) -> StreamFiles:
         """Describes what was written; removes segments of a longer stream from before."""
         init, *paths = self.paths
-        for stale in set(self._folder.glob("seg-*.m4s")) - set(paths):
+        for stale in set(self._folder.glob(SEGMENTS)) - set(paths):
             stale.unlink()
         segments = tuple(Segment(p, *span) for p, span in zip(paths, spans, strict=True))
         rates_bps = [
@@ -85,19 +60,6 @@ class PartWriter:
         ]
         name = codec_string(init.read_bytes())
         return StreamFiles(init, segments, timescale, name, width, height, max(rates_bps))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes `path` so that a crash leaves either the old file or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def open_cmaf(sink: SegmentSplitter, **options: str) -> OutputContainer:

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from chunking.colour import Colour, ColourTags, resolve_colour
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from chunking.orientation import Orientation, orientation_of
 
 Source = str | PathLike[str] | BinaryIO

@@ -20,10 +20,12 @@ from av.video.stream import VideoStream
 from chunking.audio import copy_audio
 from chunking.colour import rgb_to_frame
 from chunking.encoders import ENCODERS, Encoder, add_encoder, encoder_colour
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
-from chunking.parts import PartWriter, Segment, Span, StreamFiles, Warn, ignore, open_cmaf
+from chunking.parts import PartWriter, Span, Warn, ignore, open_cmaf
 from chunking.video import Frame, VideoInfo, read_frames
+from player.package.layout import VIDEO
+from player.package.streams import Segment, StreamFiles
 
 __all__ = ["Segment", "StreamFiles", "copy_audio", "read_segment", "read_stream",
            "write_lr_stream"]  # fmt: skip
@@ -46,7 +48,7 @@ def write_lr_stream(
     `segment_s` or more after the last cut. Raises InputError when there is no frame, KeyError
     for an unknown codec, OSError as writing does.
     """
-    parts = PartWriter(out / "video")
+    parts = PartWriter(out / VIDEO)
     sink = SegmentSplitter(parts.write)
     timeline = _Timeline(info, segment_s)
     with open_cmaf(sink, video_track_timescale=str(info.time_base.denominator)) as container:

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.deinterlace import deinterlace
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from chunking.parts import Warn, ignore
 from chunking.probe import Source, VideoInfo, describe, open_video, probe
 

@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from chunking.audio import audio_packets
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings that can be written. Matroska rounds times to milliseconds, the others keep ticks."""

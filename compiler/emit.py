@@ -7,7 +7,8 @@ from compiler.kernels.c_text import c_numbers
 from compiler.memory import Size
 from compiler.plan import HR_ROW, PathPlan, Plane, shuffled_values
 from compiler.schedule import AnchorPass, Load, Operation
-from player.package.weights import ARCHITECTURE_IDS, PATH_NAMES, Architecture, tensor_layout
+from player.package.architecture import ARCHITECTURE_IDS, Architecture, tensor_layout
+from player.package.paths import PATH_NAMES
 
 ALL_PATHS = "all"  # the plan that runs every path in one loop
 _WEIGHT = ".weight"

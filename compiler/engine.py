@@ -21,7 +21,7 @@ from compiler.link import compile_c, link, link_program
 from compiler.objects import write_object
 from compiler.pipeline import plan_graph, plan_program
 from compiler.targets import Target, find_target
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 
 VERSION = "0.1.0"
 RUNTIME = Path(__file__).parent / "runtime"

@@ -11,8 +11,8 @@ from player import metrics
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Network, Pool
 from player.networks import generic_blob
-from player.package.errors import PackageError
-from player.package.weights import BICUBIC, HARD
+from player.package.package_error import PackageError
+from player.package.paths import BICUBIC, HARD
 from player.upscale import whole_frame
 
 Image = NDArray[np.uint8]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.routes import network_of, path_of
-from player.package.weights import BICUBIC, PATH_NAMES, Architecture, tensor_layout
+from player.package.architecture import Architecture, tensor_layout
+from player.package.paths import BICUBIC, PATH_NAMES, network_of, path_of
 
 Patches = NDArray[np.int32]
 

@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from player.engine_calls import Arena, EngineError, Image, check_code, row_stride
 from player.engine_router import ROUTER_SIGNATURES, Router
-from player.package.errors import PackageError
-from player.package.router import is_router, unpack_router
-from player.package.weights import BICUBIC, HARD, Architecture, unpack_weights
+from player.package.architecture import Architecture
+from player.package.package_error import PackageError
+from player.package.paths import BICUBIC, HARD
+from player.package.router_blob import is_router, unpack_router
+from player.package.weights import unpack_weights
 
 ABI = 3
 MAX_THREADS = 64  # of a pool

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.errors import PackageError
+from player.package.package_error import PackageError
 
 _ERRORS = {
     1: ("PSR_E_FORMAT", "not a blob that this engine can read"),

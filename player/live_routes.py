@@ -7,9 +7,9 @@ from player.engine import Engine
 from player.engine_calls import Image
 from player.engine_router import Router
 from player.events import Event, Listener
-from player.package.errors import PackageError
 from player.package.index import Index, RouterEntry
-from player.package.router import unpack_router
+from player.package.package_error import PackageError
+from player.package.router_blob import unpack_router
 from player.session import Package, read_entry
 
 
@@ -24,7 +24,7 @@ class LiveRoutes:
         """Route codes [rows, columns] u8 of the frame with number `position` of its segment.
 
         The first frame of a segment is always looked at. The codes name network 0, whose code
-        is the path itself (`player.package.routes`).
+        is the path itself (`player.package.route_maps`).
         """
         if self._paths is None or position % self._router.hold_frames == 0:
             self._paths = self._router.route(lr)

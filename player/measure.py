@@ -24,9 +24,10 @@ from player.costs import frame_macs, model_switches, path_pixels
 from player.engine import Engine
 from player.events import Listener, ignore
 from player.networks import NetworkSet, load_networks
-from player.package.errors import PackageError
-from player.package.index import INDEX_PATH, FileEntry, Index
-from player.package.weights import PATH_NAMES
+from player.package.index import FileEntry, Index
+from player.package.layout import INDEX_PATH
+from player.package.package_error import PackageError
+from player.package.paths import PATH_NAMES
 from player.playback import play
 from player.reference import Pair, pair_with_reference
 from player.session import Package

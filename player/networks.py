@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from player.engine import Engine, Network
 from player.events import Event, Listener
-from player.package.errors import PackageError
 from player.package.generic import blob_path
 from player.package.index import WeightsEntry
-from player.package.weights import HARD
+from player.package.package_error import PackageError
+from player.package.paths import HARD
 from player.session import Package, read_entry
 
 

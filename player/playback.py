@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from player.package.errors import PackageError
+from player.package.package_error import PackageError
 from player.upscale import UpscaledFrame
 
 Sink = Callable[[UpscaledFrame], None]

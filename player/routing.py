@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from player.engine_calls import Image
 from player.events import Event, Listener
 from player.live_routes import LiveRoutes
-from player.package.errors import PackageError
 from player.package.index import RoutesEntry
-from player.package.routes import patches_of, route_code, unpack_routes
-from player.package.weights import HARD
+from player.package.package_error import PackageError
+from player.package.paths import HARD
+from player.package.route_maps import patches_of, unpack_routes
 from player.session import Package, read_entry
 
 Codes = NDArray[np.uint8]
-ALL_HARD = route_code(0, HARD)
+ALL_HARD = HARD  # as a route code: network 0, not of a coarse patch
 
 
 @dataclass(frozen=True)

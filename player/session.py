@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from player.events import Event
-from player.package.errors import PackageError
-from player.package.index import INDEX_PATH, FileEntry, Index
-from player.package.index_file import read_index
+from player.package.index import FileEntry, Index, read_index
+from player.package.layout import INDEX_PATH
+from player.package.package_error import PackageError
 
 INIT_PATH = "video/init.mp4"
 

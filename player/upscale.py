@@ -22,7 +22,7 @@ from player.engine import Engine, Pool
 from player.events import Event, Listener, ignore
 from player.live_routes import load_live_routes
 from player.networks import NetworkSet, load_networks
-from player.package.weights import BICUBIC
+from player.package.paths import BICUBIC
 from player.prefetch import prefetch
 from player.routing import FramePlan, RouteBook
 from player.segments import intact_files

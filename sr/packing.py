@@ -7,10 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from player.package.architecture import Architecture, Tensors
 from player.package.weights import (
     INT8_FORMS,
-    Architecture,
-    Tensors,
     WeightsBlob,
     pack_weights,
     self_test_input,

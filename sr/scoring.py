@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.weights import BICUBIC, HARD, PATH_NAMES, WeightsBlob
+from player.package.paths import BICUBIC, HARD, PATH_NAMES
+from player.package.weights import WeightsBlob
 from sr.models import Network
 from sr.models.anchor import upsample
 from sr.models.network import crop

@@ -20,7 +20,7 @@ from compiler.formats import find_format
 from compiler.plan import ARENA_COLUMNS, PathPlan
 from compiler.targets import find_target
 from player.engine import Engine
-from player.package.weights import HARD, PATH_NAMES
+from player.package.paths import HARD, PATH_NAMES
 
 Image = NDArray[np.uint8]
 Patches = NDArray[np.int32]

@@ -6,7 +6,7 @@ from benchmarks.ablation.unfused import Pass
 from compiler.emit import PlannedNetwork, emit_path, network_tables, plane_text, step_call
 from compiler.plan import PathPlan
 from compiler.schedule import Operation, Step, result_of
-from player.package.weights import HARD, PATH_NAMES
+from player.package.paths import HARD, PATH_NAMES
 
 NAME = PATH_NAMES[HARD]
 _HEADERS = '#include <math.h>\n\n#include "kernels.h"\n#include "unfused.h"\n'

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.routes import patches_of
-from player.package.weights import BICUBIC, EASY, HARD
+from player.package.paths import BICUBIC, EASY, HARD
+from player.package.route_maps import patches_of
 
 CELL_PX = 12  # LR pixels, as the encoder plans them
 SHARES = {BICUBIC: 0.45, EASY: 0.10, HARD: 0.45}

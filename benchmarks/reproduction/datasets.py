@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 Pixels = NDArray[np.uint8]
 Indices = NDArray[np.int64]

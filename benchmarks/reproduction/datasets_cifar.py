@@ -21,7 +21,7 @@ from benchmarks.reproduction.datasets import (
     existing,
     ungrouped,
 )
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 CLASSES = (
     "airplane",

@@ -25,7 +25,7 @@ from benchmarks.reproduction.datasets import (
     existing,
     open_picture,
 )
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 FIELDS = ("person", "pose", "expression", "eyes")
 EYES = ("open", "sunglasses")

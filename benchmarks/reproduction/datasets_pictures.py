@@ -18,7 +18,7 @@ from benchmarks.reproduction.datasets import (
     existing,
     ungrouped,
 )
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 PICTURES = "img_align_celeba"
 ATTRIBUTES, PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, vstack
 
 from benchmarks.reproduction.datasets import existing
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 VAL_NODES = 500
 _RECONSTRUCT = np.zeros(0).__reduce__()[0]

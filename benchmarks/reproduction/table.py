@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 Row = Mapping[str, Any]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmarks.runtimes.interface import Image, Order, Runtime, Session
 from player.engine import LIBRARY_NAME, Engine
-from player.package.weights import FLOAT32, HARD, pack_weights
+from player.package.paths import HARD
+from player.package.weights import FLOAT32, pack_weights
 
 if TYPE_CHECKING:
     from benchmarks.subject import Subject

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.weights import HARD, Architecture, Tensors
+from player.package.architecture import Architecture, Tensors
+from player.package.paths import HARD
 from sr.models import Network, deployed_network
 from sr.models.network import PIXEL_MAX
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from sr.models import architecture
 from sr.shrink.budget import ENGINE_WIDTHS
 from sr.shrink.chase import Chase, SparseStage

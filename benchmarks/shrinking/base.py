@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from benchmarks.shrinking.clips import Clip
-from player.package.atomic import write_bytes
+from player.package.artefact import write_bytes
 from sr.models import build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained

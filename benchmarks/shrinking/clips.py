@@ -11,8 +11,10 @@ from chunking.difficulty import patch_samples
 from chunking.grid import Grid
 from chunking.lr import shrink
 from chunking.video import read_frames
+from player.package.architecture import Architecture
 from player.package.generic import blob_path
-from player.package.weights import HARD, Architecture, unpack_weights
+from player.package.paths import HARD
+from player.package.weights import unpack_weights
 from sr.encode.config import EncodeConfig
 from sr.encode.difficulty import measure_difficulty
 from sr.encode.frames import training_set

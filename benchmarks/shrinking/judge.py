@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from benchmarks.shrinking.clips import Clip
 from player.costs import macs_per_pixel
 from player.metrics import psnr_db
-from player.package.weights import HARD, Architecture, unpack_weights
+from player.package.architecture import Architecture
+from player.package.paths import HARD
+from player.package.weights import unpack_weights
 from sr.latency.measure import HOST, Patience, compile_probes, time_networks
 from sr.models import Network
 from sr.packing import pack_integers

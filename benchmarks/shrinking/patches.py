@@ -18,7 +18,8 @@ from benchmarks.harness import interleave
 from benchmarks.shrinking.claims import Claim, Row, above, near, values_of
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from player.metrics import psnr_db
-from player.package.weights import EASY, HARD, unpack_weights
+from player.package.paths import EASY, HARD
+from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX
 from sr.encode.frames import training_set
 from sr.models import architecture, build_network

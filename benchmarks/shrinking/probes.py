@@ -26,10 +26,12 @@ from benchmarks.shrinking.claims import Claim, mean, values_of
 from benchmarks.shrinking.clips import SCALE, Clip
 from chunking.difficulty import patch_samples, rank_correlation
 from chunking.grid import Grid
-from chunking.routes import BICUBIC, HARD, path_of, plan_routes
+from chunking.route_plan import plan_routes
 from player.costs import path_macs
 from player.metrics import psnr_db
-from player.package.weights import Architecture, unpack_weights
+from player.package.architecture import Architecture
+from player.package.paths import BICUBIC, HARD, path_of
+from player.package.weights import unpack_weights
 from sr.graph.patch_graph import PatchGraph, build_patch_graph, standardised
 from sr.graph.probing import draw_probes
 from sr.graph.spread import PLAN, RECIPE, Floats, Probes, Spreader, learn_ticket, mean_left

@@ -27,11 +27,12 @@ from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.lowrate import lowest_rate
 from chunking.difficulty import dct_energy
 from chunking.grid import Grid
-from chunking.routes import path_of, plan_routes
+from chunking.route_plan import plan_routes
 from player.costs import path_macs
 from player.metrics import psnr_db
-from player.package.atomic import write_bytes
-from player.package.weights import PATH_NAMES, unpack_weights
+from player.package.artefact import write_bytes
+from player.package.paths import PATH_NAMES, path_of
+from player.package.weights import unpack_weights
 from sr.router.decide import (
     Cells,
     Rule,

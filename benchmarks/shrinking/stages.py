@@ -13,7 +13,7 @@ from benchmarks.shrinking import arms, claims
 from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.judge import engine_ms, judge
 from benchmarks.shrinking.training import train_arm
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from sr.shrink.budget import hard_macs
 
 ARMS = {name: arm.about for name, arm in arms.ARMS.items()}

@@ -28,7 +28,7 @@ from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from benchmarks.shrinking.judge import judge_blob
 from player.costs import macs_per_pixel
 from player.metrics import psnr_db
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.models import Network, build_network
 from sr.models.vit import Teacher, TeacherShape, build_teacher
 from sr.packing import pack_integers

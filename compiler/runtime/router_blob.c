@@ -1,4 +1,4 @@
-/* The router blob's parser: player/package/router.py in C. Checks everything, copies nothing. */
+/* The router blob's parser: player/package/router_blob.py in C. Checks everything, copies nothing. */
 #include <stdlib.h>
 #include <string.h>
 

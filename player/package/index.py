@@ -1,20 +1,34 @@
-"""`sr/index.json`: what the package holds, as frozen dataclasses.
+"""`sr/index.json`: what the package holds, as frozen dataclasses; read, checked and written here.
 
 The index names every file with its length and SHA-256, so that one signature over it covers the
 whole package. Fields that this version does not know are ignored; a newer schema is refused.
+
+    bytes ──parse_object──► JSON ──parse_index──► Index, every field typed, every number bounded
+    Index ──index_to_json──► JSON ──sign──► bytes
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from player.package.weights import Architecture
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from player.package import fields, limits
+from player.package.architecture import Architecture
+from player.package.artefact import write_text
+from player.package.fields import Object, parse_object
+from player.package.layout import INDEX_PATH
+from player.package.limits import MAX_BLOB_BYTES, MAX_EXITS, MAX_WIDTH, MAX_WIDTHS
+from player.package.package_error import PackageError
+from player.package.paths import grid_shape
+from player.package.router_blob import MAX_ROUTER_BYTES
+from player.package.signature import check_signature, sign
 
 SCHEMA_NAME, SCHEMA_VERSION = "pocketsr.index", 1
-INDEX_PATH = "sr/index.json"
 
 
 @dataclass(frozen=True)
@@ -96,7 +110,7 @@ class Index:
     @property
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns of fine cells over an LR frame."""
-        return -(-self.lr.height // self.fine_h), -(-self.lr.width // self.fine_w)
+        return grid_shape(self.lr.height, self.lr.width, self.fine_h, self.fine_w)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
@@ -150,3 +164,165 @@ def _ratio(value: Fraction | None) -> list[int] | None:
 def _weights_json(entry: WeightsEntry) -> dict[str, Any]:
     arch = {**vars(entry.arch), "widths": [*entry.arch.widths], "exits": [*entry.arch.exits]}
     return {"file": entry.file, "sha256": entry.sha256, "bytes": entry.bytes, "arch": arch}
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """A parsed index, and the object it was parsed from (for its signature)."""
+
+    index: Index
+    source: Object
+
+    def signer(self, trust: frozenset[str] | None = None) -> str:
+        """The public key that signed it; raises PackageError as `check_signature` does."""
+        return check_signature(self.source, trust)
+
+
+def read_index(package: Path) -> IndexFile:
+    """Parse the index of a package, its signature not looked at.
+
+    Raises PackageError where it is missing, damaged or newer than this player.
+    """
+    path = package / INDEX_PATH
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.MAX_INDEX_BYTES + 1)
+    except OSError as error:
+        raise PackageError(f"{INDEX_PATH}: cannot be read ({error.strerror})") from error
+    source = parse_object(data, INDEX_PATH)
+    return IndexFile(parse_index(source), source)
+
+
+def write_index(package: Path, index: Index, key: Ed25519PrivateKey) -> None:
+    """Sign the index and put it in its place, whole or not at all.
+
+    Raises PackageError where a player would refuse it, OSError.
+    """
+    source = index_to_json(index)
+    parse_index(source)
+    signed = sign(source, key)
+    write_text(package / INDEX_PATH, json.dumps(signed, indent=1, ensure_ascii=False) + "\n")
+
+
+def parse_index(source: Object) -> Index:
+    """The index of a JSON object; raises PackageError and says which field is wrong."""
+    _check_schema(source)
+    grid = fields.subobject(source, "grid")
+    has_audio = bool(source.get("audio"))
+    has_router = source.get("router") is not None
+    index = Index(
+        scale=fields.integer(source, "scale", limits.MIN_SCALE, limits.MAX_SCALE),
+        lr=_size(fields.subobject(source, "lr"), 1),
+        hr=_size(fields.subobject(source, "hr"), limits.MAX_SCALE),
+        fine_h=fields.integer(grid, "fine_h", limits.MIN_CELL_PX, limits.MAX_CELL_PX),
+        fine_w=fields.integer(grid, "fine_w", limits.MIN_CELL_PX, limits.MAX_CELL_PX),
+        frames=fields.integer(source, "frames", 1, limits.MAX_FRAMES),
+        method=fields.text(source, "method"),
+        preset=fields.text(source, "preset"),
+        time_base=fields.ratio(source, "time_base"),
+        weights=fields.objects(source, "weights", limits.MAX_NETWORKS, _weights),
+        routes=fields.objects(source, "routes", limits.MAX_SEGMENTS, _routes),
+        segments=fields.objects(source, "segments", limits.MAX_SEGMENTS, _segment),
+        video_init=_file(fields.subobject(source, "video_init")),
+        audio=fields.objects(source, "audio", limits.MAX_SEGMENTS, _segment),
+        audio_init=_file(fields.subobject(source, "audio_init")) if has_audio else None,
+        audio_time_base=fields.ratio(source, "audio_time_base") if has_audio else None,
+        colour=_colour(source),
+        version=fields.text(source, "version"),
+        router=_router(fields.subobject(source, "router")) if has_router else None,
+    )
+    _check_sizes(index)
+    _check_lists(index)
+    return index
+
+
+def _check_schema(source: Object) -> None:
+    schema = fields.text(source, "schema")
+    name, _, number = schema.partition("/")
+    if name != SCHEMA_NAME or not number.isascii() or not number.isdigit():
+        raise PackageError(f"index: schema {schema!r} is not {SCHEMA_NAME}/{SCHEMA_VERSION}")
+    if int(number) > SCHEMA_VERSION:
+        raise PackageError(f"index: schema {schema} is newer than this player; update PocketSR")
+
+
+def _size(source: Object, factor: int) -> Size:
+    side = limits.MAX_LR_SIDE_PX * factor
+    size = Size(fields.integer(source, "width", 1, side), fields.integer(source, "height", 1, side))
+    if size.width * size.height > limits.MAX_LR_PIXELS * factor**2:
+        raise PackageError(f"index: {size.width}x{size.height} is more pixels than the limit")
+    return size
+
+
+def _file_fields(source: Object, most_bytes: int) -> dict[str, Any]:
+    return {
+        "file": fields.relative_path(source),
+        "sha256": fields.sha256(source),
+        "bytes": fields.integer(source, "bytes", 0, most_bytes),
+    }
+
+
+def _file(source: Object) -> FileEntry:
+    return FileEntry(**_file_fields(source, limits.MAX_SEGMENT_BYTES))
+
+
+def _weights(source: Object) -> WeightsEntry:
+    arch = fields.subobject(source, "arch")
+    return WeightsEntry(
+        **_file_fields(source, MAX_BLOB_BYTES),
+        arch=Architecture(
+            name=fields.text(arch, "name"),
+            scale=fields.integer(arch, "scale", limits.MIN_SCALE, limits.MAX_SCALE),
+            widths=fields.integers(arch, "widths", MAX_WIDTHS, MAX_WIDTH),
+            exits=fields.integers(arch, "exits", MAX_EXITS, MAX_WIDTH),
+            planes=fields.integer(arch, "planes", 1, 255),
+        ),
+    )
+
+
+def _router(source: Object) -> RouterEntry:
+    return RouterEntry(**_file_fields(source, MAX_ROUTER_BYTES))
+
+
+def _routes(source: Object) -> RoutesEntry:
+    return RoutesEntry(
+        **_file_fields(source, limits.MAX_ROUTES_BYTES),
+        segment=fields.integer(source, "segment", 0, limits.MAX_SEGMENTS - 1),
+        frames=fields.integer(source, "frames", 1, limits.MAX_SEGMENT_FRAMES),
+    )
+
+
+def _segment(source: Object) -> SegmentEntry:
+    return SegmentEntry(
+        **_file_fields(source, limits.MAX_SEGMENT_BYTES),
+        start=fields.integer(source, "start", -limits.MAX_TICKS, limits.MAX_TICKS),
+        duration=fields.integer(source, "duration", 0, limits.MAX_TICKS),
+        frames=fields.integer(source, "frames", 0, limits.MAX_FRAMES),
+    )
+
+
+def _colour(source: Object) -> dict[str, str | int | bool]:
+    """The tags that are plain values; others are of no use to this version."""
+    tags = source.get("colour") or {}
+    if not isinstance(tags, dict) or len(tags) > 16:
+        raise PackageError("index: colour is not a small object")
+    return {k: v for k, v in tags.items() if isinstance(v, str | int) and len(str(v)) < 64}
+
+
+def _check_sizes(index: Index) -> None:
+    """HR is scale x LR but for the few columns and rows that padding to even LR added."""
+    for shown, lr in ((index.hr.width, index.lr.width), (index.hr.height, index.lr.height)):
+        if not index.scale * lr - 2 * index.scale < shown <= index.scale * lr:
+            raise PackageError(f"index: HR side {shown} px is not {index.scale} x {lr} px cropped")
+
+
+def _check_lists(index: Index) -> None:
+    starts = [s.start for s in index.segments]
+    if not starts or starts != sorted(set(starts)):
+        raise PackageError("index: segments are missing or not in the order of their times")
+    if sum(s.frames for s in index.segments) != index.frames:
+        raise PackageError("index: the segments' frames do not add up to the film's")
+    if any(w.arch.scale != index.scale for w in index.weights):
+        raise PackageError("index: a network's scale is not the package's")
+    known = [r.segment for r in index.routes if r.segment < len(starts)]
+    if len(set(known)) != len(index.routes):
+        raise PackageError("index: route maps name a segment twice, or one that is not there")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.errors import PackageError
+from player.package.package_error import PackageError
 from player.package.weight_forms import WeightForm, read_numbers
 
 MAX_WEIGHT = 127

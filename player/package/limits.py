@@ -1,7 +1,7 @@
 """Every bound on what a package may ask for, in one place.
 
 A package comes from a network, so each number in it is checked against this table before
-anything is allocated. The weights blob's own limits stand beside its layout, in weights.py.
+anything is allocated.
 """
 
 MAX_INDEX_BYTES = 16 << 20
@@ -19,6 +19,9 @@ MAX_SEGMENT_FRAMES = 0xFFFF
 MAX_SEGMENT_BYTES = 1 << 30
 MAX_TICKS = 1 << 62
 MAX_TIMESCALE = 1 << 31
+
+MAX_BLOB_BYTES = 4 << 20
+MAX_WIDTH, MAX_WIDTHS, MAX_EXITS, MAX_BLOCKS = 256, 16, 4, 32
 
 MAX_NETWORKS = 32  # a route code has five bits for the network
 MAX_ROUTES_BYTES = 16 << 20

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-from player.package.atomic import write_bytes
-from player.package.errors import PackageError
+from player.package.artefact import write_bytes
+from player.package.package_error import PackageError
 
 ALGORITHM = "ed25519"
 _KEY_BYTES, _SIGNATURE_BYTES = 32, 64

@@ -1,40 +1,55 @@
-"""What the package needs to know of a stream that somebody else has written as CMAF."""
+"""A stream of the package: CMAF files on disk, and what manifests and index need to know of it."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 
-class SegmentFile(Protocol):
-    """One media segment: its file, and its time in ticks of the stream's timescale."""
+@dataclass(frozen=True)
+class Segment:
+    """One .m4s; times in ticks of the stream's timescale, frames are packets of an audio stream."""
 
-    @property
-    def path(self) -> Path: ...
-    @property
-    def start_ticks(self) -> int: ...
-    @property
-    def duration_ticks(self) -> int: ...
-    @property
-    def frames(self) -> int: ...
+    path: Path
+    start_ticks: int
+    duration_ticks: int
+    frames: int
 
 
-class Stream(Protocol):
-    """An initialisation segment and its media segments.
+@dataclass(frozen=True)
+class StreamFiles:
+    """An init segment and the media segments in order; `bandwidth_bps` is that of the worst.
 
-    `bandwidth_bps` is that of the worst segment, `width` and `height` are 0 for audio.
+    `width` and `height` in px; both 0 for audio.
     """
 
+    init: Path
+    segments: tuple[Segment, ...]
+    timescale: int
+    codec_string: str
+    width: int
+    height: int
+    bandwidth_bps: int
+
     @property
-    def init(self) -> Path: ...
+    def files(self) -> list[Path]:
+        """Every file, in the order of playing."""
+        return [self.init, *(s.path for s in self.segments)]
+
     @property
-    def segments(self) -> Sequence[SegmentFile]: ...
+    def frames(self) -> int:
+        return sum(s.frames for s in self.segments)
+
     @property
-    def timescale(self) -> int: ...
+    def start_s(self) -> Fraction:
+        return Fraction(self.segments[0].start_ticks, self.timescale)
+
     @property
-    def codec_string(self) -> str: ...
+    def end_s(self) -> Fraction:
+        last = self.segments[-1]
+        return Fraction(last.start_ticks + last.duration_ticks, self.timescale)
+
     @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def bandwidth_bps(self) -> int: ...
+    def frame_rate(self) -> Fraction:
+        """Frames a second in the mean over the film, as a fraction that a manifest can hold."""
+        ticks = sum(s.duration_ticks for s in self.segments)
+        return Fraction(self.frames * self.timescale, max(1, ticks)).limit_denominator(1001)

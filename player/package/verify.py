@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from player.package.errors import PackageError
 from player.package.index import (
-    INDEX_PATH,
     FileEntry,
     Index,
     RouterEntry,
     RoutesEntry,
     WeightsEntry,
     digest,
+    read_index,
 )
-from player.package.index_file import read_index
-from player.package.manifest import MASTER_NAME, MPD_NAME
-from player.package.router import unpack_router
-from player.package.routes import network_of, path_of, unpack_routes
-from player.package.weights import BICUBIC, HARD, unpack_weights
+from player.package.layout import INDEX_PATH, MASTER_NAME, MPD_NAME
+from player.package.package_error import PackageError
+from player.package.paths import BICUBIC, HARD, network_of, path_of
+from player.package.route_maps import unpack_routes
+from player.package.router_blob import unpack_router
+from player.package.weights import unpack_weights
 
 SelfTest = Callable[[bytes], object]
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.errors import PackageError
+from player.package.package_error import PackageError
 
 _S8 = np.dtype("i1")
 

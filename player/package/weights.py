@@ -22,69 +22,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.errors import PackageError
+from player.package.architecture import (
+    ARCHITECTURE_IDS,
+    Architecture,
+    Tensors,
+    TensorSpec,
+    check_int8,
+    convolutions,
+    tensor_layout,
+)
 from player.package.integers import decode_layer, encode_layer, layer_byte_range
+from player.package.limits import MAX_BLOB_BYTES, MAX_EXITS, MAX_WIDTHS
+from player.package.package_error import PackageError
 from player.package.weight_forms import DENSE, SPARSE
 
-BICUBIC, EASY, HARD = 0, 1, 2
-PATH_NAMES = ("bicubic", "easy", "hard")
-
-ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
 FLOAT32, FLOAT16, INT8, INT8_SPARSE = 1, 2, 3, 4
 DTYPES: dict[int, np.dtype[Any]] = {FLOAT32: np.dtype("<f4"), FLOAT16: np.dtype("<f2")}
 INT8_FORMS = {INT8: DENSE, INT8_SPARSE: SPARSE}
-INT8_ARCHITECTURES = ("chain", "espcn")  # every hidden value is after a ReLU
 SELF_TEST_PATCH_PX = 8
 SELF_TEST_SAMPLES = 64
-MAX_BLOB_BYTES = 4 << 20
-MAX_WIDTH, MAX_WIDTHS, MAX_EXITS, MAX_BLOCKS = 256, 16, 4, 32
 _MAGIC, _VERSION = b"PSRW", 1
 _HEADER = struct.Struct("<4s8B")
-
-Tensors = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """What fixes a network's shape: its family and a few small numbers.
-
-    `widths` are the output channels of the trunk's convolutions (chain, espcn), or
-    (units, expanded units, blocks) for wdsr. `exits` are the trunk depths after which a path
-    leaves, shallow to deep; a static network has one.
-    """
-
-    name: str
-    scale: int
-    widths: tuple[int, ...]
-    exits: tuple[int, ...]
-    planes: int = 3
-
-    def __post_init__(self) -> None:
-        """Raises PackageError where a number is outside its limit."""
-        if self.name not in ARCHITECTURE_IDS:
-            known = ", ".join(ARCHITECTURE_IDS)
-            raise PackageError(f"unknown architecture {self.name!r}: this version knows {known}")
-        if self.scale not in (2, 3, 4) or self.planes != 3:
-            raise PackageError(f"architecture {self.name}: scale {self.scale} is not 2, 3 or 4")
-        _check_widths(self)
-        _check_exits(self)
-
-    @property
-    def paths(self) -> tuple[int, ...]:
-        """The paths that need the network: (easy, hard), or hard alone."""
-        return (EASY, HARD) if len(self.exits) == 2 else (HARD,)
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """A tensor of the deployed network: its name in the exported program, and its shape."""
-
-    name: str
-    shape: tuple[int, ...]
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape))
 
 
 @dataclass(frozen=True)
@@ -105,72 +63,6 @@ class WeightsBlob:
     def is_int8(self) -> bool:
         """Whether the network computes in integers, however its weights are stored."""
         return self.dtype in INT8_FORMS
-
-
-def _check_widths(arch: Architecture) -> None:
-    if not 1 <= len(arch.widths) <= MAX_WIDTHS:
-        raise PackageError(f"architecture {arch.name}: {len(arch.widths)} widths, not 1..16")
-    channels = arch.widths[:2] if arch.name == "wdsr" else arch.widths
-    if any(w % 4 or not 4 <= w <= MAX_WIDTH for w in channels):
-        raise PackageError(
-            f"architecture {arch.name}: widths {channels} are not multiples of 4 in 4..{MAX_WIDTH}"
-        )
-    if arch.name == "wdsr" and (len(arch.widths) != 3 or not 1 <= arch.widths[2] <= MAX_BLOCKS):
-        raise PackageError("architecture wdsr: widths are (units, expanded, blocks 1..32)")
-
-
-def _check_exits(arch: Architecture) -> None:
-    depth = arch.widths[2] if arch.name == "wdsr" else len(arch.widths)
-    rising = tuple(sorted(set(arch.exits))) == arch.exits
-    most = 2 if arch.name == "chain" else 1
-    if not (1 <= len(arch.exits) <= most and rising and arch.exits[0] >= 1):
-        raise PackageError(f"architecture {arch.name}: exits {arch.exits} are not rising depths")
-    if arch.exits[-1] != depth:
-        raise PackageError(f"architecture {arch.name}: the last exit is not the depth {depth}")
-
-
-def _convolution(name: str, out: int, inp: int, k: int) -> tuple[TensorSpec, TensorSpec]:
-    return TensorSpec(f"{name}.weight", (out, inp, k, k)), TensorSpec(f"{name}.bias", (out,))
-
-
-def _trunk(arch: Architecture) -> list[TensorSpec]:
-    inputs = (arch.planes, *arch.widths)
-    pairs = [_convolution(f"trunk.{i}", w, inputs[i], 3) for i, w in enumerate(arch.widths)]
-    return [spec for pair in pairs for spec in pair]
-
-
-def _chain_layout(arch: Architecture) -> list[TensorSpec]:
-    out = 3 * arch.scale**2
-    specs = _trunk(arch)
-    for i, depth in enumerate(arch.exits):
-        specs += _convolution(f"exits.{i}", out, arch.widths[depth - 1], 1)
-    return specs
-
-
-def _espcn_layout(arch: Architecture) -> list[TensorSpec]:
-    return [*_trunk(arch), *_convolution("tail", 3 * arch.scale**2, arch.widths[-1], 3)]
-
-
-def _wdsr_layout(arch: Architecture) -> list[TensorSpec]:
-    units, expanded, blocks = arch.widths
-    out = 3 * arch.scale**2
-    specs = [*_convolution("head", units, arch.planes, 3)]
-    for i in range(blocks):
-        specs += _convolution(f"blocks.{i}.expand", expanded, units, 3)
-        specs += _convolution(f"blocks.{i}.project", units, expanded, 3)
-    return [
-        *specs,
-        *_convolution("tail", out, units, 3),
-        *_convolution("skip", out, arch.planes, 5),
-    ]
-
-
-_LAYOUTS = {"chain": _chain_layout, "espcn": _espcn_layout, "wdsr": _wdsr_layout}
-
-
-def tensor_layout(arch: Architecture) -> tuple[TensorSpec, ...]:
-    """The tensors of the deployed network, in the order of the payload."""
-    return tuple(_LAYOUTS[arch.name](arch))
 
 
 def pack_weights(
@@ -216,21 +108,6 @@ def _encode(tensors: Tensors, spec: TensorSpec, dtype: int) -> bytes:
     if not np.isfinite(stored).all():
         raise PackageError(f"weights: tensor {spec.name} is not finite as {DTYPES[dtype]}")
     return stored.tobytes()
-
-
-def convolutions(arch: Architecture) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """The name and the weight's shape [O, I, k, k] of each convolution, in the payload's order."""
-    weights = tensor_layout(arch)[::2]
-    return tuple((spec.name.removesuffix(".weight"), spec.shape) for spec in weights)
-
-
-def check_int8(arch: Architecture) -> None:
-    """Raises PackageError where an architecture has no int8 form."""
-    if arch.name not in INT8_ARCHITECTURES:
-        raise PackageError(
-            f"weights: {arch.name} has no int8 form, because not all of its hidden values come "
-            f"after a ReLU ({', '.join(INT8_ARCHITECTURES)} have one); use f16 weights"
-        )
 
 
 def _encode_integers(arch: Architecture, tensors: Tensors, dtype: int) -> Iterator[bytes]:

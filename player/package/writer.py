@@ -4,7 +4,7 @@ The index is what makes a folder a package, so it is written after everything it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from player.package.atomic import write_bytes
+from player.package.artefact import write_bytes
 from player.package.index import (
     Index,
     RouterEntry,
@@ -22,12 +22,13 @@ from player.package.index import (
     Size,
     WeightsEntry,
     file_entry,
+    write_index,
 )
-from player.package.index_file import write_index
+from player.package.layout import ROUTER_PATH, SR, routes_path, weights_name
 from player.package.manifest import write_manifests
-from player.package.router import unpack_router
-from player.package.routes import pack_routes
-from player.package.streams import Stream
+from player.package.route_maps import pack_routes
+from player.package.router_blob import unpack_router
+from player.package.streams import StreamFiles
 from player.package.weights import unpack_weights
 
 
@@ -48,8 +49,8 @@ class Contents:
     fine_w: int
     method: str
     preset: str
-    video: Stream
-    audio: Stream | None
+    video: StreamFiles
+    audio: StreamFiles | None
     weights: Sequence[bytes]
     routes: Sequence[NDArray[np.uint8]]
     colour: Mapping[str, Any]
@@ -62,47 +63,28 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
 
     Raises PackageError where the contents break a limit or do not fit together, OSError.
     """
-    (package / "sr").mkdir(exist_ok=True)
-    weights = [_write_weights(package, i, blob) for i, blob in enumerate(contents.weights)]
-    routes = [_write_routes(package, i, codes) for i, codes in enumerate(contents.routes)]
-    router = _write_router(package, contents.router) if contents.router is not None else None
-    index = replace(_index(package, contents, weights, routes), router=router)
-    write_manifests(package, contents.video, contents.audio)
-    write_index(package, index, key)
-    return index
-
-
-def _write_weights(package: Path, number: int, blob: bytes) -> WeightsEntry:
-    arch = unpack_weights(blob).arch
-    path = package / "sr" / f"weights-{number:03d}.bin"
-    write_bytes(path, blob)
-    return WeightsEntry(**vars(file_entry(package, path)), arch=arch)
-
-
-def _write_router(package: Path, blob: bytes) -> RouterEntry:
-    unpack_router(blob)
-    path = package / "sr" / "router.bin"
-    write_bytes(path, blob)
-    return RouterEntry(**vars(file_entry(package, path)))
-
-
-def _write_routes(package: Path, segment: int, codes: NDArray[np.uint8]) -> RoutesEntry:
-    path = package / "sr" / f"routes-{segment + 1:05d}.bin"
-    write_bytes(path, pack_routes(codes))
-    return RoutesEntry(**vars(file_entry(package, path)), segment=segment, frames=len(codes))
-
-
-def _index(
-    package: Path, contents: Contents, weights: list[WeightsEntry], routes: list[RoutesEntry]
-) -> Index:
+    (package / SR).mkdir(exist_ok=True)
+    weights = []
+    for network, blob in enumerate(contents.weights):
+        arch = unpack_weights(blob).arch
+        name = f"{SR}/{weights_name(network)}"
+        weights.append(WeightsEntry(**_entry(package, name, blob), arch=arch))
+    routes = []
+    for i, codes in enumerate(contents.routes):
+        fields = _entry(package, routes_path(i), pack_routes(codes))
+        routes.append(RoutesEntry(**fields, segment=i, frames=len(codes)))
+    router = None
+    if contents.router is not None:
+        unpack_router(contents.router)  # what a player would refuse is not written
+        router = RouterEntry(**_entry(package, ROUTER_PATH, contents.router))
     video, audio = contents.video, contents.audio
-    return Index(
+    index = Index(
         scale=contents.scale,
         lr=contents.lr,
         hr=contents.hr,
         fine_h=contents.fine_h,
         fine_w=contents.fine_w,
-        frames=sum(s.frames for s in video.segments),
+        frames=video.frames,
         method=contents.method,
         preset=contents.preset,
         time_base=Fraction(1, video.timescale),
@@ -110,15 +92,25 @@ def _index(
         routes=tuple(routes),
         segments=_segments(package, video),
         video_init=file_entry(package, video.init),
-        audio=_segments(package, audio) if audio else (),
+        audio=_segments(package, audio),
         audio_init=file_entry(package, audio.init) if audio else None,
         audio_time_base=Fraction(1, audio.timescale) if audio else None,
         colour=contents.colour,
         version=contents.version,
+        router=router,
     )
+    write_manifests(package, video, audio)
+    write_index(package, index, key)
+    return index
 
 
-def _segments(package: Path, stream: Stream) -> tuple[SegmentEntry, ...]:
+def _entry(package: Path, name: str, data: bytes) -> dict[str, Any]:
+    """Write a file of the package; returns the fields of its entry in the index."""
+    write_bytes(package / name, data)
+    return vars(file_entry(package, package / name))
+
+
+def _segments(package: Path, stream: StreamFiles | None) -> tuple[SegmentEntry, ...]:
     return tuple(
         SegmentEntry(
             **vars(file_entry(package, s.path)),
@@ -126,5 +118,5 @@ def _segments(package: Path, stream: Stream) -> tuple[SegmentEntry, ...]:
             duration=s.duration_ticks,
             frames=s.frames,
         )
-        for s in stream.segments
+        for s in (stream.segments if stream else ())
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from player.package.errors import PackageError
 from player.package.index import WeightsEntry
+from player.package.package_error import PackageError
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.commands.options import DIRECTORY, FILE, json_option, show
 
@@ -27,7 +27,7 @@ def command(package: Path, target: str, out: Path | None, dtype: str | None, as_
         find_format(dtype)
     from compiler.engine import Network, compile_engine
     from player.package.generic import blob_path
-    from player.package.index_file import read_index
+    from player.package.index import read_index
     from sr.models import export_paths
 
     index = read_index(package).index

@@ -30,7 +30,7 @@ SAME_NAME = (
 @json_option
 def command(file: Path, as_json: bool) -> None:
     """What FILE is, and whether it will work."""
-    from chunking.errors import InputError
+    from chunking.input_error import InputError
     from chunking.probe import probe
 
     info = probe(file)
@@ -51,7 +51,7 @@ def command(file: Path, as_json: bool) -> None:
 
 def lr_sizes(info: "VideoInfo") -> dict[str, str]:
     """The LR frame's size for each scale that makes sense."""
-    from chunking.errors import InputError
+    from chunking.input_error import InputError
     from chunking.lr import check_scale, lr_size
 
     sizes = {}

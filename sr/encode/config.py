@@ -4,14 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from player.package.weights import INT8_ARCHITECTURES
+from player.package.architecture import INT8_ARCHITECTURES
 from sr.shrink.order import FAIR, parse_stages
-
-
-class UsageError(Exception):
-    """The command cannot mean this: what, where, what to do, in one line."""
-
-    exit_code = 2
+from sr.usage_error import UsageError
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from chunking.difficulty import (
     residual_energy,
 )
 from chunking.grid import Grid, sum_cells
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.encode.methods import Difficulty
 from sr.encode.work import Work
 from sr.packing import network_of

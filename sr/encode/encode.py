@@ -16,14 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from chunking.lr import check_scale
-from chunking.parts import StreamFiles
 from chunking.probe import probe
-from chunking.routes import path_of
 from player.package.index import Index, Size
+from player.package.paths import PATH_NAMES, path_of
 from player.package.signature import signing_key
-from player.package.weights import PATH_NAMES
+from player.package.streams import StreamFiles
 from player.package.writer import Contents, write_package
-from sr.encode.config import EncodeConfig, UsageError
+from sr.encode.config import EncodeConfig
 from sr.encode.difficulty import CELL_PX, score_difficulty
 from sr.encode.frames import (
     learned_frames,
@@ -42,6 +41,7 @@ from sr.encode.sampling import Material
 from sr.encode.shrinking import budget_of, content_groups
 from sr.encode.work import Work
 from sr.progress import Progress
+from sr.usage_error import UsageError
 
 Streams = tuple[StreamFiles, StreamFiles | None]
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from chunking.audio import copy_audio
 from chunking.lr import shrink
-from chunking.parts import Segment, StreamFiles
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream, write_lr_stream
 from chunking.video import Frame, read_frames
+from player.package.streams import Segment, StreamFiles
 from sr.encode.config import EncodeConfig
 from sr.progress import Progress
 from sr.scoring import FramePair

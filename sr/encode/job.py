@@ -16,11 +16,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from player.package.atomic import write_text
+from player.package.artefact import write_text
 from player.package.index import digest
-from sr.encode.config import EncodeConfig, UsageError
+from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, REPORT_FILE, WORK
+from sr.encode.config import EncodeConfig
+from sr.usage_error import UsageError
 
-JOB_FILE, REPORT_FILE, WORK = "job.json", "report.json", "work"
 _SCHEMA = "pocketsr.job/1"
 
 
@@ -100,9 +101,9 @@ def _make_folder(folder: Path) -> None:
 
 def _discard(out: Path) -> None:
     """Remove what an encode makes, and nothing else that lies in the folder."""
-    for name in (WORK, "video", "audio", "sr", "engine"):
+    for name in MADE_FOLDERS:
         shutil.rmtree(out / name, ignore_errors=True)
-    for name in (JOB_FILE, REPORT_FILE, "manifest.mpd", "master.m3u8", "video.m3u8", "audio.m3u8"):
+    for name in MADE_FILES:
         (out / name).unlink(missing_ok=True)
 
 

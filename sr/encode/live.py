@@ -16,15 +16,16 @@ import torch
 from numpy.typing import NDArray
 
 from chunking.grid import Grid
-from chunking.routes import HARD, path_of, plan_routes
+from chunking.route_plan import plan_routes
 from player.costs import path_macs
-from player.package.atomic import write_bytes
-from player.package.weights import PATH_NAMES, unpack_weights
+from player.package.artefact import write_bytes
+from player.package.paths import HARD, PATH_NAMES, QUARTER_PX, path_of
+from player.package.weights import unpack_weights
 from sr.encode.protect import on_hard_path, protected
 from sr.encode.work import Work
 from sr.router.decide import Cells, Rule, calibrate, decide, distances_of, spent
 from sr.router.integers import pack_router
-from sr.router.network import QUARTER_PX, RouterShape
+from sr.router.network import RouterShape
 from sr.router.training import RouterData, RouterPlan, fit_router
 from sr.router.views import (
     cell_macs,

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunking.chunks import equal_count, error_balanced, split_threshold
-from chunking.routes import HARD, path_of, split_routes
+from chunking.route_plan import split_routes
+from player.package.paths import HARD, path_of
 from sr.encode.config import EncodeConfig
 
 EASY_SHARE = 0.5  # how often dydca draws an easy patch, against a hard one of the same error

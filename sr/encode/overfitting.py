@@ -7,8 +7,9 @@ build --overfit, or stages--> fp32 --fine_tune, rounded--> integers --> weights 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from player.package.atomic import write_bytes
-from player.package.weights import HARD
+from player.package.artefact import write_bytes
+from player.package.layout import weights_name
+from player.package.paths import HARD
 from sr.encode.frames import training_set
 from sr.encode.methods import NetworkTask
 from sr.encode.sampling import Material, sampling_of
@@ -43,7 +44,7 @@ def overfit_networks(
     """All networks, in the order of the tasks; finished ones are taken as they are."""
     networks = []
     for number, task in enumerate(tasks):
-        step, file = f"train-{number}", work.job.work / f"weights-{number:03d}.bin"
+        step, file = f"train-{number}", work.job.work / weights_name(number)
         if (record := work.job.result(step)) is None:
             network = _train(work, task, number, material)
             write_bytes(file, network.blob)

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid, Patch, with_halo
-from chunking.parts import StreamFiles
 from chunking.stream import read_stream
 from player.bicubic import upscale_bicubic
-from player.package.weights import HARD, PATH_NAMES
-from sr.encode.config import UsageError
+from player.package.paths import HARD, PATH_NAMES
+from player.package.streams import StreamFiles
 from sr.encode.frames import frame_pairs
 from sr.encode.work import Work
 from sr.graph.probing import BLOCK, draw_probes
 from sr.scoring import FramePair, Scored, upscale_patch
+from sr.usage_error import UsageError
 
 Errors = NDArray[np.float64]
 Groups = NDArray[np.int64]

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.errors import InputError
-from chunking.routes import COARSE, HARD, merge_coarse
-from sr.encode.config import UsageError
+from chunking.input_error import InputError
+from chunking.route_plan import merge_coarse
+from player.package.paths import COARSE, HARD
 from sr.encode.work import Work
 from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_masks
+from sr.usage_error import UsageError
 
 PROTECTED_DRAWS = 3.0  # how often a protected place is drawn, against another of the same error
 

@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import psnr_from_sse
 from chunking.grid import Grid
-from chunking.parts import Segment, StreamFiles
-from chunking.routes import merge_coarse, plan_routes, route_codes
+from chunking.route_plan import merge_coarse, plan_routes
 from player.costs import path_macs
-from player.package.weights import HARD, PATH_NAMES, unpack_weights
+from player.package.paths import HARD, PATH_NAMES, route_codes
+from player.package.streams import Segment, StreamFiles
+from player.package.weights import unpack_weights
 from sr.encode.difficulty import MOST_DB
 from sr.encode.frames import frame_pairs
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sr.encode.config import UsageError
 from sr.encode.difficulty import CELL_PX, patch_sums
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import PROTECTED_DRAWS
@@ -27,6 +26,7 @@ from sr.selection.hold_out import Forgetting, holding_out
 from sr.selection.tickets import TicketError, drawn, ticket
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import Companion
+from sr.usage_error import UsageError
 
 Shares = NDArray[np.float64]
 

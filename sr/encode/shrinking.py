@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.parts import StreamFiles
-from player.package.weights import HARD
-from sr.encode.config import UsageError
+from player.package.paths import HARD
+from player.package.streams import StreamFiles
 from sr.encode.frames import learned_frames
 from sr.encode.methods import Difficulty, chunk_labels
 from sr.encode.protect import read_groups
@@ -24,6 +23,7 @@ from sr.shrink.registry import stages_of
 from sr.shrink.stage import StageWork
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan
+from sr.usage_error import UsageError
 
 HALF = "0.5x"  # the budget where none is asked for
 

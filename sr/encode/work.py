@@ -9,8 +9,9 @@ from chunking.difficulty import patch_samples
 from chunking.grid import Grid
 from chunking.lr import lr_size
 from chunking.probe import VideoInfo
+from player.package.architecture import Architecture
 from player.package.generic import blob_path
-from player.package.weights import Architecture, WeightsBlob, unpack_weights
+from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.config import EncodeConfig
 from sr.encode.job import Job
 from sr.encode.methods import METHODS, Method

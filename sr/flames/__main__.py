@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from sr.flames.pairs import IMAGE_ENDINGS
 from sr.flames.rule import DEFAULT, FlameRule, flame_mask
 from sr.shrink.group_files import NAMES_FILE

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from sr.flames.rule import DEFAULT, FlameRule, has_flame
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr.encode.config import UsageError
+from sr.usage_error import UsageError
 
 try:
     from torch_geometric.nn import MessagePassing  # type: ignore[import-untyped]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chunking.grid import Grid
-from chunking.routes import BICUBIC, EASY, HARD
+from player.package.paths import BICUBIC, EASY, HARD
 from sr.graph.network import CutGcn, GcnShape
 from sr.graph.patch_graph import Image, PatchGraph, Standard, build_patch_graph
 from sr.graph.tickets import (

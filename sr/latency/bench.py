@@ -18,8 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from player.package.atomic import write_text
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
+from player.package.artefact import write_text
 from sr.latency.errors import LatencyError
 from sr.latency.measure import (
     SIZE,

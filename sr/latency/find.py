@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 from pathlib import Path
 
-from player.package.atomic import write_text
+from player.package.artefact import write_text
 from player.package.signature import home
 from sr.latency.errors import LatencyError
 from sr.latency.measure import HOST, cannot_measure, measure_latency, processor_name

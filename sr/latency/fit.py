@@ -21,8 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from player.package.architecture import BLOCK, GROUP
 from sr.latency.errors import LatencyError
-from sr.latency.work import BLOCK, GROUP, PathWork
+from sr.latency.work import PathWork
 
 Array = NDArray[np.float64]
 _PER_BLOCK, _PER_EXIT = 4, 3

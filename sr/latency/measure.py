@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from player.package.weights import BICUBIC, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import BICUBIC, HARD
 from sr.latency.errors import LatencyError
 from sr.latency.fit import fit_layers
 from sr.latency.probes import DEFAULT_WIDEST, probe_architectures, random_blob

@@ -8,16 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from player.package.weights import (
-    FLOAT32,
-    INT8,
-    Architecture,
-    convolutions,
-    pack_weights,
-    tensor_layout,
-)
+from player.package.architecture import BLOCK, GROUP, Architecture, convolutions, tensor_layout
+from player.package.weights import FLOAT32, INT8, pack_weights
 from sr.latency.errors import LatencyError
-from sr.latency.work import BLOCK, FAMILY, GROUP
+from sr.latency.work import FAMILY
 
 DEFAULT_WIDEST = 64
 LEAST_WIDEST, MOST_WIDEST = 32, 128  # inputs of one block alone leave terms undetermined

@@ -12,18 +12,10 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from player.package.weights import BICUBIC, Architecture
+from player.package.architecture import BLOCK, GROUP, Architecture
+from player.package.paths import BICUBIC
 from sr.latency.errors import LatencyError
-from sr.latency.work import (
-    BLOCK,
-    GROUP,
-    Cache,
-    PathWork,
-    blocks_of,
-    groups_of,
-    path_widths,
-    path_work,
-)
+from sr.latency.work import Cache, PathWork, blocks_of, groups_of, path_widths, path_work
 
 SCHEMA = "pocketsr.latency/1"
 MS = 1e-6  # a nanosecond

@@ -12,10 +12,9 @@ compiler/runtime/frame.c, for one thread).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from player.package.weights import Architecture
+from player.package.architecture import BLOCK, GROUP, Architecture
 from sr.latency.errors import LatencyError
 
-GROUP, BLOCK = 4, 16  # PSR_GROUP, PSR_BLOCK of the engine
 FAMILY = "chain"
 _LEAST_COLUMNS, _MOST_COLUMNS = 64, 1024
 _UNIT = 4  # PSR_UNIT: columns begin at its multiples

@@ -12,7 +12,7 @@ once, and an exit is a 1x1 convolution: with exits (2, 6) the easy path costs a 
 from torch import Tensor, nn
 
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from sr.models.network import Network, crop, init_silent, init_trunk
 
 

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.models.network import Network, init_trunk
 
 

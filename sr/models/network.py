@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.weights import EASY, HARD, Architecture, tensor_layout
+from player.package.architecture import Architecture, tensor_layout
+from player.package.paths import EASY, HARD
 from sr.models.anchor import anchor_weight, upsample
 
 PIXEL_MAX = 255.0

@@ -5,13 +5,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.weights import (
-    BICUBIC,
-    HARD,
-    PATH_NAMES,
-    Architecture,
-    Tensors,
-)
+from player.package.architecture import Architecture, Tensors
+from player.package.paths import BICUBIC, HARD, PATH_NAMES
 from sr.models.chain import Chain
 from sr.models.espcn import Espcn
 from sr.models.network import PIXEL_MAX, Network

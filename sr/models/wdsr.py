@@ -9,7 +9,8 @@ Weight normalisation exists in training only and folds into plain convolutions.
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.models.network import Network, crop
 
 

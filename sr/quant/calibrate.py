@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from player.package.weights import convolutions
+from player.package.architecture import convolutions
 from sr.models.network import Network
 from sr.quant.quantise import StepSet, largest_weight_steps
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from player.package.atomic import write_bytes, write_text
+from player.package.artefact import write_bytes, write_text
 from player.package.generic import blob_path
 from player.package.weights import unpack_weights
 from sr.packing import pack_integers, trainable_network

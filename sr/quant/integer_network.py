@@ -12,7 +12,8 @@ from torch import Tensor
 
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.anchor import integer_anchor
-from player.package.weights import BICUBIC, Architecture, Tensors, check_int8, convolutions
+from player.package.architecture import Architecture, Tensors, check_int8, convolutions
+from player.package.paths import BICUBIC
 from sr.models.network import crop
 from sr.quant import reference
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.models.network import PIXEL_MAX, Network
 from sr.quant.integer_network import IntegerNetwork
 from sr.training.data import CropSampler

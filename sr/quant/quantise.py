@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from player.package.architecture import Architecture, Tensors, check_int8, convolutions
 from player.package.integers import LEAST_MULTIPLIER, MAX_WEIGHT, SUM_LIMIT, Layer, largest_sums
-from player.package.weights import Architecture, Tensors, check_int8, convolutions
 from sr.quant.reference import FRACTION_BITS
 
 PIXEL_STEP, DETAIL_STEP = 1.0, 2.0**-FRACTION_BITS

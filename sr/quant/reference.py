@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.anchor import TAPS, fixed_taps
-from player.package.weights import BICUBIC, Architecture, Tensors, check_int8
+from player.package.architecture import Architecture, Tensors, check_int8
+from player.package.paths import BICUBIC
 
 FRACTION_BITS = 6
 _ROUND = 1 << (FRACTION_BITS - 1)

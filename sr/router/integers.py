@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from player.package.errors import PackageError
 from player.package.integers import Layer
-from player.package.router import (
+from player.package.package_error import PackageError
+from player.package.router_blob import (
     CENTRE_LIMIT,
     LAYERS,
     MARGIN_LIMIT,

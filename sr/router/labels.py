@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.routes import BICUBIC, EASY, HARD, path_of, plan_routes
-from player.package.weights import PATH_NAMES
+from chunking.route_plan import plan_routes
+from player.package.paths import BICUBIC, EASY, HARD, PATH_NAMES, path_of
 
 Classes = NDArray[np.int64]
 Errors = NDArray[np.float64]

@@ -15,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from player.package.weights import HARD
+from player.package.paths import HARD, QUARTER_PX
 
-QUARTER_PX = 4
 SAFE_PATH = HARD
 LUMA = (0.299, 0.587, 0.114)
 

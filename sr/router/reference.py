@@ -16,8 +16,8 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.router import RouterBlob, self_test_frame
-from player.package.weights import HARD
+from player.package.paths import HARD
+from player.package.router_blob import RouterBlob, self_test_frame
 from sr.quant.reference import Integers, Pixels, hidden_layer
 
 _HALF = 128  # of the attention's 8 bits, so that its product is rounded

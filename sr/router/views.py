@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from chunking.grid import Grid
-from chunking.routes import BICUBIC, EASY, HARD
+from player.package.paths import BICUBIC, EASY, HARD, QUARTER_PX
 from sr.router.labels import UNKNOWN, planned_classes
-from sr.router.network import QUARTER_PX, RouterShape
+from sr.router.network import RouterShape
 from sr.router.training import RouterData
 from sr.shrink.group_files import LEAST_COVER
 

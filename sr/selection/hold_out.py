@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.selection.forgetting import (
     HELD_OUT_SHARE,
     SWAPPED_SHARE,

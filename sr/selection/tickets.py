@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunking.grid import Grid
-from player.package.weights import BICUBIC, HARD
+from player.package.paths import BICUBIC, HARD
 from sr.scoring import FramePair, Scored, path_sse
 
 TICKET_SHARE = 0.5

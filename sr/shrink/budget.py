@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from player.costs import macs_per_pixel
-from player.package.weights import HARD, Architecture, Tensors, convolutions
+from player.package.architecture import Architecture, Tensors, convolutions
+from player.package.paths import HARD
 from sr.shrink.allocate import WidthRule
 
 ENGINE_WIDTHS = WidthRule(step=16, floor=16)

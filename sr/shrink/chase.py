@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from player.package.weights import Architecture, convolutions
+from player.package.architecture import Architecture, convolutions
 from sr.models import Network
 from sr.shrink.allocate import Widths, allocate
 from sr.shrink.budget import Budget

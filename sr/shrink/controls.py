@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from sr.models import Network, build_network
 from sr.shrink.allocate import BudgetError, Widths
 from sr.shrink.budget import Budget

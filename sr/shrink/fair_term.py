@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.shrink.stage import Term
 from sr.training.data import Batch
 from sr.training.loop import Companion, PixelErrors

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from chunking.errors import InputError
 from chunking.grid import Grid, sum_cells
+from chunking.input_error import InputError
 from sr.shrink.groups import Labels
 
 LEAST_COVER = 0.25

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.models import Network, build_network
 from sr.shrink.allocate import BudgetError
 from sr.shrink.budget import Budget, dense_bytes, hard_macs, sparse_bytes

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from player.package.weights import INT8_ARCHITECTURES, Architecture
+from player.package.architecture import INT8_ARCHITECTURES, Architecture
 from sr.models import Network, build_network
 from sr.shrink.allocate import Widths, allocate
 from sr.shrink.budget import Budget

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.models.network import Network
 from sr.models.vit import Teacher
 from sr.training.data import Batch

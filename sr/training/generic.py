@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from chunking.lr import shrink
 from chunking.video import read_frames
-from player.package.atomic import write_bytes, write_text
+from player.package.artefact import write_bytes, write_text
 from player.package.generic import blob_path
-from player.package.weights import PATH_NAMES, unpack_weights
+from player.package.paths import PATH_NAMES
+from player.package.weights import unpack_weights
 from sr.models import Network, architecture, build_network
 from sr.packing import pack_network
 from sr.progress import Progress

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from player.package.weights import EASY, HARD
+from player.package.paths import EASY, HARD
 from sr.models.network import Network
 from sr.training.data import Batch, CropSampler
 from sr.training.muon import Muon

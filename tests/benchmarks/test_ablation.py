@@ -35,7 +35,8 @@ from benchmarks.compiler import (
 )
 from benchmarks.harness import RESULTS
 from compiler.targets import find_target
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.quant import reference
 from tests.compiler.programs import exported_network
 from tests.compiler.seeded import int8_blob

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.latency import SCALE, SIZE, UNSEEN, compare, summarise
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.latency.measure import PathTimes
 from sr.latency.probes import probe_architectures, static_chain
 from sr.latency.table import MS, LatencyTable, Machine

@@ -26,7 +26,7 @@ from benchmarks.peers import Store
 from benchmarks.runtimes import NAMES, OURS, find_runtime
 from benchmarks.runtimes.interface import Order, PlanesSession, Runtime, Session, Unsupported
 from benchmarks.subject import Subject
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from sr.models import build_network
 
 SIZE = (24, 40)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quant import ARMS, judge
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from sr.models import build_network, deployed_network
 from sr.scoring import FramePair
 

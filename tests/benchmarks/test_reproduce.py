@@ -12,7 +12,7 @@ from benchmarks.reproduce import ENTRIES, Entry, main
 from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.rows import RowStore
 from benchmarks.reproduction.table import markdown, over_seeds, read_results, text_tables
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 
 class Killed(BaseException):

@@ -13,7 +13,7 @@ from benchmarks.reproduction.datasets_cifar import CLASSES, load_cifar10, load_c
 from benchmarks.reproduction.datasets_faces import load_faces
 from benchmarks.reproduction.datasets_groups import degrade, degraded_minority, thin_out
 from benchmarks.reproduction.datasets_pictures import load_celeba, load_imagenet
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chunking.colour import Colour
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from chunking.stream import copy_audio
 from chunking.video import probe, read_frames
 from chunking.writer import VideoWriter

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chunking.colour import Colour, ColourTags, resolve_colour
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from chunking.stream import read_stream, write_lr_stream
 from chunking.video import probe, read_frames
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from chunking.encoders import ENCODERS
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter, boxes
 from chunking.lr import check_scale, lr_size, shrink
 from chunking.stream import read_segment, read_stream, write_lr_stream

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from chunking.video import probe, read_frames
 
 IRREGULAR = [0, 1001, 1500, 4004, 4005, 9000]

@@ -17,13 +17,9 @@ from compiler.versions import INT8_AVXVNNI, INT8_C
 from player.engine import Engine, EngineError
 from player.engine import Network as EngineNetwork
 from player.package.anchor import anchor_kernel
-from player.package.weights import (
-    BICUBIC,
-    Architecture,
-    pack_weights,
-    self_test_input,
-    tensor_layout,
-)
+from player.package.architecture import Architecture, tensor_layout
+from player.package.paths import BICUBIC
+from player.package.weights import pack_weights, self_test_input
 from sr.models import deployed_network, path_halo_px
 from sr.models.network import Network as TorchNetwork
 from tests.compiler import int8_cases

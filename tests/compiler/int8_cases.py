@@ -9,7 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from player.package.weights import BICUBIC, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import BICUBIC
 from sr.quant import reference
 from tests.compiler.seeded import int8_blob
 from tests.sr.random_int8 import random_int8

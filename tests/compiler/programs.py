@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from compiler import Network
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from sr.models import export_paths
 
 

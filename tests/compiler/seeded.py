@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from player.package.weights import INT8, Architecture, pack_weights, self_test_input
+from player.package.architecture import Architecture
+from player.package.weights import INT8, pack_weights, self_test_input
 from sr.quant import reference
 
 _PATIENCE_S = 120  # a run takes a fraction of a second, also emulated

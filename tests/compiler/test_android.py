@@ -21,7 +21,8 @@ from compiler.bionic import BIONIC
 from compiler.engine import BENCH, RUNTIME
 from compiler.link import compile_c, export_map
 from compiler.targets import find_target
-from player.package.weights import PATH_NAMES, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import PATH_NAMES
 from sr.quant import reference
 from tests.compiler import elf
 from tests.compiler.int8_cases import (

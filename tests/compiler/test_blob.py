@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.package.weights import Architecture, pack_weights, tensor_layout
+from player.package.architecture import Architecture, tensor_layout
+from player.package.weights import pack_weights
 from tests.compiler.opening import (
     ARCH,
     CRC,

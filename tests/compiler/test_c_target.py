@@ -13,7 +13,7 @@ from compiler import CompileError, compile_engine
 from compiler.c_kernels import emit_c_kernels
 from compiler.scalarise import scalarise
 from player.engine import Engine
-from player.package.weights import BICUBIC
+from player.package.paths import BICUBIC
 from tests.compiler.int8_cases import ARCHITECTURES, HEIGHT, WIDTH, Case, blob
 from tests.compiler.programs import exported_network
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from compiler.targets import TARGETS, find_target
-from player.package.routes import patches_of
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
+from player.package.route_maps import patches_of
 
 # LR height, width, side of a cell: bands and spans of every length, cuts in both directions; a
 # side of 6 begins patches between two units, which takes the patches one by one.

@@ -23,15 +23,10 @@ import pytest
 import torch
 
 from compiler import Network, compile_engine
-from player.package.errors import PackageError
+from player.package.architecture import Architecture, tensor_layout
 from player.package.integers import check_layer
-from player.package.weights import (
-    Architecture,
-    pack_weights,
-    self_test_input,
-    tensor_layout,
-    unpack_weights,
-)
+from player.package.package_error import PackageError
+from player.package.weights import pack_weights, self_test_input, unpack_weights
 from sr.models import deployed_network, export_paths, path_halo_px
 from sr.quant import reference
 from tests.player import sparse_blobs

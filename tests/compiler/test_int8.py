@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler import CompileError, compile_engine
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
 from tests.compiler.conftest import EVEX
 from tests.compiler.int8_cases import HEIGHT, KINDS, WIDTH, case_name, cases
 from tests.compiler.programs import exported_network

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from player.package.weights import INT8, Architecture, pack_weights
+from player.package.architecture import Architecture
+from player.package.weights import INT8, pack_weights
 from tests.compiler.int8_cases import ARCHITECTURES, blob, tensors
 from tests.compiler.opening import ARCH, LIMIT, OK, SELFTEST, opened_code, patched
 

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from player.package.weights import BICUBIC
+from player.package.paths import BICUBIC
 from tests.compiler.seeded import bench_json, run_bench, seeded_frame
 
 HARD = 2

@@ -16,8 +16,8 @@ from compiler.link import link_program
 from compiler.targets import find_target
 from player.engine import Engine, EngineError
 from player.engine_router import Router
-from player.package.router import RouterSizes, pack_router_blob
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
+from player.package.router_blob import RouterSizes, pack_router_blob
 from sr.router import reference
 from tests.compiler.fenced import fenced
 from tests.compiler.opening import CRC, FORMAT, LIMIT, OK, SELFTEST, patched

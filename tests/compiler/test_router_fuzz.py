@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from compiler import compile_engine
-from player.package.errors import PackageError
-from player.package.router import RouterBlob, pack_router_blob, unpack_router
-from player.package.weights import Architecture
+from player.package.architecture import Architecture
+from player.package.package_error import PackageError
+from player.package.router_blob import RouterBlob, pack_router_blob, unpack_router
 from tests.compiler.opening import CRC, FORMAT, LIMIT, OK, SELFTEST
 from tests.compiler.programs import exported_network
 from tests.compiler.test_fuzz import CFLAGS, FUZZ, SANITIZERS, can_build, run_replay

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.package.errors import PackageError
-from player.package.weights import INT8, INT8_SPARSE, Architecture, pack_weights, unpack_weights
+from player.package.architecture import Architecture
+from player.package.package_error import PackageError
+from player.package.weights import INT8, INT8_SPARSE, pack_weights, unpack_weights
 from sr.quant import reference
 from tests.compiler.int8_cases import ARCHITECTURES, tensors
 from tests.compiler.opening import ARCH, FORMAT, LIMIT, OK, SELFTEST, opened_code, patched

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chunking.errors import InputError
+from chunking.input_error import InputError
 from sr.flames.pairs import (
     FrameLabel,
     cut_patches,

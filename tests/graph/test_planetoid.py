@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from benchmarks.reproduction.datasets_planetoid import load_planetoid
-from chunking.errors import InputError
+from chunking.input_error import InputError
 
 NODES, KNOWN, TRAIN = 530, 520, 4
 ORDER = [527, 522, 520, 529]  # of 10 test nodes four are in the graph, in this order

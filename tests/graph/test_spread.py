@@ -8,7 +8,8 @@ import torch
 
 from chunking.difficulty import rank_correlation
 from chunking.grid import Grid
-from chunking.routes import BICUBIC, EASY, HARD, plan_routes
+from chunking.route_plan import plan_routes
+from player.package.paths import BICUBIC, EASY, HARD
 from sr.graph.probing import BLOCK, draw_probes
 from sr.graph.spread import (
     PLAN,

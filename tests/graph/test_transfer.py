@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chunking.difficulty import rank_correlation
-from chunking.routes import BICUBIC, HARD
+from player.package.paths import BICUBIC, HARD
 from sr.graph.patch_graph import KINDS, SIMILAR, SPATIAL, PatchGraph, Standard
 from sr.graph.spread import PLAN, learn_ticket
 from sr.graph.tickets import RECIPES

@@ -18,11 +18,12 @@ import pytest
 
 from chunking.stream import write_lr_stream
 from chunking.video import Frame, probe
+from player.package.architecture import Architecture, tensor_layout
 from player.package.index import Size
-from player.package.routes import route_code
 from player.package.signature import signing_key
-from player.package.weights import Architecture, pack_weights, tensor_layout
+from player.package.weights import pack_weights
 from player.package.writer import Contents, write_package
+from tests.player.route_code import route_code
 
 LR, HR, SCALE, CELL = (48, 36), (94, 70), 2, 16
 PTS = [40 * i + 7 * (i % 3) for i in range(20)]  # ticks of 1/600 s

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from player.package.weights import INT8, INT8_SPARSE, Architecture, convolutions, pack_weights
+from player.package.architecture import Architecture, convolutions
+from player.package.weights import INT8, INT8_SPARSE, pack_weights
 
 CHAIN = Architecture("chain", 2, (4,), (1,))
 PAYLOAD_AT = 12 + 2 * (1 + 1) + 4  # of CHAIN

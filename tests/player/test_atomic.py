@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from player.package.atomic import write_bytes, write_text
+from player.package.artefact import write_bytes, write_text
 
 
 def test_a_file_is_written_and_replaced(tmp_path):
@@ -25,7 +25,7 @@ def test_a_failure_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(f"player.package.atomic.os.{step}", fail)
+    monkeypatch.setattr(f"player.package.artefact.os.{step}", fail)
     with pytest.raises(OSError, match="No space"):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"

@@ -7,7 +7,8 @@ import zlib
 import numpy as np
 import pytest
 
-from player.package.weights import INT8, Architecture, pack_weights, tensor_layout
+from player.package.architecture import Architecture, tensor_layout
+from player.package.weights import INT8, pack_weights
 from sr.cli import main
 
 USAGE, INPUT, REFUSED = 2, 3, 5

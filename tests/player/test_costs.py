@@ -3,8 +3,9 @@
 import numpy as np
 
 from player.costs import frame_macs, macs_per_pixel, model_switches, path_pixels
-from player.package.routes import route_code
-from player.package.weights import BICUBIC, EASY, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import BICUBIC, EASY, HARD
+from tests.player.route_code import route_code
 
 CHAIN = Architecture("chain", 4, (32, 32, 32), (1, 3))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from player.engine import Engine, EngineError, find_engine
-from player.package.errors import PackageError
+from player.package.package_error import PackageError
 
 
 @pytest.fixture

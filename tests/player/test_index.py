@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.package.errors import PackageError
 from player.package.fields import parse_object
-from player.package.index import index_to_json
-from player.package.index_file import read_index
-from player.package.index_parse import parse_index
+from player.package.index import index_to_json, parse_index, read_index
+from player.package.package_error import PackageError
 
 
 @pytest.fixture(scope="session")

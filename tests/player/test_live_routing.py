@@ -14,11 +14,16 @@ import pytest
 
 from chunking.video import Frame
 from player.measure import measure
-from player.package.errors import PackageError
-from player.package.index import RouterEntry, file_entry, index_to_json
-from player.package.index_file import read_index, write_index
-from player.package.index_parse import parse_index
-from player.package.router import RouterSizes
+from player.package.index import (
+    RouterEntry,
+    file_entry,
+    index_to_json,
+    parse_index,
+    read_index,
+    write_index,
+)
+from player.package.package_error import PackageError
+from player.package.router_blob import RouterSizes
 from player.package.signature import signing_key
 from player.package.verify import verify_package
 from player.session import open_package

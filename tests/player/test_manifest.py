@@ -4,41 +4,22 @@ import json
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from player.package.errors import PackageError
 from player.package.manifest import (
     dash_manifest,
-    frame_rate,
     master_playlist,
     media_playlist,
     write_manifests,
 )
+from player.package.package_error import PackageError
+from player.package.streams import Segment, StreamFiles
 
 NAMESPACE = {"": "urn:mpeg:dash:schema:mpd:2011"}
-
-
-@dataclass(frozen=True)
-class FakeSegment:
-    path: Path
-    start_ticks: int
-    duration_ticks: int
-    frames: int
-
-
-@dataclass(frozen=True)
-class FakeStream:
-    init: Path
-    segments: tuple[FakeSegment, ...]
-    timescale: int
-    codec_string: str
-    width: int
-    height: int
-    bandwidth_bps: int
 
 
 @pytest.fixture
@@ -46,18 +27,18 @@ def video(tmp_path):
     return make_stream(tmp_path, "video", [(3000, 1200), (4200, 1200), (5400, 1200), (7000, 700)])
 
 
-def make_stream(folder: Path, kind: str, spans: list[tuple[int, int]]) -> FakeStream:
+def make_stream(folder: Path, kind: str, spans: list[tuple[int, int]]) -> StreamFiles:
     (folder / kind).mkdir()
     (folder / kind / "init.mp4").write_bytes(b"init")
     segments = []
     for number, (start, duration) in enumerate(spans, start=1):
         path = folder / kind / f"seg-{number:05d}.m4s"
         path.write_bytes(bytes(1000))
-        segments.append(FakeSegment(path, start, duration, 60))
+        segments.append(Segment(path, start, duration, 60))
     size = (480, 270) if kind == "video" else (0, 0)
     codec = "av01.0.01M.08" if kind == "video" else "mp4a.40.2"
     init = folder / kind / "init.mp4"
-    return FakeStream(init, tuple(segments), 600, codec, *size, 9000)
+    return StreamFiles(init, tuple(segments), 600, codec, *size, 9000)
 
 
 def test_the_timeline_tells_gaps_and_repeats(video):
@@ -94,7 +75,7 @@ def test_the_video_says_what_it_is(video):
 )
 def test_the_frame_rate_is_a_fraction(video, frames, ticks, timescale, rate):
     segment = replace(video.segments[0], frames=frames, duration_ticks=ticks)
-    assert frame_rate(replace(video, segments=(segment,), timescale=timescale)) == rate
+    assert replace(video, segments=(segment,), timescale=timescale).frame_rate == rate
 
 
 def test_sound_has_a_set_and_a_playlist_of_its_own(video, tmp_path):

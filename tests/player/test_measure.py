@@ -8,7 +8,7 @@ import pytest
 from chunking.video import Frame, InputError
 from player import metrics
 from player.measure import MeasureOptions, measure
-from player.package.errors import PackageError
+from player.package.package_error import PackageError
 from player.session import open_package
 
 CONTRACT = {

@@ -5,7 +5,7 @@ import pytest
 
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, EngineError
-from player.package.weights import BICUBIC, EASY, HARD
+from player.package.paths import BICUBIC, EASY, HARD
 
 pytestmark = pytest.mark.slow  # TVM compiles for ten seconds
 
@@ -15,7 +15,7 @@ def compiled(request, tmp_path_factory):
     """An engine for a small dynamic chain, and a blob of that network, in both number formats."""
     pytest.importorskip("tvm", reason="TVM missing: pip install 'pocketsr[compile]'")
     from compiler.engine import Network, compile_engine
-    from player.package.weights import Architecture
+    from player.package.architecture import Architecture
     from sr.models import build_network, export_paths
     from sr.packing import pack_network
     from tests.compiler.seeded import int8_blob

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.package.errors import PackageError
-from player.package.router import (
+from player.package.package_error import PackageError
+from player.package.route_maps import unpack_routes
+from player.package.router_blob import (
     CENTRE_LIMIT,
     LAYERS,
     MAX_ROUTER_BYTES,
@@ -21,7 +22,6 @@ from player.package.router import (
     pack_router_blob,
     unpack_router,
 )
-from player.package.routes import unpack_routes
 from tests.router.random_router import DEFAULT, SIZES, random_router, router_blob, size_name
 
 CLASSES_AT = 12787 - 8 - 3 * 9  # where the offsets of the default router begin

@@ -10,15 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from player.package.errors import PackageError
-from player.package.routes import (
-    network_of,
-    pack_routes,
-    patches_of,
-    path_of,
-    route_code,
-    unpack_routes,
-)
+from player.package.package_error import PackageError
+from player.package.paths import network_of, path_of
+from player.package.route_maps import pack_routes, patches_of, unpack_routes
+from tests.player.route_code import route_code
 
 CODES = st.builds(route_code, st.integers(0, 31), st.integers(0, 2), st.booleans())
 MAPS = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)).flatmap(

@@ -7,7 +7,7 @@ import stat
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from player.package.errors import PackageError
+from player.package.package_error import PackageError
 from player.package.signature import (
     canonical_json,
     check_signature,

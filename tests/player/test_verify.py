@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from player.package.errors import PackageError
-from player.package.index import index_to_json
-from player.package.index_file import read_index
-from player.package.routes import pack_routes
+from player.package.index import index_to_json, read_index
+from player.package.package_error import PackageError
+from player.package.route_maps import pack_routes
 from player.package.signature import sign, signing_key
 from player.package.verify import verify_package
 from player.package.weights import unpack_weights

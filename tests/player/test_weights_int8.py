@@ -6,16 +6,11 @@ import zlib
 import numpy as np
 import pytest
 
-from player.package.errors import PackageError
+from player.package.architecture import Architecture, convolutions
 from player.package.integers import SUM_LIMIT, largest_sums
-from player.package.weights import (
-    HARD,
-    INT8,
-    Architecture,
-    convolutions,
-    pack_weights,
-    unpack_weights,
-)
+from player.package.package_error import PackageError
+from player.package.paths import HARD
+from player.package.weights import INT8, pack_weights, unpack_weights
 
 CHAIN = Architecture("chain", 2, (4, 8), (1, 2))
 ESPCN = Architecture("espcn", 3, (8, 4), (2,))
@@ -147,7 +142,7 @@ def test_a_blob_that_breaks_a_bound_is_refused(offset, data, message):
 
 def test_a_blob_that_says_wdsr_is_int8_is_refused():
     arch = Architecture("wdsr", 2, (4, 4, 1), (1,))
-    from player.package.weights import tensor_layout
+    from player.package.architecture import tensor_layout
 
     floats = {s.name: np.zeros(s.shape, np.float32) for s in tensor_layout(arch)}
     body = bytearray(pack_weights(arch, floats)[:-4])

@@ -10,21 +10,14 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.package.errors import PackageError
-from player.package.index import file_entry
-from player.package.index_file import read_index, write_index
+from player.package.architecture import Architecture, convolutions
+from player.package.index import file_entry, read_index, write_index
 from player.package.integers import SUM_LIMIT
+from player.package.package_error import PackageError
 from player.package.signature import signing_key
 from player.package.verify import verify_package
 from player.package.weight_forms import DENSE, SPARSE
-from player.package.weights import (
-    INT8,
-    INT8_SPARSE,
-    Architecture,
-    convolutions,
-    pack_weights,
-    unpack_weights,
-)
+from player.package.weights import INT8, INT8_SPARSE, pack_weights, unpack_weights
 from sr.commands.compile import command as compile_command
 from sr.commands.compile import weights_format
 from sr.commands.verify import command as verify_command

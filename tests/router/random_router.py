@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from player.package.integers import SUM_LIMIT, Layer, largest_sums
-from player.package.router import LAYERS, RouterBlob, RouterSizes, pack_router_blob
+from player.package.router_blob import LAYERS, RouterBlob, RouterSizes, pack_router_blob
 from sr.quant.reference import convolve
 from sr.router import reference
 from tests.sr.random_int8 import within_bound

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chunking.routes import BICUBIC, EASY, HARD
+from player.package.paths import BICUBIC, EASY, HARD
 from sr.router.decide import (
     Cells,
     Rule,

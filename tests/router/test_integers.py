@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from player.costs import macs_per_pixel
-from player.package.errors import PackageError
-from player.package.router import LAYERS, MARGIN_LIMIT, OFFSET_LIMIT, unpack_router
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.package_error import PackageError
+from player.package.paths import HARD
+from player.package.router_blob import LAYERS, MARGIN_LIMIT, OFFSET_LIMIT, unpack_router
 from sr.router import reference
 from sr.router.decide import Rule, decide, distances_of
 from sr.router.integers import (

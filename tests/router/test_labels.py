@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chunking.routes import BICUBIC, EASY, HARD
+from player.package.paths import BICUBIC, EASY, HARD
 from sr.router.labels import planned_classes
 
 MACS = np.array([1.0, 10.0, 100.0])[:, None, None] * np.ones((1, 1, 3))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from player.costs import macs_per_pixel
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.models import architecture
 from sr.router.network import RouterNetwork, RouterShape, pad_to_cells
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from chunking.grid import sum_cells
-from chunking.routes import path_of, plan_routes
+from chunking.route_plan import plan_routes
+from player.package.paths import path_of
 from sr.router.network import RouterShape
 from sr.router.views import (
     cell_macs,

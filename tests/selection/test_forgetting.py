@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.models import build_network
 from sr.selection.forgetting import (
     ForgettingLedger,

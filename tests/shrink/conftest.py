@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from chunking.lr import shrink
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.encode.frames import training_set
 from sr.models import Network, build_network
 from sr.scoring import FramePair

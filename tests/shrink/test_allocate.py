@@ -6,7 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from player.package.weights import INT8, Architecture
+from player.package.architecture import Architecture
+from player.package.weights import INT8
 from sr.models import build_network
 from sr.packing import pack_integers, pack_weights
 from sr.quant.calibrate import calibrate

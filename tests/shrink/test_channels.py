@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.models import build_network
 from sr.shrink.channels import (
     Traced,

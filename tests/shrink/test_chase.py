@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from benchmarks.reproduction.resnet import ResNet
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.models import build_network
 from sr.shrink.allocate import BudgetError, WidthRule
 from sr.shrink.budget import Budget, hard_macs

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from player.package.weights import HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import HARD
 from sr.models import build_network
 from sr.packing import pack_network
 from sr.shrink.channels import add_scales, channel_layers, couplings

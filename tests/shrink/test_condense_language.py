@@ -16,7 +16,6 @@ from transformers import (
     Qwen2MoeForCausalLM,
 )
 
-from sr.encode.config import UsageError
 from sr.shrink.condense.divergence import mean_js
 from sr.shrink.condense.experts import NoExpertsError
 from sr.shrink.condense.language import (
@@ -32,6 +31,7 @@ from sr.shrink.condense.language import (
     search_layer,
     train_only_condensed,
 )
+from sr.usage_error import UsageError
 
 LAYERS, EXPERTS, TOP, DIM, HIDDEN = 3, 8, 3, 32, 12
 COMMON = {

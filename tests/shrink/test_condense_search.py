@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.encode.config import UsageError
 from sr.shrink.condense.divergence import js_divergence, mean_js
 from sr.shrink.condense.experts import (
     SHARED_ONLY,
@@ -17,6 +16,7 @@ from sr.shrink.condense.experts import (
 )
 from sr.shrink.condense.gates import GateStatistics
 from sr.shrink.condense.layers import greedy_layers, random_layers
+from sr.usage_error import UsageError
 
 EXPERTS, PLACES, FEATURES = 7, 60, 12
 LAYER_COSTS = {1: 5.0, 3: 1.0, 4: 2.0, 6: 2.5}

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from player.package.weights import HARD, Architecture, unpack_weights
+from player.package.architecture import Architecture
+from player.package.paths import HARD
+from player.package.weights import unpack_weights
 from sr.models import build_network
 from sr.models.chain import Chain
 from sr.models.moe import ExpertPlan, MoeChain, moe_chain

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from player.package.weights import EASY, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import EASY, HARD
 from sr.models import build_network
 from sr.shrink import fair_term
 from sr.shrink.allocate import WidthRule

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from chunking.errors import InputError
-from player.package.weights import Architecture
+from chunking.input_error import InputError
+from player.package.architecture import Architecture
 from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_masks
 from sr.shrink.groups import check_groups, grouped, held_out
 from sr.shrink.stage import StageError

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from player.package.weights import Architecture, pack_weights, unpack_weights
+from player.package.architecture import Architecture
+from player.package.weights import pack_weights, unpack_weights
 from sr.models import build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import fine_tune, quantise_trained

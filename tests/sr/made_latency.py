@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 
-from player.package.weights import BICUBIC, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import BICUBIC, HARD
 from sr.latency.measure import HOST, PathTimes
 from sr.latency.table import MS, LatencyTable, Machine
 from sr.latency.work import Cache

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from player.package.architecture import Architecture, convolutions
 from player.package.integers import SUM_LIMIT, largest_sums
-from player.package.weights import Architecture, convolutions
 from sr.quant import reference
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.models import Network, architecture, build_network
 from sr.models.anchor import upsample
 from sr.models.network import crop

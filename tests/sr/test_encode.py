@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from player.package.index_file import read_index
-from player.package.routes import network_of, path_of, unpack_routes
+from player.package.index import read_index
+from player.package.paths import network_of, path_of
+from player.package.route_maps import unpack_routes
 from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode import overfitting
-from sr.encode.config import EncodeConfig, UsageError
+from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
 from sr.encode.job import open_job
 from sr.progress import Progress
+from sr.usage_error import UsageError
 
 
 def run(film: Path, out: Path, restart: bool = False, **options) -> dict:

@@ -7,17 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chunking.errors import InputError
 from chunking.grid import Grid
-from chunking.routes import path_of
-from player.package.index_file import read_index
-from player.package.router import unpack_router
-from player.package.routes import unpack_routes
+from chunking.input_error import InputError
+from player.package.index import read_index
+from player.package.paths import EASY, HARD, path_of
+from player.package.route_maps import unpack_routes
+from player.package.router_blob import unpack_router
 from player.package.verify import verify_package
-from player.package.weights import EASY, HARD
 from sr.encode import live
 from sr.encode import sampling as sampling_module
-from sr.encode.config import EncodeConfig, UsageError
+from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
 from sr.encode.probing import block_errors
 from sr.encode.protect import on_hard_path
@@ -28,6 +27,7 @@ from sr.router.training import RouterPlan
 from sr.scoring import FramePair, path_sse
 from sr.selection.hold_out import HoldOutSampler
 from sr.training.data import CropSampler
+from sr.usage_error import UsageError
 
 
 @pytest.fixture(autouse=True)

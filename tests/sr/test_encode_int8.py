@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from player.engine import Engine
-from player.package.index_file import read_index
-from player.package.weights import FLOAT16, HARD, INT8, WeightsBlob, unpack_weights
+from player.package.index import read_index
+from player.package.paths import HARD
+from player.package.weights import FLOAT16, INT8, WeightsBlob, unpack_weights
 from player.session import open_package
 from player.upscale import upscale
-from sr.encode.config import EncodeConfig, UsageError
+from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
 from sr.progress import Progress
 from sr.quant import finetune
 from sr.quant.integer_network import IntegerNetwork
+from sr.usage_error import UsageError
 from tests.sr.conftest import drifting_pictures, write_film
 from tests.sr.test_cli import FAST, pocketsr, refused
 from tests.sr.test_encode import contents, run

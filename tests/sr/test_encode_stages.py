@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from chunking.probe import probe
-from player.package.index_file import read_index
+from player.package.index import read_index
 from player.package.verify import verify_package
 from player.package.weights import INT8_SPARSE, unpack_weights
 from sr.cli import pocketsr
 from sr.encode import overfitting, shrinking
-from sr.encode.config import EncodeConfig, UsageError
+from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
 from sr.encode.job import open_job
 from sr.encode.work import Work
@@ -26,6 +26,7 @@ from sr.shrink.allocate import BudgetError
 from sr.shrink.channels import cut_channels
 from sr.shrink.stage import Stage, StageWork, rebuilt, traced, with_widths
 from sr.training.loop import TrainingPlan, overfit
+from sr.usage_error import UsageError
 
 FULL = 9 * (3 * 32 + 5 * 32 * 32) + 32 * 12  # MACs a pixel of the hard path at x2
 

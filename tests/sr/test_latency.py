@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from player.package.weights import BICUBIC, EASY, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import BICUBIC, EASY, HARD
 from sr.latency import LatencyError
 from sr.latency.fit import fit_layers, non_negative
 from sr.latency.measure import (

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from player.package.weights import HARD, INT8, unpack_weights
+from player.package.paths import HARD
+from player.package.weights import INT8, unpack_weights
 from sr.latency import LatencyError, find, find_latency
 from sr.latency.__main__ import main
 from sr.latency.bench import (

@@ -7,7 +7,8 @@ from PIL import Image
 
 from player.costs import macs_per_pixel
 from player.package.anchor import phase_taps
-from player.package.weights import BICUBIC, EASY, HARD, tensor_layout
+from player.package.architecture import tensor_layout
+from player.package.paths import BICUBIC, EASY, HARD
 from sr.models import BACKBONES, architecture, build_network, deployed_network, export_paths
 from sr.models.anchor import anchor_weight, upsample
 

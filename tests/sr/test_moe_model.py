@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from player.package.weights import EASY, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import EASY, HARD
 from sr.models import build_network
 from sr.models.moe import (
     ExpertLayer,

@@ -9,20 +9,11 @@ import torch
 
 from player.networks import generic_blob
 from player.package.anchor import integer_anchor
-from player.package.errors import PackageError
+from player.package.architecture import Architecture, convolutions, tensor_layout
 from player.package.integers import LEAST_MULTIPLIER, SUM_LIMIT, check_layer, largest_sums
-from player.package.weights import (
-    EASY,
-    FLOAT16,
-    HARD,
-    INT8,
-    Architecture,
-    convolutions,
-    pack_weights,
-    self_test_input,
-    tensor_layout,
-    unpack_weights,
-)
+from player.package.package_error import PackageError
+from player.package.paths import EASY, HARD
+from player.package.weights import FLOAT16, INT8, pack_weights, self_test_input, unpack_weights
 from sr.models import Network, build_network, deployed_network
 from sr.packing import pack_integers
 from sr.quant import reference

@@ -8,8 +8,9 @@ import pytest
 
 from player.bicubic import upscale_bicubic
 from player.package.anchor import fixed_taps, phase_taps
-from player.package.errors import PackageError
-from player.package.weights import BICUBIC, EASY, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.package_error import PackageError
+from player.package.paths import BICUBIC, EASY, HARD
 from sr.quant import reference
 from tests.sr.random_int8 import random_int8
 

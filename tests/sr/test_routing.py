@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from chunking.parts import Segment
-from chunking.routes import path_of, plan_routes
+from chunking.route_plan import plan_routes
+from player.package.paths import path_of
+from player.package.streams import Segment
 from sr.encode.routing import held_groups
 
 

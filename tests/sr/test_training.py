@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from player.package.weights import EASY, HARD, Architecture
+from player.package.architecture import Architecture
+from player.package.paths import EASY, HARD
 from sr.models import build_network
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit, pixel_errors, trunk_and_rest

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from player.package.weights import HARD
+from player.package.paths import HARD
 from sr.models import Network
 from sr.models.moe import ExpertLayer, MoeChain, Routing, balance_loss
 from sr.models.network import crop

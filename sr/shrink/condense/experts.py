@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sr.encode.config import UsageError
 from sr.shrink.condense.divergence import js_divergence
+from sr.usage_error import UsageError
 
 SHARED_ONLY: tuple[int, ...] = ()  # the control that keeps no routed expert (CD-MoE-S)
 

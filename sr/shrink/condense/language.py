@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr.encode.config import UsageError
 from sr.shrink.condense.divergence import mean_js
 from sr.shrink.condense.experts import ExpertChoice, NoExpertsError, greedy_experts
 from sr.shrink.condense.gates import GateStatistics
 from sr.shrink.condense.layers import LayerOrder, greedy_layers
+from sr.usage_error import UsageError
 
 Batches = Sequence[Tensor]
 

@@ -1,7 +1,5 @@
 """Routes: which path (and network) each fine cell of each frame takes.
 
-    code (u8):  bit 7: cell of a coarse patch | bits 2-6: network | bits 0-1: path
-
 `plan_routes` spends a budget of MACs where it removes most error:
 
     sse [3, T, gh, gw] -> steps up -> sorted by gain a MAC -> prefix within budget -> codes
@@ -14,26 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-BICUBIC, EASY, HARD = 0, 1, 2
-COARSE = 0x80
-MAX_NETWORKS = 32
-
-
-def route_codes(paths: np.ndarray, networks: np.ndarray | int = 0) -> np.ndarray:
-    """[T, gh, gw] u8 codes of paths and network indices, coarse patches not yet marked."""
-    if np.any(np.asarray(networks) >= MAX_NETWORKS) or np.any(np.asarray(networks) < 0):
-        raise ValueError(f"a route can name {MAX_NETWORKS} networks")
-    return (np.asarray(paths) | np.asarray(networks) << 2).astype(np.uint8)
-
-
-def path_of(codes: np.ndarray) -> np.ndarray:
-    """Path ids (0 bicubic, 1 easy, 2 hard)."""
-    return codes & 3
-
-
-def network_of(codes: np.ndarray) -> np.ndarray:
-    """Network indices, 0..31."""
-    return (codes >> 2) & 31
+from player.package.paths import BICUBIC, COARSE, EASY, HARD, route_codes
 
 
 def merge_coarse(codes: np.ndarray) -> np.ndarray:

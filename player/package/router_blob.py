@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.errors import PackageError
 from player.package.integers import Layer, decode_layer, encode_layer
+from player.package.package_error import PackageError
+from player.package.paths import HARD, QUARTER_PX
 from player.package.weight_forms import DENSE
-from player.package.weights import HARD, self_test_stream
+from player.package.weights import self_test_stream
 
-QUARTER_PX = 4
 MAX_ROUTER_BYTES = 1 << 19
 MAX_ROUTER_CELL_PX, MAX_CLASSES, MAX_ROUTER_WIDTH, MAX_HOLD_FRAMES = 32, 16, 64, 255
 CENTRE_LIMIT = 1 << 10  # a centre may lie outside the features' 0..255

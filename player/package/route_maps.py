@@ -2,9 +2,9 @@
 
     "PSRR" u8 version  u16 frames  u16 rows  u16 columns  deflated cells       little endian
 
-A cell is one byte: bits 0-1 the path, bits 2-6 the network, bit 7 set where the cell belongs to
-a coarse patch. Each frame is stored as XOR with the frame before, because routes change slowly
-and deflate likes zeros. One file a segment; nothing refers to another file.
+A cell is one byte, a route code (paths.py). Each frame is stored as XOR with the frame before,
+because routes change slowly and deflate likes zeros. One file a segment; nothing refers to
+another file.
 """
 
 import struct
@@ -15,30 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package import limits
-from player.package.errors import PackageError
-from player.package.weights import HARD
+from player.package.package_error import PackageError
+from player.package.paths import COARSE, HARD, Codes, network_of, path_of
 
 _MAGIC, _VERSION = b"PSRR", 1
 _HEADER = struct.Struct("<4sBHHH")
-_PATH_MASK, _NETWORK_MASK, _COARSE_BIT = np.uint8(0x03), np.uint8(0x7C), np.uint8(0x80)
-_NETWORK_SHIFT = 2
-
-Codes = NDArray[np.uint8]
-
-
-def route_code(network: int, path: int, coarse: bool = False) -> int:
-    """The byte of a cell."""
-    return path | network << _NETWORK_SHIFT | (int(_COARSE_BIT) if coarse else 0)
-
-
-def path_of(codes: Codes) -> Codes:
-    """The path of each cell, same shape."""
-    return codes & _PATH_MASK
-
-
-def network_of(codes: Codes) -> Codes:
-    """The network of each cell, same shape."""
-    return np.right_shift(codes & _NETWORK_MASK, _NETWORK_SHIFT, dtype=np.uint8)
 
 
 def pack_routes(codes: Codes) -> bytes:
@@ -107,27 +88,19 @@ def patches_of(
     rectangle, in rows first, then equal rows: by the halo a bigger patch gives the same pixels
     with less of them computed twice.
     """
-    runs = _merge_rows(_row_runs(codes & ~_COARSE_BIT))
-    patches = np.empty((len(runs), 6), np.int32)
-    for out, (top, bottom, left, right, code) in zip(patches, runs, strict=True):
-        y, x = top * fine_h_px, left * fine_w_px
-        h = min(bottom * fine_h_px, height_px) - y
-        w = min(right * fine_w_px, width_px) - x
-        out[:] = (y, x, h, w, code >> _NETWORK_SHIFT, code & 3)
-    return patches
+    rows = []
+    for row in codes & ~np.uint8(COARSE):
+        edges = [0, *(np.flatnonzero(row[1:] != row[:-1]) + 1).tolist(), len(row)]
+        rows.append([(a, b, int(row[a])) for a, b in pairwise(edges)])
+    top, bottom, left, right, code = np.array(_merge_rows(rows), np.int32).T
+    y, x = top * fine_h_px, left * fine_w_px
+    h = np.minimum(bottom * fine_h_px, height_px) - y
+    w = np.minimum(right * fine_w_px, width_px) - x
+    route = code.astype(np.uint8)
+    return np.stack([y, x, h, w, network_of(route), path_of(route)], axis=1, dtype=np.int32)
 
 
 Run = tuple[int, int, int]  # left, right (exclusive), code
-
-
-def _row_runs(codes: Codes) -> list[list[Run]]:
-    """For each row of cells, its runs of equal code."""
-    return [_runs(row) for row in codes]
-
-
-def _runs(row: Codes) -> list[Run]:
-    edges = [0, *(np.flatnonzero(row[1:] != row[:-1]) + 1).tolist(), len(row)]
-    return [(a, b, int(row[a])) for a, b in pairwise(edges)]
 
 
 def _merge_rows(rows: list[list[Run]]) -> list[tuple[int, int, int, int, int]]:

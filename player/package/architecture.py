@@ -1,0 +1,127 @@
+"""The architecture of a network: what fixes its shape, and the layout of its tensors.
+
+chain   trunk.0 .. trunk.D-1 (3x3, ReLU) -> exits.0, exits.1 (1x1 to 3 r^2 channels)
+espcn   trunk (3x3, ReLU) -> tail (3x3 to 3 r^2 channels)
+wdsr    head, blocks of expand and project, tail, and a 5x5 skip
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from player.package.limits import MAX_BLOCKS, MAX_WIDTH, MAX_WIDTHS
+from player.package.package_error import PackageError
+from player.package.paths import EASY, HARD
+
+ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
+INT8_ARCHITECTURES = ("chain", "espcn")  # every hidden value is after a ReLU
+# The kernels store channels in blocks and read them in groups: other widths cost the next one's.
+BLOCK, GROUP = 16, 4
+
+Tensors = Mapping[str, NDArray[Any]]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What fixes a network's shape: its family and a few small numbers.
+
+    `widths` are the output channels of the trunk's convolutions (chain, espcn), or
+    (units, expanded units, blocks) for wdsr. `exits` are the trunk depths after which a path
+    leaves, shallow to deep; a static network has one.
+    """
+
+    name: str
+    scale: int
+    widths: tuple[int, ...]
+    exits: tuple[int, ...]
+    planes: int = 3
+
+    def __post_init__(self) -> None:
+        """Raises PackageError where a number is outside its limit."""
+        if self.name not in ARCHITECTURE_IDS:
+            known = ", ".join(ARCHITECTURE_IDS)
+            raise PackageError(f"unknown architecture {self.name!r}: this version knows {known}")
+        if self.scale not in (2, 3, 4) or self.planes != 3:
+            raise PackageError(f"architecture {self.name}: scale {self.scale} is not 2, 3 or 4")
+        _check_widths(self)
+        _check_exits(self)
+
+    @property
+    def paths(self) -> tuple[int, ...]:
+        """The paths that need the network: (easy, hard), or hard alone."""
+        return (EASY, HARD) if len(self.exits) == 2 else (HARD,)
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor of the deployed network: its name in the exported program, and its shape."""
+
+    name: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+
+def _check_widths(arch: Architecture) -> None:
+    if not 1 <= len(arch.widths) <= MAX_WIDTHS:
+        raise PackageError(f"architecture {arch.name}: {len(arch.widths)} widths, not 1..16")
+    channels = arch.widths[:2] if arch.name == "wdsr" else arch.widths
+    if any(w % GROUP or not GROUP <= w <= MAX_WIDTH for w in channels):
+        raise PackageError(
+            f"architecture {arch.name}: widths {channels} are not multiples of 4 in 4..{MAX_WIDTH}"
+        )
+    if arch.name == "wdsr" and (len(arch.widths) != 3 or not 1 <= arch.widths[2] <= MAX_BLOCKS):
+        raise PackageError("architecture wdsr: widths are (units, expanded, blocks 1..32)")
+
+
+def _check_exits(arch: Architecture) -> None:
+    depth = arch.widths[2] if arch.name == "wdsr" else len(arch.widths)
+    rising = tuple(sorted(set(arch.exits))) == arch.exits
+    most = 2 if arch.name == "chain" else 1
+    if not (1 <= len(arch.exits) <= most and rising and arch.exits[0] >= 1):
+        raise PackageError(f"architecture {arch.name}: exits {arch.exits} are not rising depths")
+    if arch.exits[-1] != depth:
+        raise PackageError(f"architecture {arch.name}: the last exit is not the depth {depth}")
+
+
+def convolutions(arch: Architecture) -> tuple[tuple[str, Shape], ...]:
+    """The name and the weight's shape [O, I, k, k] of each convolution, in the payload's order."""
+    out, planes = 3 * arch.scale**2, arch.planes
+    if arch.name == "wdsr":
+        units, expanded, blocks = arch.widths
+        body: list[tuple[str, Shape]] = []
+        for i in range(blocks):
+            body.append((f"blocks.{i}.expand", (expanded, units, 3, 3)))
+            body.append((f"blocks.{i}.project", (units, expanded, 3, 3)))
+        ends = [("tail", (out, units, 3, 3)), ("skip", (out, planes, 5, 5))]
+        return (("head", (units, planes, 3, 3)), *body, *ends)
+    inputs = (planes, *arch.widths)
+    trunk = [(f"trunk.{i}", (w, inputs[i], 3, 3)) for i, w in enumerate(arch.widths)]
+    if arch.name == "espcn":
+        return (*trunk, ("tail", (out, arch.widths[-1], 3, 3)))
+    leaves = [(f"exits.{i}", (out, inputs[depth], 1, 1)) for i, depth in enumerate(arch.exits)]
+    return (*trunk, *leaves)
+
+
+def tensor_layout(arch: Architecture) -> tuple[TensorSpec, ...]:
+    """The tensors of the deployed network, in the order of the payload: weight, bias, weight ..."""
+    pairs = (
+        (TensorSpec(f"{name}.weight", shape), TensorSpec(f"{name}.bias", shape[:1]))
+        for name, shape in convolutions(arch)
+    )
+    return tuple(spec for pair in pairs for spec in pair)
+
+
+def check_int8(arch: Architecture) -> None:
+    """Raises PackageError where an architecture has no int8 form."""
+    if arch.name not in INT8_ARCHITECTURES:
+        raise PackageError(
+            f"weights: {arch.name} has no int8 form, because not all of its hidden values come "
+            f"after a ReLU ({', '.join(INT8_ARCHITECTURES)} have one); use f16 weights"
+        )
