@@ -28,7 +28,7 @@ EXTRAS = {
     "demo": ["scikit-video==1.1.11"],
     # `pocketsr play --window`.
     "window": ["pygame>=2.6"],
-    # Language models for sr/shrink/condense/language.py.
+    # The laboratory's language models (benchmarks/reproduction/condense_lm_layers.py).
     "moe": ["transformers>=5.23"],
     # Graph networks for sr/graph.
     "graph": ["torch-geometric>=2.8"],

@@ -45,8 +45,7 @@ from benchmarks.reproduction.character_models import (
     train,
     validation_loss,
 )
-from sr.shrink.condense.experts import SHARED_ONLY, frequent_experts, random_experts
-from sr.shrink.condense.language import (
+from benchmarks.reproduction.condense_lm_layers import (
     CondensedFfn,
     LayerSearch,
     condense_block,
@@ -57,6 +56,7 @@ from sr.shrink.condense.language import (
     search_layer,
     train_only_condensed,
 )
+from sr.shrink.condense.experts import SHARED_ONLY, frequent_experts, random_experts
 from sr.shrink.condense.layers import LayerOrder, random_layers
 
 CONTROLS = ("random experts", "frequent experts", "shared only", "random layers")

@@ -25,6 +25,7 @@ from benchmarks.reproduction.datasets import Indices, TrainAndTest
 from benchmarks.reproduction.datasets_cifar import load_cifar10_npz
 from benchmarks.reproduction.rows import Row, RowStore
 from benchmarks.reproduction.tri_level import part_of
+from benchmarks.reproduction.vit.tokens import Sparsity, by_class_token, choose, keep_count
 from benchmarks.reproduction.vit_classify import (
     PATCHES,
     Pick,
@@ -39,7 +40,6 @@ from benchmarks.reproduction.vit_classify import (
     shuffled,
     train_vit,
 )
-from sr.vit.tokens import Sparsity, by_class_token, choose, keep_count
 
 VERSION = 1  # of what a row means: rows of another are made anew
 POINT = 0.01

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.clusters import davies_bouldin, intra_class_variance, silhouette
+from benchmarks.reproduction.flames.pairs import PatchPairs
+from benchmarks.reproduction.flames.synthetic import PATCH_PX, synthetic_pairs
+from benchmarks.reproduction.flames.synthetic import VERSION as DATA_VERSION
 from benchmarks.reproduction.rows import Row, RowStore
-from sr.flames.pairs import PatchPairs
-from sr.flames.synthetic import PATCH_PX, synthetic_pairs
-from sr.flames.synthetic import VERSION as DATA_VERSION
 from sr.models.network import PIXEL_MAX
 from sr.router.losses import LossWeights
 from sr.router.network import RouterShape

@@ -26,6 +26,14 @@ from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.datasets import Indices, TrainAndTest
 from benchmarks.reproduction.datasets_cifar import load_cifar10_npz
 from benchmarks.reproduction.rows import Row, RowStore
+from benchmarks.reproduction.vit.tokens import (
+    AtRandom,
+    Blocks,
+    Schedule,
+    Score,
+    Sparsity,
+    by_class_token,
+)
 from benchmarks.reproduction.vit_classify import (
     Picked,
     Task,
@@ -47,7 +55,6 @@ from sr.selection.forgetting import (
     most_forgotten,
     swap,
 )
-from sr.vit.tokens import AtRandom, Blocks, Schedule, Score, Sparsity, by_class_token
 
 VERSION = 1  # of what a row means: rows of another are made anew
 POINT = 0.005

@@ -1,7 +1,7 @@
 """A small vision transformer as a classifier, and its training: repeatable by seed and step.
 
     images u8 ─► crop and flip ─► 4 x 4 px patches + places ─► [only some patches go in]
-              ─► class token + encoder of sr/vit (bf16) ─► cross-entropy (fp32) ─► AdamW
+              ─► class token + vit/encoder.py (bf16) ─► cross-entropy (fp32) ─► AdamW
 
 Counted are the floating-point operations of all steps, and the thread's seconds in them.
 """
@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from benchmarks.reproduction.classify import EVALUATION_BATCH, Augmentation, network_input
 from benchmarks.reproduction.datasets import Indices, LabelledImages
-from sr.vit.encoder import Encoder
-from sr.vit.flops import Shape, encoder_flops
-from sr.vit.tokens import Sparsity, Tokens, gather
+from benchmarks.reproduction.vit.encoder import Encoder
+from benchmarks.reproduction.vit.flops import Shape, encoder_flops
+from benchmarks.reproduction.vit.tokens import Sparsity, Tokens, gather
 
 PATCH_PX, SIDE_PX, PLACE_STD = 4, 32, 0.02
 PATCHES = (SIDE_PX // PATCH_PX) ** 2

@@ -23,6 +23,22 @@ from torch import Tensor, nn
 from benchmarks.harness import interleave
 from benchmarks.reproduction.pruning import WARM_UP_RUNS, Metered
 from benchmarks.reproduction.rows import RowStore
+from benchmarks.reproduction.vit.distil import Distillation
+from benchmarks.reproduction.vit.teacher import Teacher, TeacherShape, build_teacher
+from benchmarks.reproduction.vit.teacher_training import (
+    TeacherPlan,
+    taught,
+    train_teacher,
+    upscale_frame,
+)
+from benchmarks.reproduction.vit.tokens import (
+    AtRandom,
+    Blocks,
+    Score,
+    Sparsity,
+    by_detail,
+    by_received,
+)
 from benchmarks.shrinking.claims import Claim, above, near, ratio
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from benchmarks.shrinking.judge import judge_blob
@@ -30,14 +46,10 @@ from player.costs import macs_per_pixel
 from player.metrics import psnr_db
 from player.package.paths import HARD
 from sr.models import Network, build_network
-from sr.models.vit import Teacher, TeacherShape, build_teacher
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
 from sr.training.data import CROP_PX, CropSampler
-from sr.training.distil import Distillation
 from sr.training.loop import TrainingPlan, overfit
-from sr.training.teacher import TeacherPlan, taught, train_teacher, upscale_frame
-from sr.vit.tokens import AtRandom, Blocks, Score, Sparsity, by_detail, by_received
 
 AT = (1, 3)  # of six blocks
 TOKENS, LINKS, FEW_LINKS = 0.7, 0.5, 0.25

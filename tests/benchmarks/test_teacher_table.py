@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.reproduction.vit.teacher import TeacherShape
 from benchmarks.shrinking import teacher
 from benchmarks.shrinking.claims import claims_of
 from benchmarks.shrinking.clips import SCALE, Clip
 from chunking.lr import shrink
-from sr.models.vit import TeacherShape
 from sr.scoring import FramePair
 
 

@@ -1,8 +1,7 @@
 """The generic networks, one a scale: what a player falls back on, and what encoding starts from.
 
 x4.bin in f16 for fp32 engines, trainer and probe; x4.int8.bin for int8 engines. Made by
-`python -m sr.training.generic` and, from that, `python -m sr.quant.generic`; the .json beside
-each blob is the log of its making.
+`python -m benchmarks.generic_networks`; the .json beside each blob is the log of its making.
 """
 
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""`python -m sr.flames RGB_FOLDER -o MASKS`: masks of flames, for `pocketsr encode --groups MASKS`.
+"""Masks of flames, for `pocketsr encode --groups MASKS --protect flame`.
+
+    python -m benchmarks.reproduction.flames RGB_FOLDER -o MASKS
 
 One PNG for each frame of the folder, 255 where there is a flame, in the order of the numbers in
 the frames' names, and their name, `flame`, for `--protect`. The frames must be without smoke, which
@@ -14,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from benchmarks.reproduction.flames.pairs import IMAGE_ENDINGS
+from benchmarks.reproduction.flames.rule import DEFAULT, FlameRule, flame_mask
 from chunking.input_error import InputError
-from sr.flames.pairs import IMAGE_ENDINGS
-from sr.flames.rule import DEFAULT, FlameRule, flame_mask
 from sr.shrink.group_files import NAMES_FILE
 
 _DIGITS = re.compile(r"(\d+)")
@@ -58,7 +60,8 @@ def _read(path: Path) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, or 3 for frames that cannot be read."""
-    parser = argparse.ArgumentParser("sr.flames", description=(__doc__ or "").splitlines()[0])
+    about = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser("benchmarks.reproduction.flames", description=about)
     parser.add_argument("frames", type=Path, metavar="RGB_FOLDER")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="MASKS")
     parser.add_argument("--excess", type=float, default=DEFAULT.excess, help="code values")
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         share = write_masks(asked.frames, asked.out, FlameRule(excess=asked.excess))
     except InputError as error:
-        sys.stderr.write(f"sr.flames: {error}\n")
+        sys.stderr.write(f"benchmarks.reproduction.flames: {error}\n")
         return InputError.exit_code
     sys.stdout.write(f"{asked.out}: {share:.2%} of all pixels are flames\n")
     return 0

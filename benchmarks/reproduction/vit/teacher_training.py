@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.reproduction.vit.teacher import CONTEXT_PX, Teacher
+from benchmarks.reproduction.vit.tokens import Schedule, Sparsity
 from sr.models.network import PIXEL_MAX
-from sr.models.vit import CONTEXT_PX, Teacher
 from sr.packing import to_pixels
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan
 from sr.training.muon import Muon
-from sr.vit.tokens import Schedule, Sparsity
 
 Image = NDArray[np.uint8]
 OnTeacherStep = Callable[[int, float], None]

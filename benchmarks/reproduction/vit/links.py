@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sr.vit.tokens import Blocks, keep_count
+from benchmarks.reproduction.vit.tokens import Blocks, keep_count
 
 
 @dataclass(frozen=True)

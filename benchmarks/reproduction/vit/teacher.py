@@ -2,12 +2,12 @@
 
     LR crop + halo ─► one token for each t x t LR px (reads c px around it too) ─► + place
           │                                                                          │
-          │            encoder of sr/vit, tokens and links thinned out on the way ◄──┘
+          │            encoder.py, tokens and     links thinned out on the way ◄──┘
           │                                  │
           └─► bicubic anchor ─► + ◄── t r x t r px of each token by its last state
 
 It keeps the networks' contract for crops (sr/training/data.py): LR with a halo in, HR out, units
-0..1. It is trained here (sr/training/teacher.py) and taught from (sr/training/distil.py).
+0..1. It is trained here (teacher_training.py) and taught from (distil.py).
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.reproduction.vit.encoder import Encoder
+from benchmarks.reproduction.vit.flops import Shape, encoder_flops
+from benchmarks.reproduction.vit.tokens import Sparsity, Tokens
 from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from sr.models.anchor import upsample
 from sr.models.network import crop
-from sr.vit.encoder import Encoder
-from sr.vit.flops import Shape, encoder_flops
-from sr.vit.tokens import Sparsity, Tokens
 
 CONTEXT_PX = 4  # that a token reads beyond its own pixels; within the halo of any network
 PLACE_STD, OUTPUT_STD = 0.02, 1e-3

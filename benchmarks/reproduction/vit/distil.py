@@ -11,13 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.reproduction.vit.teacher import Teacher
+from benchmarks.reproduction.vit.teacher_training import taught
+from benchmarks.reproduction.vit.tokens import Sparsity
 from player.package.paths import HARD
 from sr.models.network import Network
-from sr.models.vit import Teacher
 from sr.training.data import Batch
 from sr.training.loop import Companion, PixelErrors
-from sr.training.teacher import taught
-from sr.vit.tokens import Sparsity
 
 
 class Distillation(Companion):

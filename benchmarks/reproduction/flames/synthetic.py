@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr.flames.pairs import PatchPairs, stretch
-from sr.flames.rule import has_flame
+from benchmarks.reproduction.flames.pairs import PatchPairs, stretch
+from benchmarks.reproduction.flames.rule import has_flame
 
 PATCH_PX = 32
 VERSION = 1  # of what a seed means

@@ -18,7 +18,7 @@ from benchmarks.reproduction.character_models import (
     validation_loss,
 )
 from benchmarks.reproduction.condense_lm import DENSE, LAYERS, Rows, Subject, run, summarise
-from sr.shrink.condense.language import CondensedFfn, expert_layers
+from benchmarks.reproduction.condense_lm_layers import CondensedFfn, expert_layers
 
 ARMS = ("greedy", "random experts", "frequent experts", "shared only", "random layers", DENSE)
 TINY = replace(QUICK, train_steps=6, finetune_steps=2, length=24)

@@ -16,9 +16,7 @@ from transformers import (
     Qwen2MoeForCausalLM,
 )
 
-from sr.shrink.condense.divergence import mean_js
-from sr.shrink.condense.experts import NoExpertsError
-from sr.shrink.condense.language import (
+from benchmarks.reproduction.condense_lm_layers import (
     CondensedFfn,
     condense,
     condense_block,
@@ -31,6 +29,8 @@ from sr.shrink.condense.language import (
     search_layer,
     train_only_condensed,
 )
+from sr.shrink.condense.divergence import mean_js
+from sr.shrink.condense.experts import NoExpertsError
 from sr.usage_error import UsageError
 
 LAYERS, EXPERTS, TOP, DIM, HIDDEN = 3, 8, 3, 32, 12

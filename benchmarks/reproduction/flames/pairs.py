@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from benchmarks.reproduction.flames.rule import DEFAULT, FlameRule, has_flame
 from chunking.input_error import InputError
-from sr.flames.rule import DEFAULT, FlameRule, has_flame
 
 IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 FLAT_FORMS = (("254p RGB Images", "254p Thermal Images"), ("rgb", "thermal"))

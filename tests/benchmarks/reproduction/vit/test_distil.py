@@ -5,16 +5,21 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.reproduction.vit.distil import Distillation
+from benchmarks.reproduction.vit.teacher import CONTEXT_PX, Teacher, TeacherShape, build_teacher
+from benchmarks.reproduction.vit.teacher_training import (
+    TeacherPlan,
+    taught,
+    train_teacher,
+    upscale_frame,
+)
+from benchmarks.reproduction.vit.tokens import Blocks, Sparsity, by_detail
 from player.package.paths import HARD
 from sr.models import Network, architecture, build_network
 from sr.models.anchor import upsample
 from sr.models.network import crop
-from sr.models.vit import CONTEXT_PX, Teacher, TeacherShape, build_teacher
 from sr.training.data import CROP_PX, Batch, CropSampler, TrainingSet
-from sr.training.distil import Distillation
 from sr.training.loop import TrainingPlan, overfit, pixel_errors
-from sr.training.teacher import TeacherPlan, taught, train_teacher, upscale_frame
-from sr.vit.tokens import Blocks, Sparsity, by_detail
 
 SMALL = TeacherShape(2, dim=16, depth=2, heads=2)
 

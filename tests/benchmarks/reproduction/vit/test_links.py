@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sr.vit.links import (
+from benchmarks.reproduction.vit.links import (
     attention,
     choose_links,
     link_mask,
     masked_attention,
     sparse_attention,
 )
-from sr.vit.tokens import Blocks
+from benchmarks.reproduction.vit.tokens import Blocks
 
 
 def qkv(n: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, ...]:

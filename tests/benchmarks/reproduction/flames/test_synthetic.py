@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sr.flames.synthetic import synthetic_pairs
+from benchmarks.reproduction.flames.synthetic import synthetic_pairs
 
 
 @pytest.fixture(scope="module")

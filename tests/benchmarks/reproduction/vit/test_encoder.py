@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from sr.vit.encoder import Encoder
-from sr.vit.flops import Shape, encoder_flops
-from sr.vit.tokens import (
+from benchmarks.reproduction.vit.encoder import Encoder
+from benchmarks.reproduction.vit.flops import Shape, encoder_flops
+from benchmarks.reproduction.vit.tokens import (
     AtRandom,
     Blocks,
     Schedule,

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chunking.input_error import InputError
-from sr.flames.pairs import (
+from benchmarks.reproduction.flames.pairs import (
     FrameLabel,
     cut_patches,
     find_pairs,
@@ -16,6 +15,7 @@ from sr.flames.pairs import (
     read_pair,
     stretch,
 )
+from chunking.input_error import InputError
 
 
 def write(path: Path, pixels: np.ndarray) -> None:

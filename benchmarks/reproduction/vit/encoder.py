@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr.vit.links import Links, attention, choose_links, sparse_attention
-from sr.vit.tokens import Seen, Sparsity, Tokens, choose, gather, keep_count
+from benchmarks.reproduction.vit.links import Links, attention, choose_links, sparse_attention
+from benchmarks.reproduction.vit.tokens import Seen, Sparsity, Tokens, choose, gather, keep_count
 
 MLP_RATIO = 4
 

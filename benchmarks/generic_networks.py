@@ -1,17 +1,20 @@
-"""Trains the generic networks: the probe, the warm start and the player's fall-back.
+"""Makes the generic networks: probe for difficulty, start of encoding, the player's fall-back.
 
-    python -m sr.training.generic --clips DIR [--scale 2 3 4] [--steps N]
+    python -m benchmarks.generic_networks --clips DIR [--scale 2 3 4] [--forms f16 int8] [--steps N]
+
+    clips, photographs ─► tiles ─► training ─► x4.bin (f16) ─► calibration ─► x4.int8.bin
 
 Frames of every clip in DIR but those of `EXCLUDED` (the demo's film and the clips on which the
-README's numbers are taken) and the photographs of scikit-image, cut into tiles. Writes
-player/package/generic/x{2,3,4}.bin and, beside each, a log of its making. `sr.quant.generic` makes
-the int8 form of them.
+README's numbers are taken) and the photographs of scikit-image, cut into tiles. The int8 form is
+made out of the f16 form, without training. Each is written to player/package/generic/ with the log
+of its making beside it, and judged on tiles that it was not made from.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import skimage.data
@@ -25,8 +28,9 @@ from player.package.generic import blob_path
 from player.package.paths import PATH_NAMES
 from player.package.weights import unpack_weights
 from sr.models import Network, architecture, build_network
-from sr.packing import pack_network
+from sr.packing import pack_integers, pack_network, trainable_network
 from sr.progress import Progress
+from sr.quant.finetune import quantise_trained
 from sr.scoring import FramePair, scored_network, upscale_paths
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
@@ -102,7 +106,7 @@ def held_out_db(blob: bytes, tiles: NDArray[np.uint8], scale: int) -> dict[str, 
 
 
 def train_generic(tiles: NDArray[np.uint8], scale: int, steps: int, work: Path) -> None:
-    """Train one scale and write its blob and its log."""
+    """Train one scale and write its f16 blob and its log."""
     arch = architecture("chain", scale, dynamic=True)
     network = build_network(arch)
     held_out, kept = learned_tiles(tiles)
@@ -113,11 +117,29 @@ def train_generic(tiles: NDArray[np.uint8], scale: int, steps: int, work: Path) 
     blob = pack_network(network)
     path = blob_path(scale)
     write_bytes(path, blob)
+    made = {"steps": steps, "batch": BATCH, "tiles": len(kept)}
+    write_log(path, f"--scale {scale} --forms f16 --steps {steps}", made, held_out, scale)
+
+
+def quantise_generic(tiles: NDArray[np.uint8], scale: int) -> None:
+    """Calibrate one scale's f16 form and write its int8 blob and its log."""
+    source = blob_path(scale)
+    network = trainable_network(unpack_weights(source.read_bytes()))
+    held_out, kept = learned_tiles(tiles)
+    blob = pack_integers(network.arch, quantise_trained(network, generic_sampler(network, kept)))
+    path = blob_path(scale, "int8")
+    write_bytes(path, blob)
+    write_log(path, f"--scale {scale} --forms int8", {"source": source.name}, held_out, scale)
+
+
+def write_log(
+    path: Path, options: str, made: dict[str, Any], held_out: NDArray[np.uint8], scale: int
+) -> None:
+    """How the blob at `path` was made and what it measures on tiles [N, 384, 384, 3], beside it."""
+    blob = path.read_bytes()
     log = {
-        "command": f"python -m sr.training.generic --scale {scale} --steps {steps}",
-        "steps": steps,
-        "batch": BATCH,
-        "tiles": len(kept),
+        "command": f"python -m benchmarks.generic_networks {options}",
+        **made,
         "held_out_tiles": len(held_out),
         "held_out_psnr_rgb_db": held_out_db(blob, held_out, scale),
         "bytes": len(blob),
@@ -130,13 +152,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=Path, required=True)
     parser.add_argument("--scale", type=int, nargs="+", default=[4, 3, 2])
+    parser.add_argument("--forms", nargs="+", choices=("f16", "int8"), default=["f16", "int8"])
     parser.add_argument("--steps", type=int, default=9000)
     parser.add_argument("--work", type=Path, default=Path("build/generic"))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     tiles = read_tiles(options.clips)
     for scale in options.scale:
-        train_generic(tiles, scale, options.steps, options.work)
+        if "f16" in options.forms:
+            train_generic(tiles, scale, options.steps, options.work)
+        if "int8" in options.forms:
+            quantise_generic(tiles, scale)
 
 
 if __name__ == "__main__":

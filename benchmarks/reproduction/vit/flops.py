@@ -5,8 +5,8 @@ Matrix products alone: norms, softmax and gathers are left out, by torch's count
 
 from dataclasses import dataclass
 
-from sr.vit.encoder import MLP_RATIO
-from sr.vit.tokens import Sparsity, keep_count
+from benchmarks.reproduction.vit.encoder import MLP_RATIO
+from benchmarks.reproduction.vit.tokens import Sparsity, keep_count
 
 
 @dataclass(frozen=True)

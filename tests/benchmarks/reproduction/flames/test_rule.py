@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.reproduction.flames.__main__ import main, write_masks
+from benchmarks.reproduction.flames.rule import flame_mask, has_flame
 from chunking.input_error import InputError
-from sr.flames.__main__ import main, write_masks
-from sr.flames.rule import flame_mask, has_flame
 from sr.shrink.group_files import groups_from_masks
 
 ORANGE, GREEN, GREY, DARK_RED, BLUISH = (

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.reproduction import ReproduceOptions, data_tickets, tri_level
 from benchmarks.reproduction.datasets import TrainAndTest, ungrouped
 from benchmarks.reproduction.tri_level import ARMS, Arm, Examples
+from benchmarks.reproduction.vit.tokens import Blocks, Sparsity, by_class_token
 from benchmarks.reproduction.vit_classify import (
     PATCHES,
     Picked,
@@ -24,7 +25,6 @@ from benchmarks.reproduction.vit_classify import (
     train_vit,
 )
 from sr.selection.forgetting import least_forgotten, most_forgotten
-from sr.vit.tokens import Blocks, Sparsity, by_class_token
 
 TINY = {"images": 40, "epochs": 3, "batch": 8, "dim": 16, "depth": 3, "heads": 2, "at": (1,)}
 SIZE = VitSize(16, 3, 2)
