@@ -25,14 +25,13 @@ from benchmarks.runtimes import OURS, PEERS
 from benchmarks.runtimes.interface import Image, size_name
 from benchmarks.runtimes.ours import engine_of
 from benchmarks.subject import Subject, generic_subject
+from player.compare import Pair, pair_with_reference
 from player.costs import path_pixels
 from player.engine import Engine, Pool
-from player.events import ignore
 from player.metrics import mse_rgb, psnr_db
 from player.networks import NetworkSet, load_networks
 from player.package.paths import HARD
-from player.reference import Pair, pair_with_reference
-from player.session import Package, open_package
+from player.session import Package, ignore, open_package
 from player.upscale import crop, upscale
 
 ROUTED, ALL_HARD = "pocketsr as played", "pocketsr all hard"

@@ -19,11 +19,10 @@ from numpy.typing import NDArray
 
 from benchmarks.demo import pocketsr
 from benchmarks.harness import RESULTS, environment, write_json
-from player.compare import PathArm
+from player.compare import PathArm, pair_with_reference
 from player.engine import Engine, find_engine
 from player.metrics import psnr_db
 from player.package.paths import HARD
-from player.reference import pair_with_reference
 from player.session import Package, open_package, read_entry
 from player.upscale import crop, upscale
 

@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import environment, interleave, parse_arguments, write_json
 from benchmarks.reproduction.table import markdown
 from player.costs import macs_per_pixel
-from player.engine import Engine
-from player.engine_calls import EngineError
+from player.engine import Engine, EngineError
 from player.package.generic import blob_path
 from player.package.paths import HARD
 from player.package.weights import unpack_weights

@@ -1,21 +1,64 @@
-"""The three ways to upscale a film, and how far each is from the original."""
+"""A package's frames beside the film it was made from, and beside the controls.
 
-from collections.abc import Sequence
+LR --whole frame through one path, or bicubic--> a control ---.
+film, paired with the package's frames by time ---------------+--> mean squared errors
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.video import InputError, probe, read_frames
 from player import metrics
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Network, Pool
 from player.networks import generic_blob
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD
-from player.upscale import whole_frame
+from player.prefetch import prefetch
+from player.upscale import UpscaledFrame, whole_frame
 
 Image = NDArray[np.uint8]
+Pair = tuple[UpscaledFrame, Image]
+_READ_AHEAD = 2  # frames of the film, which are large
+
+
+def pair_with_reference(
+    frames: Iterable[UpscaledFrame], reference: Path, time_base: Fraction
+) -> Iterator[Pair]:
+    """Each upscaled frame with the reference's frame [H, W, 3] u8 of the same time.
+
+    `time_base` is that of the frames' pts, in seconds. Frames that only one side has are left
+    out. Raises InputError where the reference does not decode or is of another size.
+    """
+    info = probe(reference)
+    # Containers round times to their own ticks; half a frame is more than any rounding, and less
+    # than the distance to a neighbour.
+    near_s = 1 / info.frame_rate / 2
+    with closing(prefetch(read_frames(reference), _READ_AHEAD)) as source:
+        originals = iter(source)
+        original = next(originals, None)
+        for frame in frames:
+            time_s = frame.pts * time_base
+            while original and original.pts * info.time_base < time_s - near_s:
+                original = next(originals, None)
+            if original is None:
+                return
+            if original.pts * info.time_base > time_s + near_s:
+                continue
+            if original.rgb.shape != frame.rgb.shape:
+                (h, w), (our_h, our_w) = original.rgb.shape[:2], frame.rgb.shape[:2]
+                raise InputError(
+                    f"{reference} is {w}x{h} px, the package shows {our_w}x{our_h}: "
+                    "give the film that the package was made from"
+                )
+            yield frame, original.rgb
 
 
 @dataclass
@@ -39,10 +82,6 @@ class Errors:
     def psnr_y_db(self) -> float | None:
         """As `psnr_rgb_db`, of the luma."""
         return _psnr_of_mean(self.y)
-
-    def frame_psnr_rgb_db(self) -> NDArray[np.float64]:
-        """[frames]: the PSNR of each frame."""
-        return np.array([metrics.psnr_db(mse) for mse in self.rgb])
 
 
 def _psnr_of_mean(errors: Sequence[float]) -> float | None:

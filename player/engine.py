@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.engine_calls import Arena, EngineError, Image, check_code, row_stride
-from player.engine_router import ROUTER_SIGNATURES, Router
 from player.package.architecture import Architecture
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD
@@ -26,6 +24,7 @@ from player.package.weights import unpack_weights
 
 ABI = 3
 MAX_THREADS = 64  # of a pool
+_ALIGN = 64  # bytes; a cache line, and the widest vector
 LIBRARY_NAME = "libpocketsr.so"
 ENGINE_VARIABLE = "POCKETSR_ENGINE"
 _POINTER, _BYTES, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
@@ -42,18 +41,61 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "psr_net_scale": (_INT, [_POINTER]),
     "psr_halo_px": (_INT, [_POINTER, _INT]),
     "psr_arena_bytes": (_SIZE, [_POINTER, _INT, _INT, _INT]),
-    "psr_upscale": (
-        _INT,
-        [_POINTER, _INT, *_IMAGES, _POINTER],
-    ),
+    "psr_upscale": (_INT, [_POINTER, _INT, *_IMAGES, _POINTER]),
     "psr_pool_open": (_INT, [_INT, _OUT]),
     "psr_pool_close": (None, [_POINTER]),
-    "psr_frame": (
-        _INT,
-        [_POINTER, _OUT, _INT, _POINTER, _INT, *_IMAGES],
-    ),
-    **ROUTER_SIGNATURES,
+    "psr_frame": (_INT, [_POINTER, _OUT, _INT, _POINTER, _INT, *_IMAGES]),
+    "psr_router_open": (_INT, [_BYTES, _SIZE, _OUT]),
+    "psr_router_close": (None, [_POINTER]),
+    "psr_router_cell_px": (_INT, [_POINTER]),
+    "psr_router_hold_frames": (_INT, [_POINTER]),
+    "psr_router_arena_bytes": (_SIZE, [_POINTER, _INT, _INT]),
+    "psr_route": (_INT, [_POINTER, _POINTER, _STRIDE, _INT, _INT, _POINTER, _POINTER]),
 }
+_ERRORS = {  # by the value of pocketsr.h: its name there, and what it means
+    1: ("PSR_E_FORMAT", "not a blob that this engine can read"),
+    2: ("PSR_E_ARCH", "its architecture is not compiled into this engine; run `compile` again"),
+    3: ("PSR_E_CRC", "the checksum is wrong, the file is damaged"),
+    4: ("PSR_E_LIMIT", "it asks for more than the limits allow"),
+    5: ("PSR_E_SELFTEST", "the self-test gives other values than it should"),
+    6: ("PSR_E_NOMEM", "out of memory"),
+    7: ("PSR_E_ARG", "an argument is out of range"),
+}
+
+Image = NDArray[np.uint8]
+
+
+class EngineError(PackageError):
+    """The engine refused something; `name` is the constant of pocketsr.h."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{message} ({name})")
+        self.name = name
+
+
+class Arena:
+    """Working memory of one call: `address` is aligned, with `size` bytes behind it."""
+
+    def __init__(self, size: int) -> None:
+        # The buffer belongs to this object: an Arena must outlive the call that has its address.
+        self._buffer = ctypes.create_string_buffer(size + _ALIGN)
+        start = ctypes.addressof(self._buffer)
+        self.address = start + -start % _ALIGN
+
+
+def check_code(code: int, what: str) -> None:
+    """Raises EngineError where a call has returned anything but PSR_OK."""
+    if code:
+        name, message = _ERRORS.get(code, (f"PSR_E_{code}", "the engine reports an unknown error"))
+        raise EngineError(name, f"{what}: {message}")
+
+
+def row_stride(image: Image) -> int:
+    """Bytes from row to row; raises EngineError where C could not read or write the pixels."""
+    packed = image.ndim == 3 and image.shape[2] == 3 and image.strides[1:] == (3, 1)
+    if image.dtype != np.uint8 or not packed or image.strides[0] < 3 * image.shape[1]:
+        raise EngineError("PSR_E_ARG", f"image {image.shape} {image.dtype} is not RGB24 in rows")
+    return image.strides[0]
 
 
 def find_engine(package: Path, target: str = "host") -> Path | None:
@@ -78,7 +120,9 @@ class Engine:
         _check_digest(path)
         try:
             library = ctypes.CDLL(str(path))
-            _declare(library)
+            for name, (result, arguments) in _SIGNATURES.items():
+                function = getattr(library, name)
+                function.restype, function.argtypes = result, arguments
         except (OSError, AttributeError) as error:
             raise PackageError(f"{path}: not an engine ({error}); run `compile` again") from error
         if library.psr_abi() != ABI:
@@ -99,12 +143,14 @@ class Engine:
 
         The blob is parsed here before C sees it. Raises PackageError, or EngineError.
         """
+        # Python's limits hold first, so that C sees well-formed blobs only; it checks them again
+        # for those who use it without us.
         arch = unpack_weights(blob).arch
         handle = ctypes.c_void_p()
         check_code(self.library.psr_net_open(blob, len(blob), ctypes.byref(handle)), "weights")
         return Network(self, handle, arch)
 
-    def load_router(self, blob: bytes) -> Router:
+    def load_router(self, blob: bytes) -> "Router":
         """A router out of its blob, its self-test passed; raises as `load` does."""
         unpack_router(blob)
         handle = ctypes.c_void_p()
@@ -132,6 +178,7 @@ class Network:
         self.arch = arch
         self.scale = int(engine.library.psr_net_scale(handle))
         self.paths = tuple(p for p in range(HARD + 1) if self.halo_px(p) >= 0)
+        # Not __del__: at the interpreter's end the library's functions may be gone before it runs.
         self._finalizer = weakref.finalize(self, engine.library.psr_net_close, handle)
 
     def halo_px(self, path: int) -> int:
@@ -160,6 +207,44 @@ class Network:
 
     def close(self) -> None:
         """Give the memory back; the network must not be used any more."""
+        self._finalizer()
+
+
+class Router:
+    """A router that the engine has unpacked: from an LR frame to the path of each of its cells.
+
+    Immutable, for any number of threads. `cell_px`: LR pixels of a cell, across and down.
+    `hold_frames`: for how many frames a decision should be kept.
+    """
+
+    def __init__(self, library: ctypes.CDLL, handle: ctypes.c_void_p) -> None:
+        self.library = library
+        self.handle = handle
+        self.cell_px = int(library.psr_router_cell_px(handle))
+        self.hold_frames = int(library.psr_router_hold_frames(handle))
+        self._finalizer = weakref.finalize(self, library.psr_router_close, handle)
+
+    def arena_bytes(self, height_px: int, width_px: int) -> int:
+        """Working memory of `route` for a frame of this size."""
+        return int(self.library.psr_router_arena_bytes(self.handle, height_px, width_px))
+
+    def route(self, lr: Image) -> NDArray[np.uint8]:
+        """The path [rows, columns] u8 of each cell of a frame [h, w, 3] u8, in this thread.
+
+        Cells at the right and bottom may be cut. Raises EngineError.
+        """
+        height, width = lr.shape[:2]
+        stride = row_stride(lr)
+        paths = np.empty((-(-height // self.cell_px), -(-width // self.cell_px)), np.uint8)
+        arena = Arena(self.arena_bytes(height, width))
+        code = self.library.psr_route(
+            self.handle, lr.ctypes.data, stride, height, width, paths.ctypes.data, arena.address
+        )
+        check_code(code, f"frame of {height}x{width} px")
+        return paths
+
+    def close(self) -> None:
+        """Give the memory back; the router must not be used any more."""
         self._finalizer()
 
 
@@ -214,12 +299,6 @@ def _check_digest(path: Path) -> None:
         raise PackageError(f"{path.parent}/engine.json: {error}; run `compile` again") from error
     if wanted != found:
         raise PackageError(f"{path}: not the file that `compile` made; run `compile` again")
-
-
-def _declare(library: ctypes.CDLL) -> None:
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
 
 
 def _check_patches(networks: Sequence[Network], patches: NDArray[np.int32], lr: Image) -> None:

@@ -10,7 +10,6 @@ The rates are taken in a pass of their own before, so that measuring does not sl
 
 import math
 import resource
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player import metrics
-from player.compare import Arm, Errors, control_arms
+from player.compare import Errors, control_arms, pair_with_reference
 from player.costs import frame_macs, model_switches, path_pixels
 from player.engine import Engine
-from player.events import Listener, ignore
 from player.networks import NetworkSet, load_networks
 from player.package.index import FileEntry, Index
 from player.package.layout import INDEX_PATH
 from player.package.package_error import PackageError
 from player.package.paths import PATH_NAMES
 from player.playback import play
-from player.reference import Pair, pair_with_reference
-from player.session import Package
+from player.session import Listener, Package, ignore
 from player.upscale import UpscaledFrame, crop, upscale
 
 SSIM_FRAMES = 60  # SSIM takes about a second for a frame of 1080p
@@ -63,6 +60,18 @@ class _Tally:
     switches: int = 0
     arena_bytes: int = 0
 
+    def add_costs(self, frame: UpscaledFrame, networks: NetworkSet) -> None:
+        """Count what a frame's patches cost; `networks` are those that ran them, or none."""
+        self.pixels += path_pixels(frame.patches)
+        self.switches += model_switches(frame.codes) if frame.codes is not None else 0
+        if not networks.networks:
+            return
+        self.macs += frame_macs(frame.patches, [n.arch for n in networks.networks])
+        # One thread's arena must hold the most demanding patch; each thread has its own.
+        wants = {(n, p, h, w) for h, w, n, p in frame.patches[:, 2:].tolist()}
+        largest = max(networks.networks[n].arena_bytes(p, h, w) for n, p, h, w in wants)
+        self.arena_bytes = max(self.arena_bytes, largest)
+
 
 def measure(
     package: Package,
@@ -80,12 +89,17 @@ def measure(
     index = package.index
     if index is None:
         raise PackageError(f"{package.directory}/{INDEX_PATH} cannot be used: run `verify`")
+    # Two passes: comparing takes longer than upscaling, and would push frames out of the cache.
     playback = play(upscale(package, engine, options.threads, on_event, options.limit))
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tally = _compare(package, index, reference, engine, options)
+    frames = len(tally.ours.rgb)
+    shares = tally.pixels / max(1, tally.pixels.sum())
+    info = engine.info if engine else {}
+    used = engine.pool(options.threads).threads if engine else 1
     return {
         "schema": "pocketsr.measure/1",
-        "frames": len(tally.ours.rgb),
+        "frames": frames,
         "width": index.hr.width,
         "height": index.hr.height,
         "scale": index.scale,
@@ -93,11 +107,13 @@ def measure(
         "preset": index.preset,
         **_quality(tally, options),
         **_sizes(package, index),
-        **_costs(tally),
+        "paths": dict(zip(PATH_NAMES, shares.tolist(), strict=True)),
+        "macs_per_frame": tally.macs // max(1, frames),
+        "model_switches_per_frame": tally.switches / max(1, frames),
         "fps": vars(playback.fps),
         "arena_bytes": tally.arena_bytes,
         "peak_rss_bytes": peak_rss_bytes,
-        "engine": _engine_json(engine, options.threads),
+        "engine": {"target": info.get("target"), "dtype": info.get("dtype"), "threads": used},
     }
 
 
@@ -112,54 +128,32 @@ def _compare(
     tally = _Tally()
     arms = control_arms(engine, index.scale, options.threads)
     networks = load_networks(package, engine, ignore) if engine else NetworkSet((), {})
-    sampled = _evenly_spaced(min(index.frames, options.limit or index.frames), options.ssim_frames)
+    count = min(index.frames, options.limit or index.frames)
+    # Evenly spaced, the first and the last frame among them.
+    sampled = set(np.linspace(0, count - 1, min(count, options.ssim_frames)).round().tolist())
+    patch_px = STDO_PATCH_PX[0] * index.scale, STDO_PATCH_PX[1] * index.scale
     frames = upscale(package, engine, options.threads, limit=options.limit)
-    for pair in pair_with_reference(frames, reference, index.time_base):
-        _add_quality(tally, package, arms, pair)
-        _add_costs(tally, pair[0], networks)
-        if pair[0].index in sampled:
-            tally.ssim.append(metrics.ssim_y(pair[0].rgb, pair[1]))
+    for frame, original in pair_with_reference(frames, reference, index.time_base):
+        tally.ours.add(frame.rgb, original)
+        for name, arm in arms.items():
+            errors = tally.controls.setdefault(name, Errors())
+            errors.add(crop(package, arm(frame.lr)), original)
+        tally.add_costs(frame, networks)
+        if frame.index in sampled:
+            tally.ssim.append(metrics.ssim_y(frame.rgb, original))
         if options.protocol == "stdo":
-            patch = STDO_PATCH_PX[0] * index.scale, STDO_PATCH_PX[1] * index.scale
-            tally.shaved += metrics.shaved_patch_errors(pair[0].rgb, pair[1], *patch, index.scale)
+            tally.shaved += metrics.shaved_patch_errors(frame.rgb, original, *patch_px, index.scale)
     return tally
 
 
-def _evenly_spaced(frames: int, count: int) -> frozenset[int]:
-    """At most `count` frame numbers of 0..frames-1, first and last among them."""
-    return frozenset(np.linspace(0, frames - 1, min(frames, count)).round().astype(int).tolist())
-
-
-def _add_quality(tally: _Tally, package: Package, arms: Mapping[str, Arm], pair: Pair) -> None:
-    frame, original = pair
-    tally.ours.add(frame.rgb, original)
-    for name, arm in arms.items():
-        errors = tally.controls.setdefault(name, Errors())
-        errors.add(crop(package, arm(frame.lr)), original)
-
-
-def _add_costs(tally: _Tally, frame: UpscaledFrame, networks: NetworkSet) -> None:
-    tally.pixels += path_pixels(frame.patches)
-    tally.switches += model_switches(frame.codes) if frame.codes is not None else 0
-    if networks.networks:
-        tally.macs += frame_macs(frame.patches, [n.arch for n in networks.networks])
-        tally.arena_bytes = max(tally.arena_bytes, _arena_bytes(frame, networks))
-
-
-def _arena_bytes(frame: UpscaledFrame, networks: NetworkSet) -> int:
-    """The arena of one thread: what the most demanding patch of the frame wants."""
-    wants = {(n, p, h, w) for h, w, n, p in frame.patches[:, 2:].tolist()}
-    return max(networks.networks[n].arena_bytes(p, h, w) for n, p, h, w in wants)
-
-
 def _quality(tally: _Tally, options: MeasureOptions) -> dict[str, Any]:
-    frames_db = tally.ours.frame_psnr_rgb_db()
+    frames_db = [metrics.psnr_db(mse) for mse in tally.ours.rgb]
     quality: dict[str, Any] = {
         "psnr": {
             "rgb": tally.ours.psnr_rgb_db,
             "y": tally.ours.psnr_y_db,
-            "rgb_mean_of_frames": float(frames_db.mean()) if len(frames_db) else None,
-            "rgb_p5": float(np.percentile(frames_db, 5)) if len(frames_db) else None,
+            "rgb_mean_of_frames": float(np.mean(frames_db)) if frames_db else None,
+            "rgb_p5": float(np.percentile(frames_db, 5)) if frames_db else None,
         },
         "ssim_y": _mean(tally.ssim),
         "ssim_frames": len(tally.ssim),
@@ -203,19 +197,3 @@ def _sizes(package: Package, index: Index) -> dict[str, Any]:
 
 def _total(entries: tuple[FileEntry, ...]) -> int:
     return sum(entry.bytes for entry in entries)
-
-
-def _costs(tally: _Tally) -> dict[str, Any]:
-    frames = max(1, len(tally.ours.rgb))
-    shares = tally.pixels / max(1, tally.pixels.sum())
-    return {
-        "paths": dict(zip(PATH_NAMES, shares.tolist(), strict=True)),
-        "macs_per_frame": tally.macs // frames,
-        "model_switches_per_frame": tally.switches / frames,
-    }
-
-
-def _engine_json(engine: Engine | None, threads: int | None) -> dict[str, Any]:
-    info = engine.info if engine else {}
-    count = engine.pool(threads).threads if engine else 1
-    return {"target": info.get("target"), "dtype": info.get("dtype"), "threads": count}

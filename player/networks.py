@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.engine import Engine, Network
-from player.events import Event, Listener
 from player.package.generic import blob_path
 from player.package.index import WeightsEntry
 from player.package.package_error import PackageError
 from player.package.paths import HARD
-from player.session import Package, read_entry
+from player.session import Event, Listener, Package, read_entry
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,7 @@ class NetworkSet:
         for number, place in self.places.items():
             paths = self.networks[place].paths
             for path in range(HARD + 1):
+                # A replacement may lack a path of the routes; the hard one every network has.
                 table[number, path] = (place, path if path in paths else HARD)
         return table
 

@@ -1,17 +1,37 @@
-"""Playing a package: frames go to sinks (a file, a hash, nothing), and the rate is measured."""
+"""`pocketsr play`: frames go into a file, a hash, or nothing, and the rate is measured.
+
+upscale --UpscaledFrame--> sink, sink ... --> Playback (frames, seconds, rate)
+"""
 
 import hashlib
+import io
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from chunking.video import VideoInfo, probe
+from chunking.writer import VideoWriter
+from player.engine import Engine
 from player.package.package_error import PackageError
-from player.upscale import UpscaledFrame
+from player.session import Event, Listener, NotAPackageError, Package, ignore, intact_files
+from player.upscale import UpscaledFrame, upscale
 
 Sink = Callable[[UpscaledFrame], None]
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """Where the frames go: to the file `out`, into a hash that must be `verify`, or nowhere."""
+
+    out: Path | None = None
+    verify: str | None = None
+    threads: int | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,14 +53,42 @@ class Playback:
     seconds: float
     fps: Rate
 
-    def to_json(self) -> dict[str, Any]:
-        """The object of `play --json`; the caller adds what the sinks know."""
-        return {
-            "schema": "pocketsr.play/1",
-            "frames": self.frames,
-            "seconds": self.seconds,
-            "fps": vars(self.fps),
-        }
+
+def play_package(
+    package: Package,
+    engine: Engine | None,
+    options: PlayOptions | None = None,
+    on_event: Listener = ignore,
+) -> dict[str, Any]:
+    """Play as fast as it goes; returns the object of `play --json`.
+
+    Raises PackageError where the hash is another, InputError and OSError as `file_sink` does.
+    """
+    options = options or PlayOptions()
+    hashed = HashSink()
+    events: list[Event] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        on_event(event)
+
+    frames = upscale(package, engine, options.threads, listen, options.limit)
+    with ExitStack() as stack, closing(frames):
+        sinks: list[Sink] = [hashed] if options.verify else []
+        if options.out:
+            sinks.append(stack.enter_context(file_sink(package, options.out)))
+        playback = play(frames, sinks)
+    if options.verify:
+        hashed.check(options.verify)
+    return {
+        "schema": "pocketsr.play/1",
+        "frames": playback.frames,
+        "seconds": playback.seconds,
+        "fps": vars(playback.fps),
+        "sha256": hashed.hex if options.verify else None,
+        "out": str(options.out) if options.out else None,
+        "events": [vars(event) for event in events],
+    }
 
 
 def play(frames: Iterable[UpscaledFrame], sinks: Sequence[Sink] = ()) -> Playback:
@@ -52,14 +100,10 @@ def play(frames: Iterable[UpscaledFrame], sinks: Sequence[Sink] = ()) -> Playbac
         for sink in sinks:
             sink(frame)
     seconds = time.perf_counter() - started
-    return Playback(len(times), seconds, _rate(times, seconds))
-
-
-def _rate(times: Sequence[float], seconds: float) -> Rate:
     if not times:
-        return Rate(0.0, 0.0, 0.0)
-    p50, p95 = np.percentile(times, [50, 95]).tolist()
-    return Rate(1 / max(p50, 1e-9), 1 / max(p95, 1e-9), len(times) / max(seconds, 1e-9))
+        return Playback(0, seconds, Rate(0.0, 0.0, 0.0))
+    p50, p95 = (1 / max(t, 1e-9) for t in np.percentile(times, [50, 95]).tolist())
+    return Playback(len(times), seconds, Rate(p50, p95, len(times) / max(seconds, 1e-9)))
 
 
 class HashSink:
@@ -69,6 +113,7 @@ class HashSink:
         self._hash = hashlib.sha256()
 
     def __call__(self, frame: UpscaledFrame) -> None:
+        # A frame cropped to the size to show has its rows apart; the hash is of pixels alone.
         self._hash.update(np.ascontiguousarray(frame.rgb).data)
 
     @property
@@ -82,3 +127,49 @@ class HashSink:
                 f"the upscaled frames hash to {self.hex}, not {expected}: "
                 "engine, package or decoder differ from those that made the hash"
             )
+
+
+@contextmanager
+def file_sink(package: Package, out: Path, on_event: Listener = ignore) -> Iterator[Sink]:
+    """A sink that writes frames to `out`, which appears whole when the block ends.
+
+    The sound is copied packet by packet; frames keep their times tick for tick. Raises
+    InputError for a format that cannot be written, OSError as writing does.
+    """
+    info = lr_info(package)
+    audio = intact_files(package, "audio", on_event)
+    with VideoWriter(
+        out,
+        shown_size(package, info),
+        info.time_base,
+        info.colour,
+        info.frame_rate,
+        info.sample_aspect_ratio,
+        audio=audio if len(audio) > 1 else (),  # an initialisation alone holds no sound
+    ) as writer:
+
+        def write(frame: UpscaledFrame) -> None:
+            writer.write(frame.rgb, frame.pts)
+
+        yield write
+
+
+def lr_info(package: Package, on_event: Listener = ignore) -> VideoInfo:
+    """What the LR stream says of itself: time base, frame rate, colour, shape of a pixel.
+
+    Raises NotAPackageError where no segment is whole, InputError where none decodes.
+    """
+    files = intact_files(package, "video", on_event)
+    if len(files) < 2:
+        raise NotAPackageError(f"{package.directory}: no segment of the video is whole")
+    # CMAF: the initialisation and any one segment, put together, are a file that can be probed.
+    start = io.BytesIO(files[0].read_bytes() + files[1].read_bytes())
+    start.name = f"{package.directory}/video"
+    return probe(cast(BinaryIO, start))
+
+
+def shown_size(package: Package, info: VideoInfo) -> tuple[int, int]:
+    """(height, width) in px of the frames that `upscale` makes."""
+    if package.index is None:
+        return info.height, info.width
+    return package.index.hr.height, package.index.hr.width

@@ -1,4 +1,8 @@
-"""Which network and path each patch of a frame takes: the route map, a router, or all hard."""
+"""Which network and path each patch of a frame takes: the route map, a router, or all hard.
+
+A map comes with the package, for each segment. Where video brings none, the package's router looks
+at the LR frames as they come.
+"""
 
 from bisect import bisect_right
 from collections import Counter
@@ -7,17 +11,50 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from player.engine_calls import Image
-from player.events import Event, Listener
-from player.live_routes import LiveRoutes
-from player.package.index import RoutesEntry
+from player.engine import Engine, Image, Router
 from player.package.package_error import PackageError
 from player.package.paths import HARD
 from player.package.route_maps import patches_of, unpack_routes
-from player.session import Package, read_entry
+from player.package.router_blob import unpack_router
+from player.session import Event, Listener, Package, read_entry
 
 Codes = NDArray[np.uint8]
 ALL_HARD = HARD  # as a route code: network 0, not of a coarse patch
+
+
+class LiveRoutes:
+    """A router's decisions, each kept for as many frames as its blob says."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._paths: Codes | None = None
+
+    def codes(self, position: int, lr: Image) -> Codes:
+        """Route codes [rows, columns] u8 of the frame with number `position` of its segment.
+
+        The first frame of a segment is always looked at.
+        """
+        if self._paths is None or position % self._router.hold_frames == 0:
+            # A path alone is the code of that path on network 0, the one that a router routes to.
+            self._paths = self._router.route(lr)
+        return self._paths
+
+
+def load_live_routes(
+    package: Package, engine: Engine | None, on_event: Listener
+) -> LiveRoutes | None:
+    """The package's router on the engine; None where there is none, or it does not work."""
+    index = package.index
+    if engine is None or index is None or index.router is None or package.signer is None:
+        return None
+    try:
+        blob = read_entry(package, index.router)
+        unpack_router(blob).check_cells(index.fine_h, index.fine_w)
+        return LiveRoutes(engine.load_router(blob))
+    except PackageError as error:
+        action = "where there is no route map, every patch takes the hard path"
+        on_event(Event("router", index.router.file, str(error), action))
+        return None
 
 
 @dataclass(frozen=True)
@@ -44,6 +81,8 @@ class RouteBook:
         self._live = live
         self._starts = [s.start for s in self._index.segments]
         self._entries = {r.segment: r for r in self._index.routes}
+        # Frames seen of each segment: a map has no times, and those of frames may be uneven, so
+        # that a frame's place in it is found by counting.
         self._seen: Counter[int] = Counter()
         self._segment = -1
         self._map: Codes | None = None
@@ -55,8 +94,13 @@ class RouteBook:
         segment = max(0, bisect_right(self._starts, pts) - 1)
         if segment != self._segment:
             self._segment, self._map = segment, self._load(segment)
-        codes = self._codes(self._seen[segment], lr)
+        position = self._seen[segment]
         self._seen[segment] += 1
+        if self._map is not None:
+            codes = self._map[min(position, len(self._map) - 1)]
+        else:
+            codes = self._live.codes(position, lr) if self._live is not None else self._hard
+        # Routes of still pictures repeat for many frames, and their patches are not made again.
         if not np.array_equal(codes, self._plan.codes):
             self._plan = self._make_plan(codes)
         return self._plan
@@ -66,26 +110,17 @@ class RouteBook:
         size = (index.fine_h, index.fine_w, index.lr.height, index.lr.width)
         return FramePlan(codes, patches_of(codes, *size))
 
-    def _codes(self, position: int, lr: Image) -> Codes:
-        """The cells of the frame with number `position` of the segment."""
-        if self._map is not None:
-            return self._map[min(position, len(self._map) - 1)]
-        return self._live.codes(position, lr) if self._live is not None else self._hard
-
     def _load(self, segment: int) -> Codes | None:
         """The map of a segment; None where it has none, or a damaged one."""
         entry = self._entries.get(segment)
         if entry is None or self._package.signer is None:
             return None
         try:
-            return self._read(entry)
+            codes = unpack_routes(read_entry(self._package, entry))
+            if codes.shape != (entry.frames, *self._index.grid_shape):
+                raise PackageError(f"route map of {codes.shape} cells does not fit the film")
+            return codes
         except PackageError as error:
             routed = "the router decides" if self._live else "every patch takes the hard path"
             self._on_event(Event("routes", entry.file, str(error), f"{routed} in its segment"))
             return None
-
-    def _read(self, entry: RoutesEntry) -> Codes:
-        codes = unpack_routes(read_entry(self._package, entry))
-        if codes.shape != (entry.frames, *self._index.grid_shape):
-            raise PackageError(f"route map of {codes.shape} cells does not fit the film")
-        return codes

@@ -1,19 +1,85 @@
-"""Showing a film in real time on a display, with three keys: quit, pause, compare to bicubic."""
+"""Showing a film in real time, without sound, with three keys: quit, pause, compare to bicubic."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from player.bicubic import upscale_bicubic
-from player.pacing import Pacer
-from player.upscale import UpscaledFrame
+from player.engine import Engine
+from player.playback import PlayOptions, lr_info, shown_size
+from player.prefetch import prefetch
+from player.session import Listener, Package, ignore
+from player.upscale import UpscaledFrame, upscale
+from player.window import COMPARE, PAUSE, QUIT, Window
 
-QUIT, PAUSE, COMPARE = "q", "space", "b"
+LATE_S = 0.05  # later than this, a frame is dropped before it is upscaled
+MAX_DROPS = 15  # in a row; then one frame is shown all the same, so that a slow machine sees some
 POLL_S = 0.02  # keys are looked at this often while nothing is to be shown
+UPSCALED_AHEAD = 2  # frames; so that upscaling goes on while a frame waits for its time
+
 Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time and waiting, both in seconds; tests bring their own."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Pacer:
+    """Maps presentation times to the clock, and counts what was dropped.
+
+    The film's time starts with the first frame that is asked about; `toggle_pause` holds it, and
+    lets it run on.
+    """
+
+    def __init__(self, time_base: Fraction, clock: Clock | None = None) -> None:
+        self._time_base, self._clock = time_base, clock or Clock()
+        self._origin_s: float | None = None  # the clock's time at which pts 0 is due
+        self._paused_s: float | None = None  # since when
+        self._drops_in_a_row = 0
+        self.dropped = 0
+
+    def wanted(self, pts: int) -> bool:
+        """Whether the frame at `pts` is worth upscaling: not when it is already late."""
+        late = self._due_s(pts) + LATE_S < self._clock.now()
+        if late and self._drops_in_a_row < MAX_DROPS:
+            self._drops_in_a_row += 1
+            self.dropped += 1
+            return False
+        self._drops_in_a_row = 0
+        return True
+
+    def wait(self, pts: int) -> bool:
+        """Sleep for at most POLL_S; whether the frame at `pts` is due. Never while paused."""
+        left_s = POLL_S if self._paused_s is not None else self._due_s(pts) - self._clock.now()
+        if left_s <= 0:
+            return True
+        self._clock.sleep(min(left_s, POLL_S))
+        return False
+
+    def toggle_pause(self) -> None:
+        """Hold the film's time, or let it run on."""
+        if self._paused_s is None:
+            self._paused_s = self._clock.now()
+            return
+        if self._origin_s is not None:
+            # Everything that is still to come is due later, by as long as the pause was.
+            self._origin_s += self._clock.now() - self._paused_s
+        self._paused_s = None
+
+    def _due_s(self, pts: int) -> float:
+        if self._origin_s is None:
+            self._origin_s = self._clock.now() - float(pts * self._time_base)
+        return self._origin_s + float(pts * self._time_base)
 
 
 class Display(Protocol):
@@ -37,44 +103,32 @@ class Show:
 
     def __init__(self, display: Display, pacer: Pacer, scale: int) -> None:
         self._display, self._pacer, self._scale = display, pacer, scale
-        self._paused = self._compare = self._quit = False
+        self._compare = self._quit = False
 
     def run(self, frames: Iterable[UpscaledFrame]) -> Shown:
         """Show every frame at its time until the film ends or `q` is pressed."""
         shown = 0
         for frame in frames:
-            self._await_time(frame)
+            # Keys first, so that `q` ends the film before another frame appears.
+            while self._obey(frame) and not self._pacer.wait(frame.pts):
+                pass
             if self._quit:
                 break
             self._draw(frame)
             shown += 1
         return Shown(shown, self._pacer.dropped, self._quit)
 
-    def _await_time(self, frame: UpscaledFrame) -> None:
-        """Wait until the frame is due and not paused, looking at the keys meanwhile."""
-        while True:
-            self._obey(frame)
-            left_s = POLL_S if self._paused else self._pacer.wait_s(frame.pts)
-            if self._quit or left_s <= 0:
-                return
-            self._pacer.sleep(min(left_s, POLL_S))
-
-    def _obey(self, frame: UpscaledFrame) -> None:
+    def _obey(self, frame: UpscaledFrame) -> bool:
+        """Do what the keys ask for; whether the film goes on. `frame` is the next one."""
         for key in self._display.pressed():
             if key == QUIT:
                 self._quit = True
             elif key == PAUSE:
-                self._toggle_pause()
+                self._pacer.toggle_pause()
             elif key == COMPARE:
                 self._compare = not self._compare
                 self._draw(frame)
-
-    def _toggle_pause(self) -> None:
-        self._paused = not self._paused
-        if self._paused:
-            self._pacer.pause()
-        else:
-            self._pacer.resume()
+        return not self._quit
 
     def _draw(self, frame: UpscaledFrame) -> None:
         if self._compare:
@@ -83,3 +137,25 @@ class Show:
             self._display.show(rgb, "bicubic")
         else:
             self._display.show(frame.rgb, "PocketSR")
+
+
+def show_package(
+    package: Package,
+    engine: Engine | None,
+    options: PlayOptions | None = None,
+    on_event: Listener = ignore,
+) -> Shown:
+    """Play in a window; frames that would be late are dropped.
+
+    Raises WindowUnavailableError where there is no pygame or no screen.
+    """
+    options = options or PlayOptions()
+    info = lr_info(package)
+    height, width = shown_size(package, info)
+    pacer = Pacer(info.time_base)
+    frames = upscale(package, engine, options.threads, on_event, options.limit, pacer.wanted)
+    with (
+        Window(width, height, package.directory.name) as window,
+        closing(prefetch(frames, UPSCALED_AHEAD)) as ahead,
+    ):
+        return Show(window, pacer, package.scale).run(ahead)

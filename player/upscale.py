@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +18,16 @@ from chunking.stream import read_stream
 from chunking.video import Frame
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Pool
-from player.events import Event, Listener, ignore
-from player.live_routes import load_live_routes
 from player.networks import NetworkSet, load_networks
 from player.package.paths import BICUBIC
 from player.prefetch import prefetch
-from player.routing import FramePlan, RouteBook
-from player.segments import intact_files
-from player.session import NotAPackageError, Package
+from player.routing import FramePlan, RouteBook, load_live_routes
+from player.session import Event, Listener, NotAPackageError, Package, ignore, intact_files
 
 DECODED_AHEAD = 4  # frames; hides the decoder's uneven times without holding many frames
 
 Image = NDArray[np.uint8]
+Patches = NDArray[np.int32]  # [n, 6]: y, x, h, w in LR px, network, path
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class UpscaledFrame:
     pts: int
     index: int
     lr: Image
-    patches: NDArray[np.int32]
+    patches: Patches
     codes: NDArray[np.uint8] | None
     seconds: float
 
@@ -73,22 +70,17 @@ def upscale(
     with closing(prefetch(read_lr(package, on_event, limit), DECODED_AHEAD)) as frames:
         for frame in frames:
             started = time.perf_counter()
+            # Before `wanted`: the book counts frames, those that are left out too.
             plan = book.plan(frame.pts, frame.rgb) if book and fits(package, frame) else None
             routed_s = time.perf_counter() - started
-            if wanted(frame.pts):
-                yield _upscale_one(package, upscaler, frame, plan, routed_s)
-
-
-def _upscale_one(
-    package: Package, upscaler: "Upscaler", frame: Frame, plan: FramePlan | None, routed_s: float
-) -> UpscaledFrame:
-    started = time.perf_counter()
-    patches = upscaler.patches(frame.rgb, plan)
-    rgb = upscaler.run(frame.rgb, patches)
-    seconds = routed_s + time.perf_counter() - started
-    codes = plan.codes if plan else None
-    shown = crop(package, rgb)
-    return UpscaledFrame(shown, frame.pts, frame.index, frame.rgb, patches, codes, seconds)
+            if not wanted(frame.pts):
+                continue
+            started = time.perf_counter()
+            patches, rgb = upscaler(frame.rgb, plan)
+            seconds = routed_s + time.perf_counter() - started
+            codes = plan.codes if plan else None
+            rgb = crop(package, rgb)
+            yield UpscaledFrame(rgb, frame.pts, frame.index, frame.rgb, patches, codes, seconds)
 
 
 def read_lr(
@@ -112,13 +104,6 @@ def read_lr(
         raise NotAPackageError(f"{package.directory}: no frame of the video decodes")
 
 
-class Upscaler(Protocol):
-    """A way to upscale: first what to run over a frame, then running it."""
-
-    def patches(self, lr: Image, plan: FramePlan | None) -> NDArray[np.int32]: ...
-    def run(self, lr: Image, patches: NDArray[np.int32]) -> Image: ...
-
-
 @dataclass(frozen=True)
 class EngineUpscaler:
     """Networks on an engine's pool; a frame without a plan is bicubic."""
@@ -126,11 +111,10 @@ class EngineUpscaler:
     networks: NetworkSet
     pool: Pool
 
-    def patches(self, lr: Image, plan: FramePlan | None) -> NDArray[np.int32]:
-        return self.networks.resolve(plan.patches) if plan else whole_frame(lr, BICUBIC)
-
-    def run(self, lr: Image, patches: NDArray[np.int32]) -> Image:
-        return self.pool.frame(self.networks.networks, patches, lr)
+    def __call__(self, lr: Image, plan: FramePlan | None) -> tuple[Patches, Image]:
+        """The patches [n, 6] that were run over the frame, and its HR frame."""
+        patches = self.networks.resolve(plan.patches) if plan else whole_frame(lr, BICUBIC)
+        return patches, self.pool.frame(self.networks.networks, patches, lr)
 
 
 @dataclass(frozen=True)
@@ -139,16 +123,14 @@ class BicubicUpscaler:
 
     scale: int
 
-    def patches(self, lr: Image, plan: FramePlan | None) -> NDArray[np.int32]:
-        return whole_frame(lr, BICUBIC)
-
-    def run(self, lr: Image, patches: NDArray[np.int32]) -> Image:
-        return upscale_bicubic(lr, self.scale)
+    def __call__(self, lr: Image, plan: FramePlan | None) -> tuple[Patches, Image]:
+        """As `EngineUpscaler`; the plan is of no use to it."""
+        return whole_frame(lr, BICUBIC), upscale_bicubic(lr, self.scale)
 
 
 def make_upscaler(
     package: Package, engine: Engine | None, threads: int | None, on_event: Listener
-) -> Upscaler:
+) -> EngineUpscaler | BicubicUpscaler:
     """The best way to upscale that works, from the engine with its networks down to bicubic."""
     if engine is None:
         on_event(Event("engine", "engine", "none for this machine", "bicubic is used (slowly)"))
@@ -159,7 +141,7 @@ def make_upscaler(
     return EngineUpscaler(networks, engine.pool(threads))
 
 
-def whole_frame(lr: Image, path: int) -> NDArray[np.int32]:
+def whole_frame(lr: Image, path: int) -> Patches:
     """The one patch [1, 6] that is the whole frame, on network 0."""
     return np.array([[0, 0, *lr.shape[:2], 0, path]], np.int32)
 

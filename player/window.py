@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.show import COMPARE, PAUSE, QUIT
-
+QUIT, PAUSE, COMPARE = "q", "space", "b"
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # its greeting would go to stdout
 
 
@@ -32,7 +31,13 @@ class Window:
 
     def __init__(self, width: int, height: int, title: str) -> None:
         """Raises WindowUnavailableError, and says what to do."""
-        self._pygame = _import_pygame()
+        try:
+            import pygame
+        except ImportError as error:
+            raise WindowUnavailableError(
+                "a window needs pygame: pip install 'pocketsr[window]', or use --out FILE"
+            ) from error
+        self._pygame: Any = pygame
         self._title, self._caption = title, ""
         try:
             self._pygame.display.init()
@@ -66,12 +71,14 @@ class Window:
 
     def pressed(self) -> list[str]:
         """The keys pressed since the last call, by name; closing the window is `q`."""
-        return [name for event in self._pygame.event.get() if (name := self._name(event))]
-
-    def _name(self, event: Any) -> str | None:
-        if event.type == self._pygame.QUIT:
-            return QUIT
-        return self._names.get(event.key) if event.type == self._pygame.KEYDOWN else None
+        # Asking for events is also what keeps the window alive for the desktop.
+        keys = []
+        for event in self._pygame.event.get():
+            if event.type == self._pygame.QUIT:
+                keys.append(QUIT)
+            elif event.type == self._pygame.KEYDOWN and event.key in self._names:
+                keys.append(self._names[event.key])
+        return keys
 
     def __enter__(self) -> "Window":
         return self
@@ -83,13 +90,3 @@ class Window:
         trace: TracebackType | None,
     ) -> None:
         self._pygame.display.quit()
-
-
-def _import_pygame() -> Any:
-    try:
-        import pygame
-    except ImportError as error:
-        raise WindowUnavailableError(
-            "a window needs pygame: pip install 'pocketsr[window]', or use --out FILE"
-        ) from error
-    return pygame

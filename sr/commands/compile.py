@@ -7,7 +7,7 @@ import click
 
 from player.package.index import WeightsEntry
 from player.package.package_error import PackageError
-from player.package.weights import WeightsBlob, unpack_weights
+from player.package.weights import unpack_weights
 from sr.commands.options import DIRECTORY, FILE, json_option, show
 
 
@@ -60,15 +60,13 @@ def weights_format(package: Path, entries: Sequence[WeightsEntry]) -> str:
 
     Raises PackageError where a blob is damaged or not the index's, OSError where it is missing.
     """
-    integers = {_read_weights(package, entry).is_int8 for entry in entries}
+    integers = set()
+    for entry in entries:
+        try:
+            blob = unpack_weights((package / entry.file).read_bytes())
+        except PackageError as error:
+            raise PackageError(f"{entry.file}: {error}") from error
+        if blob.arch != entry.arch:
+            raise PackageError(f"{entry.file}: its architecture is not the one of the index")
+        integers.add(blob.is_int8)
     return "fp32" if integers == {False} else "int8"
-
-
-def _read_weights(package: Path, entry: WeightsEntry) -> WeightsBlob:
-    try:
-        blob = unpack_weights((package / entry.file).read_bytes())
-    except PackageError as error:
-        raise PackageError(f"{entry.file}: {error}") from error
-    if blob.arch != entry.arch:
-        raise PackageError(f"{entry.file}: its architecture is not the one of the index")
-    return blob

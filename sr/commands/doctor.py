@@ -32,13 +32,6 @@ LIBRARIES = {
 ENOUGH_DISK_BYTES = 2 << 30
 
 
-def _library(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
 def _encoders() -> str | None:
     from av import Codec
 
@@ -88,7 +81,10 @@ def findings() -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", python if sys.version_info >= (3, 11) else None, "install Python 3.11")
     for name, mend in LIBRARIES.items():
-        yield Finding(name, _library(name), mend)
+        try:
+            yield Finding(name, version(name), mend)
+        except PackageNotFoundError:
+            yield Finding(name, None, mend)
     for name, (check, mend) in CHECKS.items():
         try:
             yield Finding(name, check(), mend)

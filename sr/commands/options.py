@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from player.engine import Engine
-    from player.events import Event
+    from player.session import Event
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)

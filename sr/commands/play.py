@@ -29,13 +29,15 @@ def command(
     """Upscale the package DIR into a file, a window, or nothing, and report FPS."""
     if window and (out or verify):
         raise click.UsageError("--window goes neither with --out nor with --verify")
-    from player.run import PlayOptions, play_package, show_package
+    from player.playback import PlayOptions, play_package
     from player.session import open_package
 
     opened = open_package(package)
     engine = open_engine(package, target)
     options = PlayOptions(out, verify, threads, frames)
     if window:
+        from player.show import show_package
+
         shown = vars(show_package(opened, engine, options, warn_event))
         show({"schema": "pocketsr.show/1", **shown}, as_json, list(shown.items()))
         return

@@ -1,5 +1,7 @@
 """`pocketsr targets`."""
 
+from typing import Any
+
 import click
 
 from sr.commands.options import json_option, show
@@ -11,16 +13,12 @@ def command(as_json: bool) -> None:
     """List what `compile` can compile for."""
     from compiler.targets import TARGETS, find_target
 
-    found = {name: find_target(name) for name in TARGETS}
-    isas = {
-        name: {dtype: [v.name for v in versions] for dtype, versions in target.versions.items()}
-        for name, target in found.items()
-    }
-    rows = {name: {"triple": t.triple, "isas": isas[name]} for name, t in found.items()}
-    lines = [(name, f"{t.triple}  {_line(isas[name])}") for name, t in found.items()]
+    rows: dict[str, dict[str, Any]] = {}
+    lines: list[tuple[str, str]] = []
+    for name in TARGETS:
+        target = find_target(name)
+        isas = {dtype: [v.name for v in versions] for dtype, versions in target.versions.items()}
+        rows[name] = {"triple": target.triple, "isas": isas}
+        lists = "; ".join(f"{dtype} {', '.join(names)}" for dtype, names in isas.items())
+        lines.append((name, f"{target.triple}  {lists}"))
     show({"schema": "pocketsr.targets/1", "targets": rows}, as_json, lines)
-
-
-def _line(isas: dict[str, list[str]]) -> str:
-    """int8 avx512vnni, avx2; fp32 avx512."""
-    return "; ".join(f"{dtype} {', '.join(names)}" for dtype, names in isas.items())

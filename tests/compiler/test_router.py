@@ -14,8 +14,7 @@ from compiler import compile_engine
 from compiler.engine import RUNTIME
 from compiler.link import link_program
 from compiler.targets import find_target
-from player.engine import Engine, EngineError
-from player.engine_router import Router
+from player.engine import Engine, EngineError, Router
 from player.package.architecture import Architecture
 from player.package.router_blob import RouterSizes, pack_router_blob
 from sr.router import reference

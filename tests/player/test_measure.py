@@ -44,8 +44,8 @@ def use_reference(monkeypatch, frames):
     times = [40 * i + 7 * (i % 3) for i in range(20)]
     info = SimpleNamespace(time_base=Fraction(1, 6000), frame_rate=Fraction(15))
     timed = [Frame(f.rgb, times[f.index] * 10 + 1, f.index) for f in frames]
-    monkeypatch.setattr("player.reference.probe", lambda path: info)
-    monkeypatch.setattr("player.reference.read_frames", lambda path: iter(timed))
+    monkeypatch.setattr("player.compare.probe", lambda path: info)
+    monkeypatch.setattr("player.compare.read_frames", lambda path: iter(timed))
     return "film.mp4"
 
 

@@ -10,8 +10,7 @@ import pytest
 from chunking.audio import copy_audio
 from chunking.video import InputError, probe, read_frames
 from player.package.package_error import PackageError
-from player.playback import HashSink, play
-from player.run import PlayOptions, play_package
+from player.playback import HashSink, PlayOptions, play, play_package
 from player.session import open_package
 from player.upscale import UpscaledFrame, upscale
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from player.bicubic import upscale_bicubic
-from player.pacing import MAX_DROPS, Clock, Pacer
-from player.show import Show
+from player.show import MAX_DROPS, Clock, Pacer, Show
 from player.upscale import UpscaledFrame
 
 TICK = Fraction(1, 10)  # ten frames a second

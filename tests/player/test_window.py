@@ -19,7 +19,7 @@ PLAY = """
 import sys
 from pathlib import Path
 from player.engine import Engine
-from player.run import show_package
+from player.show import show_package
 from player.session import open_package
 print(show_package(open_package(Path(sys.argv[1])), Engine.open(sys.argv[2])), flush=True)
 """
