@@ -27,7 +27,6 @@ LIBRARIES = {
     "apache-tvm": "pip install 'pocketsr[compile]'",
     "ziglang": "pip install 'pocketsr[compile]'",
     "pygame": "pip install 'pocketsr[window]' (only for play --window)",
-    "torch-geometric": "pip install 'pocketsr[graph]' (only for encode --probe-share)",
 }
 ENOUGH_DISK_BYTES = 2 << 30
 

@@ -44,7 +44,8 @@ class EncodeConfig:
     network, else `method`. `protect`: names of content groups, with commas between, that always
     take the hard path. `routes`: what the package tells the player, a "map" of each frame, a
     "router" that the player asks itself, or "both". `probe_share`: the part of the cells whose
-    errors are measured to plan the map; the rest's are predicted (sr/graph/).
+    errors are measured to plan the map; the rest's are predicted
+    (sr/encode/sampled_routes.py).
     """
 
     source: Path

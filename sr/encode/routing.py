@@ -15,8 +15,8 @@ from player.package.weights import unpack_weights
 from sr.encode.difficulty import MOST_DB
 from sr.encode.frames import frame_pairs
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
-from sr.encode.probing import probed_sse
 from sr.encode.protect import on_hard_path, protected
+from sr.encode.sampled_routes import sampled_sse
 from sr.encode.work import Work
 from sr.scoring import Scored, path_sse, scored_network
 
@@ -67,7 +67,7 @@ def _planned(work: Work, video: StreamFiles, blobs: list[bytes], difficulty: Dif
     """
     network = scored_network(unpack_weights(blobs[0]))
     groups = held_groups(video.segments, work.config.route_hold_frames)
-    measure = _group_sse if work.config.probe_share == 1 else probed_sse
+    measure = _group_sse if work.config.probe_share == 1 else sampled_sse
     sse = measure(work, video, network, work.route_grid, groups)
     pixels = work.samples_of(work.route_grid) / (3 * work.config.scale**2)
     frames = np.bincount(groups)[:, None, None]

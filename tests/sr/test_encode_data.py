@@ -1,7 +1,6 @@
-"""Encode's options on which data is used: what is trained on, probed, protected, routed live."""
+"""Encode's options on which data is used: what is trained on, sampled, protected, routed live."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,8 @@ from sr.encode import live
 from sr.encode import sampling as sampling_module
 from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
-from sr.encode.probing import block_errors
 from sr.encode.protect import on_hard_path
-from sr.graph import spread
+from sr.encode.sampled_routes import block_errors
 from sr.progress import Progress
 from sr.router.decide import Rule
 from sr.router.training import RouterPlan
@@ -32,9 +30,8 @@ from sr.usage_error import UsageError
 
 @pytest.fixture(autouse=True)
 def short_trainings(monkeypatch):
-    """Of the router and of the graph's ticket: what they reach is measured elsewhere."""
+    """Of the router: what it reaches is measured elsewhere."""
     monkeypatch.setattr(live, "PLAN", RouterPlan(steps=10))
-    monkeypatch.setattr(spread, "WHOLE_GRAPH", replace(spread.WHOLE_GRAPH, epochs=20))
 
 
 def run(film: Path, out: Path, **options) -> dict:
@@ -199,24 +196,24 @@ def test_blocks_are_measured_as_in_the_whole_frame(generic_network):
     pair = FramePair(np.ascontiguousarray(hr[::4, ::4]), hr[: 4 * 70 - 3, : 4 * 100 - 2])
     grid = Grid(70, 100, 12, 12)
     (whole,) = path_sse(generic_network, [pair], grid)
-    probed = np.zeros(grid.shape, bool)
-    probed[1, 1] = probed[5, 8] = True  # a whole block, and one cut by both edges
+    sampled = np.zeros(grid.shape, bool)
+    sampled[1, 1] = sampled[5, 8] = True  # a whole block, and one cut by both edges
     found = dict(
         ((rows.start, columns.start), sse)
-        for (rows, columns), sse in block_errors(generic_network, pair, grid, probed)
+        for (rows, columns), sse in block_errors(generic_network, pair, grid, sampled)
     )
     assert set(found) == {(0, 0), (4, 8)}
     assert np.array_equal(found[0, 0], whole[:, :4, :4])
     assert np.array_equal(found[4, 8], whole[:, 4:, 8:])
 
 
-def test_probing_everything_there_is_plans_what_measuring_does(film, tmp_path):
+def test_sampling_everything_there_is_plans_what_measuring_does(film, tmp_path):
     run(film, tmp_path / "whole", steps=30)
     run(film, tmp_path / "p", steps=30, probe_share=0.99)
     assert np.array_equal(codes_of(tmp_path / "whole"), codes_of(tmp_path / "p"))
 
 
-def test_a_tenth_of_the_probes_makes_a_package_and_repeats(film, tmp_path):
+def test_a_tenth_of_the_cells_makes_a_package_and_repeats(film, tmp_path):
     first, second = (run(film, tmp_path / n, steps=30, probe_share=0.1) for n in ("a", "b"))
     assert np.array_equal(codes_of(tmp_path / "a"), codes_of(tmp_path / "b"))
     assert first["paths"] == second["paths"]
