@@ -28,10 +28,8 @@ EXTRAS = {
     "demo": ["scikit-video==1.1.11"],
     # `pocketsr play --window`.
     "window": ["pygame>=2.6"],
-    # The laboratory's language models (benchmarks/reproduction/condense_lm_layers.py).
-    "moe": ["transformers>=5.23"],
-    # Graph networks for sr/graph.
-    "graph": ["torch-geometric>=2.8"],
+    # What benchmarks/reproduction/ needs on top: graph networks, language models.
+    "laboratory": ["torch-geometric>=2.8", "transformers>=5.23"],
     "bench": ["onnx", "onnxruntime", "onnxscript", "matplotlib"],
     # Runtimes that `python -m benchmarks.peers` measures against; each is optional.
     "peers": [

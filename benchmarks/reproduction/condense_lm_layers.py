@@ -114,7 +114,7 @@ def load_model(path: Path) -> nn.Module:
         from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise UsageError(
-            "condense: transformers is missing; pip install 'pocketsr[moe]'"
+            "condense: transformers is missing; pip install 'pocketsr[laboratory]'"
         ) from error
     if not (path / "config.json").is_file():
         raise UsageError(f"{path}: no config.json; give the folder of a transformers checkpoint")

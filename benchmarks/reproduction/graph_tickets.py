@@ -28,9 +28,15 @@ from torch import Tensor
 
 from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.datasets_planetoid import CitationGraph, load_planetoid
+from benchmarks.reproduction.graph.gcn import CutGcn, GcnShape, SparseFeatures
+from benchmarks.reproduction.graph.tickets import (
+    RECIPES,
+    NodeTask,
+    Ticket,
+    TicketPlan,
+    find_tickets,
+)
 from benchmarks.reproduction.rows import Row, RowStore
-from sr.graph.network import CutGcn, GcnShape, SparseFeatures
-from sr.graph.tickets import RECIPES, NodeTask, Ticket, TicketPlan, find_tickets
 
 VERSION = 1  # of what a row means: rows of another are made anew
 HIDDEN = 64

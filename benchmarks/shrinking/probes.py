@@ -19,8 +19,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from benchmarks.reproduction.graph.patch_graph import PatchGraph, build_patch_graph
+from benchmarks.reproduction.graph.spread import (
+    PLAN,
+    RECIPE,
+    Floats,
+    Probes,
+    Spreader,
+    learn_ticket,
+    mean_left,
+)
+from benchmarks.reproduction.graph.tickets import RECIPES, Recipe, TicketPlan
+from benchmarks.reproduction.graph.transfer import carried_left, learn_scorer, retrained
 from benchmarks.shrinking.base import base_blob
 from benchmarks.shrinking.claims import Claim, mean, values_of
 from benchmarks.shrinking.clips import SCALE, Clip
@@ -32,17 +43,12 @@ from player.metrics import psnr_db
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, HARD, path_of
 from player.package.weights import unpack_weights
-from sr.graph.patch_graph import PatchGraph, build_patch_graph, standardised
-from sr.graph.probing import draw_probes
-from sr.graph.spread import PLAN, RECIPE, Floats, Probes, Spreader, learn_ticket, mean_left
-from sr.graph.tickets import RECIPES, Recipe, TicketPlan
-from sr.graph.transfer import carried_left, learn_scorer, retrained
+from sr.encode.sampled_routes import draw_samples, nearest_errors
 from sr.scoring import path_sse, scored_network
 
 CELL_PX, HOLD_FRAMES = 12, 4  # as the encode job routes
 LOSS_DB = 0.05
 PROBED, FEWER = 0.1, 0.05
-NEAREST = 4
 MOST_REGRET_DB, LEAST_PRUNED = 0.05, 0.7
 
 
@@ -80,7 +86,7 @@ class Scene:
         return build_patch_graph(frames, self.grid, self.groups, self.sse[BICUBIC])
 
     def probes(self, share: float, seed: int) -> Probes:
-        probed = draw_probes(self.sse[0].shape, share, seed)
+        probed = draw_samples(self.sse[0].shape, share, seed)
         return Probes(self.sse[BICUBIC], probed, np.where(probed, self.sse, np.nan))
 
     def _psnr_db(self, errors: Floats) -> float:
@@ -153,11 +159,8 @@ def _spread(graph: PatchGraph, probes: Probes, spreader: Spreader) -> Spread:
 def _nearest(share: float) -> Any:
     def run(_: Scene, scene: Scene, seed: int) -> Spread:
         probes = scene.probes(share, seed)
-        features, known = standardised(scene.graph().features), probes.probed.ravel()
-        distance, found = cKDTree(features[known]).query(features, k=NEAREST)
-        weights = 1 / (distance + 1e-3)
-        left = (probes.left[found] * weights[..., None]).sum(axis=1) / weights.sum(axis=1)[:, None]
-        return Spread(probes.spread(left), probes)
+        features = scene.graph().features
+        return Spread(nearest_errors(features, probes.cheap, probes.probed, probes.errors), probes)
 
     return run
 
@@ -201,7 +204,7 @@ _ARMS: Mapping[str, Arm] = {
     "ugs": Arm("masks by the supervised loss and L1", _by_graph(RECIPES["ugs"])),
     RANDOM: Arm("pairs and weights drawn", _by_graph(RECIPES["random"])),
     "degree first": Arm("pairs of high degree first", _by_graph(RECIPES["degree"])),
-    NEIGHBOURS: Arm("the mean of the nearest probed cells in cheap features", _nearest(PROBED)),
+    NEIGHBOURS: Arm("the product's: the nearest probed cells in cheap features", _nearest(PROBED)),
     "features alone": Arm("bicubic's error is the score", _features_alone),
     f"{FULL}, 5 %": Arm("half the probes", _by_graph(RECIPES["ugs"], FEWER, rounds=0)),
     f"{TICKET}, 5 %": Arm("half the probes", _by_graph(RECIPE, FEWER)),

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sr.graph.patch_graph import KINDS, PatchGraph, Standard
-from sr.graph.spread import Floats, Probes, Spreader, start
-from sr.graph.tickets import Ticket, TicketPlan, train
+from benchmarks.reproduction.graph.patch_graph import KINDS, PatchGraph, Standard
+from benchmarks.reproduction.graph.spread import Floats, Probes, Spreader, start
+from benchmarks.reproduction.graph.tickets import Ticket, TicketPlan, train
 
 STEPS = 200
 DECAY = 1e-3

@@ -7,10 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.reproduction.graph.patch_graph import PatchGraph, build_patch_graph
+from benchmarks.reproduction.graph.spread import Probes
 from chunking.grid import Grid
-from sr.graph.patch_graph import PatchGraph, build_patch_graph
-from sr.graph.probing import draw_probes
-from sr.graph.spread import Probes
+from sr.encode.sampled_routes import draw_samples
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ class Scene:
         return build_patch_graph(self.frames, self.grid, self.groups, self.sse[0])
 
     def probes(self, share: float = 0.15, seed: int = 0) -> Probes:
-        probed = draw_probes(self.sse[0].shape, share, seed)
+        probed = draw_samples(self.sse[0].shape, share, seed)
         return Probes(self.sse[0], probed, np.where(probed, self.sse, np.nan))
 
 

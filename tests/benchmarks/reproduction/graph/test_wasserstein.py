@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from sr.graph.wasserstein import apart, transport_cost, transport_plan
+from benchmarks.reproduction.graph.wasserstein import apart, transport_cost, transport_plan
 
 
 def _cost(n: int, m: int, seed: int = 0) -> torch.Tensor:

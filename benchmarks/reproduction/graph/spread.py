@@ -16,11 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from chunking.grid import Grid
-from player.package.paths import BICUBIC, EASY, HARD
-from sr.graph.network import CutGcn, GcnShape
-from sr.graph.patch_graph import Image, PatchGraph, Standard, build_patch_graph
-from sr.graph.tickets import (
+from benchmarks.reproduction.graph.gcn import CutGcn, GcnShape
+from benchmarks.reproduction.graph.patch_graph import Image, PatchGraph, Standard, build_patch_graph
+from benchmarks.reproduction.graph.tickets import (
     RECIPES,
     WEAK_HEAD,
     NodeTask,
@@ -29,6 +27,9 @@ from sr.graph.tickets import (
     TicketPlan,
     find_tickets,
 )
+from chunking.grid import Grid
+from player.package.paths import BICUBIC, EASY, HARD
+from sr.encode.sampled_routes import LEAST_ERROR
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -39,12 +40,9 @@ HELD_OUT = 5  # one stretch of time in so many validates
 LEAST_PROBES = 2 * CLASSES
 # Classes of a share of error lie in an order: neighbours should not be pushed far apart.
 RECIPE = replace(RECIPES["wd + adversarial"], head=WEAK_HEAD)
-LEAST_ERROR = 1.0  # of a cell, squared; below it nothing can be gained
 
 PLAN = TicketPlan(epochs=80, learning_rate=1e-2, edge_l1=1e-2, weight_l1=1e-2)
 """0.8^6: 26 % of the pairs are left."""
-WHOLE_GRAPH = replace(PLAN, rounds=0)
-"""Nothing is pruned: a thirtieth of the time, for a graph that is asked once."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ def predicted_errors(
 
     `lr_frames`: T frames [H, W, 3] u8 as the phone decodes them; `groups` [T] and `segments` [G]
     as in `build_patch_graph`. `cheap_errors` [G, gh, gw]: squared errors of bicubic, which need no
-    network; `probed` [G, gh, gw]: where the network was run (see `draw_probes`);
+    network; `probed` [G, gh, gw]: where the network was run (see `draw_samples`);
     `probed_errors` [3, G, gh, gw]: its squared errors there, not read elsewhere. With fewer
     than LEAST_PROBES probed cells each path's mean share of bicubic's error holds everywhere.
     Raises ValueError for arrays of different videos and where nothing is probed.

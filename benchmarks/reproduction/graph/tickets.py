@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sr.graph.network import Features, GcnShape, MaskedGcn
-from sr.graph.wasserstein import apart
+from benchmarks.reproduction.graph.gcn import Features, GcnShape, MaskedGcn
+from benchmarks.reproduction.graph.wasserstein import apart
 
 # Weight of the Wasserstein head. At TEDDY's 0.1 it hardly reaches the edge masks next to L1.
 HEAD, WEAK_HEAD = 1.0, 0.1

@@ -21,7 +21,7 @@ try:
     from torch_geometric.nn.conv.gcn_conv import gcn_norm  # type: ignore[import-untyped]
 except ImportError as error:
     raise UsageError(
-        "graph tickets need torch-geometric, which is not installed; pip install 'pocketsr[graph]'"
+        "graph tickets: torch-geometric is missing; pip install 'pocketsr[laboratory]'"
     ) from error
 
 

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chunking.difficulty import rank_correlation
-from chunking.grid import Grid
-from chunking.route_plan import plan_routes
-from player.package.paths import BICUBIC, EASY, HARD
-from sr.graph.probing import BLOCK, draw_probes
-from sr.graph.spread import (
+from benchmarks.reproduction.graph.spread import (
     PLAN,
     Classes,
     Probes,
@@ -20,39 +15,13 @@ from sr.graph.spread import (
     mean_left,
     predicted_errors,
 )
-from sr.graph.tickets import RECIPES
+from benchmarks.reproduction.graph.tickets import RECIPES
+from chunking.difficulty import rank_correlation
+from chunking.grid import Grid
+from chunking.route_plan import plan_routes
+from player.package.paths import BICUBIC, EASY, HARD
 
 FAST = replace(PLAN, epochs=25, rounds=6)
-
-
-@pytest.mark.parametrize(("share", "shape"), [(0.1, (15, 8, 14)), (0.05, (20, 23, 40))])
-def test_probes_are_whole_blocks_of_about_the_share(share: float, shape) -> None:
-    probed = draw_probes(shape, share, seed=0)
-    assert probed.mean() == pytest.approx(share, rel=0.3)
-    for y in range(0, shape[1], BLOCK):
-        for x in range(0, shape[2], BLOCK):
-            block = probed[:, y : y + BLOCK, x : x + BLOCK].reshape(shape[0], -1)
-            assert (block.all(axis=1) == block.any(axis=1)).all()
-
-
-def test_probes_are_spread_over_time_and_places() -> None:
-    probed = draw_probes((40, 16, 16), 0.05, seed=3)
-    halves = probed.reshape(2, 20, 16, 16).sum(axis=(1, 2, 3))
-    assert abs(int(halves[0]) - int(halves[1])) <= 2 * BLOCK * BLOCK
-    visits = probed.sum(axis=0)
-    assert visits.max() - visits.min() <= 1
-
-
-def test_probes_depend_on_the_seed_alone() -> None:
-    first, again, other = (draw_probes((9, 8, 8), 0.1, seed) for seed in (0, 0, 1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 3), (3, 1, 9)])
-def test_small_videos_have_at_least_one_block_and_at_most_all(shape) -> None:
-    assert draw_probes(shape, 0.01, seed=0).any()
-    assert draw_probes(shape, 1.0, seed=0).all()
 
 
 def test_what_is_known_is_kept(textured) -> None:

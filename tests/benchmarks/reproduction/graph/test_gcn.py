@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.graph.network import CutGcn, GcnShape, MaskedGcn, SparseFeatures
+from benchmarks.reproduction.graph.gcn import CutGcn, GcnShape, MaskedGcn, SparseFeatures
 
 PAIRS = torch.tensor([[0, 1], [1, 2], [2, 3], [0, 4], [3, 4], [1, 4]])
 NODES, FEATURES = 6, 5  # node 5 has no neighbour

@@ -18,19 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from chunking.difficulty import dct_energy
-from chunking.grid import Grid, sum_cells
+from chunking.grid import Grid
+from sr.encode.sampled_routes import feature_table, frame_features, luma_of, standardised
 
 SPATIAL, TEMPORAL, SIMILAR = 0, 1, 2
 KINDS = ("spatial", "temporal", "similar")
-FEATURES = (
-    "log frequency energy",
-    "log gradient energy",
-    "mean luma",
-    "log variance of luma",
-    "log temporal difference",
-    "log error of bicubic",
-)
 SIMILAR_NEIGHBOURS = 4
 # Below this a frame holds no pyramid for the optical flow: its content counts as not moving.
 LEAST_FLOW_PX = 32
@@ -42,8 +34,8 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PatchGraph:
-    """`shape` (G, gh, gw); `features` [N, F] as measured; `pairs` [P, 2] of nodes, each i < j and
-    once; `kinds` [P] of KINDS."""
+    """`shape` (G, gh, gw); `features` [N, F] as measured for `--probe-share`; `pairs` [P, 2] of
+    nodes, each i < j and once; `kinds` [P] of KINDS."""
 
     shape: tuple[int, int, int]
     features: NDArray[np.float32]
@@ -78,20 +70,16 @@ def build_patch_graph(
     for group, luma in _grouped(frames, groups):
         if group and of_group[group] != of_group[group - 1]:
             old = []
-        features.append(_group_features(luma, old[-1] if old else luma[0], grid))
+        before = [old[-1] if old else luma[0], *luma[:-1]]
+        pairs_in_time = zip(luma, before, strict=True)
+        features.append(np.mean([frame_features(x, y, grid) for x, y in pairs_in_time], axis=0))
         if old:
             edges.append(_moved_pairs(_middle(old), _middle(luma), grid, group))
         old = luma
-    table = np.concatenate([np.concatenate(features), _log_errors(cheap_errors, grid)], axis=1)
-    table = table.astype(np.float32)
+    table = feature_table(np.stack(features), cheap_errors, grid)
     edges.append(_similar_pairs(standardised(table), neighbours))
     pairs, kinds = _unique(edges)
     return PatchGraph((len(features), *grid.shape), table, pairs, kinds)
-
-
-def standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each column less its mean, over its deviation; a constant column becomes zero."""
-    return Standard.of(features).apply(features)
 
 
 @dataclass(frozen=True)
@@ -128,47 +116,9 @@ def _grouped(frames: Iterable[Image], groups: Indices) -> Iterator[tuple[int, li
         yield group, [luma_of(frame) for _, frame in members]
 
 
-def luma_of(frame: Image) -> Floats:
-    """[H, W, 3] u8 -> [H, W] BT.601 luma, 0..255."""
-    return frame.astype(np.float64) @ (0.299, 0.587, 0.114)
-
-
 def _middle(luma: list[Floats]) -> Floats:
     """The frame that stands for its group where motion is measured."""
     return luma[len(luma) // 2]
-
-
-def _log_errors(cheap_errors: Floats, grid: Grid) -> Floats:
-    """[N, 1]: the last of FEATURES, a pixel's mean."""
-    return np.log1p(cheap_errors / grid.pixels()).reshape(-1, 1)
-
-
-def _group_features(luma: list[Floats], before: Floats, grid: Grid) -> Floats:
-    """[gh * gw, 5]: the mean over the group's frames of all but the last of FEATURES."""
-    pairs = zip(luma, [before, *luma[:-1]], strict=True)
-    return np.mean([_frame_features(now, old, grid) for now, old in pairs], axis=0)
-
-
-def _frame_features(luma: Floats, before: Floats, grid: Grid) -> Floats:
-    pixels = grid.pixels()
-    vertical, horizontal = (np.abs(d) for d in _differences(luma))
-    mean = sum_cells(luma, grid) / pixels
-    variance = np.maximum(sum_cells(luma * luma, grid) / pixels - mean * mean, 0)
-    columns = (
-        np.log1p(dct_energy(np.repeat(luma[..., None], 3, axis=2), grid) / pixels),
-        np.log1p(sum_cells(vertical**2 + horizontal**2, grid) / pixels),
-        mean / 255,
-        np.log1p(variance),
-        np.log1p(sum_cells((luma - before) ** 2, grid) / pixels),
-    )
-    return np.stack([column.ravel() for column in columns], axis=1)
-
-
-def _differences(luma: Floats) -> tuple[Floats, Floats]:
-    """[H, W] each: to the pixel below and to the right, 0 at the border."""
-    down = np.diff(luma, axis=0, append=luma[-1:])
-    right = np.diff(luma, axis=1, append=luma[:, -1:])
-    return down, right
 
 
 def _spatial_pairs(shape: tuple[int, ...]) -> Indices:

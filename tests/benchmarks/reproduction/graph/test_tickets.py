@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.graph.network import GcnShape, MaskedGcn
-from sr.graph.tickets import (
+from benchmarks.reproduction.graph.gcn import GcnShape, MaskedGcn
+from benchmarks.reproduction.graph.tickets import (
     RADIUS,
     RECIPES,
     MaskStage,

@@ -4,15 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from chunking.grid import Grid
-from sr.graph.patch_graph import (
-    FEATURES,
+from benchmarks.reproduction.graph.patch_graph import (
     SIMILAR,
     SPATIAL,
     TEMPORAL,
     build_patch_graph,
-    standardised,
 )
+from chunking.grid import Grid
+from sr.encode.sampled_routes import FEATURES, standardised
 
 
 def _frames(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.reproduction.graph.patch_graph import KINDS, SIMILAR, SPATIAL, PatchGraph, Standard
+from benchmarks.reproduction.graph.spread import PLAN, learn_ticket
+from benchmarks.reproduction.graph.tickets import RECIPES
+from benchmarks.reproduction.graph.transfer import (
+    carried_left,
+    learn_scorer,
+    pair_features,
+    retrained,
+)
 from chunking.difficulty import rank_correlation
 from player.package.paths import BICUBIC, HARD
-from sr.graph.patch_graph import KINDS, SIMILAR, SPATIAL, PatchGraph, Standard
-from sr.graph.spread import PLAN, learn_ticket
-from sr.graph.tickets import RECIPES
-from sr.graph.transfer import carried_left, learn_scorer, pair_features, retrained
 
 FAST = replace(PLAN, epochs=25, rounds=6)
 
