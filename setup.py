@@ -69,7 +69,7 @@ setup(
         include=["sr*", "chunking*", "compiler*", "player*"],
     ),
     package_data={
-        "compiler": ["android/*", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
+        "compiler": ["android/*.c", "android/*.h", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
         "player.package": ["generic/*.bin", "generic/*.json"],
     },
     install_requires=CORE,

@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.assembly import functions, innermost_loop, instructions, longest_loop, loops
 from benchmarks.harness import RESULTS, environment, write_json
+from compiler.emit.objects import write_object
 from compiler.kernels import KERNELS
-from compiler.objects import write_object
+from compiler.kernels.versions import Version
 from compiler.targets import find_target
-from compiler.versions import Version
 
 _ITERATIONS = 100
 _NAMES = ["llvm-mca", *(f"llvm-mca-{n}" for n in range(25, 17, -1))]

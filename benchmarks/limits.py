@@ -16,9 +16,9 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.objects import write_object
+from compiler.emit.objects import write_object
+from compiler.kernels.versions import Version
 from compiler.targets import Target, find_target
-from compiler.versions import Version
 
 LIMIT = "limit"
 _STEPS = 2_000_000

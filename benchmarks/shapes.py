@@ -3,8 +3,8 @@
     python -m benchmarks.shapes [--json FILE]
 
 *without* is TVM as it comes: its importer with its own slices, and the shapes that Relax's types
-have. *with* is the compiler's importer and `compiler.shapes`. The passes are the same. Nothing is
-timed but the analysis itself.
+have. *with* is the compiler's importer and `compiler.importing.shapes`. The passes are the same.
+Nothing is timed but the analysis itself.
 """
 
 import time
@@ -19,16 +19,16 @@ from tvm.relax.frontend.torch import from_exported_program
 from tvm.relax.transform import FuseOpsByPattern
 
 from benchmarks.harness import environment, parse_arguments, write_json
-from compiler.importer import import_program
-from compiler.lower import lower_to_graph
+from compiler.importing.program import import_program
+from compiler.importing.shape_class import convolution_classes
+from compiler.importing.shapes import Known, ShapeProofs, count_constants, prove_shapes
+from compiler.importing.shapes.domain import Domain
+from compiler.importing.shapes.inputs import declare_symbols
+from compiler.importing.shapes.region import Region
 from compiler.pipeline import PASSES
-from compiler.recognise import convolution_patterns, store_patterns
-from compiler.shape_class import convolution_classes
-from compiler.shapes import Known, ShapeProofs, count_constants, prove_shapes
-from compiler.shapes.domain import Domain
-from compiler.shapes.inputs import declare_symbols
-from compiler.shapes.region import Region
-from compiler.verify import bindings_of
+from compiler.plan.lower import lower_to_graph
+from compiler.plan.recognise import convolution_patterns, store_patterns
+from compiler.plan.verify import bindings_of
 from sr.models import BACKBONES, architecture, export_paths
 
 SCALE = 4

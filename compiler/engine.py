@@ -10,16 +10,16 @@ from pathlib import Path
 
 from torch.export import ExportedProgram
 
-from compiler.c_kernels import emit_c_kernels
-from compiler.emit import ALL_PATHS, PlannedNetwork, emit_network
-from compiler.emit_engine import emit_engine
-from compiler.errors import CompileError
-from compiler.formats import NumberFormat, find_format
-from compiler.graph import bicubic_graph, merged_graph
+from compiler.compile_error import CompileError
+from compiler.emit.c_kernels import emit_c_kernels
+from compiler.emit.engine_tables import emit_engine
+from compiler.emit.link import compile_c, link, link_program
+from compiler.emit.network import ALL_PATHS, PlannedNetwork, emit_network
+from compiler.emit.objects import write_object
 from compiler.kernels import KERNELS
-from compiler.link import compile_c, link, link_program
-from compiler.objects import write_object
 from compiler.pipeline import plan_graph, plan_program
+from compiler.plan.formats import NumberFormat, find_format
+from compiler.plan.graph import bicubic_graph, merged_graph
 from compiler.targets import Target, find_target
 from player.package.architecture import Architecture
 

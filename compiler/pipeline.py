@@ -1,15 +1,18 @@
 """The compiler, as one list: a network's path goes in at the top, its plan comes out at the end.
 
 torch.export program
-  | import_program              compiler/importer.py    Relax, symbolic n, h, w
-  | prove_shapes                compiler/shapes/        ranks and dimensions, proved; an analysis
-  |                             that each step down to lower_to_graph runs on what it is given
-  | recognise_stores            compiler/recognise.py   clip(shuffle(y [+ anchor(x)]))
-  | recognise_convolutions      compiler/recognise.py   conv + bias [+ ReLU | + sum], one shape
-  | lower_to_graph              compiler/lower.py       margins instead of shapes, crops gone
-  | schedule_rows               compiler/schedule.py    all layers run together, row by row
-  | plan_path                   compiler/plan.py        rings of rows, placed in an arena
+  | import_program            importing/program.py   Relax, symbolic n, h, w
+  | prove_shapes              importing/shapes/      ranks and dimensions, proved; an analysis that
+  |                           each step down to lower_to_graph runs on what it is given
+  | recognise_stores          plan/recognise.py      clip(shuffle(y [+ anchor(x)]))
+  | recognise_convolutions    plan/recognise.py      conv + bias [+ ReLU | + sum], one shape
+  | lower_to_graph            plan/lower.py          margins instead of shapes, crops gone
+  | schedule_rows             plan/schedule.py       all layers run together, row by row
+  | plan_path                 plan/path_plan.py      rings of rows, placed in an arena
 PathPlan
+
+What follows is engine.py: plans and kernels (kernels/) become C and objects, and a library (emit/)
+together with the hand-written C of runtime/.
 """
 
 from collections.abc import Callable
@@ -18,14 +21,14 @@ from dataclasses import dataclass
 import tvm
 from torch.export import ExportedProgram
 
-from compiler.formats import NumberFormat
-from compiler.graph import PathGraph
-from compiler.importer import import_program
-from compiler.lower import lower_to_graph
-from compiler.plan import PathPlan, plan_path
-from compiler.recognise import recognise_convolutions, recognise_stores
-from compiler.schedule import schedule_rows
-from compiler.verify import check_recognised, check_well_formed
+from compiler.importing.program import import_program
+from compiler.plan.formats import NumberFormat
+from compiler.plan.graph import PathGraph
+from compiler.plan.lower import lower_to_graph
+from compiler.plan.path_plan import PathPlan, plan_path
+from compiler.plan.recognise import recognise_convolutions, recognise_stores
+from compiler.plan.schedule import schedule_rows
+from compiler.plan.verify import check_recognised, check_well_formed
 
 ModulePass = Callable[[tvm.IRModule], tvm.IRModule]
 

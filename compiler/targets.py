@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tvm
 
-from compiler.errors import CompileError
-from compiler.versions import (
+from compiler.compile_error import CompileError
+from compiler.kernels.versions import (
     FP32_AVX2,
     FP32_AVX512,
     FP32_C,

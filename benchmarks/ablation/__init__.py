@@ -8,5 +8,5 @@ PathPlan of the variant
   | emit.py         one loop over rows, or a loop for each layer
   | kernels.py, unfused.c    what the passes over memory compute
   v
-library.py ── compiler.link ──► one more library with the engine's interface
+library.py ── compiler.emit.link ──► one more library with the engine's interface
 """

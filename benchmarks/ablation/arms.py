@@ -14,10 +14,10 @@ from benchmarks.ablation.library import DTYPE, WHOLE_FRAME, Parts, link_variant
 from benchmarks.ablation.unfused import unfused_graph, unfused_planes
 from benchmarks.ablation.variants import Program
 from compiler import Network
-from compiler.emit import ALL_PATHS, PlannedNetwork, emit_network
+from compiler.emit.network import ALL_PATHS, PlannedNetwork, emit_network
 from compiler.engine import plan_network
-from compiler.formats import find_format
-from compiler.plan import ARENA_COLUMNS, PathPlan
+from compiler.plan.formats import find_format
+from compiler.plan.path_plan import ARENA_COLUMNS, PathPlan
 from compiler.targets import find_target
 from player.engine import Engine
 from player.package.paths import HARD, PATH_NAMES

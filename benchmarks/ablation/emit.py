@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from benchmarks.ablation.unfused import Pass
-from compiler.emit import PlannedNetwork, emit_path, network_tables, plane_text, step_call
-from compiler.plan import PathPlan
-from compiler.schedule import Operation, Step, result_of
+from compiler.emit.network import PlannedNetwork, emit_path, network_tables, plane_text, step_call
+from compiler.plan.path_plan import PathPlan
+from compiler.plan.schedule import Operation, Step, result_of
 from player.package.paths import HARD, PATH_NAMES
 
 NAME = PATH_NAMES[HARD]

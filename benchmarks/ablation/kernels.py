@@ -19,7 +19,7 @@ from compiler.kernels.int8.convolution import (
     convolution_kernel,
 )
 from compiler.kernels.int8.dot import DotProduct
-from compiler.versions import Version
+from compiler.kernels.versions import Version
 from player.package.anchor import TAPS
 
 _SCALES = (2, 3, 4)

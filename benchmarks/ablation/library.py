@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.ablation import kernels
-from compiler.emit import PlannedNetwork
-from compiler.emit_engine import emit_engine
+from compiler.emit.engine_tables import emit_engine
+from compiler.emit.link import compile_c, link
+from compiler.emit.network import PlannedNetwork
+from compiler.emit.objects import write_object
 from compiler.engine import RUNTIME, describe, runtime_sources
 from compiler.kernels import KERNELS
-from compiler.link import compile_c, link
-from compiler.objects import write_object
+from compiler.kernels.versions import Version
 from compiler.targets import Target
-from compiler.versions import Version
 
 DTYPE = "int8"
 _HERE = Path(__file__).parent

@@ -10,9 +10,17 @@ second one. So orders, rings and places come from the compiler's own planner.
 
 from dataclasses import dataclass, replace
 
-from compiler.formats import BLOCK, Int8, RowShape
-from compiler.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store, Value
-from compiler.plan import HR_ROW, Plane
+from compiler.plan.formats import BLOCK, Int8, RowShape
+from compiler.plan.graph import (
+    ANCHOR_HALO,
+    ANCHOR_ROWS,
+    INPUT,
+    Convolution,
+    PathGraph,
+    Store,
+    Value,
+)
+from compiler.plan.path_plan import HR_ROW, Plane
 
 _SUM_BYTES, _DETAIL_BYTES = 4, 2
 _DOWN, _TOTAL = "anchor_down", "total"

@@ -7,13 +7,20 @@ is for patches of at most one height, which makes its rings that many rows.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from compiler.formats import Int8
-from compiler.graph import PathGraph
-from compiler.memory import Buffer, MemoryPlan, Size, plan_memory
-from compiler.order import Task, least_peak_order
-from compiler.plan import ALIGN_BYTES, ARENA_COLUMNS, HR_ROW, PathPlan, Plane, live_buffers
-from compiler.row_order import order_steps
-from compiler.schedule import (
+from compiler.plan.formats import Int8
+from compiler.plan.graph import PathGraph
+from compiler.plan.memory import Buffer, MemoryPlan, Size, plan_memory
+from compiler.plan.order import Task, least_peak_order
+from compiler.plan.path_plan import (
+    ALIGN_BYTES,
+    ARENA_COLUMNS,
+    HR_ROW,
+    PathPlan,
+    Plane,
+    live_buffers,
+)
+from compiler.plan.row_order import order_steps
+from compiler.plan.schedule import (
     RowSchedule,
     readings_of,
     reads_of,

@@ -48,7 +48,7 @@ class _TvmDefault(Runtime):
             return
         import tvm
 
-        from compiler.importer import import_program
+        from compiler.importing.program import import_program
         from compiler.targets import find_target
 
         module = import_program(subject.programs["hard"])

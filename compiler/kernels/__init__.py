@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tvm.tirx import PrimFunc
 
 from compiler.kernels import fp32, int8
-from compiler.versions import Version
+from compiler.kernels.versions import Version
 
 
 @dataclass(frozen=True)

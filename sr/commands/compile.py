@@ -19,7 +19,7 @@ from sr.commands.options import DIRECTORY, FILE, json_option, show
 @json_option
 def command(package: Path, target: str, out: Path | None, dtype: str | None, as_json: bool) -> None:
     """Make the engine that runs the networks of the package DIR, of every frame size."""
-    from compiler.formats import find_format
+    from compiler.plan.formats import find_format
     from compiler.targets import find_target
 
     find_target(target)

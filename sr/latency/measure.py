@@ -83,7 +83,7 @@ def compile_probes(
 ) -> "tuple[EngineFiles, Cache]":
     """One engine for all of the networks, and how it cuts frames. Raises CompileError."""
     from compiler.engine import Network, compile_engine, plan_network
-    from compiler.formats import find_format
+    from compiler.plan.formats import find_format
     from compiler.targets import find_target
     from sr.models import export_paths
 

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 
 from compiler import Network, compile_engine
 from compiler.kernels.int8 import DOT_PRODUCTS
+from compiler.kernels.versions import INT8_AVXVNNI, INT8_C
 from compiler.targets import TARGETS, Target, find_target
-from compiler.versions import INT8_AVXVNNI, INT8_C
 from player.engine import Engine, EngineError
 from player.engine import Network as EngineNetwork
 from player.package.anchor import anchor_kernel

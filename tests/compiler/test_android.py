@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from compiler import CompileError, compile_engine, link
-from compiler.bionic import BIONIC
+from compiler.android.bionic import BIONIC
+from compiler.emit.link import compile_c, export_map
 from compiler.engine import BENCH, RUNTIME
-from compiler.link import compile_c, export_map
 from compiler.targets import find_target
 from player.package.architecture import Architecture
 from player.package.paths import PATH_NAMES

@@ -5,8 +5,8 @@ import pytest
 from chunking.grid import Grid
 from compiler import Network
 from compiler.engine import plan_network
-from compiler.formats import FORMATS
-from compiler.plan import ARENA_COLUMNS, PathPlan
+from compiler.plan.formats import FORMATS
+from compiler.plan.path_plan import ARENA_COLUMNS, PathPlan
 from sr.models import BACKBONES, architecture, export_paths
 
 MIB = 1 << 20

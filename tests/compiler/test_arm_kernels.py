@@ -5,8 +5,8 @@ import re
 import pytest
 
 from benchmarks.assembly import count_products, functions, innermost_loop, instructions
+from compiler.emit.objects import write_object
 from compiler.kernels import KERNELS
-from compiler.objects import write_object
 from compiler.targets import find_target
 
 ANDROID = find_target("android-arm64")

@@ -10,8 +10,8 @@ import pytest
 from tvm.script import tirx as T
 
 from compiler import CompileError, compile_engine
-from compiler.c_kernels import emit_c_kernels
-from compiler.scalarise import scalarise
+from compiler.emit.c_kernels import emit_c_kernels
+from compiler.emit.scalarise import scalarise
 from player.engine import Engine
 from player.package.paths import BICUBIC
 from tests.compiler.int8_cases import ARCHITECTURES, HEIGHT, WIDTH, Case, blob

@@ -6,7 +6,7 @@ from itertools import permutations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.memory import Buffer, Size, least_arena, plan_memory
+from compiler.plan.memory import Buffer, Size, least_arena, plan_memory
 
 ALIGNMENT = 16
 COLUMNS = st.sampled_from([1, 4, 16, 24])

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler import order
-from compiler.memory import Size
-from compiler.order import Task, least_peak_order, peak_of
+from compiler.plan.memory import Size
+from compiler.plan.order import Task, least_peak_order, peak_of
 
 SIZES = st.builds(Size, st.integers(0, 6), st.integers(0, 6))
 

@@ -9,20 +9,20 @@ from tvm import relax, tirx
 from tvm.script import ir as I
 from tvm.script import relax as R
 
-from compiler.errors import CompileError
-from compiler.formats import FORMATS
-from compiler.graph import INPUT, Convolution, Store, Value
-from compiler.importer import import_program
-from compiler.lower import lower_to_graph
+from compiler.compile_error import CompileError
+from compiler.importing.program import import_program
 from compiler.pipeline import plan_program
-from compiler.recognise import (
+from compiler.plan.formats import FORMATS
+from compiler.plan.graph import INPUT, Convolution, Store, Value
+from compiler.plan.lower import lower_to_graph
+from compiler.plan.recognise import (
     CONVOLUTION,
     CONVOLUTION_ADD,
     composite_of,
     recognise_convolutions,
     recognise_stores,
 )
-from compiler.verify import bindings_of, check_recognised
+from compiler.plan.verify import bindings_of, check_recognised
 from player.package.anchor import anchor_kernel
 
 HALO = 3

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler import compile_engine
+from compiler.emit.link import link_program
 from compiler.engine import RUNTIME
-from compiler.link import link_program
 from compiler.targets import find_target
 from player.engine import Engine, EngineError, Router
 from player.package.architecture import Architecture

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.graph import ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store, Value
-from compiler.memory import Size
-from compiler.row_order import memory_of, order_steps
-from compiler.schedule import (
+from compiler.plan.graph import ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store, Value
+from compiler.plan.memory import Size
+from compiler.plan.row_order import memory_of, order_steps
+from compiler.plan.schedule import (
     AnchorPass,
     Load,
     RowSchedule,

@@ -2,10 +2,18 @@
 
 import pytest
 
-from compiler.formats import FORMATS
-from compiler.graph import ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store, Value, bicubic_graph
-from compiler.plan import HR_ROW, live_buffers, plan_path, shuffled_values
-from compiler.schedule import AnchorPass, Load, Step, reads_of, result_of, schedule_rows
+from compiler.plan.formats import FORMATS
+from compiler.plan.graph import (
+    ANCHOR_ROWS,
+    INPUT,
+    Convolution,
+    PathGraph,
+    Store,
+    Value,
+    bicubic_graph,
+)
+from compiler.plan.path_plan import HR_ROW, live_buffers, plan_path, shuffled_values
+from compiler.plan.schedule import AnchorPass, Load, Step, reads_of, result_of, schedule_rows
 
 
 def chain_of(depth: int) -> PathGraph:

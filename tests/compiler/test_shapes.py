@@ -5,13 +5,13 @@ import tvm
 from tvm import relax, tirx
 from tvm.relax import TensorType
 
-from compiler.shapes import NAC, TensorFacts, prove_shapes
-from compiler.shapes.domain import Domain
-from compiler.shapes.facts import TupleFacts
-from compiler.shapes.formula import greatest, least, quotient, value_of
-from compiler.shapes.lattice import UNDEF, Inferred, Known, Symbolic, first_of, formula_of
-from compiler.shapes.operators import RULES, OperatorClass
-from compiler.shapes.slicing import inbound_cut, slice_length
+from compiler.importing.shapes import NAC, TensorFacts, prove_shapes
+from compiler.importing.shapes.domain import Domain
+from compiler.importing.shapes.facts import TupleFacts
+from compiler.importing.shapes.formula import greatest, least, quotient, value_of
+from compiler.importing.shapes.lattice import UNDEF, Inferred, Known, Symbolic, first_of, formula_of
+from compiler.importing.shapes.operators import RULES, OperatorClass
+from compiler.importing.shapes.slicing import inbound_cut, slice_length
 
 op = relax.op
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.shapes import declared_shapes, import_as_tvm_does, measure_path, table
-from compiler.importer import import_program
+from compiler.importing.program import import_program
+from compiler.importing.shape_class import ConvolutionClass, SideClass, convolution_classes
+from compiler.importing.shapes import count_constants, prove_shapes
 from compiler.pipeline import PASSES
-from compiler.shape_class import ConvolutionClass, SideClass, convolution_classes
-from compiler.shapes import count_constants, prove_shapes
-from compiler.verify import bindings_of
+from compiler.plan.verify import bindings_of
 from sr.models import architecture, export_paths
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 import tvm
 from tvm import relax
 
-from compiler.shapes import (
+from compiler.importing.shapes import (
     NAC,
     Facts,
     ShapeProofs,
@@ -23,8 +23,8 @@ from compiler.shapes import (
     isvdos,
     prove_shapes,
 )
-from compiler.shapes.formula import value_of
-from compiler.shapes.lattice import formula_of
+from compiler.importing.shapes.formula import value_of
+from compiler.importing.shapes.lattice import formula_of
 from tests.compiler.relax_graphs import DECLARED, FAILURES, make_function
 from tests.compiler.relax_reference import Run
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from compiler import CompileError, compile_engine
-from compiler.formats import FORMATS
+from compiler.emit.objects import write_object
 from compiler.kernels import KERNELS
-from compiler.objects import write_object
+from compiler.kernels.versions import Version
+from compiler.plan.formats import FORMATS
 from compiler.targets import TARGETS, Target, aarch64_target, find_target
-from compiler.versions import Version
 from player.engine import Engine, EngineError
 
 IS_X86 = platform.machine() == "x86_64"

@@ -4,10 +4,16 @@ import re
 
 import pytest
 
+from compiler.emit.objects import write_object
 from compiler.kernels import KERNELS
-from compiler.objects import write_object
+from compiler.kernels.versions import (
+    FP32_AVX2,
+    FP32_AVX512,
+    INT8_AVX2,
+    INT8_AVX512VNNI,
+    INT8_AVXVNNI,
+)
 from compiler.targets import find_target
-from compiler.versions import FP32_AVX2, FP32_AVX512, INT8_AVX2, INT8_AVX512VNNI, INT8_AVXVNNI
 
 VERSIONS = (INT8_AVX512VNNI, INT8_AVXVNNI, INT8_AVX2, FP32_AVX512, FP32_AVX2)
 

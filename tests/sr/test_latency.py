@@ -65,7 +65,7 @@ def test_columns_that_are_cut_compute_their_margins_twice():
 @pytest.mark.parametrize("dtype", ["int8", "fp32"])
 def test_the_arena_is_that_of_the_compilers_plan(dtype):
     compiler = pytest.importorskip("compiler.engine")
-    formats = pytest.importorskip("compiler.formats")
+    formats = pytest.importorskip("compiler.plan.formats")
     from sr.models import export_paths
 
     def planned(widths: tuple[int, ...]) -> int:

@@ -10,7 +10,7 @@ from compiler.kernels.fp32.rows import (
     store_residual_kernel,
     store_sum_kernel,
 )
-from compiler.versions import Version
+from compiler.kernels.versions import Version
 from player.package.anchor import TAPS, phase_taps
 
 _SCALES = (2, 3, 4)

@@ -14,7 +14,7 @@ from compiler.kernels.int8.dot import X86_DOT_PRODUCTS
 from compiler.kernels.int8.dot_arm import ARM_DOT_PRODUCTS
 from compiler.kernels.int8.rows import anchor_kernel, load_kernel, store_kernel
 from compiler.kernels.int8.scalar import SCALAR_DOT_PRODUCTS
-from compiler.versions import Version
+from compiler.kernels.versions import Version
 from player.package.anchor import TAPS, fixed_taps
 
 DOT_PRODUCTS = X86_DOT_PRODUCTS | ARM_DOT_PRODUCTS | SCALAR_DOT_PRODUCTS

@@ -1,5 +1,5 @@
 # mypy: disable-error-code="valid-type, no-untyped-def"
-"""The dot product in operators that every machine has, for C (compiler/scalarise.py)."""
+"""The dot product in operators that every machine has, for C (compiler/emit/scalarise.py)."""
 
 from typing import Any
 

@@ -1,0 +1,91 @@
+"""C files and kernels -> libpocketsr.so, libpocketsr.a and psr-bench, with zig's cc and ar.
+
+`python -m ziglang cc` comes from a wheel and compiles for every target, so that a machine with
+Python and nothing else makes engines. Its first call builds a few support objects (10 s; a minute
+where it builds a C library), later calls take them from its cache.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from compiler.android.bionic import BIONIC, stub_source
+from compiler.compile_error import CompileError
+from compiler.targets import Target
+
+_ZIG = [sys.executable, "-m", "ziglang"]
+_FLAGS = ["-O2", "-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
+_ANDROID = Path(__file__).parents[1] / "android"
+# Android keeps x18 for itself (its shadow call stack). zig ignores clang's -ffixed-x18.
+_ANDROID_FLAGS = ["-mcpu=generic+reserve_x18", "-include", str(_ANDROID / "bionic_abi.h")]
+_PAGE_BYTES = 16384  # the largest page of an Android device, which segments must not share
+
+
+def compile_c(source: Path, includes: Sequence[Path], target: Target, out: Path) -> None:
+    """One C file to an object."""
+    flags = [*_FLAGS, "-target", target.c_target, *(f"-I{path}" for path in includes)]
+    if is_android(target):
+        flags += _ANDROID_FLAGS
+    _run([*_ZIG, "cc", *flags, "-c", str(source), "-o", str(out)])
+
+
+def link(
+    objects: Sequence[Path], header: Path, target: Target, shared: Path, archive: Path
+) -> None:
+    """The objects as a shared library that shows what `header` declares, and as a static one."""
+    exports = shared.with_suffix(".map")
+    exports.write_text(export_map(header.read_text(encoding="utf-8")), encoding="utf-8")
+    names = [str(o) for o in objects]
+    flags = ["-shared", "-s", "-target", target.c_target, f"-Wl,--version-script={exports}"]
+    libraries = _android_libraries(target, shared.parent) if is_android(target) else []
+    _run([*_ZIG, "cc", *flags, *names, *libraries, "-o", str(shared)])
+    _run([*_ZIG, "ar", "rcs", str(archive), *names])
+
+
+def link_program(source: Path, archive: Path, include: Path, target: Target, out: Path) -> None:
+    """A C file and the static engine as a program; for Android one that needs no library."""
+    flags = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-s", "-I", str(include)]
+    flags += ["-target", target.c_target, *(["-static"] if is_android(target) else [])]
+    _run([*_ZIG, "cc", *flags, str(source), str(archive), "-o", str(out)])
+
+
+def is_android(target: Target) -> bool:
+    """Whether the kernels' triple names Android."""
+    return target.triple.endswith("-android")
+
+
+def export_map(header: str) -> str:
+    """The linker's version script for the functions that a header declares with PSR_API."""
+    names = re.findall(r"^PSR_API [^(]*?(\w+)\(", header, re.MULTILINE)
+    return f"{{ global: {' '.join(f'{name};' for name in names)} local: *; }};\n"
+
+
+def _android_libraries(target: Target, folder: Path) -> list[str]:
+    """Flags and libraries that make a shared library one that bionic loads."""
+    return [
+        *("-nostdlib", "-Wl,-soname,libpocketsr.so", "-Wl,-z,defs", "-Wl,--as-needed"),
+        *("-Wl,--hash-style=both", f"-Wl,-z,max-page-size={_PAGE_BYTES}"),
+        *(str(_stub(name, target, folder)) for name in BIONIC),
+    ]
+
+
+def _stub(name: str, target: Target, folder: Path) -> Path:
+    source, library = folder / f"{name}.c", folder / name
+    source.write_text(stub_source(BIONIC[name]), encoding="utf-8")
+    flags = ["-w", "-fno-builtin", "-shared", "-nostdlib", f"-Wl,-soname,{name}"]
+    _run([*_ZIG, "cc", *flags, "-target", target.c_target, str(source), "-o", str(library)])
+    return library
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    if "No module named ziglang" in done.stderr:
+        raise CompileError(
+            "engine: there is no C compiler and linker; `pip install ziglang==0.17.1` brings both"
+        )
+    reason = (done.stderr.strip().splitlines() or ["no message"])[0]
+    raise CompileError(f"engine: the C compiler failed: {reason}")

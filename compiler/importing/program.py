@@ -1,0 +1,129 @@
+"""torch.export -> Relax, with shapes that stay readable: `h - 8`, not `min(max(h - 4, 0), h)`.
+
+TVM's importer asks for the shape of every value on the way and gives up where Relax has lost it,
+so slices are resolved here, as soon as they are met: with the proofs of rank and dimension
+propagation (compiler/importing/shapes) and the bounds that the exported program states.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import tvm
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+from tvm import relax
+from tvm.ir import is_prim_expr
+from tvm.relax.frontend.torch import from_exported_program
+from tvm.tirx.analysis import undefined_vars
+
+from compiler.compile_error import CompileError
+from compiler.importing.shapes.domain import Domain
+from compiler.importing.shapes.lattice import Element, Known, formula_of
+from compiler.importing.shapes.slicing import inbound_cut
+
+_PREFIX = "network."  # of a tensor's name in sr.models.export_paths, not in tensor_layout
+_NO_END = (1 << 63) - 1
+_LARGEST = 1 << 31  # of a side; a bound beyond it is torch's way to say that there is none
+
+
+def import_program(program: ExportedProgram) -> tvm.IRModule:
+    """One path as a Relax module: main(x [n, 3, h, w], weights...) -> [n, 3, r h, r w].
+
+    The attribute `tensors` of main names main's weights in the order of its parameters.
+    Raises CompileError for an operator that TVM's importer does not know.
+    """
+    converters: dict[str, Callable[..., Any]] = {"slice.Tensor": _SliceConverter(program)}
+    try:
+        with warnings.catch_warnings():
+            # The importer copies classes that torch has deprecated; no user can mend that.
+            warnings.simplefilter("ignore", FutureWarning)
+            module = from_exported_program(
+                program,
+                keep_params_as_input=True,
+                unwrap_unit_return_tuple=True,
+                custom_convert_map=converters,
+            )
+    except (AssertionError, NotImplementedError, ValueError) as error:
+        raise CompileError(_not_understood(program, str(error))) from error
+    specs = program.graph_signature.input_specs
+    targets = {s.arg.name: s.target for s in specs if s.kind is InputKind.PARAMETER}
+    variables = [p.name for p in module["main"].params if p.name in targets]
+    names = [str(targets[name]).removeprefix(_PREFIX) for name in variables]
+    main = module["main"].without_attr("params").with_attr("tensors", names)
+    return tvm.IRModule({"main": main})
+
+
+def _not_understood(program: ExportedProgram, reason: str) -> str:
+    """Names the first operator that the importer's message is about, with its module."""
+    for node in program.graph.nodes:
+        operator = str(node.target).removeprefix("aten.")
+        if node.op == "call_function" and f"'{operator}'" in reason:
+            return (
+                f"network: operator {operator} in {_module_path(node)} (node {node.name}) is not "
+                "known to the importer; use convolutions, ReLU, sums, crops and one pixel shuffle"
+            )
+    return f"network: not understood by the importer: {reason}"
+
+
+def _module_path(node: Any) -> str:
+    """The torch module that a node comes from, by its path in the network."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    path = str(stack[-1][0]) if stack else ""
+    return f"module {path.removeprefix(_PREFIX)}" if path else "the network's own forward"
+
+
+class _SliceConverter:
+    """x[:, :, a:-b] as a slice whose ends need no clamping, wherever that is proved.
+
+    The importer's own clamps both ends for lengths that might be shorter, and would hide from
+    every later shape that it equals another one.
+    """
+
+    def __init__(self, program: ExportedProgram) -> None:
+        self._bounds = {
+            str(symbol): (int(bounds.lower), _upper(bounds.upper))
+            for symbol, bounds in program.range_constraints.items()
+        }
+        self._domain = Domain()
+
+    def __call__(self, node: Any, importer: Any) -> relax.Expr:
+        x = importer.env[node.args[0]]
+        axis, begin, end, step = self._operands(node, importer)
+        if x.ty.shape is None:
+            return self._emit(importer, x, axis, begin, end, step, inbound=False)
+        length = self._element(x.ty.shape.values[axis])
+        cut = inbound_cut(self._domain, length, self._element(begin), self._element(end))
+        if step != 1 or cut is None:
+            return self._emit(importer, x, axis, begin, end, step, inbound=False)
+        if cut.begin == Known(0) and self._domain.equal(cut.end, length):
+            return x
+        ends = formula_of(cut.begin), formula_of(cut.end)
+        return self._emit(importer, x, axis, *ends, 1, inbound=True)
+
+    @staticmethod
+    def _operands(node: Any, importer: Any) -> tuple[int, Any, Any, int]:
+        """Axis, begin, end and step; begin and end may be numbers or formulas of sizes."""
+        given = dict(enumerate(node.args))
+        values = [importer.env.get(given.get(i), given.get(i)) for i in range(1, 5)]
+        axis, begin, end, step = values
+        return axis or 0, 0 if begin is None else begin, _NO_END if end is None else end, step or 1
+
+    def _element(self, size: Any) -> Element:
+        """A length or an end, its symbols bounded as the exported program says."""
+        if is_prim_expr(size):
+            for symbol in undefined_vars(size):
+                self._domain.declare(symbol, *self._bounds.get(str(symbol.name), (0, None)))
+        return self._domain.constant(size)
+
+    @staticmethod
+    def _emit(
+        importer: Any, x: relax.Expr, axis: int, begin: Any, end: Any, step: int, inbound: bool
+    ) -> relax.Expr:
+        sliced = relax.op.strided_slice(x, [axis], [begin], [end], [step], assume_inbound=inbound)
+        return importer.block_builder.emit(sliced)
+
+
+def _upper(bound: Any) -> int | None:
+    """An upper bound of torch; it writes infinity as a symbol of its own."""
+    return int(bound) if bound.is_number and bound <= _LARGEST else None

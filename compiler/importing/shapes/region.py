@@ -1,0 +1,196 @@
+"""What is known of the variables of a function or of one branch of an If.
+
+A branch sees what its surroundings know. What it learns about their variables backward holds
+only where the branch runs, so it stays in the branch (`learned`) until both branches agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import tvm
+from tvm import relax
+from tvm.ir import PrimType, TupleType, is_prim_expr
+from tvm.tirx import IntImm
+from tvm.tirx.analysis import undefined_vars
+
+from compiler.importing.shapes.domain import Domain
+from compiler.importing.shapes.facts import (
+    MAX_VALUES,
+    UNDEFINED,
+    UNPROVED,
+    Facts,
+    TensorFacts,
+    TupleFacts,
+    refined,
+    scalar_facts,
+    shape_facts,
+)
+from compiler.importing.shapes.formula import value_of
+from compiler.importing.shapes.lattice import (
+    NAC,
+    UNDEF,
+    Element,
+    Known,
+    NotConstant,
+    Symbolic,
+    formula_of,
+)
+
+_INTEGERS = ("int32", "int64")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cell: a dimension of a variable, or a number of a shape."""
+
+    var: relax.Var
+    index: int
+    is_value: bool = False
+
+
+@dataclass
+class Region:
+    """`symbols`: the cell that defines a symbol of this region; `inner`: the regions of an If's
+    branches or of a called function, by the variable that takes their result.
+    """
+
+    domain: Domain
+    outer: Region | None
+    is_entry: bool = False  # of the function that is analysed, which runs once
+    facts: dict[relax.Var, Facts] = field(default_factory=dict)
+    learned: dict[relax.Var, Facts] = field(default_factory=dict)
+    symbols: dict[tvm.ir.Var, Place] = field(default_factory=dict)
+    inputs: frozenset[tvm.ir.Var] = frozenset()  # symbols of the analysed function's parameters
+    inner: dict[relax.Var, tuple[Region, ...]] = field(default_factory=dict)
+
+    def read(self, var: relax.Var) -> Facts:
+        if var in self.facts:
+            return self.facts[var]
+        known = self.outer.read(var) if self.outer else UNDEFINED
+        return refined(known, self.learned[var]) if var in self.learned else known
+
+    def define(self, var: relax.Var, facts: Facts) -> bool:
+        """Forward: what the variable's own operator says. True where something is new."""
+        return self._refine(self.facts, var, facts)
+
+    def learn(self, var: relax.Var, facts: Facts) -> bool:
+        """Backward: what a reader says, constants only. True where something is new."""
+        constants = constants_only(facts)
+        if var in self.facts:
+            return self._refine(self.facts, var, constants)
+        if self.outer is None or refined(self.read(var), constants) == self.read(var):
+            return False
+        return self._refine(self.learned, var, constants)
+
+    @staticmethod
+    def _refine(store: dict[relax.Var, Facts], var: relax.Var, facts: Facts) -> bool:
+        before = store.get(var)
+        store[var] = refined(before, facts) if before is not None else facts
+        return before is None or store[var] != before
+
+    @property
+    def runs_once(self) -> bool:
+        """Whether a symbol that is defined here has one value in a run of the program."""
+        return self.outer.runs_once if self.outer else self.is_entry
+
+    def symbol(self, symbol: tvm.ir.Var) -> Element:
+        """What stands for a symbol here: a called function's are its arguments' dimensions."""
+        if symbol in self.symbols:
+            return self.cell(self.symbols[symbol])
+        if self.outer is not None:
+            return self.outer.symbol(symbol)
+        return Symbolic(symbol) if symbol in self.inputs else NAC
+
+    def cell(self, place: Place) -> Element:
+        facts = self.read(place.var)
+        if not isinstance(facts, TensorFacts):
+            return NAC
+        cells = facts.values if place.is_value else facts.dims
+        return cells if isinstance(cells, NotConstant) else cells[place.index]
+
+    def element(self, formula: tvm.ir.Expr) -> Element:
+        """An integer expression of the program as an element."""
+        if isinstance(formula, IntImm):
+            return Known(int(formula))
+        if not is_prim_expr(formula) or str(formula.ty) not in _INTEGERS:
+            return NAC
+        found = {symbol: self.symbol(symbol) for symbol in undefined_vars(formula)}
+        for stop in (NAC, UNDEF):
+            if stop in found.values():
+                return stop
+        names = {
+            symbol: element.value if isinstance(element, Known) else formula_of(element)
+            for symbol, element in found.items()
+        }
+        here = value_of(formula, names)
+        return NAC if here is None else self.domain.constant(here)
+
+    def facts_of(self, expression: tvm.ir.Expr) -> Facts:
+        """What is known of an argument: a variable, a constant, a shape, a number or a tuple."""
+        match expression:
+            case tvm.ir.GenericConst():
+                return _constant_facts(expression)
+            case relax.ShapeExpr():
+                return shape_facts(self.element(e) for e in expression.values)
+            case relax.Tuple():
+                return TupleFacts(tuple(self.facts_of(f) for f in expression.fields))
+            case relax.TupleGetItem():
+                return _field(self.facts_of(expression.tuple_value), int(expression.index))
+        if is_prim_expr(expression):
+            return scalar_facts(self.element(expression))
+        if not isinstance(expression, relax.Var):
+            return UNPROVED
+        facts = self.read(expression)
+        if isinstance(facts, TensorFacts) and isinstance(expression.ty, relax.TensorType):
+            return replace(facts, dtype=str(expression.ty.dtype))
+        return facts
+
+    def declared(self, declared_type: tvm.ir.Type) -> Facts:
+        """What a type says by itself; of dimensions that it leaves open, nothing is proved."""
+        match declared_type:
+            case relax.TensorType():
+                if declared_type.shape is None or not hasattr(declared_type.shape, "values"):
+                    rank = int(declared_type.ndim)
+                    return TensorFacts(NAC if rank < 0 else (NAC,) * rank)
+                return TensorFacts(tuple(self.element(e) for e in declared_type.shape.values))
+            case relax.ShapeType() if declared_type.values is not None:
+                return shape_facts(self.element(e) for e in declared_type.values)
+            case TupleType():
+                return TupleFacts(tuple(self.declared(f) for f in declared_type.fields))
+            case PrimType():
+                return TensorFacts(())
+        return UNPROVED
+
+    def everything(self) -> Iterator[tuple[relax.Var, Facts]]:
+        """The variables of this region and of all branches in it."""
+        yield from self.facts.items()
+        for regions in self.inner.values():
+            for region in regions:
+                if region.outer is not None:
+                    yield from region.everything()
+
+
+def constants_only(facts: Facts) -> Facts:
+    """What can be learned of facts: nac teaches nothing."""
+    if isinstance(facts, TupleFacts):
+        return TupleFacts(tuple(constants_only(f) for f in facts.fields))
+    if isinstance(facts.dims, NotConstant):
+        return UNDEFINED
+    dims = tuple(UNDEF if isinstance(d, NotConstant) else d for d in facts.dims)
+    return TensorFacts(dims, UNDEF)
+
+
+def _constant_facts(constant: tvm.ir.GenericConst) -> TensorFacts:
+    numbers = constant.value.numpy()
+    dims = tuple(Known(int(n)) for n in numbers.shape)
+    small = numbers.ndim <= 1 and numbers.size <= MAX_VALUES and str(numbers.dtype) in _INTEGERS
+    values = tuple(Known(int(v)) for v in numbers.reshape(-1)) if small else NAC
+    return TensorFacts(dims, values, str(numbers.dtype))
+
+
+def _field(facts: Facts, index: int) -> Facts:
+    if isinstance(facts, TupleFacts):
+        return facts.fields[index]
+    return UNDEFINED if facts == UNDEFINED else UNPROVED

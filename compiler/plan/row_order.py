@@ -1,0 +1,89 @@
+"""The order of the steps in the row loop's body that needs the least memory.
+
+Two things depend on it. Single rows, made and read within one step of the loop, live for part of
+the body only: their peak is what order.py minimises. And of a ring one row less is kept
+where everything that reads its oldest row runs before the new row is made; that is a choice of
+its own for each such ring, because it forbids orders that the single rows may want. With few
+rings to choose for, all choices are tried, so the result is the best of all orders.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from itertools import combinations
+
+from compiler.plan.memory import Size
+from compiler.plan.order import NOTHING, Task, least_peak_order, peak_of
+from compiler.plan.schedule import RowSchedule, readings_of, reordered, result_of
+
+MOST_CHOICES = 4  # rings whose readers may be put first: 16 searches
+
+
+def order_steps(schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size) -> RowSchedule:
+    """The schedule with its steps in the best order; unchanged where that is as good as any.
+
+    `rows` is the size of one row of each value, `scratch` what the store needs while it runs.
+    """
+    best, least = schedule, memory_of(schedule, rows, scratch)
+    sizes = _row_sizes(schedule, rows)
+    for early in _choices(schedule, rows):
+        order = least_peak_order(_tasks(schedule, scratch, early), sizes)
+        if order is None:
+            continue
+        found = reordered(schedule, order.tasks)
+        if (needed := memory_of(found, rows, scratch)) < least:
+            best, least = found, needed
+    return best
+
+
+def memory_of(schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size) -> Size:
+    """All rings, and the peak of the single rows: the least that an arena can have."""
+    tasks = _tasks(schedule, scratch, early=())
+    total = peak_of(tasks, _row_sizes(schedule, rows), range(len(tasks)))
+    for value in _ring_values(schedule):
+        for _ in range(schedule.rings[value]):
+            total += rows[value]
+    return total
+
+
+def _ring_values(schedule: RowSchedule) -> list[str]:
+    readings = readings_of(schedule.steps)
+    return sorted({r.value for r in readings if not r.is_same_row})
+
+
+def _choices(schedule: RowSchedule, rows: Mapping[str, Size]) -> Iterable[tuple[str, ...]]:
+    """Sets of rings that are to lose a row, from none to all that may."""
+    late = {value for value in _ring_values(schedule) if _last_readers(schedule, value)}
+    largest = sorted(late, key=lambda value: (rows[value], value))[-MOST_CHOICES:]
+    for count in range(len(largest) + 1):
+        yield from combinations(largest, count)
+
+
+def _last_readers(schedule: RowSchedule, value: str) -> frozenset[int]:
+    """Steps that read the oldest row; none where one of them also reads the newest."""
+    readings = [r for r in readings_of(schedule.steps) if r.value == value]
+    oldest = max(r.oldest for r in readings)
+    last = [r for r in readings if r.oldest == oldest]
+    return frozenset(r.reader for r in last if all(r.newest > 0 for r in last))
+
+
+def _tasks(schedule: RowSchedule, scratch: Size, early: Collection[str]) -> list[Task]:
+    """A task a step; `early` are the values whose oldest row is read before the new one is made."""
+    same_step = [r for r in readings_of(schedule.steps) if r.newest == 0]
+    tasks = []
+    for i, step in enumerate(schedule.steps):
+        value = result_of(step.operation)
+        tasks.append(
+            Task(
+                makes=value,
+                reads=frozenset(r.value for r in same_step if r.reader == i),
+                after=_last_readers(schedule, value) if value and value in early else frozenset(),
+                scratch=scratch if value is None else NOTHING,
+            )
+        )
+    return tasks
+
+
+def _row_sizes(schedule: RowSchedule, rows: Mapping[str, Size]) -> dict[str, Size]:
+    """Of the values that live for a part of the body; rings take their place for all of it."""
+    made = {result_of(step.operation) for step in schedule.steps} - {None}
+    rings = set(_ring_values(schedule))
+    return {str(v): NOTHING if v in rings else rows[str(v)] for v in made}

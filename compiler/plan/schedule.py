@@ -1,0 +1,164 @@
+"""Tile fusion by rows: all layers run together, one row each, and keep only the rows still needed.
+
+Step s of the loop loads row s of the input and computes row s - delay of every value:
+
+    s      load row s          -> ring of input rows
+    s - 1  first convolution   -> ring of 3 rows
+    s - 2  second convolution  -> ring of 3 rows
+    ...
+    s - D  store               -> r rows of HR pixels
+
+A layer's delay is the least that lets its readers see whole windows. So a network of any depth
+needs a few rows a layer: its working set stays in the cache, and no row is computed twice.
+
+The order of the steps in the body is free where a reader wants only rows of earlier steps of the
+loop; row_order.py chooses it. Of a value read before its new row is made, one row less is
+kept: the row that the reader sees for the last time gives its place to the new one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compiler.plan.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store
+
+
+@dataclass(frozen=True)
+class Load:
+    """Pixels -> float rows of the input."""
+
+
+@dataclass(frozen=True)
+class AnchorPass:
+    """The horizontal half of the bicubic kernel, over one row of the input."""
+
+
+Operation = Load | AnchorPass | Convolution | Store
+
+
+@dataclass(frozen=True)
+class Step:
+    """At step s of the loop, `operation` computes row s - delay."""
+
+    operation: Operation
+    delay: int
+
+
+@dataclass(frozen=True)
+class RowSchedule:
+    """Steps in the order of the loop's body; `rings` says how many rows of a value are kept."""
+
+    graph: PathGraph
+    steps: tuple[Step, ...]
+    rings: dict[str, int]
+
+    @property
+    def depth(self) -> int:
+        """Rows between the input's row and the output's: the store's delay, the longest."""
+        return max(step.delay for step in self.steps)
+
+
+def result_of(operation: Operation) -> str | None:
+    """The value that an operation computes; None for the store."""
+    match operation:
+        case Load():
+            return INPUT
+        case AnchorPass():
+            return ANCHOR_ROWS
+        case Convolution(result=result):
+            return result
+        case _:
+            return None
+
+
+def reads_of(operation: Operation) -> tuple[tuple[str, int], ...]:
+    """Pairs of a value and the rows that are read of it on either side of the row computed."""
+    match operation:
+        case AnchorPass():
+            return ((INPUT, 0),)
+        case Convolution(source=source, adds=adds, radius=radius):
+            return ((source, radius), *(((adds, 0),) if adds else ()))
+        case Store(residual=residual, anchored=anchored):
+            anchor = ((ANCHOR_ROWS, ANCHOR_HALO),) if anchored else ()
+            return (*(((residual, 0),) if residual else ()), *anchor)
+        case _:
+            return ()
+
+
+def schedule_rows(graph: PathGraph) -> RowSchedule:
+    """As late as possible: only what reads the input late keeps more than its window of rows."""
+    anchor = (AnchorPass(),) if graph.store.anchored else ()
+    operations: tuple[Operation, ...] = (Load(), *graph.convolutions, *anchor, graph.store)
+    lags = _lags(operations)
+    depth = -lags[0]
+    steps = tuple(Step(o, depth + lag) for o, lag in zip(operations, lags, strict=True))
+    return RowSchedule(graph, steps, _rings(steps))
+
+
+def _lags(operations: tuple[Operation, ...]) -> list[int]:
+    """Delays counted back from the store's, which is 0."""
+    latest: dict[str, int] = {}
+    lags = []
+    for operation in reversed(operations):
+        lag = latest.get(result_of(operation) or "", 0)
+        lags.append(lag)
+        for value, radius in reads_of(operation):
+            latest[value] = min(latest.get(value, lag - radius), lag - radius)
+    return lags[::-1]
+
+
+def reordered(schedule: RowSchedule, order: Sequence[int]) -> RowSchedule:
+    """The steps in another order of the body, and the rows to keep that follow from it."""
+    steps = tuple(schedule.steps[i] for i in order)
+    return RowSchedule(schedule.graph, steps, _rings(steps))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A step of the body that reads a value, and the step that makes the value."""
+
+    value: str
+    producer: int
+    reader: int
+    newest: int  # the newest row that is read was made that many steps of the loop ago
+    oldest: int  # and the oldest one that many
+
+    @property
+    def is_same_row(self) -> bool:
+        """Nothing but the row made in this step of the loop is read."""
+        return self.newest == self.oldest == 0
+
+
+def readings_of(steps: Sequence[Step]) -> list[Reading]:
+    """All pairs of a step and a step that makes a value for it; exits make parts of one value."""
+    found = []
+    for reader, step in enumerate(steps):
+        for value, radius in reads_of(step.operation):
+            for producer, made in enumerate(steps):
+                if result_of(made.operation) != value:
+                    continue
+                lag = step.delay - made.delay
+                found.append(Reading(value, producer, reader, lag - radius, lag + radius))
+    return found
+
+
+def lifetimes(schedule: RowSchedule) -> dict[str, tuple[int, int]]:
+    """First and last step of the body in which a value's memory is in use, both included.
+
+    A ring lives through the whole body: it carries rows from one step of the loop to the next.
+    """
+    end = len(schedule.steps) - 1
+    lives: dict[str, tuple[int, int]] = {}
+    for reading in readings_of(schedule.steps):
+        first, last = lives.get(reading.value, (reading.producer, reading.reader))
+        stays = not reading.is_same_row
+        first, last = min(first, reading.producer), max(last, reading.reader)
+        lives[reading.value] = (0, end) if stays else (first, last)
+    return lives
+
+
+def _rings(steps: Sequence[Step]) -> dict[str, int]:
+    rings: dict[str, int] = {}
+    for reading in readings_of(steps):
+        rows = reading.oldest + (1 if reading.producer < reading.reader else 0)
+        rings[reading.value] = max(rings.get(reading.value, 1), rows)
+    return rings

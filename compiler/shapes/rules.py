@@ -1,5 +1,0 @@
-"""All transfer functions: importing this module fills `operators.RULES`."""
-
-from compiler.shapes import axes, edo, elementwise, isdo, isvdos, windows
-
-__all__ = ["axes", "edo", "elementwise", "isdo", "isvdos", "windows"]
