@@ -1,0 +1,129 @@
+"""Does this tree still make the bytes that another one made? For changes that only move things.
+
+    python -m benchmarks.same_bytes --against REVISION [--case default ...]
+
+The revision is checked out into a worktree. Both trees encode the same small film, in turns, on
+this machine, with the same seed and signing key, by each case's options; every file of the two
+packages is compared but job.json and report.json, which hold versions and times. Exit 1 and a line
+for each file that differs.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from player.package.layout import JOB_FILE, REPORT_FILE
+
+ROOT = Path(__file__).parents[1]
+COMMON = "--scale 2 --steps 40 --threads 1"
+CASES = {
+    "default": "--steps 150",
+    "h264": "--lr-codec h264 --scale 4 --frames 7",
+    "h265": "--lr-codec h265 --scale 3 --frames 7",
+    "jstdo": "--method jstdo --lr-codec lossless",
+    "stdo": "--method stdo --chunks 2 --lr-codec lossless",
+    "stdo-error": "--method stdo --chunks 2 --chunk-rule error --lr-codec lossless",
+    "wdsr": "--method jstdo --backbone wdsr --lr-codec lossless --frames 4",
+    "espcn": "--method jstdo --backbone espcn --lr-codec lossless --frames 4",
+    "fp32": "--dtype fp32 --warm-start",
+    "all": "--patches all",
+    "method": "--patches method --hard-share 0.3",
+    "router": "--routes router --steps 150 --lr-codec lossless",
+    "both": "--routes both --steps 150 --lr-codec lossless",
+    "protect": "--groups {groups} --protect face --routes both --lr-codec lossless",
+    "chex": "--stages chex",
+    "chase": "--stages chase",
+    "fair": "--stages fair --groups {groups}",
+    "condense": "--stages condense",
+    "chex-fair": "--stages chex,fair --budget 0.6x",
+    "condense-chase": "--stages condense,chase --budget 20kB",
+}
+BOXES = (
+    '{"groups": ["face"], "size": [192, 160], "frames": ['
+    + ", ".join(
+        f'[{{"group": "face", "x": {20 + i}, "y": 30, "width": 60, "height": 50}}]'
+        for i in range(12)
+    )
+    + "]}"
+)
+
+
+def write_film(path: Path) -> None:
+    """12 frames of 192x160 px, lossless: drifting waves that bicubic loses, and a smooth ramp."""
+    y, x = np.mgrid[:160, :192]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=30, options={"qp": "0"})
+        stream.height, stream.width = y.shape
+        stream.pix_fmt, stream.time_base = "rgb24", Fraction(1, 30)
+        for i in range(12):
+            waves = 127 + 90 * np.sin((x + i) * 1.9) * np.cos((y - i) * 1.1)
+            grey = np.where(x < 96, waves, (x + y + i) * 200 / 352)
+            picture = np.stack([grey, grey[::-1], 255 - grey], axis=-1).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def encode(tree: Path, film: Path, out: Path, options: str) -> str | None:
+    """Make a package with the sources of `tree`; returns what went wrong."""
+    home = str(film.parent / "home")  # one signing key for both
+    environment = {**os.environ, "PYTHONPATH": str(tree), "POCKETSR_HOME": home}
+    command = [sys.executable, "-c", "from sr.cli import main; main()", "encode", str(film)]
+    command += ["-o", str(out), *COMMON.split(), *options.split()]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    return done.stderr.strip().splitlines()[-1] if done.returncode else None
+
+
+def differences(ours: Path, theirs: Path) -> list[str]:
+    """The files, relative to the package, that one lacks or that differ."""
+    found = []
+    for package in (ours, theirs):
+        files = (p for p in package.rglob("*") if p.is_file())
+        names = {p.relative_to(package).as_posix(): p.read_bytes() for p in files}
+        found.append({k: v for k, v in names.items() if k not in (JOB_FILE, REPORT_FILE)})
+    return sorted(
+        n for n in found[0].keys() | found[1].keys() if found[0].get(n) != found[1].get(n)
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--against", required=True, help="A revision of this repository.")
+    parser.add_argument("--case", nargs="*", choices=CASES, default=list(CASES))
+    options = parser.parse_args()
+    faults = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder, other = Path(name), Path(name) / "tree"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--detach", str(other), options.against], check=True)
+        try:
+            (folder / "groups.json").write_text(BOXES)
+            write_film(folder / "film.mp4")
+            for side in ("ours", "theirs"):
+                (folder / side).mkdir()
+            for case in options.case:
+                asked = CASES[case].format(groups=folder / "groups.json")
+                trees = {"ours": ROOT, "theirs": other}
+                errors = {
+                    n: encode(tree, folder / "film.mp4", folder / n / case, asked)
+                    for n, tree in trees.items()
+                }
+                differ = differences(folder / "ours" / case, folder / "theirs" / case)
+                differ += [f"{n}: {error}" for n, error in errors.items() if error]
+                faults += len(differ)
+                print(f"{case:<16}", ", ".join(differ) or "same bytes", flush=True)
+        finally:
+            subprocess.run([*git, "remove", "--force", str(other)], check=True)
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()
