@@ -30,7 +30,7 @@ from chunking.difficulty import (
     residual_energy,
 )
 from chunking.grid import Grid
-from chunking.lr import lr_size, shrink
+from chunking.lr import downscale, lr_size
 from chunking.video import probe, read_frames
 from player.package import generic
 from player.package.paths import HARD
@@ -70,7 +70,7 @@ def measure(clip: Path, scale: int, count: int, upscale: Upscaler) -> Row:
     samples = patch_samples(grid, scale, info.height, info.width)
     columns: list[tuple[np.ndarray, ...]] = []
     for hr in spread(clip, count):
-        lr = shrink(hr, scale)
+        lr = downscale(hr, scale)
         sse = patch_sse(upscale(lr), hr, grid, scale)
         columns.append((sse, dct_energy(lr, grid), residual_energy(lr, hr, grid, scale)))
     sse, dct, residual = (np.stack(column) for column in zip(*columns, strict=True))

@@ -21,7 +21,7 @@ import skimage.data
 import torch
 from numpy.typing import NDArray
 
-from chunking.lr import shrink
+from chunking.lr import downscale
 from chunking.video import read_frames
 from player.package.artefact import write_bytes, write_text
 from player.package.generic import blob_path
@@ -87,7 +87,7 @@ def generic_sampler(network: Network, tiles: NDArray[np.uint8]) -> CropSampler:
 
 def training_set(tiles: NDArray[np.uint8], scale: int, margin_px: int) -> TrainingSet:
     """Tiles as HR, their shrunken copies as LR."""
-    lr = np.stack([shrink(tile, scale) for tile in tiles])
+    lr = np.stack([downscale(tile, scale) for tile in tiles])
     margin = (margin_px, margin_px)
     padded = np.pad(lr, ((0, 0), margin, margin, (0, 0)), mode="edge")
     return TrainingSet(padded, tiles, scale, margin_px)
@@ -98,7 +98,7 @@ def held_out_db(blob: bytes, tiles: NDArray[np.uint8], scale: int) -> dict[str, 
     network = scored_network(unpack_weights(blob))
     errors: dict[str, list[float]] = {name: [] for name in PATH_NAMES}
     for tile in tiles:
-        pair = FramePair(shrink(tile, scale), tile)
+        pair = FramePair(downscale(tile, scale), tile)
         for path, frame in upscale_paths(network, pair.lr).items():
             difference = frame.astype(float) - pair.hr
             errors[PATH_NAMES[path]].append(float(np.mean(difference**2)))

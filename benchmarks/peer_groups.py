@@ -14,7 +14,7 @@ from benchmarks.peer_summary import CONVOLUTIONS, DYNAMIC, FOOTPRINT, HARD, QUAL
 from benchmarks.runtimes import OURS
 from benchmarks.runtimes.interface import Image, Session, Size, size_name
 from benchmarks.runtimes.ours import engine_of, open_path
-from chunking.lr import shrink
+from chunking.lr import downscale
 from player.metrics import mse_rgb, psnr_db
 from player.package.paths import EASY
 
@@ -83,7 +83,7 @@ def measure_new_sizes(bench: Bench, count: int, threads: int) -> list[Row]:
 
 def measure_quality(bench: Bench, size: Size) -> list[Row]:
     """PSNR on frames of the clip: against the fp32 picture, and against the film."""
-    pairs = [(shrink(hr, bench.subject.arch.scale), hr) for hr in bench.subject.test]
+    pairs = [(downscale(hr, bench.subject.arch.scale), hr) for hr in bench.subject.test]
     exact = [bench.subject.exact(lr) for lr, _ in pairs]
     rows = []
     for entrant, session in bench.sessions(size, 1).items():

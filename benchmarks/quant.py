@@ -25,16 +25,16 @@ from benchmarks.harness import RESULTS, environment, write_json
 from benchmarks.quality import merge
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
-from chunking.lr import shrink
+from chunking.lr import downscale
 from chunking.video import read_frames
 from player.metrics import psnr_db
 from player.package.generic import blob_path
 from player.package.paths import EASY, HARD, PATH_NAMES
 from player.package.weights import WeightsBlob, unpack_weights
-from sr.encode.config import EncodeConfig
 from sr.encode.difficulty import measure_difficulty
-from sr.encode.frames import training_set
+from sr.encode.film import training_set
 from sr.encode.methods import METHODS
+from sr.encode.options import TrainingOptions
 from sr.models import Network, deployed_network
 from sr.packing import network_of, to_pixels, trainable_network
 from sr.quant.calibrate import Rule, calibrate, largest, least_squares, percentile
@@ -129,7 +129,7 @@ ARMS: dict[str, Callable[[Start], Scored]] = {
 
 def frame_pairs(clip: Path) -> list[FramePair]:
     """All frames, LR without a codec between."""
-    return [FramePair(shrink(f.rgb, SCALE), f.rgb) for f in read_frames(clip)]
+    return [FramePair(downscale(f.rgb, SCALE), f.rgb) for f in read_frames(clip)]
 
 
 def encode_sampler(pairs: list[FramePair], blob: WeightsBlob, clip: Path) -> CropSampler:
@@ -139,7 +139,7 @@ def encode_sampler(pairs: list[FramePair], blob: WeightsBlob, clip: Path) -> Cro
     generic = network_of(unpack_weights(blob_path(SCALE).read_bytes()))
     samples = patch_samples(grid, SCALE, hr_height, hr_width)
     difficulty = measure_difficulty(generic, pairs, grid, samples)
-    (task,) = METHODS["dydca"].tasks(difficulty, EncodeConfig(clip, clip))
+    (task,) = METHODS["dydca"].tasks(difficulty, TrainingOptions())
     data = training_set(pairs, SCALE, network_of(blob).halo_px(HARD))
     return CropSampler(data, task.shares, (grid.fine_h, grid.fine_w), batch=4, seed=0)
 
@@ -179,7 +179,7 @@ def packaged_blob(clip: Path, dtype: str, options: argparse.Namespace) -> Weight
 def run_clip(clip: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row an arm. `loss_db` is against the fp32 arm's hard path."""
     blob, integers = (packaged_blob(clip, dtype, options) for dtype in ("fp32", "int8"))
-    steps = EncodeConfig(clip, clip, preset=options.preset).bounds.steps
+    steps = TrainingOptions(preset=options.preset).bounds.steps
     pairs = frame_pairs(clip)
     start = Start(blob, integers, encode_sampler(pairs, blob, clip), fine_tuning_plan(steps))
     rows: list[dict[str, Any]] = []

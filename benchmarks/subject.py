@@ -16,7 +16,7 @@ from PIL import Image as Pictures
 
 from benchmarks.demo import demo_clip
 from benchmarks.runtimes.interface import Image, Size, pixels, planes
-from chunking.lr import shrink
+from chunking.lr import downscale
 from chunking.video import read_frames
 from player.costs import macs_per_pixel
 from player.package.architecture import Architecture
@@ -58,7 +58,7 @@ class Subject:
 
     @cached_property
     def calibration_lr(self) -> list[Image]:
-        return [shrink(frame, self.arch.scale) for frame in self.calibration]
+        return [downscale(frame, self.arch.scale) for frame in self.calibration]
 
     def lr(self, size: Size) -> Image:
         """A frame of the clip at any LR size."""

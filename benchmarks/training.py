@@ -18,13 +18,13 @@ from torch import nn
 
 from benchmarks.harness import RESULTS, environment, write_json
 from chunking.grid import Grid
-from chunking.lr import shrink
+from chunking.lr import downscale
 from chunking.video import read_frames
 from player.package.architecture import Architecture
 from player.package.generic import blob_path
 from player.package.paths import BICUBIC, EASY, HARD, PATH_NAMES
 from player.package.weights import unpack_weights
-from sr.encode.frames import training_set
+from sr.encode.film import training_set
 from sr.models import Network, architecture, build_network
 from sr.packing import network_of, pack_network, trainable_network
 from sr.scoring import FramePair, path_sse
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS / "training.json")
     options = parser.parse_args()
     frames = [f.rgb for f in read_frames(options.clip, options.frames)]
-    pairs = [FramePair(shrink(hr, SCALE), hr) for hr in frames]
+    pairs = [FramePair(downscale(hr, SCALE), hr) for hr in frames]
     rows = []
     for name, arm in arms(options.steps).items():
         for seed in options.seeds:

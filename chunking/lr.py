@@ -1,4 +1,4 @@
-"""From HR to LR: the one bicubic shrinking that server, tests and benchmarks share."""
+"""From HR to LR: the one bicubic downscaling that server, tests and benchmarks share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_scale(height: int, width: int, scale: int) -> None:
         )
 
 
-def shrink(rgb: np.ndarray, scale: int) -> np.ndarray:
+def downscale(rgb: np.ndarray, scale: int) -> np.ndarray:
     """[H, W, 3] u8 HR to [h, w, 3] u8 LR with (h, w) = lr_size(H, W, scale).
 
     Antialiased bicubic, Keys a = -0.5 (Pillow's, equal to MATLAB's imresize); HR is first

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.shrink import summary, table
 from sr.cli import COMMANDS
-from sr.encode.config import PRESETS
 from sr.encode.methods import METHODS
+from sr.encode.options import PRESETS
 from sr.shrink.order import STAGE_NAMES
 
 ROOT = Path(__file__).parent.parent

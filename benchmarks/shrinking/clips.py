@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
-from chunking.lr import shrink
+from chunking.lr import downscale
 from chunking.video import read_frames
 from player.package.architecture import Architecture
 from player.package.generic import blob_path
 from player.package.paths import HARD
 from player.package.weights import unpack_weights
-from sr.encode.config import EncodeConfig
 from sr.encode.difficulty import measure_difficulty
-from sr.encode.frames import training_set
+from sr.encode.film import training_set
 from sr.encode.methods import METHODS, Difficulty, chunk_labels
+from sr.encode.options import TrainingOptions
 from sr.models import architecture, build_network
 from sr.packing import network_of
 from sr.scoring import FramePair
@@ -60,15 +60,11 @@ class Clip:
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """[T, gh, gw]: chunks of equal counts by difficulty, as `encode` makes them for `fair`."""
-        return chunk_labels(self.difficulty, self._config)
-
-    @property
-    def _config(self) -> EncodeConfig:
-        return EncodeConfig(Path(self.name), Path(self.name), chunks=GROUPS)
+        return chunk_labels(self.difficulty, TrainingOptions(chunks=GROUPS))
 
     def sampler(self, seed: int) -> CropSampler:
         """Draws crops as the encode job does."""
-        (task,) = METHODS["dydca"].tasks(self.difficulty, self._config)
+        (task,) = METHODS["dydca"].tasks(self.difficulty, TrainingOptions())
         halo = build_network(self.arch).halo_px(HARD)
         data = training_set(list(self.pairs), SCALE, halo)
         cell_px = self.grid.fine_h, self.grid.fine_w
@@ -78,7 +74,7 @@ class Clip:
 def read_clip(path: Path, frames: int) -> Clip:
     """The clip in a film's first `frames`. Raises InputError where the film cannot be read."""
     pictures = [middle(frame.rgb) for frame in read_frames(path, frames)]
-    return Clip(path.stem, tuple(FramePair(shrink(hr, SCALE), hr) for hr in pictures))
+    return Clip(path.stem, tuple(FramePair(downscale(hr, SCALE), hr) for hr in pictures))
 
 
 def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX
-from sr.encode.frames import training_set
+from sr.encode.film import training_set
 from sr.models import architecture, build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained

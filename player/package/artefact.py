@@ -1,16 +1,26 @@
-"""Writing a file so that it is there whole, or not at all."""
+"""The one writer of files that must be there whole, or not at all.
 
+    temporary file beside ──► fsync ──► rename ──► fsync of the folder
+
+A reader sees the old file or the new one, even after a power cut. What only a job reads (records,
+checkpoints) is *sealed* as well: its SHA-256 stands in its last line, so that a flipped bit or a
+cut is known from the file alone. A package's own files have theirs in the signed index.
+"""
+
+import hashlib
 import os
 import tempfile
 from pathlib import Path
 
+from player.package.package_error import PackageError
+
+PART_SUFFIX = ".part"
+_SEAL_BYTES = 1 + 64 + 1  # a line of its own: newline, hexadecimal digits, newline
+
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Put `data` at `path`: a temporary file beside it, fsync, rename, fsync of the folder.
-
-    A reader sees the old file or the new one, even after a power cut. Raises OSError.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    """Put `data` at `path`; raises OSError, and leaves nothing behind then."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART_SUFFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -21,7 +31,12 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    # The rename itself is only on the disk once its folder is.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -29,9 +44,19 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_sealed(path: Path, data: bytes) -> None:
+    """As `write_bytes`, with the seal behind it."""
+    write_bytes(path, data + _seal(data))
+
+
+def read_sealed(path: Path) -> bytes:
+    """What `write_sealed` wrote. Raises PackageError where it is not that any more, OSError."""
+    sealed = path.read_bytes()
+    data = sealed[:-_SEAL_BYTES]
+    if sealed[-_SEAL_BYTES:] != _seal(data):
+        raise PackageError(f"{path}: damaged, its checksum is wrong; remove it")
+    return data
+
+
+def _seal(data: bytes) -> bytes:
+    return b"\n" + hashlib.sha256(data).hexdigest().encode("ascii") + b"\n"

@@ -114,25 +114,25 @@ from sr.commands.options import FILE, json_option, show
 @json_option
 def command(file: Path, restart: bool, events: bool, as_json: bool, **options: Any) -> None:
     """Make a package out of FILE. The same command continues after an interruption."""
-    from sr.encode.config import EncodeConfig
     from sr.encode.encode import encode
+    from sr.encode.options import EncodeOptions
     from sr.progress import Progress
 
-    config = EncodeConfig(source=file, **options)
+    asked = EncodeOptions.of(file, **options)
     with Progress(events) as progress:
-        report = encode(config, progress, restart)
+        report = encode(asked, progress, restart)
     if events:
         progress.event("done", report=report)
         return
     paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
     lines = [
-        ("package", config.out),
+        ("package", asked.out),
         ("frames", report["frames"]),
         ("weights", f"{sum(report['weights_bytes'])} bytes"),
         ("paths", paths),
         *stage_lines(report["stages"]),
         *router_lines(report["router"]),
-        ("next", f"pocketsr compile {config.out}"),
+        ("next", f"pocketsr compile {asked.out}"),
     ]
     show(report, as_json, lines)
 

@@ -1,5 +1,6 @@
 """Step: how difficult each patch of the training frames is for the generic network."""
 
+import io
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from chunking.difficulty import (
     residual_energy,
 )
 from chunking.grid import Grid, sum_cells
+from player.package.artefact import read_sealed, write_sealed
 from player.package.paths import HARD
 from sr.encode.methods import Difficulty
 from sr.encode.work import Work
@@ -21,24 +23,33 @@ from sr.scoring import FramePair, Scored, path_sse
 
 CELL_PX = 6  # LR; the finest place that is asked for its error, a divisor of all patches' sides
 MOST_DB = 100.0  # of a patch that is reproduced exactly, as in the metrics
-STEP = "difficulty"
 
 
-def score_difficulty(work: Work, pairs: list[FramePair]) -> tuple[Difficulty, dict[str, float]]:
+def score_difficulty(work: Work) -> tuple[Difficulty, dict[str, float]]:
     """PSNR of the generic network on every patch (STDO, section 3.2), and how well the cheap
-    stand-ins rank the same patches: Spearman's rho against -PSNR. Kept in the job's folder.
+    stand-ins rank the same patches: Spearman's rho against -PSNR.
     """
-    file = work.job.work / f"{STEP}.npz"
-    if (correlation := work.job.result(STEP)) is not None:
-        stored = np.load(file)
-        return Difficulty(**{name: stored[name] for name in stored}), correlation
-    work.progress.stage("difficulty", len(pairs))
-    generic = network_of(work.generic)
-    difficulty = measure_difficulty(generic, pairs, work.grid, work.samples, work.progress.at)
-    correlation = _rank_stand_ins(work, pairs, difficulty)
-    np.savez(file, **vars(difficulty))
-    work.job.finish(STEP, correlation, [file])
-    return difficulty, correlation
+    file = work.job.path("difficulty.npz")
+
+    def make() -> dict[str, float]:
+        pairs, grid = work.film.training, work.film.grid
+        work.progress.stage("difficulty", len(pairs))
+        samples = work.samples_of(grid)
+        generic = network_of(work.generic)
+        scores = measure_difficulty(generic, pairs, grid, samples, work.progress.at)
+        buffer = io.BytesIO()
+        np.savez(buffer, **vars(scores))
+        write_sealed(file, buffer.getvalue())
+        residual = [residual_energy(p.lr, p.hr, grid, work.film.scale) for p in pairs]
+        energy = np.stack([dct_energy(p.lr, grid) for p in pairs])
+        return {
+            "residual_energy": rank_correlation(np.stack(residual) / samples, -scores.fine_db),
+            "dct_energy": rank_correlation(energy, -scores.fine_db),
+        }
+
+    correlation = work.job.step("difficulty", make, [file])
+    stored = np.load(io.BytesIO(read_sealed(file)))
+    return Difficulty(**{name: stored[name] for name in stored}), correlation
 
 
 def measure_difficulty(
@@ -70,16 +81,6 @@ def patch_sums(cells: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
     rows, columns = grid.fine_h // CELL_PX, grid.fine_w // CELL_PX
     of_cells = Grid(cells.shape[1], cells.shape[2], rows, columns)
     return np.stack([sum_cells(frame, of_cells) for frame in cells])
-
-
-def _rank_stand_ins(work: Work, pairs: list[FramePair], difficulty: Difficulty) -> dict[str, float]:
-    grid, scale = work.grid, work.config.scale
-    residual = np.stack([residual_energy(p.lr, p.hr, grid, scale) for p in pairs]) / work.samples
-    dct = np.stack([dct_energy(p.lr, grid) for p in pairs])
-    return {
-        "residual_energy": rank_correlation(residual, -difficulty.fine_db),
-        "dct_energy": rank_correlation(dct, -difficulty.fine_db),
-    }
 
 
 def coarse_sums(fine: NDArray[np.float64] | NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,27 +2,34 @@
 
     package/job.json            what is asked for; never changed
     package/work/STEP.json      a step that is done: its result, and its files with SHA-256
-    package/work/*.ckpt         training on its way
+    package/work/...            what steps keep, and training on its way
 
-A step is done when its file exists and every output still has its checksum; all files appear
-whole (written beside, synced, renamed). So the same command always continues where it can.
+A step is done when its record is there and every file of it still has its checksum. All files
+appear whole and those in work/ are sealed (player/package/artefact.py): what does not match is
+removed when the job is opened, said, and made again. So the same command always continues where
+it can.
 """
 
 import fcntl
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from player.package.artefact import write_text
+from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed, write_text
 from player.package.index import digest
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, REPORT_FILE, WORK
-from sr.encode.config import EncodeConfig
+from player.package.package_error import PackageError
+from sr.encode.options import EncodeOptions
 from sr.usage_error import UsageError
 
 _SCHEMA = "pocketsr.job/1"
+_LOCK = "lock"
+
+Result = TypeVar("Result")
+Warn = Callable[[str], None]
 
 
 class Job:
@@ -31,29 +38,58 @@ class Job:
     Raises UsageError where another process works on it; the lock ends with the process.
     """
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
-        self.work = out / WORK
-        self._lock = (self.work / "lock").open("w")
+    def __init__(self, out: Path, warn: Warn) -> None:
+        self.out, self.work, self._warn = out, out / WORK, warn
+        self._lock = (self.work / _LOCK).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UsageError(f"another encode works in {out}: wait for it, or end it") from error
+        self._sweep()
 
-    def result(self, step: str) -> Any | None:
-        """What a finished step returned; None where it must be done (again)."""
-        try:
-            record = json.loads((self.work / f"{step}.json").read_text())
-            intact = all(digest(self.out / f)[0] == sha for f, sha in record["files"].items())
-        except (OSError, ValueError, KeyError):
-            return None
-        return record["result"] if intact else None
+    def _sweep(self) -> None:
+        """Remove what a killed run left half-written, and what is not as it was made."""
+        for path in [*self.out.rglob(f".*{PART_SUFFIX}")]:
+            path.unlink()
+        for path in sorted(p for p in self.work.rglob("*") if p.is_file() and p.name != _LOCK):
+            try:
+                read_sealed(path)
+            except PackageError:
+                self._warn(f"{path.relative_to(self.out)} is damaged: it is made again")
+                path.unlink()
 
-    def finish(self, step: str, result: Any, files: Sequence[Path]) -> None:
-        """Record a step as done."""
-        sums = {f.relative_to(self.out).as_posix(): digest(f)[0] for f in files}
+    def step(self, name: str, make: Callable[[], Result], files: Sequence[Path] = ()) -> Result:
+        """What `make` returns (plain JSON), now or in an earlier run whose `files` are whole still.
+
+        A folder in `files` stands for all that is in it; what `make` did not write is left out.
+        """
+        record = self.work / f"{name}.json"
+        if record.exists():
+            made = json.loads(read_sealed(record))
+            changed = [f for f, sha256 in made["files"].items() if self._sha256(f) != sha256]
+            if not changed:
+                return made["result"]
+            self._warn(f"{changed[0]} is missing or damaged: the step {name} is done again")
+        result = make()
+        sums = {file: self._sha256(file) for file in sorted(self._names(files))}
         text = json.dumps({"result": result, "files": sums}, indent=1)
-        write_text(self.work / f"{step}.json", text + "\n")
+        write_sealed(record, text.encode("utf-8"))
+        return json.loads(text)["result"]  # as a later run reads it: tuples become lists
+
+    def _names(self, files: Sequence[Path]) -> Iterator[str]:
+        for path in files:
+            inside = path.rglob("*") if path.is_dir() else [path]
+            yield from (p.relative_to(self.out).as_posix() for p in inside if p.is_file())
+
+    def _sha256(self, file: str) -> str | None:
+        try:
+            return digest(self.out / file)[0]
+        except OSError:
+            return None
+
+    def path(self, name: str) -> Path:
+        """Where a step keeps something: sealed, or it is swept away as damaged."""
+        return self.work / name
 
     def report(self) -> dict[str, Any] | None:
         """The report of a job that is done."""
@@ -68,43 +104,35 @@ class Job:
         shutil.rmtree(self.work)
 
 
-def open_job(config: EncodeConfig, restart: bool) -> Job:
-    """Make or continue the job in `config.out`.
+def open_job(options: EncodeOptions, restart: bool, warn: Warn) -> Job:
+    """Make or continue the job in `options.out`.
 
     Raises UsageError where the folder holds something else or another job, OSError.
     """
-    out = config.out
-    if out.resolve() == config.source.resolve() or out.is_file():
+    out = options.out
+    if out.resolve() == options.source.resolve() or out.is_file():
         raise UsageError(f"{out} is a file: give a new folder with -o")
-    wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **config.to_json()}
-    wanted["source_sha256"] = digest(config.source)[0]
+    wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **options.to_json()}
+    wanted["source_sha256"] = digest(options.source)[0]
     if restart and (out / JOB_FILE).exists():
-        _discard(out)
+        # What an encode makes, and nothing else that lies in the folder.
+        for name in MADE_FOLDERS:
+            shutil.rmtree(out / name, ignore_errors=True)
+        for name in MADE_FILES:
+            (out / name).unlink(missing_ok=True)
     if (out / JOB_FILE).exists():
         _check_same(out, wanted)
     elif out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty and holds no encode job: give another folder with -o")
-    _make_folder(out / WORK)
-    if not (out / JOB_FILE).exists():
-        write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
-    return Job(out)
-
-
-def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (out / WORK).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(
-            f"{folder.parent} cannot be made ({error.strerror}): choose a folder that you may write"
+            f"{out} cannot be made ({error.strerror}): choose a folder that you may write"
         ) from error
-
-
-def _discard(out: Path) -> None:
-    """Remove what an encode makes, and nothing else that lies in the folder."""
-    for name in MADE_FOLDERS:
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in MADE_FILES:
-        (out / name).unlink(missing_ok=True)
+    if not (out / JOB_FILE).exists():
+        write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
+    return Job(out, warn)
 
 
 def _check_same(out: Path, wanted: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from chunking.grid import Grid
 from chunking.route_plan import plan_routes
 from player.costs import path_macs
-from player.package.artefact import write_bytes
+from player.package.artefact import read_sealed, write_sealed
 from player.package.paths import HARD, PATH_NAMES, QUARTER_PX, path_of
 from player.package.weights import unpack_weights
 from sr.encode.protect import on_hard_path, protected
@@ -37,7 +37,6 @@ from sr.router.views import (
 )
 from sr.scoring import FramePair, path_sse, scored_network
 
-STEP = "router"
 PLAN = RouterPlan()
 MOST_FRAMES = 60  # evenly taken of the training frames
 
@@ -63,35 +62,34 @@ class _Lesson:
         return cell_sums(self.quarters, self.shape.quarters), macs
 
 
-def make_router(
-    work: Work, blobs: list[bytes], pairs: list[FramePair], frames: list[int]
-) -> tuple[bytes | None, dict[str, Any] | None]:
+def make_router(work: Work, blobs: list[bytes]) -> tuple[bytes | None, dict[str, Any] | None]:
     """The router's blob and a row for the report; None where none is asked for, or all cells take
-    one path and there is nothing to decide. `frames`: the numbers of the pairs' frames."""
-    if work.config.routes == "map":
+    one path and there is nothing to decide."""
+    if work.options.routes.routes == "map":
         return None, None
-    file = work.job.work / "router.bin"
-    if (row := work.job.result(STEP)) is None:
-        blob, row = _train(work, blobs[0], pairs, frames)
-        write_bytes(file, blob or b"")
-        work.job.finish(STEP, row, [file])
-    return (file.read_bytes() or None), row
+    file = work.job.path("router.bin")
+
+    def make() -> dict[str, Any]:
+        blob, row = _train(work, blobs[0])
+        write_sealed(file, blob or b"")
+        return row
+
+    row = work.job.step("router", make, [file])
+    return (read_sealed(file) or None), row
 
 
-def _train(
-    work: Work, network: bytes, pairs: list[FramePair], frames: list[int]
-) -> tuple[bytes | None, dict[str, Any]]:
+def _train(work: Work, network: bytes) -> tuple[bytes | None, dict[str, Any]]:
+    pairs, frames, asked = work.film.training, work.film.learned, work.options.routes
     chosen = np.linspace(0, len(pairs) - 1, min(MOST_FRAMES, len(pairs))).round().astype(int)
     lesson = _lesson(work, network, [pairs[i] for i in chosen], [frames[i] for i in chosen])
     sse, macs = lesson.cells
-    planned = plan_routes(sse, macs, max_loss_db=work.config.max_loss_db)
+    planned = plan_routes(sse, macs, max_loss_db=asked.max_loss_db)
     if lesson.content is not None:
         cells = planned.shape[1], planned.shape[2]
         planned = on_hard_path(planned, content_of_cells(lesson.content, lesson.shape, cells) > 0)
     oracle = path_of(planned).astype(np.int64)
     paths = tuple(int(p) for p in np.unique(oracle))
-    names = work.config.protected_classes
-    if len(paths) + len(names) < 2:
+    if len(paths) + len(asked.protect) < 2:
         return None, {"bytes": 0, "reason": f"every cell takes the path {PATH_NAMES[paths[0]]}"}
     return _fitted(work, lesson, oracle, paths)
 
@@ -109,7 +107,7 @@ def _lesson(work: Work, network: bytes, pairs: list[FramePair], frames: list[int
         np.stack([pair.lr for pair in pairs]),
         np.stack(errors, axis=1),
         path_macs(blob.arch),
-        RouterShape(cell_px=work.config.route_cell_px),
+        RouterShape(cell_px=work.options.routes.route_cell_px),
         watched.labels if watched else None,
     )
 
@@ -118,9 +116,9 @@ def _fitted(
     work: Work, lesson: _Lesson, oracle: NDArray[np.int64], paths: tuple[int, ...]
 ) -> tuple[bytes, dict[str, Any]]:
     """Trained, calibrated to the oracle's MACs, and packed."""
-    config, names = work.config, work.config.protected_classes
+    asked, names = work.options.routes, work.options.routes.protect
     shape = RouterShape(lesson.shape.cell_px, classes=len(paths) + len(names))
-    router = fit_router(shape, _data(work, lesson, paths), PLAN, config.seed)
+    router = fit_router(shape, _data(work, lesson, paths), PLAN, work.options.training.seed)
     all_paths = (*paths, *(HARD for _ in names))
     lr = torch.from_numpy(lesson.lr).permute(0, 3, 1, 2).contiguous()
     scores = distances_of(router.network, lr).reshape(-1, shape.classes)
@@ -128,7 +126,7 @@ def _fitted(
     costs = np.broadcast_to(macs[:, None], sse.shape)
     cells = Cells(scores, sse.reshape(3, -1), costs.reshape(3, -1))
     best_sse, budget = spent(cells, oracle.ravel())
-    own = shape.macs_per_pixel * lesson.lr[..., 0].size / config.route_hold_frames
+    own = shape.macs_per_pixel * lesson.lr[..., 0].size / asked.route_hold_frames
     rule = _protecting(calibrate(cells, Rule.plain(all_paths), budget - own), len(paths))
     routed = decide(scores, rule)[1]
     routed_sse, routed_macs = spent(cells, routed)
@@ -138,7 +136,7 @@ def _fitted(
         rule.paths,
         rule.offsets,
         rule.least_margin,
-        config.route_hold_frames,
+        asked.route_hold_frames,
     )
     row = {
         "bytes": len(blob),
@@ -169,7 +167,7 @@ def _protecting(rule: Rule, ordinary: int) -> Rule:
 
 def _data(work: Work, lesson: _Lesson, paths: tuple[int, ...]) -> RouterData:
     """Every shift of the frames, labelled by the plan, and by content where some is protected."""
-    loss_db, shape = work.config.max_loss_db, lesson.shape
+    loss_db, shape = work.options.routes.max_loss_db, lesson.shape
     data = shifted_views(lesson.lr, lesson.quarters, lesson.per_pixel, loss_db, shape, paths)
     if lesson.content is None:
         return data

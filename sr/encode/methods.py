@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from chunking.chunks import equal_count, error_balanced, split_threshold
 from chunking.route_plan import split_routes
 from player.package.paths import HARD, path_of
-from sr.encode.config import EncodeConfig
+from sr.encode.options import TrainingOptions
 
 EASY_SHARE = 0.5  # how often dydca draws an easy patch, against a hard one of the same error
 
@@ -48,35 +48,35 @@ class Method:
     """`dynamic`: the network has an easy exit; `tasks` says what to train."""
 
     dynamic: bool
-    tasks: Callable[[Difficulty, EncodeConfig], list[NetworkTask]]
+    tasks: Callable[[Difficulty, TrainingOptions], list[NetworkTask]]
 
 
-def chunk_labels(difficulty: Difficulty, config: EncodeConfig) -> NDArray[np.int64]:
-    """The chunk of each fine patch [T, gh, gw], 0 the hardest, by `config.chunk_rule`."""
-    if config.chunk_rule == "quantile":
-        return equal_count(difficulty.fine_db, config.chunks)
+def chunk_labels(difficulty: Difficulty, options: TrainingOptions) -> NDArray[np.int64]:
+    """The chunk of each fine patch [T, gh, gw], 0 the hardest, by `chunk_rule`."""
+    if options.chunk_rule == "quantile":
+        return equal_count(difficulty.fine_db, options.chunks)
     mean_errors = 10 ** (-difficulty.fine_db / 10)
-    return error_balanced(difficulty.fine_db, mean_errors, config.chunks)
+    return error_balanced(difficulty.fine_db, mean_errors, options.chunks)
 
 
-def _stdo(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
-    labels = chunk_labels(difficulty, config)
-    steps = config.bounds.steps // config.chunks
-    return [NetworkTask((labels == i).astype(np.float64), steps) for i in range(config.chunks)]
+def _stdo(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
+    labels = chunk_labels(difficulty, options)
+    steps = options.bounds.steps // options.chunks
+    return [NetworkTask((labels == i).astype(np.float64), steps) for i in range(options.chunks)]
 
 
-def _jstdo(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
-    labels = chunk_labels(difficulty, config)
-    falling = np.linspace(1.0, 0.0, config.chunks) if config.chunks > 1 else np.ones(1)
-    return [NetworkTask(falling[labels], config.bounds.steps)]
+def _jstdo(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
+    labels = chunk_labels(difficulty, options)
+    falling = np.linspace(1.0, 0.0, options.chunks) if options.chunks > 1 else np.ones(1)
+    return [NetworkTask(falling[labels], options.bounds.steps)]
 
 
-def _dydca(difficulty: Difficulty, config: EncodeConfig) -> list[NetworkTask]:
-    threshold_db = split_threshold(difficulty.coarse_db, config.hard_share)
+def _dydca(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
+    threshold_db = split_threshold(difficulty.coarse_db, options.hard_share)
     codes = split_routes(difficulty.coarse_db, threshold_db, difficulty.fine_db.shape[1:])
     errors = 10 ** (-difficulty.fine_db / 20)  # root mean square, to a factor
     shares = errors * np.where(path_of(codes) == HARD, 1.0, EASY_SHARE)
-    return [NetworkTask(shares, config.bounds.steps)]
+    return [NetworkTask(shares, options.bounds.steps)]
 
 
 METHODS: dict[str, Method] = {

@@ -4,16 +4,18 @@ build --overfit, or stages--> fp32 --fine_tune, rounded--> integers --> weights 
                                 +-----------------------> weights blob, f16 (--dtype fp32)
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from player.package.artefact import write_bytes
+from player.package.artefact import read_sealed, write_sealed
 from player.package.layout import weights_name
 from player.package.paths import HARD
-from sr.encode.frames import training_set
-from sr.encode.methods import NetworkTask
+from sr.encode.difficulty import CELL_PX
+from sr.encode.methods import Difficulty, NetworkTask
+from sr.encode.protect import protected
 from sr.encode.sampling import Material, sampling_of
-from sr.encode.shrinking import shrink_network
+from sr.encode.shrinking import content_groups, shrink_network
 from sr.encode.work import Work
 from sr.models import Network, build_network, deployed_network
 from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_network
@@ -21,8 +23,8 @@ from sr.quant.finetune import fine_tune, fine_tuning_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
 from sr.shrink.zeros import KeepZeros
-from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan, overfit
+from sr.usage_error import UsageError
 
 
 @dataclass(frozen=True)
@@ -39,63 +41,73 @@ class TrainedNetwork:
 
 
 def overfit_networks(
-    work: Work, tasks: list[NetworkTask], material: Material
-) -> list[TrainedNetwork]:
-    """All networks, in the order of the tasks; finished ones are taken as they are."""
+    work: Work, difficulty: Difficulty
+) -> tuple[list[NetworkTask], list[TrainedNetwork]]:
+    """What the method trains, and the networks in that order; finished ones are as they were.
+
+    Raises UsageError where the film has too few patches, or not what the options name.
+    """
+    training, film = work.options.training, work.film
+    if training.method != "dydca" and training.chunks > difficulty.fine_db.size:
+        raise UsageError(
+            f"{difficulty.fine_db.size} patches cannot make {training.chunks} chunks: "
+            "lower --chunks"
+        )
+    tasks = work.method.tasks(difficulty, training)
+    watched = protected(work, (CELL_PX, CELL_PX), film.learned)
+    groups = content_groups(work, difficulty)
+    material = Material(difficulty, groups, watched.cells if watched else None)
     networks = []
     for number, task in enumerate(tasks):
-        step, file = f"train-{number}", work.job.work / weights_name(number)
-        if (record := work.job.result(step)) is None:
+        file = work.job.path(weights_name(number))
+
+        def make(number: int = number, task: NetworkTask = task, file: Path = file) -> Any:
             network = _train(work, task, number, material)
-            write_bytes(file, network.blob)
-            record = {k: v for k, v in asdict(network).items() if k != "blob"}
-            work.job.finish(step, record, [file])
-        networks.append(TrainedNetwork(file.read_bytes(), **record))
-    return networks
+            write_sealed(file, network.blob)
+            return {k: v for k, v in asdict(network).items() if k != "blob"}
+
+        record = work.job.step(f"train-{number}", make, [file])
+        networks.append(TrainedNetwork(read_sealed(file), **record))
+    return tasks, networks
 
 
 def _train(work: Work, task: NetworkTask, number: int, material: Material) -> TrainedNetwork:
+    training, progress = work.options.training, work.progress
     network = _start(work)
-    data = training_set(material.pairs, work.config.scale, network.halo_px(HARD))
-    seed = work.config.seed * 1000 + number
-    sampling = sampling_of(work, task, data, material, seed)
+    data = work.film.training_set(network.halo_px(HARD))
+    sampling = sampling_of(work, task, data, material, training.seed * 1000 + number)
     sampler = sampling.sampler
     rows: list[dict[str, Any]] = []
-    if work.config.stages:
+    zeros = None
+    if work.options.shrink.stages:
         network, rows = shrink_network(work, network, sampler, number, task.steps, material.groups)
+        zeros = KeepZeros(network)
     else:
-        work.progress.stage(f"overfit {number}", task.steps)
-        checkpoint = work.job.work / f"train-{number}.ckpt"
+        progress.stage(f"overfit {number}", task.steps)
+        checkpoint = work.job.path(f"train-{number}.ckpt")
         plan, watch = TrainingPlan(task.steps), sampling.companion
-        overfit(network, sampler, plan, checkpoint, work.progress.at, watch)
-    if work.config.arithmetic == "fp32":
-        trained = TrainedNetwork(pack_network(network))
-    else:
-        trained = _quantise(work, network, sampler, number, task.steps)
-    return replace(trained, stages=rows, crops_a_step=sampler.batch, crop_px=sampler.side_px)
-
-
-def _quantise(
-    work: Work, network: Network, sampler: CropSampler, number: int, steps: int
-) -> TrainedNetwork:
-    """Fine-tune a network that has had `steps` steps, as integers, and pack those."""
+        overfit(network, sampler, plan, checkpoint, progress.at, watch)
+    drawn: dict[str, Any] = {
+        "stages": rows, "crops_a_step": sampler.batch, "crop_px": sampler.side_px,
+    }  # fmt: skip
+    if training.arithmetic == "fp32":
+        return TrainedNetwork(pack_network(network), **drawn)
     before = deployed_network(network.arch, network.deployed_arrays())
-    plan = fine_tuning_plan(steps)
-    work.progress.stage(f"fine-tune {number}", plan.steps)
-    checkpoint = work.job.work / f"fine-tune-{number}.ckpt"
-    zeros = KeepZeros(network) if work.config.stages else None
-    integers = fine_tune(network, sampler, plan, checkpoint, work.progress.at, zeros)
-    after = IntegerNetwork(network.arch, integers)
-    loss_db = quantisation_loss_db(before, after, sampler)
-    return TrainedNetwork(pack_integers(network.arch, integers), plan.steps, round(loss_db, 4))
+    plan = fine_tuning_plan(task.steps)
+    progress.stage(f"fine-tune {number}", plan.steps)
+    checkpoint = work.job.path(f"fine-tune-{number}.ckpt")
+    integers = fine_tune(network, sampler, plan, checkpoint, progress.at, zeros)
+    loss_db = quantisation_loss_db(before, IntegerNetwork(network.arch, integers), sampler)
+    blob = pack_integers(network.arch, integers)
+    return TrainedNetwork(blob, plan.steps, round(loss_db, 4), **drawn)
 
 
 def _start(work: Work) -> Network:
     """From the generic network where it is of this family and widths, else from the seed."""
     arch, generic = work.arch, work.generic
-    if not work.config.warm_start or (generic.arch.name, generic.arch.widths) != (
+    if not work.options.training.warm_start or (generic.arch.name, generic.arch.widths) != (
         arch.name,
         arch.widths,
     ):
-        return build_network(arch, work.config.seed)
+        return build_network(arch, work.options.training.seed)
     return trainable_network(generic if work.method.dynamic else hard_path_alone(generic))

@@ -15,19 +15,11 @@ from chunking.input_error import InputError
 from chunking.route_plan import merge_coarse
 from player.package.paths import COARSE, HARD
 from sr.encode.work import Work
-from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_masks
 from sr.usage_error import UsageError
 
 PROTECTED_DRAWS = 3.0  # how often a protected place is drawn, against another of the same error
 
 Codes = NDArray[np.uint8]
-
-
-def read_groups(work: Work, cell_px: tuple[int, int], frames: Sequence[int]) -> ContentGroups:
-    """The content groups of `--groups` at cells of the LR frame. Raises InputError."""
-    assert work.config.groups is not None
-    read = groups_from_masks if work.config.groups.is_dir() else groups_from_boxes
-    return read(work.config.groups, (work.grid.height, work.grid.width), cell_px, frames)
 
 
 @dataclass(frozen=True)
@@ -48,15 +40,15 @@ def protected(work: Work, cell_px: tuple[int, int], frames: Sequence[int]) -> Pr
 
     Raises UsageError for a name that the groups lack, InputError for a class that never occurs.
     """
-    wanted = work.config.protected_classes
+    wanted = work.options.routes.protect
     if not wanted:
         return None
-    groups = read_groups(work, cell_px, frames)
+    groups = work.film.content(cell_px, frames)
     labels = np.zeros_like(groups.labels)
     for number, name in enumerate(wanted, start=1):
         if name not in groups.names[1:]:
             raise UsageError(
-                f"--protect {name}: {work.config.groups} has {', '.join(groups.names[1:])}"
+                f"--protect {name}: {work.options.routes.groups} has {', '.join(groups.names[1:])}"
             )
         labels[groups.labels == groups.names.index(name)] = number
         if not (labels == number).any():

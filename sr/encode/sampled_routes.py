@@ -19,8 +19,6 @@ from chunking.difficulty import dct_energy, patch_sse
 from chunking.grid import Grid, Patch, sum_cells, with_halo
 from player.bicubic import upscale_bicubic
 from player.package.paths import BICUBIC, HARD, PATH_NAMES
-from player.package.streams import StreamFiles
-from sr.encode.frames import frame_pairs
 from sr.encode.work import Work
 from sr.scoring import FramePair, Scored, upscale_patch
 
@@ -41,23 +39,21 @@ FEATURES = (
 )
 
 
-def sampled_sse(
-    work: Work, video: StreamFiles, network: Scored, grid: Grid, groups: Groups
-) -> Errors:
+def sampled_sse(work: Work, network: Scored, grid: Grid, groups: Groups) -> Errors:
     """[3, G, gh, gw]: as the routing step measures them, a share measured and the rest predicted.
 
     `groups` [T]: the frame group of each frame.
     """
     shape = (int(groups[-1]) + 1, *grid.shape)
-    sampled = draw_samples(shape, work.config.probe_share, work.config.seed)
+    sampled = draw_samples(shape, work.options.routes.probe_share, work.options.training.seed)
     cheap, errors = np.zeros(shape), np.zeros((len(PATH_NAMES), *shape))
     features = np.zeros((*shape, len(FEATURES) - 1))
     work.progress.stage("routes", len(groups))
     before: Errors | None = None
-    pairs = frame_pairs(work.config, video)
-    for number, (group, pair) in enumerate(zip(groups, pairs, strict=True), start=1):
-        bicubic = upscale_bicubic(pair.lr, work.config.scale)
-        cheap[group] += patch_sse(bicubic, pair.hr, grid, work.config.scale)
+    pairs = zip(groups, work.film.pairs(), strict=True)
+    for number, (group, pair) in enumerate(pairs, start=1):
+        bicubic = upscale_bicubic(pair.lr, work.film.scale)
+        cheap[group] += patch_sse(bicubic, pair.hr, grid, work.film.scale)
         luma = luma_of(pair.lr)
         features[group] += frame_features(luma, luma if before is None else before, grid)
         before = luma

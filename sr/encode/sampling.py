@@ -19,7 +19,6 @@ from sr.encode.difficulty import CELL_PX, patch_sums
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import PROTECTED_DRAWS
 from sr.encode.work import Work
-from sr.scoring import FramePair
 from sr.selection.draws import SMALL_CROP_PX, SpreadSampler
 from sr.selection.forgetting import TooFewExamplesError
 from sr.selection.hold_out import Forgetting, holding_out
@@ -43,10 +42,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Material:
-    """What is known of the frames to learn from: the pairs, the difficulty of their patches, for
-    `fair` the content group of each patch, and the cells of CELL_PX that are protected."""
+    """What is known of the frames to learn from: the difficulty of their patches, for `fair` the
+    content group of each patch, and the cells of CELL_PX that are protected."""
 
-    pairs: list[FramePair]
     difficulty: Difficulty
     groups: NDArray[np.int64] | None = None
     protected: NDArray[np.bool_] | None = None
@@ -77,13 +75,16 @@ class _Asked:
         """Small crops, cells drawn by `shares`, protected ones more often."""
         if (cells := self.material.protected) is not None:
             shares = shares * np.where(cells, PROTECTED_DRAWS, 1.0)
-        batch, cell_px = SMALL_CROPS_FOR_ONE * self.work.config.bounds.batch, (CELL_PX, CELL_PX)
+        batch, cell_px = (
+            SMALL_CROPS_FOR_ONE * self.work.options.training.bounds.batch,
+            (CELL_PX, CELL_PX),
+        )
         sampler = SpreadSampler(self.data, shares, cell_px, batch, self.seed, side_px=SMALL_CROP_PX)
         return Sampling(sampler, Companion())
 
     def patches(self, shares: Shares) -> CropSampler:
         """Crops of a patch's size, patches drawn by `shares`, protected ones more often."""
-        grid, batch = self.work.grid, self.work.config.bounds.batch
+        grid, batch = self.work.film.grid, self.work.options.training.bounds.batch
         if (cells := self.material.protected) is not None:
             cover = patch_sums(cells.astype(np.float64), grid) / patch_sums(
                 np.ones(cells.shape), grid
@@ -128,6 +129,6 @@ def sampling_of(
     """The crops of one network, as `--patches` asks. Raises UsageError for too short a film."""
     asked = _Asked(work, task, data, material, seed)
     try:
-        return SAMPLINGS[work.config.patch_choice](asked)
+        return SAMPLINGS[work.options.patch_choice](asked)
     except (TooFewExamplesError, TicketError) as error:
-        raise UsageError(f"--patches {work.config.patch_choice}: {error}") from error
+        raise UsageError(f"--patches {work.options.patch_choice}: {error}") from error

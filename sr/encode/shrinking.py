@@ -7,10 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.paths import HARD
-from player.package.streams import StreamFiles
-from sr.encode.frames import learned_frames
 from sr.encode.methods import Difficulty, chunk_labels
-from sr.encode.protect import read_groups
 from sr.encode.work import Work
 from sr.latency import find_latency
 from sr.latency.table import LatencyTable, parse_table
@@ -36,7 +33,7 @@ def budget_of(work: Work, find: FindLatency = find_latency) -> Budget:
 
     Raises BudgetFormatError, BudgetError where no network can meet it, LatencyError, UsageError.
     """
-    config = work.config
+    config = work.options.shrink
     if config.budget_ms is None:
         asked = f"--budget {config.budget or HALF}"
         budget = parse_budget(config.budget or HALF, work.arch)
@@ -48,51 +45,48 @@ def budget_of(work: Work, find: FindLatency = find_latency) -> Budget:
 
 
 def _milliseconds(work: Work, find: FindLatency) -> Budget:
-    assert work.config.budget_ms is not None
-    limit, target = parse_milliseconds(work.config.budget_ms)
-    if work.config.arithmetic == "fp32":
+    assert work.options.shrink.budget_ms is not None
+    limit, target = parse_milliseconds(work.options.shrink.budget_ms)
+    if work.options.training.arithmetic == "fp32":
         raise UsageError("--budget-ms: tables are of int8 engines; use --dtype int8 or --budget")
-    table = _table(work, target, find)
-    height, width = work.grid.height, work.grid.width
+
+    def measure() -> str:
+        work.progress.stage(f"latency of {target}", 0)
+        return find(target, "int8", work.film.scale).to_json()
+
+    # Measured once a job, so that it resumes with the same widths.
+    table = parse_table(work.job.step("latency", measure))
+    height, width = work.film.grid.height, work.film.grid.width
     rule = WidthRule(table.width_step, table.width_step)
     return Budget(limit, "ms a frame", lambda a: table.predict_ms(a, HARD, height, width), rule)
-
-
-def _table(work: Work, target: str, find: FindLatency) -> LatencyTable:
-    """Step: the target's table, measured once a job, so that it resumes with the same widths."""
-    if (text := work.job.result("latency")) is None:
-        work.progress.stage(f"latency of {target}", 0)
-        text = find(target, "int8", work.config.scale).to_json()
-        work.job.finish("latency", text, [])
-    return parse_table(text)
 
 
 def shrink_network(
     work: Work, network: Network, sampler: CropSampler, number: int, steps: int, groups: Groups
 ) -> tuple[Network, list[dict[str, Any]]]:
     """Overfit and shrink one network; returns it in unit range, and the report's rows."""
-    work.progress.stage(f"{work.config.stages} {number}", steps)
+    stages = ",".join(work.options.shrink.stages)
+    work.progress.stage(f"{stages} {number}", steps)
     stage_work = StageWork(
         sampler=sampler,
         plan=TrainingPlan(steps),
         budget=budget_of(work),
         groups=groups,
-        folder=work.job.work / f"shrink-{number}",
+        folder=work.job.path(f"shrink-{number}"),
         on_step=work.progress.at,
-        seed=work.config.seed,
+        seed=work.options.training.seed,
     )
-    return shrink(network, stages_of(work.config.stages), stage_work)
+    return shrink(network, stages_of(stages), stage_work)
 
 
-def content_groups(work: Work, video: StreamFiles, difficulty: Difficulty) -> Groups:
+def content_groups(work: Work, difficulty: Difficulty) -> Groups:
     """The content groups of the training frames for `fair`: the user's, or chunks by difficulty.
 
     None where no stage asks for them. Raises InputError where the user's cannot be read.
     """
-    config = work.config
-    if FAIR not in config.stages.split(","):
+    if FAIR not in work.options.shrink.stages:
         return None
-    if config.groups is None:
-        return chunk_labels(difficulty, config)
-    cell_px = work.grid.fine_h, work.grid.fine_w
-    return read_groups(work, cell_px, learned_frames(config, work.info, video)).labels
+    if work.options.routes.groups is None:
+        return chunk_labels(difficulty, work.options.training)
+    cell_px = work.film.grid.fine_h, work.film.grid.fine_w
+    return work.film.content(cell_px, work.film.learned).labels

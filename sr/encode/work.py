@@ -7,14 +7,13 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
-from chunking.lr import lr_size
-from chunking.probe import VideoInfo
 from player.package.architecture import Architecture
 from player.package.generic import blob_path
 from player.package.weights import WeightsBlob, unpack_weights
-from sr.encode.config import EncodeConfig
+from sr.encode.film import Film
 from sr.encode.job import Job
 from sr.encode.methods import METHODS, Method
+from sr.encode.options import EncodeOptions
 from sr.models import architecture
 from sr.progress import Progress
 
@@ -23,24 +22,19 @@ from sr.progress import Progress
 class Work:
     """One encode on its way: what is asked for, the film, the folder, whom to tell."""
 
-    config: EncodeConfig
-    info: VideoInfo
+    options: EncodeOptions
+    film: Film
     job: Job
     progress: Progress
 
     @property
     def method(self) -> Method:
-        return METHODS[self.config.method]
+        return METHODS[self.options.training.method]
 
     @property
     def arch(self) -> Architecture:
         """The architecture of the method's networks."""
-        return architecture(self.config.backbone, self.config.scale, self.method.dynamic)
-
-    @property
-    def grid(self) -> Grid:
-        """The patch grid over the LR frame."""
-        return Grid(*lr_size(self.info.height, self.info.width, self.config.scale))
+        return architecture(self.options.training.backbone, self.film.scale, self.method.dynamic)
 
     @property
     def route_grid(self) -> Grid:
@@ -49,20 +43,16 @@ class Work:
         The engine runs all paths of a network in one loop, so that small cells cost no halo.
         """
         if not self.method.dynamic:
-            return self.grid
-        cell = self.config.route_cell_px
-        return Grid(self.grid.height, self.grid.width, cell, cell)
-
-    @property
-    def samples(self) -> NDArray[np.int64]:
-        """Displayed RGB samples of each fine patch [gh, gw]."""
-        return self.samples_of(self.grid)
+            return self.film.grid
+        cell = self.options.routes.route_cell_px
+        return Grid(self.film.grid.height, self.film.grid.width, cell, cell)
 
     def samples_of(self, grid: Grid) -> NDArray[np.int64]:
         """Displayed RGB samples of each cell of a grid over the LR frame."""
-        return patch_samples(grid, self.config.scale, self.info.height, self.info.width)
+        info = self.film.info
+        return patch_samples(grid, self.film.scale, info.height, info.width)
 
     @property
     def generic(self) -> WeightsBlob:
         """The generic network of the scale."""
-        return unpack_weights(blob_path(self.config.scale).read_bytes())
+        return unpack_weights(blob_path(self.film.scale).read_bytes())

@@ -191,7 +191,7 @@ def fair_sampler(work: StageWork) -> GroupedSampler:
     """
     if work.groups is None:
         raise StageError(
-            "--stages fair: no content groups; give --groups chunks or a file of masks"
+            "--stages fair: no content groups; give --groups a folder of masks or a file of boxes"
         )
     return grouped(work.sampler, work.groups)
 

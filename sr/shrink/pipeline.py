@@ -8,7 +8,6 @@ Every stage gets the same share of the steps and an equal ratio of the way to th
 that is done is kept in its folder, so that a job that was killed does not do it again.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,6 +24,7 @@ from sr.models import Network, build_network
 from sr.shrink.allocate import BudgetError
 from sr.shrink.budget import Budget, dense_bytes, hard_macs, sparse_bytes
 from sr.shrink.stage import Stage, StageWork, with_widths
+from sr.training.checkpoint import load_state, save_state
 from sr.training.data import CropSampler
 from sr.training.loop import OnStep, pixel_errors
 
@@ -126,17 +126,14 @@ def _kept(
 ) -> tuple[Network, dict[str, Any]]:
     """What `run` returns, from the folder where an earlier run left it."""
     file = folder / "done.pt" if folder else None
-    if file and file.exists():
-        state = torch.load(file, weights_only=True)
+    if file and (state := load_state(file)):
         network = build_network(Architecture(**state["arch"]))
         network.load_state_dict(state["network"])
         return network, state["row"]
     network, row = run()
     if file:
-        part = file.with_suffix(".part")
         arch = asdict(network.arch)
-        torch.save({"arch": arch, "network": network.state_dict(), "row": row}, part)
-        os.replace(part, file)
+        save_state(file, {"arch": arch, "network": network.state_dict(), "row": row})
     return network, row
 
 

@@ -8,7 +8,6 @@ fewer bits than a pixel.
 """
 
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 
 from player.package.paths import EASY, HARD
 from sr.models.network import Network
+from sr.training.checkpoint import load_state, save_state
 from sr.training.data import Batch, CropSampler
 from sr.training.muon import Muon
 
@@ -217,21 +217,18 @@ class _Run:
 
     def save(self, path: Path, step: int) -> None:
         """Atomic: a kill leaves the checkpoint before."""
-        part = path.with_suffix(".part")
         state = {
             "step": step,
             "network": self.network.state_dict(),
             "optimisers": self.optimisers.state_dict(),
             "companion": self.companion.state_dict(),
         }
-        torch.save(state, part)
-        os.replace(part, path)
+        save_state(path, state)
 
     def load(self, path: Path) -> int:
         """The number of steps done; 0 where there is no checkpoint yet."""
-        if not path.exists():
+        if (state := load_state(path)) is None:
             return 0
-        state = torch.load(path, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.optimisers.load_state_dict(state["optimisers"])
         self.companion.load_state_dict(state["companion"])

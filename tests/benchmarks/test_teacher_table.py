@@ -9,7 +9,7 @@ from benchmarks.reproduction.vit.teacher import TeacherShape
 from benchmarks.shrinking import teacher
 from benchmarks.shrinking.claims import claims_of
 from benchmarks.shrinking.clips import SCALE, Clip
-from chunking.lr import shrink
+from chunking.lr import downscale
 from sr.scoring import FramePair
 
 
@@ -18,7 +18,7 @@ def clip() -> Clip:
     y, x = np.mgrid[:208, :256]
     edges = [np.sin(x / 5 + t) + np.sin(y / 7 - t) > 0 for t in (0, 1)]
     frames = [np.repeat(e[..., None] * np.uint8(200), 3, axis=2) for e in edges]
-    return Clip("edges", tuple(FramePair(shrink(hr, SCALE), hr) for hr in frames))
+    return Clip("edges", tuple(FramePair(downscale(hr, SCALE), hr) for hr in frames))
 
 
 @pytest.fixture(autouse=True)

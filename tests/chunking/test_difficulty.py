@@ -16,7 +16,7 @@ from chunking.difficulty import (
     residual_energy,
 )
 from chunking.grid import Grid
-from chunking.lr import shrink
+from chunking.lr import downscale
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_stand_ins_rank_flat_below_texture():
     hr = np.full((216, 384, 3), 100, np.uint8)
     hr[:, 192:] = rng.integers(0, 256, (216, 192, 3))  # right half: noise
     hr[108:, :192] = np.linspace(0, 200, 192)[None, :, None]  # lower left: shading
-    grid, lr = Grid(108, 192), shrink(hr, 2)
+    grid, lr = Grid(108, 192), downscale(hr, 2)
     for energy in (residual_energy(lr, hr, grid, 2), dct_energy(lr, grid)):
         assert energy[:, 2:].min() > 20 * energy[:, :2].max()
 

@@ -16,7 +16,7 @@ import pytest
 from chunking.encoders import ENCODERS
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter, boxes
-from chunking.lr import check_scale, lr_size, shrink
+from chunking.lr import check_scale, downscale, lr_size
 from chunking.stream import read_segment, read_stream, write_lr_stream
 from chunking.video import Frame, probe, read_frames
 
@@ -219,7 +219,7 @@ def test_shrinking_gives_even_sizes_that_cover_the_frame(height, width, scale):
     assert low_h % 2 == low_w % 2 == 0
     assert 0 <= low_h * scale - height < 2 * scale and 0 <= low_w * scale - width < 2 * scale
     flat = np.full((height, width, 3), 77, np.uint8)
-    low = shrink(flat, scale)
+    low = downscale(flat, scale)
     assert low.shape == (low_h, low_w, 3) and (low == 77).all()
 
 

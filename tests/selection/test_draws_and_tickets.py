@@ -5,7 +5,7 @@ import pytest
 
 from chunking.difficulty import psnr_from_sse
 from chunking.grid import Grid
-from chunking.lr import shrink
+from chunking.lr import downscale
 from player.package.generic import blob_path
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX, measure_difficulty, patch_sums
@@ -85,7 +85,7 @@ def test_the_error_that_is_left_is_psnr_turned_round():
 def pairs() -> list[FramePair]:
     rng = np.random.default_rng(2)
     hr = np.kron(rng.integers(0, 256, (40, 60, 3), np.uint8), np.ones((6, 6, 1), np.uint8))
-    return [FramePair(shrink(hr, 4), hr)]
+    return [FramePair(downscale(hr, 4), hr)]
 
 
 def test_cells_errors_add_up_to_the_patches(pairs):

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from chunking.lr import shrink
+from chunking.lr import downscale
 from player.package.architecture import Architecture
 from player.package.paths import HARD
-from sr.encode.frames import training_set
+from sr.encode.film import training_set
 from sr.models import Network, build_network
 from sr.scoring import FramePair
 from sr.shrink.allocate import WidthRule
@@ -38,7 +38,7 @@ def picture(phase: float) -> np.ndarray:
 @pytest.fixture(scope="session")
 def pairs() -> list[FramePair]:
     frames = [picture(0.4 * i) for i in range(FRAMES)]
-    return [FramePair(shrink(hr, SCALE), hr) for hr in frames]
+    return [FramePair(downscale(hr, SCALE), hr) for hr in frames]
 
 
 @pytest.fixture

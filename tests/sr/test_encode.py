@@ -11,9 +11,9 @@ from player.package.route_maps import unpack_routes
 from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode import overfitting
-from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
 from sr.encode.job import open_job
+from sr.encode.options import EncodeOptions
 from sr.progress import Progress
 from sr.usage_error import UsageError
 
@@ -21,7 +21,7 @@ from sr.usage_error import UsageError
 def run(film: Path, out: Path, restart: bool = False, **options) -> dict:
     options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **options}
     with Progress() as progress:
-        return encode(EncodeConfig(film, out, **options), progress, restart)
+        return encode(EncodeOptions.of(film, out, **options), progress, restart)
 
 
 def contents(package: Path) -> dict[str, bytes]:
@@ -72,7 +72,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(film, tmp_
     assert first["sr/weights-000.bin"] != other["sr/weights-000.bin"]
 
 
-POINTS = ["write_streams", "score_difficulty", "overfit_networks", "plan_all_routes", "_write"]
+POINTS = [
+    "write_streams",
+    "score_difficulty",
+    "overfit_networks",
+    "plan_all_routes",
+    "write_package",
+]
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -106,12 +112,12 @@ def test_finished_work_is_not_done_again(film, tmp_path, monkeypatch):
 
 
 def test_two_processes_do_not_work_on_one_job(film, tmp_path):
-    config = EncodeConfig(film, tmp_path / "p", scale=2)
-    first = open_job(config, restart=False)
+    config = EncodeOptions.of(film, tmp_path / "p", scale=2)
+    first = open_job(config, restart=False, warn=print)
     with pytest.raises(UsageError, match="another encode"):
-        open_job(config, restart=False)
+        open_job(config, restart=False, warn=print)
     del first
-    open_job(config, restart=False)
+    open_job(config, restart=False, warn=print)
 
 
 def test_a_damaged_result_of_a_step_is_made_again(film, tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from player.package.router_blob import unpack_router
 from player.package.verify import verify_package
 from sr.encode import live
 from sr.encode import sampling as sampling_module
-from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
+from sr.encode.options import EncodeOptions
 from sr.encode.protect import on_hard_path
 from sr.encode.sampled_routes import block_errors
 from sr.progress import Progress
@@ -37,7 +37,7 @@ def short_trainings(monkeypatch):
 def run(film: Path, out: Path, **options) -> dict:
     options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **options}
     with Progress() as progress:
-        return encode(EncodeConfig(film, out, **options), progress)
+        return encode(EncodeOptions.of(film, out, **options), progress)
 
 
 def codes_of(package: Path) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_every_choice_of_patches_draws_what_it_says(
 
 def test_dydca_trains_where_the_error_is_and_the_papers_methods_on_patches():
     def choice(**options) -> str:
-        return EncodeConfig(Path("film.mp4"), Path("out"), **options).patch_choice
+        return EncodeOptions.of(Path("film.mp4"), Path("out"), **options).patch_choice
 
     assert choice() == "error"
     assert choice(method="jstdo") == choice(method="stdo") == choice(stages="fair") == "method"
@@ -116,7 +116,7 @@ def test_dydca_trains_where_the_error_is_and_the_papers_methods_on_patches():
 )
 def test_options_that_contradict_each_other_are_refused(options, words):
     with pytest.raises(UsageError, match=words):
-        EncodeConfig(Path("film.mp4"), Path("out"), **options)
+        EncodeOptions.of(Path("film.mp4"), Path("out"), **options)
 
 
 def test_a_film_too_short_to_hold_anything_out_is_refused(short_film, tmp_path):

@@ -11,8 +11,8 @@ from player.package.paths import HARD
 from player.package.weights import FLOAT16, INT8, WeightsBlob, unpack_weights
 from player.session import open_package
 from player.upscale import upscale
-from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
+from sr.encode.options import EncodeOptions
 from sr.progress import Progress
 from sr.quant import finetune
 from sr.quant.integer_network import IntegerNetwork
@@ -36,7 +36,7 @@ def warnings_of(film, out, **options) -> list[str]:
 
     options = {"scale": 2, "steps": 2, "frames": 2, "lr_codec": "lossless", **options}
     with Listening() as progress:
-        encode(EncodeConfig(film, out, threads=1, **options), progress)
+        encode(EncodeOptions.of(film, out, threads=1, **options), progress)
     return told
 
 
@@ -73,7 +73,7 @@ def test_wdsr_stays_fp32_with_a_word_and_refuses_int8(film, tmp_path):
     assert [blob.dtype for blob in blobs_of(tmp_path / "p")] == [FLOAT16]
     assert warnings_of(film, tmp_path / "q", dtype="fp32", **options) == []
     with pytest.raises(UsageError, match=r"--dtype int8: wdsr has no int8 form.*--dtype fp32"):
-        EncodeConfig(film, tmp_path / "r", dtype="int8", **options)
+        EncodeOptions.of(film, tmp_path / "r", dtype="int8", **options)
 
 
 def test_wdsr_with_int8_on_the_command_line_is_a_usage_error(film, tmp_path):

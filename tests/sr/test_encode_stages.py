@@ -13,9 +13,10 @@ from player.package.verify import verify_package
 from player.package.weights import INT8_SPARSE, unpack_weights
 from sr.cli import pocketsr
 from sr.encode import overfitting, shrinking
-from sr.encode.config import EncodeConfig
 from sr.encode.encode import encode
+from sr.encode.film import Film
 from sr.encode.job import open_job
+from sr.encode.options import EncodeOptions
 from sr.encode.work import Work
 from sr.latency.table import LatencyTable, Machine
 from sr.latency.work import Cache
@@ -67,7 +68,7 @@ def halver(monkeypatch):
 def run(film: Path, out: Path, **options) -> dict:
     options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **options}
     with Progress() as progress:
-        return encode(EncodeConfig(film, out, **options), progress)
+        return encode(EncodeOptions.of(film, out, **options), progress)
 
 
 def test_the_package_holds_the_smaller_network_and_the_report_says_how(film, tmp_path):
@@ -136,7 +137,7 @@ def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_made(film, tm
 )
 def test_options_that_contradict_each_other_are_refused(film, tmp_path, options, says):
     with pytest.raises(UsageError, match=says):
-        EncodeConfig(film, tmp_path / "p", **options)
+        EncodeOptions.of(film, tmp_path / "p", **options)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +169,10 @@ def test_milliseconds_come_from_the_table_and_are_kept_for_resuming(film, tmp_pa
         return latency_table
 
     out = tmp_path / "p"
-    config = EncodeConfig(film, out, scale=2, stages="chex", budget_ms="0.3@host")
+    config = EncodeOptions.of(film, out, scale=2, stages="chex", budget_ms="0.3@host")
     with Progress() as progress:
-        work = Work(config, probe(film), open_job(config, False), progress)
+        job = open_job(config, False, progress.warn)
+        work = Work(config, Film(config, probe(film)), job, progress)
         budget = shrinking.budget_of(work, find)
         again = shrinking.budget_of(work, find)
     assert asked == [("host", "int8", 2)]

@@ -1,15 +1,13 @@
 """What each method trains on, against its definition."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from sr.encode.config import PRESETS, EncodeConfig
 from sr.encode.difficulty import coarse_sums
 from sr.encode.methods import EASY_SHARE, METHODS, Difficulty, chunk_labels, chunk_thresholds_db
+from sr.encode.options import PRESETS, TrainingOptions
 
-CONFIG = EncodeConfig(Path("film.mp4"), Path("out"), chunks=4)
+CONFIG = TrainingOptions(chunks=4)
 FINE = np.random.default_rng(0).normal(30, 4, (5, 4, 6))
 CELLS = np.full((5, 36, 48), 1.0, np.float32)
 DIFFICULTY = Difficulty(FINE, coarse_sums(FINE) / 4, CELLS)
@@ -35,7 +33,7 @@ def test_jstdo_takes_all_of_the_hardest_chunk_none_of_the_easiest_and_falls_betw
 
 
 def test_dydca_draws_patches_by_their_error_and_the_hard_share_twice_as_often():
-    config = EncodeConfig(Path("film.mp4"), Path("out"), hard_share=0.25)
+    config = TrainingOptions(hard_share=0.25)
     (task,) = METHODS["dydca"].tasks(DIFFICULTY, config)
     factor = task.shares / 10 ** (-FINE / 20)
     assert np.unique(factor.round(9)).tolist() == [EASY_SHARE, 1.0]
@@ -46,7 +44,7 @@ def test_dydca_draws_patches_by_their_error_and_the_hard_share_twice_as_often():
 
 @pytest.mark.parametrize("rule", ["quantile", "error"])
 def test_chunk_thresholds_put_the_training_patches_back_into_their_chunks(rule):
-    config = EncodeConfig(Path("film.mp4"), Path("out"), chunks=4, chunk_rule=rule)
+    config = TrainingOptions(chunks=4, chunk_rule=rule)
     tasks = METHODS["stdo"].tasks(DIFFICULTY, config)
     limits_db = chunk_thresholds_db(FINE, chunk_labels(DIFFICULTY, config))
     labels = np.searchsorted(limits_db, FINE, side="right")
@@ -61,7 +59,7 @@ def test_coarse_sums_add_partial_coarse_patches_too():
 
 
 def test_the_error_rule_gives_every_chunk_about_the_same_error():
-    config = EncodeConfig(Path("film.mp4"), Path("out"), chunks=3, chunk_rule="error")
+    config = TrainingOptions(chunks=3, chunk_rule="error")
     errors = 10 ** (-FINE / 10)
     tasks = METHODS["stdo"].tasks(DIFFICULTY, config)
     carried = [errors[task.shares == 1].sum() / errors.sum() for task in tasks]

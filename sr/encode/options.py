@@ -1,0 +1,213 @@
+"""What an encode is asked to do: frozen records, written into job.json as they are.
+
+EncodeOptions ── stream     what is made of the film, and how it is coded
+             ├── training   what is overfitted, to what, for how long
+             ├── routes     who decides which path a cell takes, and what that may lose
+             └── shrink     how much smaller the network becomes
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from player.package.architecture import INT8_ARCHITECTURES
+from sr.shrink.order import FAIR, parse_stages
+from sr.usage_error import UsageError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A bound of the training work: steps in all, crops a step, frames to learn from."""
+
+    steps: int
+    batch: int
+    training_frames: int
+
+
+PRESETS = {
+    "fast": Preset(steps=2500, batch=4, training_frames=120),
+    "balanced": Preset(steps=9000, batch=4, training_frames=300),
+    "best": Preset(steps=36000, batch=4, training_frames=600),
+}
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """`lr_crf` None takes the codec's default; `frames` None encodes all."""
+
+    scale: int = 4
+    lr_codec: str = "av1"
+    lr_crf: int | None = None
+    frames: int | None = None
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """`chunks` is k of STDO and JSTDO, `chunk_rule` "quantile" (equal counts, the papers') or
+    "error" (about the same squared error in each). `steps` overrides the preset's. `patches`: which
+    crops are trained on (sampling.py); None: by error for dydca's network, else by the method.
+    `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form.
+    """
+
+    preset: str = "balanced"
+    method: str = "dydca"
+    backbone: str = "chain"
+    chunks: int = 4
+    chunk_rule: str = "quantile"
+    hard_share: float = 0.5
+    patches: str | None = None
+    steps: int | None = None
+    warm_start: bool = False
+    dtype: str | None = None
+    seed: int = 0
+    threads: int = 2
+
+    @property
+    def bounds(self) -> Preset:
+        preset = PRESETS[self.preset]
+        return Preset(self.steps or preset.steps, preset.batch, preset.training_frames)
+
+    @property
+    def has_int8_form(self) -> bool:
+        """Whether the backbone can be quantised."""
+        return self.backbone in INT8_ARCHITECTURES
+
+    @property
+    def arithmetic(self) -> str:
+        """The dtype of the package, decided: "int8" or "fp32"."""
+        return self.dtype or ("int8" if self.has_int8_form else "fp32")
+
+
+@dataclass(frozen=True)
+class RouteOptions:
+    """`routes`: what the package tells the player, a "map" of each frame, a "router" that the
+    player asks itself, or "both". `max_loss_db`: how far the routed frames of dydca may fall below
+    the hard path everywhere; the more, the less the phone computes. Routes are planned for cells of
+    `route_cell_px` LR pixels and held for `route_hold_frames`. `probe_share`: the part of the cells
+    whose errors are measured for that; the rest's are predicted. `groups`: a file or folder that
+    names content groups, for `protect` (those that always take the hard path) and for the stage
+    `fair`, which takes chunks by difficulty without one.
+    """
+
+    routes: str = "map"
+    max_loss_db: float = 0.05
+    route_cell_px: int = 12
+    route_hold_frames: int = 4
+    probe_share: float = 1.0
+    groups: Path | None = None
+    protect: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShrinkOptions:
+    """Names of `stages` shrink the network while it is overfitted, to `budget` (None: half the
+    multiplications) or to `budget_ms`, milliseconds on a target."""
+
+    stages: tuple[str, ...] = ()
+    budget: str | None = None
+    budget_ms: str | None = None
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """Everything that `pocketsr encode` is asked. Raises UsageError where options contradict."""
+
+    source: Path
+    out: Path
+    stream: StreamOptions = field(default_factory=StreamOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    routes: RouteOptions = field(default_factory=RouteOptions)
+    shrink: ShrinkOptions = field(default_factory=ShrinkOptions)
+
+    @classmethod
+    def of(cls, source: Path, out: Path, **given: Any) -> "EncodeOptions":
+        """From options by name, as on the command line; lists there have commas between.
+
+        Raises UsageError, StageOrderError, TypeError for an option that does not exist.
+        """
+        stages, protect = given.get("stages") or "", given.get("protect") or ""
+        names = [name.strip() for name in protect.split(",")]
+        given["stages"] = parse_stages(stages) if stages else ()
+        given["protect"] = tuple(dict.fromkeys(name for name in names if name))
+        records = {}
+        for name, record in RECORDS.items():
+            own = {f.name for f in fields(record)} & given.keys()
+            records[name] = record(**{key: given.pop(key) for key in own})
+        if given:
+            raise TypeError(f"no option of encode: {', '.join(given)}")
+        return cls(source, out, **records)
+
+    def __post_init__(self) -> None:
+        self._check_shrinking()
+        self._check_training()
+        asked = {
+            "--protect": bool(self.routes.protect),
+            f"--routes {self.routes.routes}": self.routes.routes != "map",
+            "--probe-share": self.routes.probe_share != 1.0,
+        }
+        for option in (name for name, given in asked.items() if given):
+            if self.training.method != "dydca":
+                raise UsageError(
+                    f"{option}: {self.training.method} has one path; use --method dydca"
+                )
+        if self.routes.protect and self.routes.groups is None:
+            raise UsageError("--protect: say where these classes are, with --groups")
+
+    def _check_shrinking(self) -> None:
+        stages, shrink = self.shrink.stages, self.shrink
+        if not stages and (shrink.budget or shrink.budget_ms):
+            raise UsageError("--budget says how far to shrink: name --stages as well")
+        if shrink.budget and shrink.budget_ms:
+            raise UsageError("--budget and --budget-ms contradict each other: give one")
+        if self.routes.groups and FAIR not in stages and not self.routes.protect:
+            raise UsageError("--groups is for --stages fair and for --protect: name one of them")
+        if stages and not self.training.has_int8_form:
+            raise UsageError(
+                f"--stages: {self.training.backbone} has one width for all its blocks; use "
+                f"--backbone {' or '.join(INT8_ARCHITECTURES)}"
+            )
+
+    def _check_training(self) -> None:
+        training = self.training
+        if training.patches not in (None, "method") and training.method == "stdo":
+            raise UsageError("--patches: stdo's networks are for a chunk each; use --method dydca")
+        if training.patches == "error" and FAIR in self.shrink.stages:
+            raise UsageError("--patches error: the stage fair needs whole patches; use method")
+        if training.patches == "forgetting" and self.shrink.stages:
+            raise UsageError(
+                "--patches forgetting holds patches out of a plain overfitting: leave --stages out"
+            )
+        if training.dtype == "int8" and not training.has_int8_form:
+            raise UsageError(
+                f"--dtype int8: {training.backbone} has no int8 form, only "
+                f"{' and '.join(INT8_ARCHITECTURES)} have; use --dtype fp32 or another --backbone"
+            )
+
+    @property
+    def patch_choice(self) -> str:
+        """The crops that are trained on, decided; `fair` counts whole patches by their group."""
+        by_error = self.training.method == "dydca" and FAIR not in self.shrink.stages
+        return self.training.patches or ("error" if by_error else "method")
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that decides the result, flat; where it goes does not."""
+        flat: dict[str, Any] = {"source": self.source.name}
+        for name in RECORDS:
+            flat |= asdict(getattr(self, name))
+        groups = self.routes.groups
+        return flat | {
+            "dtype": self.training.arithmetic,
+            "patches": self.patch_choice,
+            "stages": ",".join(self.shrink.stages),
+            "protect": ",".join(self.routes.protect),
+            "groups": groups.name if groups else None,
+        }
+
+
+RECORDS: Mapping[str, type[Any]] = {
+    "stream": StreamOptions,
+    "training": TrainingOptions,
+    "routes": RouteOptions,
+    "shrink": ShrinkOptions,
+}

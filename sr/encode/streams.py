@@ -1,0 +1,49 @@
+"""Step: the LR stream, and the film's audio copied beside it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from chunking.audio import copy_audio
+from chunking.stream import write_lr_stream
+from chunking.video import Frame
+from player.package.layout import AUDIO, VIDEO
+from player.package.streams import Segment, StreamFiles
+from sr.encode.work import Work
+
+Streams = tuple[StreamFiles, StreamFiles | None]
+
+
+def write_streams(work: Work) -> Streams:
+    """The LR stream, and the audio where there is some, cut at the same end."""
+    out = work.options.out
+
+    def make() -> list[dict[str, Any] | None]:
+        asked, film = work.options.stream, work.film
+        work.progress.stage("LR stream", asked.frames or film.info.frames_hint or 0)
+        frames = _counted(film.lr_frames(work.progress.warn), work)
+        video = write_lr_stream(frames, out, film.info, asked.lr_codec, asked.lr_crf)
+        end_s = float(video.end_s) if asked.frames else None
+        audio = copy_audio(film.source, out, work.progress.warn, end_s)
+        return [_to_json(stream, out) if stream else None for stream in (video, audio)]
+
+    video, audio = work.job.step("stream", make, [out / VIDEO, out / AUDIO])
+    assert video is not None
+    return _from_json(video, out), _from_json(audio, out) if audio else None
+
+
+def _counted(frames: Iterator[Frame], work: Work) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame
+        work.progress.at(frame.index + 1)
+
+
+def _to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:
+    """A stream's description, its paths relative to the package."""
+    segments = [{**vars(s), "path": s.path.relative_to(out).as_posix()} for s in stream.segments]
+    return {**vars(stream), "init": stream.init.relative_to(out).as_posix(), "segments": segments}
+
+
+def _from_json(made: dict[str, Any], out: Path) -> StreamFiles:
+    segments = tuple(Segment(**{**s, "path": out / s["path"]}) for s in made["segments"])
+    return StreamFiles(**{**made, "init": out / made["init"], "segments": segments})
