@@ -5,60 +5,75 @@ from typing import Any
 
 import click
 
+from chunking.encoders import ENCODERS
+from player.package.architecture import ARCHITECTURE_IDS
 from sr.commands.options import FILE, json_option, show
+from sr.encode.methods import METHODS
+from sr.encode.options import PRESETS
+from sr.shrink.order import STAGE_NAMES
+
+
+def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    """The help with what only the papers' baselines need."""
+    if asked:
+        for option in context.command.params:
+            if isinstance(option, click.Option):
+                option.hidden = False
+        click.echo(context.get_help())
+        context.exit()
 
 
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("-o", "--out", type=FILE, required=True, help="The package's folder, new or ours.")
 @click.option("--scale", type=click.IntRange(2, 4), default=4, show_default=True)
-@click.option(
-    "--preset",
-    type=click.Choice(["fast", "balanced", "best"]),
-    default="balanced",
-    show_default=True,
-    help="Bounds the training work.",
-)
-@click.option(
-    "--method",
-    type=click.Choice(["dydca", "jstdo", "stdo"]),
-    default="dydca",
-    show_default=True,
-    help="One dynamic network, one static network, or one network a chunk.",
-)
-@click.option(
-    "--backbone",
-    type=click.Choice(["chain", "wdsr", "espcn"]),
-    default="chain",
-    show_default=True,
-    help="wdsr and espcn are baselines for the static methods.",
-)
-@click.option(
-    "--chunks", type=click.IntRange(1, 32), default=4, show_default=True, help="k of stdo, jstdo."
-)
-@click.option(
-    "--chunk-rule",
-    type=click.Choice(["quantile", "error"]),
-    default="quantile",
-    show_default=True,
-    help="Chunks of equal counts, or of equal squared error.",
-)
-@click.option(
-    "--lr-codec",
-    type=click.Choice(["av1", "h264", "h265", "lossless"]),
-    default="av1",
-    show_default=True,
-)
+@click.option("--lr-codec", type=click.Choice(list(ENCODERS)), default="av1", show_default=True)
 @click.option(
     "--lr-crf", type=click.IntRange(0, 63), help="Quality of the LR stream; less is better."
 )
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
-    "--hard-share",
-    type=click.FloatRange(0, 1),
-    default=0.5,
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="balanced",
     show_default=True,
-    help="dydca with --patches method: share of pixels to train as hard.",
+    help="Bounds the training work.",
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Training steps, instead of the preset's."
+)
+@click.option(
+    "--method",
+    type=click.Choice(list(METHODS)),
+    default="dydca",
+    show_default=True,
+    help="One dynamic network, one static network, or one network a chunk.",
+)
+@click.option(
+    "--patches",
+    type=click.Choice(["error", "method", "all", "forgetting", "ticket"]),
+    help="What is trained on: the places of most error (default of dydca), the method's patches, "
+    "all, all but those never forgotten, or half.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["int8", "fp32"]),
+    help="Arithmetic of the network on the phone; default int8, for wdsr fp32.",
+)
+@click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
+@click.option(
+    "--stages",
+    default="",
+    help=f"Shrink the network: {', '.join(STAGE_NAMES)}, with commas between.",
+)
+@click.option("--budget", help="Of the stages: 0.5x of the multiplications, or 26kB of weights.")
+@click.option("--budget-ms", help="Milliseconds a frame and where: 8@host, or 8@TABLE.json.")
+@click.option(
+    "--routes",
+    type=click.Choice(["map", "router", "both"]),
+    default="map",
+    show_default=True,
+    help="dydca: a map of each frame's paths, a router for the phone, or both.",
 )
 @click.option(
     "--max-loss-db",
@@ -68,49 +83,60 @@ from sr.commands.options import FILE, json_option, show
     help="dydca: how far cheap paths may lower PSNR.",
 )
 @click.option(
-    "--steps", type=click.IntRange(min=1), help="Training steps, instead of the preset's."
-)
-@click.option(
-    "--dtype",
-    type=click.Choice(["int8", "fp32"]),
-    help="Arithmetic of the network on the phone; default int8, for wdsr fp32.",
-)
-@click.option(
-    "--stages",
-    default="",
-    help="Shrink the network: condense, chex, chase, fair, with commas between.",
-)
-@click.option("--budget", help="Of the stages: 0.5x of the multiplications, or 26kB of weights.")
-@click.option("--budget-ms", help="Milliseconds a frame and where: 8@host, or 8@TABLE.json.")
-@click.option("--groups", type=FILE, help="Content groups: boxes in JSON, or a folder of masks.")
-@click.option(
-    "--protect", default="", help="Groups that always get the whole network, commas between."
-)
-@click.option(
-    "--routes",
-    type=click.Choice(["map", "router", "both"]),
-    default="map",
-    show_default=True,
-    help="dydca: a map of each frame's paths, a router for the phone, or both.",
-)
-@click.option(
     "--probe-share",
     type=click.FloatRange(0.01, 1),
     default=1.0,
     show_default=True,
-    help="dydca: share of the frame that is measured to plan routes; the rest is predicted.",
+    help="dydca: share of the frame that is sampled to plan routes; the rest is predicted.",
 )
+@click.option("--groups", type=FILE, help="Content groups: boxes in JSON, or a folder of masks.")
 @click.option(
-    "--patches",
-    type=click.Choice(["error", "method", "all", "forgetting", "ticket"]),
-    help="What is trained on: the places of most error (default of dydca), the method's patches, "
-    "all, all but those never forgotten, or half.",
+    "--protect", default="", help="Groups that always get the whole network, commas between."
 )
-@click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--restart", is_flag=True, help="Discard what an earlier run left.")
 @click.option("--events", is_flag=True, help="Print a JSON object a line while working.")
+@click.option(
+    "--backbone",
+    type=click.Choice(list(ARCHITECTURE_IDS)),
+    default="chain",
+    show_default=True,
+    hidden=True,
+    help="wdsr and espcn are baselines for the static methods.",
+)
+@click.option(
+    "--chunks",
+    type=click.IntRange(1, 32),
+    default=4,
+    show_default=True,
+    hidden=True,
+    help="k of stdo, jstdo.",
+)
+@click.option(
+    "--chunk-rule",
+    type=click.Choice(["quantile", "error"]),
+    default="quantile",
+    show_default=True,
+    hidden=True,
+    help="Chunks of equal counts, or of equal squared error.",
+)
+@click.option(
+    "--hard-share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    hidden=True,
+    help="dydca with --patches method: share of pixels to train as hard.",
+)
+@click.option(
+    "--help-all",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_help_all,
+    help="Show the options of the papers' baselines too.",
+)
 @json_option
 def command(file: Path, restart: bool, events: bool, as_json: bool, **options: Any) -> None:
     """Make a package out of FILE. The same command continues after an interruption."""
