@@ -109,7 +109,7 @@ def test_a_job_cut_after_its_stages_does_not_repeat_them(film, tmp_path, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(overfitting, "_quantise", killed)
+        patched.setattr(overfitting, "fine_tune", killed)
         with pytest.raises(KeyboardInterrupt):
             run(film, tmp_path / "cut", **options)
     before = Halver.runs
