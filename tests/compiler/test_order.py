@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler import order
+from compiler.plan import order
 from compiler.plan.memory import Size
 from compiler.plan.order import Task, least_peak_order, peak_of
 
