@@ -4,10 +4,11 @@
         [--json FILE] [--sets DIR] [--work DIR]
 
 An entry is a function of `ReproduceOptions` that returns
-`{"rows": [...], "claims": [{"claim", "holds", "measured", "note"}], "table_by": [...]}`. Rows are
-flat; `table_by` (optional) names the columns that tell arms apart: the table then shows means
-and standard deviations over the other rows, seeds mostly. Entries keep their rows in the work
-folder as they make them, so a run that was stopped goes on at the next row.
+`{"rows": [...], "claims": [{"claim", "verdict", "measured", "note"}], "table_by": [...]}`, with the
+words of benchmarks/verdict.py for verdicts. Rows are flat; `table_by` (optional) names the columns
+that tell arms apart: the table then shows means and standard deviations over the other rows, seeds
+mostly. Entries keep their rows in the work folder as they make them, so a run that was stopped goes
+on at the next row. A module's `claims(rows)` judges them again: python -m benchmarks.claims.
 
 The result is merged into benchmarks/results/reproduce.json entry by entry, each with its own
 environment. `--quick` writes to quick.json in the work folder, so that it replaces no result.
@@ -20,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -27,9 +29,10 @@ import torch
 from benchmarks.harness import RESULTS, argument_parser, environment, write_json
 from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.table import read_results, text_tables
+from benchmarks.verdict import WORDS
 from chunking.input_error import InputError
 
-SCHEMA = "pocketsr.reproduce/1"
+SCHEMA = "pocketsr.reproduce/2"
 PACKAGES = ("torch", "numpy")
 WORK = Path("build/reproduce")
 
@@ -38,44 +41,37 @@ Result = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """A published system, the title of its table, and what runs it."""
+    """A published system: the title of its table, its module, and what runs it."""
 
     title: str
-    run: Callable[[ReproduceOptions], Result]
+    module: str  # in benchmarks/reproduction; imported only when it runs or is judged
+    run: Callable[[ModuleType, ReproduceOptions], Result] = lambda module, o: module.run(o)
+
+    def load(self) -> ModuleType:
+        return import_module(f"benchmarks.reproduction.{self.module}")
 
 
-def _module(name: str) -> Callable[[ReproduceOptions], Result]:
-    """`run(options)` of a module that is imported only when it runs."""
-
-    def run(options: ReproduceOptions) -> Result:
-        result: Result = import_module(f"benchmarks.reproduction.{name}").run(options)
-        return result
-
-    return run
-
-
-def _condense(options: ReproduceOptions) -> Result:
+def _condense(module: ModuleType, options: ReproduceOptions) -> Result:
     """CD-MoE's module reads no data set and takes the other options one by one."""
-    module = import_module("benchmarks.reproduction.condense_lm")
     result: Result = module.run(options.seeds, options.quick, options.work)
     return result
 
 
 ENTRIES = {
-    "chex": Entry("CHEX: a ResNet on CIFAR-10", _module("chex")),
-    "chase": Entry("Chase: a ResNet on CIFAR-10", _module("chase")),
-    "fair": Entry("Fair pruning: a degraded minority in CIFAR-10, sunglasses", _module("fair")),
-    "condense": Entry("CD-MoE: a mixture-of-experts language model", _condense),
-    "tri_level": Entry("Tri-Level E-ViT: a transformer on CIFAR-10", _module("tri_level")),
-    "data_tickets": Entry("Data tickets: a transformer on CIFAR-10", _module("data_tickets")),
-    "metric": Entry("FlameFinder: flames in thermal patches", _module("metric_learning")),
-    "graph": Entry("Graph tickets: a GCN on Cora and Citeseer", _module("graph_tickets")),
+    "chex": Entry("CHEX: a ResNet on CIFAR-10", "chex"),
+    "chase": Entry("Chase: a ResNet on CIFAR-10", "chase"),
+    "fair": Entry("Fair pruning: a degraded minority in CIFAR-10, sunglasses", "fair"),
+    "condense": Entry("CD-MoE: a mixture-of-experts language model", "condense_lm", _condense),
+    "tri_level": Entry("Tri-Level E-ViT: a transformer on CIFAR-10", "tri_level"),
+    "data_tickets": Entry("Data tickets: a transformer on CIFAR-10", "data_tickets"),
+    "metric": Entry("FlameFinder: flames in thermal patches", "metric_learning"),
+    "graph": Entry("Graph tickets: a GCN on Cora and Citeseer", "graph_tickets"),
 }
 
 
 def run_entry(name: str, options: ReproduceOptions) -> dict[str, Any]:
     """An entry's result as the JSON holds it. Raises ValueError for a result of another form."""
-    result = dict(ENTRIES[name].run(options))
+    result = dict(ENTRIES[name].run(ENTRIES[name].load(), options))
     problem = _problem(result)
     if problem:
         raise ValueError(f"entry {name}: {problem}; see benchmarks/reproduce.py for the form")
@@ -95,8 +91,8 @@ def _problem(result: Result) -> str | None:
     if not isinstance(claims, list) or not claims:
         return "no claims"
     for claim in claims:
-        if not isinstance(claim.get("claim"), str) or not isinstance(claim.get("holds"), bool):
-            return f"a claim without its words and a plain true or false: {claim}"
+        if not isinstance(claim.get("claim"), str) or claim.get("verdict") not in WORDS:
+            return f"a claim without its words and a verdict ({', '.join(WORDS)}): {claim}"
     missing = [c for c in result.get("table_by", ()) if any(c not in row for row in rows)]
     return f"rows without the column {missing[0]} of table_by" if missing else None
 

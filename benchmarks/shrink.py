@@ -35,6 +35,7 @@ from benchmarks.reproduction.table import markdown, over_seeds
 from benchmarks.shrinking.claims import Claim, claims_of
 from benchmarks.shrinking.clips import Clip, read_clip
 
+SCHEMA = "pocketsr.shrink/2"
 STORE = Path("build/shrink")
 # Name of the table -> module in benchmarks/shrinking.
 TABLES = {
@@ -54,6 +55,11 @@ class Table(Protocol):
     CLAIMS: Sequence[Claim]
     SHOWN: Sequence[str]  # columns that are printed
     make: Callable[[Clip, str, int, int, Path], dict[str, Any]]  # clip, arm, seed, steps, store
+
+
+def result_file(name: str) -> Path:
+    """Where a table's result is kept."""
+    return RESULTS / ("shrink.json" if name == "stages" else f"shrink_{name}.json")
 
 
 def table(name: str) -> Table:
@@ -168,7 +174,7 @@ def main() -> None:
     if finish := getattr(module, "finish", None):
         finish(rows)
     result = {
-        "schema": "pocketsr.shrink/1",
+        "schema": SCHEMA,
         "environment": environment(("torch", "apache-tvm")),
         "table": options.table,
         "steps": steps,
@@ -177,8 +183,7 @@ def main() -> None:
         "rows": rows,
         "claims": claims_of(rows, module.CLAIMS),
     }
-    suffix = "" if options.table == "stages" else f"_{options.table}"
-    write_json(options.json or RESULTS / f"shrink{suffix}.json", result)
+    write_json(options.json or result_file(options.table), result)
     print(summary(rows, module.SHOWN))
     print(markdown(result["claims"]))
 

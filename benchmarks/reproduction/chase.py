@@ -14,7 +14,6 @@ and `dense`, which is not sparse at all. Channels go inside the blocks only, as 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -32,6 +31,7 @@ from benchmarks.reproduction.datasets_cifar import load_cifar10_npz
 from benchmarks.reproduction.pruning import time_ratio
 from benchmarks.reproduction.resnet import ResNet, count_macs
 from benchmarks.reproduction.rows import Row, RowStore
+from benchmarks.verdict import at_least, at_most, column_of, comparison, sample
 from sr.shrink.channels import Traced, channel_layers, couplings, cut_channels
 from sr.shrink.removal import (
     ChannelRemoval,
@@ -52,6 +52,7 @@ HISTOGRAM_ENDS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 LATENCY_BATCH, LATENCY_ROUNDS = 64, 31
 POINT = 0.01
 LATENCY_LIMIT = 0.75
+LEAST_AMENABLE = 0.05  # of the channels
 
 
 @dataclass(frozen=True)
@@ -227,45 +228,31 @@ def _latency_ratio(network: ResNet, full: ResNet) -> float:
     return time_ratio(network, full, x, LATENCY_ROUNDS)
 
 
+WITHIN_A_POINT = "within 1 point of sparse training without removal"
+
+
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """What the paper says, against the rows' means over seeds."""
-    accuracy = {name: _mean(rows, name, "accuracy") for name in (DENSE, *SPARSE_ARMS)}
-    latency = _mean(rows, CHASE, "latency_ratio")
-    amenable = _mean(rows, SPARSE, "amenable_share")
+    """What the paper says, seed by seed."""
+    latency, macs = (column_of(rows, CHASE, column) for column in ("latency_ratio", "macs_ratio"))
+    amenable = column_of(rows, SPARSE, "amenable_share")
+
+    def better(words: str, control: str, least: float = 0.0) -> dict[str, Any]:
+        return comparison(words, rows, (CHASE, control), "accuracy", least)
+
     return [
-        {
-            "claim": "half of the channels gone: within 1 point of sparse training without removal",
-            "holds": accuracy[CHASE] >= accuracy[SPARSE] - POINT,
-            "measured": _of(accuracy, CHASE, SPARSE),
-        },
-        _above(accuracy, "UMM removes better channels than chance", RANDOM),
-        _above(accuracy, "removal while training is better than once at the end", ONE_SHOT),
-        _above(accuracy, "UMM is better than the mean of the non-zeros alone", MASK_WISE),
+        better(f"half of the channels gone: {WITHIN_A_POINT}", SPARSE, -POINT),
+        better("UMM removes better channels than chance", RANDOM),
+        better("removal while training is better than once at the end", ONE_SHOT),
+        better("UMM is better than the mean of the non-zeros alone", MASK_WISE),
         {
             "claim": "the cut network takes less than 0.75 of the full one's time",
-            "holds": latency < LATENCY_LIMIT,
-            "measured": {"latency_ratio": latency, "macs_ratio": _mean(rows, CHASE, "macs_ratio")},
+            "verdict": at_most(latency, LATENCY_LIMIT),
+            "measured": {"latency_ratio": sample(latency), "macs_ratio": sample(macs)},
         },
         {
             "claim": "sparse training leaves some channels under half of their layer's density",
-            "holds": amenable > 0.05,
-            "measured": {"share": amenable},
+            "verdict": at_least(amenable, LEAST_AMENABLE),
+            "measured": {"share": sample(amenable)},
             "note": "the paper: up to 0.6 of the channels, of larger networks trained for longer",
         },
     ]
-
-
-def _above(accuracy: Mapping[str, float], words: str, control: str) -> dict[str, Any]:
-    return {
-        "claim": words,
-        "holds": accuracy[CHASE] > accuracy[control],
-        "measured": _of(accuracy, CHASE, control),
-    }
-
-
-def _of(accuracy: Mapping[str, float], *names: str) -> dict[str, float]:
-    return {name: accuracy[name] for name in names}
-
-
-def _mean(rows: Sequence[Row], arm: str, column: str) -> float:
-    return fmean(row[column] for row in rows if row["arm"] == arm)

@@ -56,6 +56,7 @@ from benchmarks.reproduction.condense_lm_layers import (
     search_layer,
     train_only_condensed,
 )
+from benchmarks.verdict import all_of, at_least, sample
 from sr.shrink.condense.experts import SHARED_ONLY, frequent_experts, random_experts
 from sr.shrink.condense.layers import LayerOrder, random_layers
 
@@ -258,6 +259,15 @@ def _digest(settings: Settings) -> str:
 def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Mean and spread over the seeds of every arm, and each claim with what was measured."""
     before, after = _by_arm(rows, "rise"), _by_arm(rows, "rise_finetuned")
+    return {
+        "summary": {"before": _over_seeds(before), "after": _over_seeds(after)},
+        "claims": claims(rows),
+    }
+
+
+def claims(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the paper says, seed by seed, for every number of layers that both arms have."""
+    before, after = _by_arm(rows, "rise"), _by_arm(rows, "rise_finetuned")
     orderings = [
         ("greedy experts lose less than random ones", before, "greedy", "random experts"),
         ("random experts lose less than shared only", before, "random experts", "shared only"),
@@ -267,11 +277,8 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ("fine-tuned, greedy loses less than random experts", after, "greedy", "random experts"),
         ("condensed and fine-tuned beats dense from scratch", after, "greedy", DENSE),
     ]
-    return {
-        "summary": {"before": _over_seeds(before), "after": _over_seeds(after)},
-        "claims": [_claim(*ordering) for ordering in orderings]
-        + [_recovery(before["greedy"], after["greedy"])],
-    }
+    recovery = _recovery(before["greedy"], after["greedy"])
+    return [*(_claim(*ordering) for ordering in orderings), recovery]
 
 
 Figures = dict[str, dict[int, dict[int, float]]]
@@ -302,20 +309,20 @@ def _spread(by_seed: Mapping[int, float]) -> dict[str, float]:
 
 
 def _claim(claim: str, figures: Figures, better: str, worse: str) -> dict[str, Any]:
-    """Holds where the mean over seeds does for every number of layers that both arms have.
+    """Holds where it does for every number of layers that both arms have.
 
     `measured`: for each number of layers, by how much less loss (nats a character) the better arm
     rises; `note` says whether each seed by itself shows it.
     """
     gains = {
-        k: _spread({seed: figures[worse][k][seed] - v for seed, v in figures[better][k].items()})
+        k: [figures[worse][k][seed] - rise for seed, rise in figures[better][k].items()]
         for k in sorted(figures[better].keys() & figures[worse].keys())
     }
-    every = all(gain["least"] > 0 for gain in gains.values())
+    every = all(min(gain) > 0 for gain in gains.values())
     return {
         "claim": claim,
-        "holds": all(gain["mean"] > 0 for gain in gains.values()),
-        "measured": gains,
+        "verdict": all_of(*(at_least(gain) for gain in gains.values())),
+        "measured": {k: sample(gain) for k, gain in gains.items()},
         "note": "in every seed" if every else "not in every seed",
     }
 
@@ -325,14 +332,13 @@ def _recovery(
 ) -> dict[str, Any]:
     """Fine-tuning wins back more than half of what condensing lost."""
     shares = {
-        k: _spread({seed: 1 - after[k][seed] / lost for seed, lost in by_seed.items()})
+        k: [1 - after[k][seed] / lost for seed, lost in by_seed.items()]
         for k, by_seed in before.items()
     }
-    holds = all(share["mean"] > 0.5 for share in shares.values())
     return {
         "claim": "fine-tuning wins back over half of the loss",
-        "holds": holds,
-        "measured": shares,
+        "verdict": all_of(*(at_least(share, 0.5) for share in shares.values())),
+        "measured": {k: sample(share) for k, share in shares.items()},
     }
 
 
@@ -349,7 +355,7 @@ def main() -> None:
     write_json(arguments.work / name, result)
     for claim in result["claims"]:
         gains = {k: f"{g['mean']:+.4f}" for k, g in claim["measured"].items()}
-        print(f"{'holds' if claim['holds'] else 'DOES NOT HOLD'}: {claim['claim']} {gains}")
+        print(f"{claim['verdict']}: {claim['claim']} {gains}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 from chunking.input_error import InputError
 
 Row = Mapping[str, Any]
+SAMPLE = {"mean", "standard_error", "runs"}  # what benchmarks.verdict.sample makes
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def _entry_text(entry: Row) -> str:
 def _claim(claim: Row) -> Row:
     return {
         "claim": claim["claim"],
-        "holds": claim["holds"],
+        "verdict": claim["verdict"],
         "measured": claim.get("measured", {}),
         "note": claim.get("note", ""),
     }
@@ -94,13 +95,17 @@ def _columns(rows: Sequence[Row]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """A cell: four digits of a number, yes and no, the inside of lists and dictionaries."""
+    """A cell: four digits of a number, yes and no, mean ± standard error of a sample, the inside of
+    lists and dictionaries."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    if isinstance(value, Mapping) and value.keys() == SAMPLE:
+        error = value["standard_error"]
+        return _text(value["mean"]) + ("" if error is None else f" ± {error:.2g}")
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_nested(item)}" for name, item in value.items())
     if isinstance(value, list | tuple):
@@ -109,4 +114,7 @@ def _text(value: Any) -> str:
 
 
 def _nested(value: Any) -> str:
-    return f"({_text(value)})" if isinstance(value, Mapping | list | tuple) else _text(value)
+    nested = isinstance(value, Mapping | list | tuple)
+    if nested and not (isinstance(value, Mapping) and value.keys() == SAMPLE):
+        return f"({_text(value)})"
+    return _text(value)

@@ -16,7 +16,6 @@ blocks; DeiT's mixing of images is left out, so that right and wrong are of one 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -45,6 +44,7 @@ from benchmarks.reproduction.vit_classify import (
     shuffled,
     train_vit,
 )
+from benchmarks.verdict import all_of, at_most, comparison, paired, sample
 from sr.selection.forgetting import (
     HELD_OUT_SHARE,
     SWAPPED_SHARE,
@@ -235,43 +235,37 @@ class Examples:
 
 
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """What the paper says, against the rows' means over seeds."""
-    right = {name: _mean(rows, name, "accuracy") for name in ARMS}
-    seconds = {name: _mean(rows, name, "seconds") for name in ARMS}
-    gflops = {name: _mean(rows, name, "gflops") for name in ARMS}
-    time, work = (each[TRI_LEVEL] / each[DENSE] for each in (seconds, gflops))
+    """What the paper says, seed by seed."""
+
+    def above(words: str, ours: str, other: str) -> dict[str, Any]:
+        return comparison(words, rows, (ours, other), "accuracy")
+
+    def of_dense(arm: str, column: str) -> list[float]:
+        return [a / b for a, b in paired(rows, arm, DENSE, column)]
+
+    time, work = (of_dense(TRI_LEVEL, column) for column in ("seconds", "gflops"))
+    links = {"operations": of_dense(LINKS, "gflops"), "time": of_dense(LINKS, "seconds")}
+    near = comparison(
+        "tri-level: within half a point of dense, in at most 0.88 of its time",
+        rows,
+        (TRI_LEVEL, DENSE),
+        "accuracy",
+        -POINT,
+    )
+    cost = {"time": sample(time), "operations": sample(work)}
     return [
         {
-            "claim": "tri-level: within half a point of dense, in at most 0.88 of its time",
-            "holds": right[TRI_LEVEL] >= right[DENSE] - POINT and time <= MOST_TIME,
-            "measured": {**_of(right, TRI_LEVEL, DENSE), "time": time, "operations": work},
+            **near,
+            "verdict": all_of(near["verdict"], at_most(time, MOST_TIME)),
+            "measured": {**near["measured"], **cost},
         },
-        _above(right, "the least forgotten are a better choice than none", EXAMPLES, STATIC),
-        _above(right, "the most forgotten are missed more", EXAMPLES, MOST),
-        _above(right, "attention chooses better tokens than chance", TOKENS, RANDOM),
-        _above(right, "better than all data at the same operations", TRI_LEVEL, SAME_WORK),
+        above("the least forgotten are a better choice than none", EXAMPLES, STATIC),
+        above("the most forgotten are missed more", EXAMPLES, MOST),
+        above("attention chooses better tokens than chance", TOKENS, RANDOM),
+        above("better than all data at the same operations", TRI_LEVEL, SAME_WORK),
         {
             "claim": "links save operations, and time",
-            "holds": gflops[LINKS] < gflops[DENSE] and seconds[LINKS] < seconds[DENSE],
-            "measured": {
-                "operations": gflops[LINKS] / gflops[DENSE],
-                "time": seconds[LINKS] / seconds[DENSE],
-            },
+            "verdict": all_of(*(at_most(each, 1.0) for each in links.values())),
+            "measured": {name: sample(each) for name, each in links.items()},
         },
     ]
-
-
-def _mean(rows: Sequence[Row], name: str, column: str) -> float:
-    return fmean(row[column] for row in rows if row["arm"] == name)
-
-
-def _of(values: Mapping[str, float], *names: str) -> dict[str, float]:
-    return {name: values[name] for name in names}
-
-
-def _above(values: Mapping[str, float], claim: str, ours: str, other: str) -> dict[str, Any]:
-    return {
-        "claim": claim,
-        "holds": values[ours] >= values[other],
-        "measured": _of(values, ours, other),
-    }

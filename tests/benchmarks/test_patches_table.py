@@ -49,11 +49,17 @@ def test_a_psnr_that_is_never_reached_counts_as_the_longest_run():
 
 
 def test_sooner_needs_both_the_time_and_the_control():
-    fast, slow = rows_of(SMALL, 30.0), rows_of(ANYWHERE, 29.9)
-    holds, measured = sooner(SMALL, ANYWHERE).judge([reference(30.0), *fast, *slow])
-    assert holds and measured["work"] < measured["control"] < 0.7
-    assert not sooner(SMALL, ANYWHERE).judge([reference(30.0), *rows_of(SMALL, 29.9), *slow])[0]
-    assert not sooner(SMALL, ANYWHERE).judge([reference(30.9), *fast, *slow])[0]
+    def judged(at_least: float, fast: float, slow: float) -> tuple[str, dict]:
+        rows = [reference(at_least, clip) for clip in "ab"]
+        for name, at_one in ((SMALL, fast), (ANYWHERE, slow)):
+            rows += [row for clip in "ab" for row in rows_of(name, at_one, clip)]
+        return sooner(SMALL, ANYWHERE).judge(rows)
+
+    verdict, measured = judged(30.0, 30.0, 29.9)
+    assert verdict == "holds"
+    assert measured["work"]["mean"] < measured["control"]["mean"] < 0.7
+    assert judged(30.0, 29.9, 29.9)[0] == "tie"  # in time, and no sooner than the control
+    assert judged(30.9, 30.0, 29.9)[0] == "tie"  # never there: as late as the longest run
 
 
 @pytest.mark.parametrize("name", TABLES)

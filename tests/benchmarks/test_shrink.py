@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from benchmarks.shrinking.arms import ARMS
-from benchmarks.shrinking.claims import STAGES, claims_of, difference
+from benchmarks.shrinking.claims import RUN, STAGES, claims_of, ratio
 from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.judge import group_psnr
 from benchmarks.shrinking.stages import add_drops
+from benchmarks.verdict import differences
 from sr.scoring import FramePair
 
 
@@ -19,30 +20,44 @@ def row(arm: str, clip: str, psnr_db: float, **columns) -> dict:
 def test_a_difference_is_taken_within_each_clip_first():
     rows = [row("chex", "a", 30.2), row("chex", "b", 40.4)]
     rows += [row("uniform", "a", 30.0), row("uniform", "b", 40.0), row("uniform", "c", 10.0)]
-    found = difference(rows, "chex", "uniform")
-    assert found.mean == pytest.approx(0.3)
-    assert found.deviation == pytest.approx(np.std([0.2, 0.4], ddof=1))
+    found = differences(rows, "chex", "uniform", "psnr_db", RUN)
+    assert found == pytest.approx([0.2, 0.4])
 
 
 def test_a_claim_holds_or_does_not_and_is_left_out_without_its_arms():
-    rows = [row("chex", "a", 30.2), row("uniform", "a", 30.0)]
+    rows = [row("chex", c, db) for c, db in (("a", 30.2), ("b", 40.5))]
+    rows += [row("uniform", c, db) for c, db in (("a", 30.0), ("b", 40.0))]
     claim, *others = claims_of(rows, STAGES)
     assert [other["claim"].partition(":")[0] for other in others] == ["chex"]  # its time
-    assert claim["holds"]
-    assert claim["measured"]["difference_db"]["mean"] == pytest.approx(0.2)
-    rows[0]["psnr_db"] = 30.1
-    assert not claims_of(rows, STAGES)[0]["holds"]
+    assert claim["verdict"] == "tie"  # 0.35 ± 0.15 above, and 0.15 is asked for
+    difference = claim["measured"]["difference_db"]
+    assert difference == {"mean": 0.35, "standard_error": 0.15, "runs": 2}
+    rows[0]["psnr_db"] = 30.49
+    assert claims_of(rows, STAGES)[0]["verdict"] == "holds"
+    rows[0]["psnr_db"] = rows[1]["psnr_db"] = 30.1
+    assert claims_of(rows[:1] + rows[2:], STAGES)[0]["verdict"] == "one run"
 
 
 def test_half_the_multiplications_must_be_felt():
-    def holds(macs: float, time: float) -> bool:
-        rows = [row("fair", "a", 30.0, macs_ratio=macs, time_ratio=time)]
+    def verdict(macs: float, time: float) -> str:
+        rows = [row("fair", clip, 30.0, macs_ratio=macs, time_ratio=time) for clip in "ab"]
         (claim,) = claims_of(rows, STAGES)
-        return claim["holds"]
+        return claim["verdict"]
 
-    assert holds(0.48, 0.59)
-    assert not holds(0.48, 0.62)
-    assert not holds(0.7, 0.55)
+    assert verdict(0.48, 0.59) == "holds"
+    assert verdict(0.48, 0.62) == "reversed"
+    assert verdict(0.7, 0.55) == "reversed"
+
+
+def test_a_ratio_is_of_sums_and_its_error_is_run_by_run():
+    claim = ratio("chase", "dense", "bytes", 0.6, "bytes")
+    rows = [row("dense", clip, 0.0, bytes=100.0) for clip in "abc"]
+    rows += [row("chase", clip, 0.0, bytes=b) for clip, b in zip("abc", (40, 50, 60), strict=True)]
+    verdict, measured = claim.judge(rows)
+    error = np.std([0.4, 0.5, 0.6], ddof=1) / 3**0.5
+    assert measured["ratio"]["mean"] == 0.5
+    assert measured["ratio"]["standard_error"] == pytest.approx(error, rel=1e-3)
+    assert verdict == "tie"  # 0.1 below the bar, 1.7 standard errors
 
 
 def test_claims_name_arms_that_there_are():

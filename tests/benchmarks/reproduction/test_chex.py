@@ -241,19 +241,23 @@ def rows_of(accuracy: dict[str, tuple[float, float]], time: float) -> list[dict]
     ]
 
 
-def test_claims_are_judged_by_means_over_the_seeds():
+def test_claims_are_judged_seed_by_seed():
     accuracy = {
         CHEX: (60.0, 62.0), UNIFORM: (60.0, 60.9), DENSE_L1: (61.0, 61.5),
         RANDOM: (60.5, 61.6), L1: (60.0, 62.0), DENSE: (63.0, 63.0),
     }  # fmt: skip
     made = claims(rows_of(accuracy, 0.6))
-    assert [claim["holds"] for claim in made] == [True, True, False, True, True]
-    gain = made[0]["measured"]["gain_points"]
-    assert gain["mean"] == pytest.approx(0.55) and gain["least"] == 0
-    assert gain["deviation"] == pytest.approx(np.std([0, 1.1], ddof=1))
-    accuracy[CHEX] = (59.0, 62.0)
+    assert [claim["verdict"] for claim in made] == ["tie"] * 5  # 0.05 ± 0.55 points
+    gain = made[0]["measured"]["difference"]
+    assert gain["mean"] == pytest.approx(0.55) and gain["runs"] == 2
+    error = np.std([0, 1.1], ddof=1) / 2**0.5
+    assert gain["standard_error"] == pytest.approx(error, rel=1e-3)
+    accuracy[CHEX] = (62.0, 62.9)
+    made = claims(rows_of(accuracy, 0.59))
+    assert [claim["verdict"] for claim in made] == ["holds"] * 5
+    accuracy[CHEX] = (59.0, 59.9)
     made = claims(rows_of(accuracy, 0.61))
-    assert [claim["holds"] for claim in made] == [False] * 5
+    assert [claim["verdict"] for claim in made] == ["reversed"] * 5
 
 
 def test_a_narrow_network_takes_less_time_than_a_wide_one():

@@ -42,10 +42,12 @@ def test_five_seeds_whatever_is_asked(monkeypatch, tmp_path):
 
 def test_claims_fail_where_attention_is_worse():
     rows = [
-        {"arm": arm, "seed": 0, "obscured_accuracy": value, "silhouette": 1 - value}
+        {"arm": arm, "seed": seed, "obscured_accuracy": value, "silhouette": 1 - value}
         for arm, value in zip(metric_learning.ARMS, (0.9, 0.5, 0.5, 0.5, 0.7, 0.8), strict=True)
+        for seed in (0, 1)
     ]
-    assert [claim["holds"] for claim in metric_learning.claims(rows)] == [False, True]
+    verdicts = [claim["verdict"] for claim in metric_learning.claims(rows)]
+    assert verdicts == ["reversed", "holds", "holds", "reversed"]
 
 
 def test_a_quick_table_has_all_arms_and_learns(tmp_path):

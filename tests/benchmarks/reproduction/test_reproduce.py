@@ -88,7 +88,12 @@ def test_a_row_that_json_cannot_hold_is_not_kept(tmp_path):
 
 def result(value: float) -> dict:
     rows = [{"arm": "ours", "seed": s, "accuracy": value + s} for s in (0, 1)]
-    claim = {"claim": "ours is best", "holds": True, "measured": {"gain": value}, "note": "small"}
+    claim = {
+        "claim": "ours is best",
+        "verdict": "holds",
+        "measured": {"gain": value},
+        "note": "small",
+    }
     return {"rows": rows, "claims": [claim]}
 
 
@@ -97,15 +102,19 @@ def registry(monkeypatch, tmp_path) -> dict[str, Entry]:
     """Two entries instead of the real ones, which notice their options."""
     seen: list[ReproduceOptions] = []
 
-    def run(options: ReproduceOptions) -> dict:
+    def run(module: object, options: ReproduceOptions) -> dict:
         seen.append(options)
         return result(0.5)
 
-    def no_data(options: ReproduceOptions) -> dict:
+    def no_data(module: object, options: ReproduceOptions) -> dict:
         raise InputError(f"{options.sets}: the set is missing; give --sets")
 
-    entries = {"good": Entry("The good one", run), "none": Entry("Without data", no_data)}
+    entries = {
+        "good": Entry("The good one", "good", run),
+        "none": Entry("Without data", "none", no_data),
+    }
     monkeypatch.setattr(reproduce, "ENTRIES", entries)
+    monkeypatch.setattr(reproduce, "import_module", lambda name: None)
     monkeypatch.chdir(tmp_path)
     run.seen = seen  # type: ignore[attr-defined]
     return entries
@@ -129,7 +138,7 @@ def test_one_entry_replaces_its_own_result_and_keeps_the_others(registry, tmp_pa
     path.write_text(json.dumps({"schema": "x", "entries": {"other": other, "good": {"old": 1}}}))
     assert main(["--only", "good", "--json", str(path)]) == 0
     data = json.loads(path.read_text())
-    assert data["schema"] == "pocketsr.reproduce/1"
+    assert data["schema"] == "pocketsr.reproduce/2"
     assert list(data["entries"]) == ["good", "other"] and data["entries"]["other"] == other
     good = data["entries"]["good"]
     assert good["rows"] == result(0.5)["rows"] and good["seeds"] == [0, 1, 2]
@@ -149,12 +158,12 @@ def test_an_entry_without_its_data_is_one_line_and_stops_no_other(registry, caps
     [
         ({"rows": []}, "no rows"),
         ({"claims": []}, "no claims"),
-        ({"claims": [{"claim": "x", "holds": "yes"}]}, "true or false"),
+        ({"claims": [{"claim": "x", "verdict": "yes"}]}, "holds, tie, reversed, one run"),
         ({"table_by": ["width"]}, "width"),
     ],
 )
 def test_a_result_of_another_form_is_not_written(registry, monkeypatch, change, word):
-    bad = Entry("Bad", lambda options: {**result(1), **change})
+    bad = Entry("Bad", "bad", lambda module, options: {**result(1), **change})
     monkeypatch.setitem(registry, "good", bad)
     with pytest.raises(ValueError, match=word):
         main(["--only", "good", "--json", "out.json"])
@@ -174,7 +183,7 @@ def test_the_condensing_entry_gets_its_options_one_by_one(monkeypatch, tmp_path)
         @staticmethod
         def run(seeds, quick, work_folder) -> dict:
             assert (seeds, quick, work_folder) == ((1,), True, tmp_path)
-            claim = {"claim": "greedy is best", "holds": False, "measured": {1: {"mean": 0.1}}}
+            claim = {"claim": "greedy is best", "verdict": "tie", "measured": {1: {"mean": 0.1}}}
             return {**result(0.5), "claims": [claim], "environment": {"processor": "its own"}}
 
     monkeypatch.setattr(reproduce, "import_module", lambda name: Module)
@@ -227,8 +236,8 @@ def test_a_table_has_every_column_once_and_cells_that_markdown_can_hold():
 
 def test_the_tables_show_what_does_not_hold():
     entry = {"title": "T", "quick": True, "seeds": [0, 1], "table_by": ["arm"], **result(0.5)}
-    entry["claims"][0]["holds"] = False
+    entry["claims"][0]["verdict"] = "reversed"
     lines = text_tables({"t": entry}).splitlines()
     assert lines[:3] == ["## T", "", "quick, seeds 0 1"]
     assert "| ours | 2 | 1 ± 0.71 |" in lines
-    assert "| ours is best | no | gain 0.5 | small |" in lines
+    assert "| ours is best | reversed | gain 0.5 | small |" in lines

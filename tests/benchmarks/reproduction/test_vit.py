@@ -24,6 +24,7 @@ from benchmarks.reproduction.vit_classify import (
     shuffled,
     train_vit,
 )
+from benchmarks.verdict import HOLDS, ONE_RUN, REVERSED, TIE
 from sr.selection.forgetting import least_forgotten, most_forgotten
 
 TINY = {"images": 40, "epochs": 3, "batch": 8, "dim": 16, "depth": 3, "heads": 2, "at": (1,)}
@@ -177,26 +178,34 @@ def rows_of(entry, arms, **accuracy_of: float) -> list[dict]:
 
 
 @pytest.mark.parametrize(
-    ("accuracy_of", "holds"),
+    ("accuracy_of", "verdicts"),
     [
-        ({"dense": 0.5}, [True] * 6),
-        ({"tri_level": 0.49}, [False, True, True, True, False, True]),
-        ({"examples": 0.49}, [True, False, False, True, True, True]),
-        ({"random": 0.51}, [True, False, True, False, True, True]),
+        ({"dense": 0.5}, [HOLDS, TIE, TIE, TIE, TIE, HOLDS]),
+        ({"tri_level": 0.49}, [REVERSED, TIE, TIE, TIE, REVERSED, HOLDS]),
+        ({"examples": 0.49}, [HOLDS, REVERSED, REVERSED, TIE, TIE, HOLDS]),
+        ({"random": 0.51}, [HOLDS, REVERSED, TIE, REVERSED, TIE, HOLDS]),
     ],
 )
-def test_tri_level_s_claims_follow_from_the_means(accuracy_of, holds):
+def test_tri_level_s_claims_follow_from_the_rows(accuracy_of, verdicts):
     rows = rows_of("tri_level", ARMS, **accuracy_of)
-    assert [claim["holds"] for claim in tri_level.claims(rows)] == holds
+    assert [claim["verdict"] for claim in tri_level.claims(rows)] == verdicts
+    assert {c["verdict"] for c in tri_level.claims(rows[::2])} <= {ONE_RUN, REVERSED}  # one seed
 
 
 @pytest.mark.parametrize(
-    ("ticket", "holds"),
-    [(0.59, [True, True, True]), (0.54, [True, False, True]), (0.505, [False, False, True])],
+    ("ticket", "verdicts"),
+    [
+        (0.59, [HOLDS, HOLDS, HOLDS]),
+        (0.54, [HOLDS, REVERSED, HOLDS]),
+        (0.505, [REVERSED, REVERSED, HOLDS]),
+    ],
 )
-def test_data_tickets_claims_follow_from_the_means(ticket, holds):
+def test_data_tickets_claims_follow_from_the_rows_judged_both_ways(ticket, verdicts):
     rows = rows_of("data_tickets", data_tickets.ARMS, all=0.6, ticket=ticket)
-    assert [claim["holds"] for claim in data_tickets.claims(rows)] == holds
+    both = [{**row, "accuracy_all_patches": 0.5 + 0.01 * row["seed"]} for row in rows]
+    own, other = (data_tickets.claims(both)[part] for part in (slice(3), slice(3, 6)))
+    assert [claim["verdict"] for claim in own] == verdicts
+    assert [claim["verdict"] for claim in other] == [REVERSED, TIE, TIE]
 
 
 def test_a_pick_may_thin_out_inside_too():
