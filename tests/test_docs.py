@@ -12,7 +12,7 @@ from benchmarks.shrink import summary, table
 from sr.cli import COMMANDS
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
-from sr.shrink.order import STAGE_NAMES
+from sr.shrink.registry import STAGES
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -100,4 +100,4 @@ def test_the_reproductions_are_the_json():
 
 def test_every_stage_is_on_the_shrinking_page():
     text = (ROOT / "docs" / "shrinking.md").read_text(encoding="utf-8")
-    assert all(f"| `{name}` |" in text for name in STAGE_NAMES)
+    assert all(f"| `{name}` |" in text for name in STAGES)

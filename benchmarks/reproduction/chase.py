@@ -31,17 +31,15 @@ from benchmarks.reproduction.datasets_cifar import load_cifar10_npz
 from benchmarks.reproduction.pruning import time_ratio
 from benchmarks.reproduction.resnet import ResNet, count_macs
 from benchmarks.reproduction.rows import Row, RowStore
+from benchmarks.shrinking.controls import (
+    NonzeroMeanRemoval,
+    RandomRemoval,
+    RankedRemover,
+    drawn_mask,
+)
 from benchmarks.verdict import at_least, at_most, column_of, comparison, sample
 from sr.shrink.channels import Traced, channel_layers, couplings, cut_channels
-from sr.shrink.removal import (
-    ChannelRemoval,
-    RankedRemover,
-    RemovalPlan,
-    Score,
-    by_chance,
-    by_nonzero_mean,
-    by_umm,
-)
+from sr.shrink.chase import ChannelRemoval, RemovalPlan
 from sr.shrink.sparse import SparsePlan, SparseTraining, SparseWeights
 
 SHAPE = (3, 32, 32)
@@ -86,7 +84,7 @@ class Arm:
     """
 
     removed: float = 0.0
-    score: Score = by_umm
+    removal: type[ChannelRemoval] = ChannelRemoval
     first: float = 0.0
     last: float = 0.5
 
@@ -97,9 +95,9 @@ SPARSE_ARMS: Mapping[str, Arm] = {
     SPARSE: Arm(),
     CHASE: Arm(0.5),
     MILDER: Arm(0.3),
-    RANDOM: Arm(0.5, by_chance),
+    RANDOM: Arm(0.5, RandomRemoval),
     ONE_SHOT: Arm(0.5, first=0.8, last=0.8),
-    MASK_WISE: Arm(0.5, by_nonzero_mean),
+    MASK_WISE: Arm(0.5, NonzeroMeanRemoval),
 }
 
 
@@ -197,11 +195,10 @@ def _removal(network: ResNet, settings: Settings, arm: Arm, seed: int) -> Channe
         round(arm.last * settings.steps),
         settings.interval,
         RankedRemover(arm.removed, settings.least),
-        arm.score,
         seed,
     )
-    training = SparseTraining(SparseWeights.start(weights, nonzeros, seed), plan)
-    return ChannelRemoval(channel_layers(network, couplings(_traced(network))), training, removal)
+    training = SparseTraining(SparseWeights.start(weights, nonzeros, seed, drawn_mask), plan)
+    return arm.removal(channel_layers(network, couplings(_traced(network))), training, removal)
 
 
 def _amenable(removal: ChannelRemoval) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """CHEX (Hou et al., CVPR 2022) on its own kind of task: a ResNet on the CIFAR-10 subset.
 
-    chex            explore for 72 % of the steps (sr/shrink/exploration.py), cut, train on
+    chex            explore for 72 % of the steps (sr/shrink/chex.py), cut, train on
     random regrow   the same, with channels given back at random
     L1 criterion    the same, the longest channels stay
     uniform         a thin network from scratch, no cheaper than chex's
@@ -48,20 +48,10 @@ from benchmarks.reproduction.pruning import (
 )
 from benchmarks.reproduction.resnet import ResNet, block_widths, count_macs
 from benchmarks.reproduction.rows import Row, RowStore
+from benchmarks.shrinking.controls import L1Exploration, RandomRegrow
 from benchmarks.verdict import at_most, column_of, comparison, sample
 from sr.shrink.channels import ChannelLayer
-from sr.shrink.exploration import (
-    LEAST_STEPS_BETWEEN,
-    Allocator,
-    Criterion,
-    Exploration,
-    ExplorationPlan,
-    Regrower,
-    at_random,
-    by_length,
-    by_leverage,
-    by_projection,
-)
+from sr.shrink.chex import LEAST_STEPS_BETWEEN, Allocator, Exploration, ExplorationPlan
 
 CHEX, RANDOM, L1 = "chex", "chex, random regrow", "chex, L1 criterion"
 UNIFORM, DENSE_L1, DENSE = "uniform", "dense then L1", "dense"
@@ -152,16 +142,14 @@ class Trial:
 Arm = Callable[[Trial], ResNet]
 
 
-def explored(trial: Trial, criterion: Criterion, regrow: Regrower, draws: int) -> ResNet:
+def explored(trial: Trial, kind: type[Exploration], draws: int) -> ResNet:
     """CHEX, or a control of it: the cut network, trained to the end. `draws`: their own seed."""
     settings, network = trial.settings, trial.network()
     first, rest = split(settings.plan, round(settings.explore_share * settings.steps))
-    exploration = Exploration(
+    exploration = kind(
         layers_of(network, trial.side_px),
         gamma_allocator(settings.sparsity, settings.floor),
-        ExplorationPlan(
-            first.steps, settings.interval, settings.regrow_share, criterion, regrow, draws
-        ),
+        ExplorationPlan(first.steps, settings.interval, settings.regrow_share, draws),
     )
     train_classifier(network, trial.sampler(), first, Beside(exploration))
     network = cut(network, exploration.kept(), trial.side_px, trial.network)
@@ -188,15 +176,15 @@ def dense_then_l1(trial: Trial, widths: Widths) -> ResNet:
 
 
 def chex(trial: Trial) -> ResNet:
-    return explored(trial, by_leverage, by_projection, trial.seed)
+    return explored(trial, Exploration, trial.seed)
 
 
 def randomly_regrown(trial: Trial) -> ResNet:
-    return explored(trial, by_leverage, at_random, trial.seed + OTHER_DRAWS)
+    return explored(trial, RandomRegrow, trial.seed + OTHER_DRAWS)
 
 
 def chosen_by_l1(trial: Trial) -> ResNet:
-    return explored(trial, by_length, by_projection, trial.seed)
+    return explored(trial, L1Exploration, trial.seed)
 
 
 EXPLORING: dict[str, Arm] = {CHEX: chex, RANDOM: randomly_regrown, L1: chosen_by_l1}

@@ -56,9 +56,14 @@ from benchmarks.reproduction.condense_lm_layers import (
     search_layer,
     train_only_condensed,
 )
+from benchmarks.shrinking.controls import (
+    SHARED_ONLY,
+    frequent_experts,
+    random_experts,
+    random_layers,
+)
 from benchmarks.verdict import all_of, at_least, sample
-from sr.shrink.condense.experts import SHARED_ONLY, frequent_experts, random_experts
-from sr.shrink.condense.layers import LayerOrder, random_layers
+from sr.shrink.expert_search import LayerOrder
 
 CONTROLS = ("random experts", "frequent experts", "shared only", "random layers")
 DENSE = "dense from scratch"

@@ -21,10 +21,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sr.shrink.condense.divergence import mean_js
-from sr.shrink.condense.experts import ExpertChoice, NoExpertsError, greedy_experts
-from sr.shrink.condense.gates import GateStatistics
-from sr.shrink.condense.layers import LayerOrder, greedy_layers
+from sr.shrink.expert_search import (
+    ExpertChoice,
+    GateStatistics,
+    LayerOrder,
+    NoExpertsError,
+    greedy_experts,
+    greedy_layers,
+    mean_js,
+)
 from sr.usage_error import UsageError
 
 Batches = Sequence[Tensor]

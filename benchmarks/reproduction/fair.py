@@ -44,14 +44,13 @@ from benchmarks.reproduction.fair_tasks import Ground, cifar_ground, digest, fac
 from benchmarks.reproduction.pruning import LaterSampler, cut, layers_of, split
 from benchmarks.reproduction.resnet import ResNet, block_widths, count_macs
 from benchmarks.reproduction.rows import Row, RowStore
+from benchmarks.shrinking.controls import Magnitudes
 from benchmarks.verdict import all_of, at_least, at_most, column_of, differences, sample
 from sr.shrink.fair_masks import (
     BiLevelScores,
     ChannelMasks,
-    Magnitudes,
     MaskPlan,
     ScorePlan,
-    Scores,
 )
 from sr.shrink.fair_term import Fairness
 
@@ -194,7 +193,7 @@ def _term(trial: Trial, arm: str) -> AccuracyTerm | None:
     return AccuracyTerm(len(trial.ground.test.group_names), Fairness(trial.settings.fairness))
 
 
-def _scores(trial: Trial, arm: str) -> Scores:
+def _scores(trial: Trial, arm: str) -> BiLevelScores:
     settings, upper = trial.settings, trial.ground.upper
     if arm in TWO_STAGE:
         return Magnitudes()

@@ -20,7 +20,7 @@ class AccuracyTerm:
         self._spread = Spread(groups, fairness)
 
     def __call__(self, logits: Tensor, targets: Tensor, groups: Tensor) -> Tensor:
-        right = soft_accuracy(logits, targets, groups, self._spread.groups)
+        right = soft_accuracy(logits, targets, groups, len(self._spread.sums))
         return self._spread.loss(UNIT * (1 - right))
 
 

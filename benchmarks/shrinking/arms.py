@@ -9,19 +9,29 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from benchmarks.shrinking.controls import (
+    CONDENSE_CONTROLS,
+    ChaseOnceAtTheEnd,
+    ChaseRandomChannels,
+    ChexRandomRegrow,
+    ChexWithoutBranches,
+    DenseThenL1,
+    EvenWidths,
+    FairWithoutMaskTerm,
+    FairWithoutWeightTerm,
+    MagnitudePruning,
+    SparseTrained,
+    TracedFair,
+)
 from player.package.architecture import Architecture
 from sr.models import architecture
 from sr.shrink.budget import ENGINE_WIDTHS
-from sr.shrink.chase import Chase, SparseStage
+from sr.shrink.chase import Chase
 from sr.shrink.chex import Chex
-from sr.shrink.condense.stage import CONTROLS as CONDENSE_CONTROLS
-from sr.shrink.condense.stage import Condense
-from sr.shrink.controls import DenseThenL1, Uniform
-from sr.shrink.exploration import at_random
-from sr.shrink.fair import FAIRNESS, Fair, MagnitudePruning
-from sr.shrink.removal import by_chance
-from sr.shrink.settle import EXPANSION_CHANNELS
+from sr.shrink.condense import Condense
+from sr.shrink.fair import FAIRNESS
 from sr.shrink.stage import Stage
+from sr.training.branches import BRANCH_CHANNELS
 
 HALF, QUARTER = "0.5x", "0.25x"
 BLOCK, FINE = ENGINE_WIDTHS.step, 4
@@ -60,47 +70,48 @@ def _fair(about: str, make: Callable[[Tensor], Stage]) -> Arm:
 
 CHEX_ARMS = {
     "chex": _plain("CHEX", Chex()),
-    "chex, random regrow": _plain("what is given back is drawn at random", Chex(regrow=at_random)),
-    "chex, no expansion": _plain("no branches while settling", Chex(expansion=0)),
-    "uniform": _plain("even widths from scratch, equal multiplications", Uniform(step=FINE)),
-    "uniform, expanded": _plain(
-        "the same, with CHEX's branches", Uniform(step=FINE, expansion=EXPANSION_CHANNELS)
+    "chex, random regrow": _plain("what is given back is drawn at random", ChexRandomRegrow()),
+    "chex, no expansion": _plain("no branches while settling", ChexWithoutBranches()),
+    "even widths": _plain("even widths from scratch, equal multiplications", EvenWidths(FINE)),
+    "even widths, expanded": _plain(
+        "the same, with CHEX's branches", EvenWidths(FINE, BRANCH_CHANNELS)
     ),
-    "uniform, engine's steps": _plain(
+    "even blocks": _plain(
         "the widest even widths that the engine runs in the time of the budget",
-        Uniform(step=BLOCK, mixed=False),
+        EvenWidths(BLOCK, mixed=False),
     ),
     "dense then L1": _plain("dense for half the steps, cut by L1, trained on", DenseThenL1()),
     "chex, quarter": _plain("CHEX, widths in steps of 4", Chex(), QUARTER, FINE),
-    "uniform, quarter": _plain("even widths from scratch", Uniform(step=FINE), QUARTER),
+    "even widths, quarter": _plain("even widths from scratch", EvenWidths(FINE), QUARTER),
 }
 CHASE_ARMS = {
     "chase": _plain("Chase", Chase()),
-    "sparse, all channels": _plain("as many non-zeros, no channel removed", SparseStage()),
-    "chase, random channels": _plain("channels drawn at random", Chase(score=by_chance)),
+    "sparse, all channels": _plain("as many non-zeros, no channel removed", SparseTrained()),
+    "chase, random channels": _plain("channels drawn at random", ChaseRandomChannels()),
     "chase, once at the end": _plain(
-        "all channels removed at once, late", Chase(remove_from=0.7, remove_until=0.7)
+        "all channels removed at once, late", ChaseOnceAtTheEnd(remove_until=0.7)
     ),
 }
 FAIR_ARMS = {
-    "fair": _fair("bi-level fair pruning", lambda t: Fair(trace=t)),
+    "fair": _fair("bi-level fair pruning", lambda t: TracedFair(trace=t)),
     "group-blind": _plain("magnitude pruning, blind to groups", MagnitudePruning()),
     "prune, then fair": _fair(
         "magnitude pruning, then fair fine-tuning",
         lambda t: MagnitudePruning(finetune=FAIRNESS, trace=t),
     ),
-    "fair, weights alone": _fair("no term on the masks", lambda t: Fair(masks=None, trace=t)),
-    "fair, masks alone": _fair("no term on the weights", lambda t: Fair(weights=None, trace=t)),
+    "fair, weights alone": _fair("no term on the masks", lambda t: FairWithoutMaskTerm(trace=t)),
+    "fair, masks alone": _fair("no term on the weights", lambda t: FairWithoutWeightTerm(trace=t)),
 }
 CONDENSE_ARMS = {
     "condense": _plain("CD-MoE", Condense()),
     **{
         f"condense: {name}": _plain(name, CONDENSE_CONTROLS[name])
-        for name in ("dense", "one expert, always on", "random experts", "shared only")
+        for name in ("dense", "random experts", "shared only")
     },
 }
 ARMS: dict[str, Arm] = {
     "dense": Arm("the default network, not shrunk", None),
+    "uniform": _plain("even widths in blocks, with branches", EvenWidths(BLOCK, BRANCH_CHANNELS)),
     **CHEX_ARMS,
     **CHASE_ARMS,
     **FAIR_ARMS,

@@ -10,7 +10,7 @@ from player.package.architecture import ARCHITECTURE_IDS
 from sr.commands.options import FILE, json_option, show
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
-from sr.shrink.order import STAGE_NAMES
+from sr.shrink.registry import STAGES
 
 
 def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
@@ -64,7 +64,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option(
     "--stages",
     default="",
-    help=f"Shrink the network: {', '.join(STAGE_NAMES)}, with commas between.",
+    help=f"Shrink the network: {', '.join(STAGES)}, with commas between.",
 )
 @click.option("--budget", help="Of the stages: 0.5x of the multiplications, or 26kB of weights.")
 @click.option("--budget-ms", help="Milliseconds a frame and where: 8@host, or 8@TABLE.json.")

@@ -22,7 +22,7 @@ from chunking.video import Frame, read_frames
 from player.package.streams import StreamFiles
 from sr.encode.options import EncodeOptions
 from sr.scoring import FramePair, Image
-from sr.shrink.group_files import ContentGroups, groups_from_boxes, groups_from_masks
+from sr.shrink.content_groups import ContentGroups, groups_from_boxes, groups_from_masks
 from sr.training.data import TrainingSet
 
 MAX_KEPT_BYTES = 1_500_000_000  # of HR frames; a training set copies as much again

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from player.package.architecture import INT8_ARCHITECTURES
-from sr.shrink.order import FAIR, parse_stages
+from sr.shrink.registry import FAIR, parse_stages
 from sr.usage_error import UsageError
 
 

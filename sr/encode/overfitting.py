@@ -22,7 +22,7 @@ from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_n
 from sr.quant.finetune import fine_tune, fine_tuning_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
-from sr.shrink.zeros import KeepZeros
+from sr.shrink.sparse import KeepZeros
 from sr.training.loop import TrainingPlan, overfit
 from sr.usage_error import UsageError
 

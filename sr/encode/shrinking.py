@@ -12,11 +12,9 @@ from sr.encode.work import Work
 from sr.latency import find_latency
 from sr.latency.table import LatencyTable, parse_table
 from sr.models import Network
-from sr.shrink.allocate import WidthRule
-from sr.shrink.budget import Budget, parse_budget, parse_milliseconds
-from sr.shrink.order import FAIR
+from sr.shrink.budget import Budget, WidthRule, parse_budget, parse_milliseconds
 from sr.shrink.pipeline import check_budget, shrink
-from sr.shrink.registry import stages_of
+from sr.shrink.registry import FAIR, stages_of
 from sr.shrink.stage import StageWork
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan

@@ -10,7 +10,7 @@ the ReLU comes after the sum, so for given gates a layer IS one convolution of W
     W = W_0 + U_s A_s + sum over e of g_e U_e A_e          U_e [O, r], A_e [r, I k k]
 
 Training therefore runs one 3x3 convolution a crop, whatever the number of experts; and with
-constant gates (CD-MoE, sr/shrink/condense/) the layer folds exactly.
+constant gates (CD-MoE, sr/shrink/condense.py) the layer folds exactly.
 """
 
 from collections.abc import Iterator

@@ -17,7 +17,7 @@ from player.package.paths import BICUBIC, EASY, HARD, QUARTER_PX
 from sr.router.labels import UNKNOWN, planned_classes
 from sr.router.network import RouterShape
 from sr.router.training import RouterData
-from sr.shrink.group_files import LEAST_COVER
+from sr.shrink.content_groups import LEAST_COVER
 
 Errors = NDArray[np.float64]
 

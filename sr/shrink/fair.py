@@ -1,13 +1,13 @@
-"""The stage `fair`: prune so that every content group loses the same; and its controls.
+"""The stage `fair`: prune so that every content group loses the same.
 
     trace: the errors of each group while the unpruned network is trained by the same plan
     plan: |── masks and weights in turn (fair_masks.py) ──|── the cut network trains on ──|
           |<───────────────── the fairness term on the weights (fair_term.py) ────────────────>|
 
-A trace that is not given doubles the server's work. One that is there already serves all arms of a
-comparison.
+The trace doubles the server's work.
 """
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,18 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from sr.models import Network
-from sr.shrink.channels import add_scales, channel_layers, couplings, cut_channels, fold_scales
-from sr.shrink.fair_masks import (
-    BiLevelScores,
-    ChannelMasks,
-    Magnitudes,
-    MaskPlan,
-    ScorePlan,
-    Scores,
-)
+from sr.shrink.content_sampler import GroupedSampler, grouped, held_out
+from sr.shrink.fair_masks import BiLevelScores, ChannelMasks, MaskPlan, ScorePlan
 from sr.shrink.fair_term import Fairness, FairTerm, GroupTrace
-from sr.shrink.groups import GroupedSampler, grouped, held_out
-from sr.shrink.settle import EXPANSION_CHANNELS, settle
 from sr.shrink.stage import (
     Stage,
     StageError,
@@ -35,10 +26,10 @@ from sr.shrink.stage import (
     Term,
     budget_widths,
     check_chain,
-    rebuilt,
-    traced,
-    trunk_names,
+    cut_network,
+    open_channels,
 )
+from sr.training.branches import overfit_with_branches
 from sr.training.data import CropSampler
 from sr.training.loop import Companion, Companions, TrainingPlan, overfit, pixel_errors
 
@@ -50,16 +41,8 @@ FAIRNESS, SCORE_PLAN = Fairness(), ScorePlan()
 class HeldOutLoss:
     """The upper level's loss: that of training, on crops that the weights do not see."""
 
-    def __init__(
-        self,
-        sampler: GroupedSampler,
-        plan: TrainingPlan,
-        trace: Tensor,
-        fairness: Fairness | None,
-        begin: int = 0,
-    ) -> None:
-        self.sampler, self.plan = sampler, plan
-        self.term = FairTerm(trace, fairness, begin) if fairness else Companion()
+    def __init__(self, sampler: GroupedSampler, plan: TrainingPlan, term: Companion) -> None:
+        self.sampler, self.plan, self.term = sampler, plan, term
 
     def __call__(self, network: nn.Module, step: int) -> Tensor:
         assert isinstance(network, Network)
@@ -77,54 +60,43 @@ class HeldOutLoss:
         self.term.load_state_dict(state)
 
 
-@dataclass(frozen=True)
-class MaskedPruning:
-    """What the stage and its controls share. `scores` rank channels while `masking` trains the
-    weights on its crops; `settling` trains what is left."""
-
-    scores: Scores
-    masking: tuple[CropSampler, Companion]
-    settling: tuple[CropSampler, Companion]
-
-    def run(
-        self, network: Network, work: StageWork, plans: tuple[TrainingPlan, TrainingPlan]
-    ) -> Network:
-        """The cut network, trained by the second plan."""
-        graph = traced(network)
-        coupled = couplings(graph)
-        add_scales(network, trunk_names(network))
-        layers = channel_layers(network, coupled)
-        self.scores.attach(network, layers)
-        steps = plans[0].steps
-        masks = ChannelMasks(
-            layers, self.scores, budget_widths(network, work.budget), MaskPlan(steps, steps // 4)
-        )
-        sampler, term = self.masking
-        beside = Companions([term, masks])
-        overfit(network, sampler, plans[0], work.checkpoint("fair-masks"), work.on_step, beside)
-        fold_scales(network)
-        cut_channels(graph, masks.kept())
-        sampler, term = self.settling
-        settling = replace(work, sampler=sampler)
-        return settle(rebuilt(network), settling, plans[1], "fair-settle", EXPANSION_CHANNELS, term)
+def prune_masked(
+    network: Network,
+    work: StageWork,
+    plans: tuple[TrainingPlan, TrainingPlan],
+    scores: BiLevelScores,
+    masking: tuple[CropSampler, Companion],
+    settling: tuple[CropSampler, Companion],
+) -> Network:
+    """The cut network: `scores` rank channels while `masking` trains the weights on its crops by
+    the first plan, `settling` trains what is left by the second."""
+    graph, layers = open_channels(network)
+    scores.attach(network, layers)
+    steps = plans[0].steps
+    masks = ChannelMasks(
+        layers, scores, budget_widths(network, work.budget), MaskPlan(steps, steps // 4)
+    )
+    sampler, term = masking
+    beside = Companions([term, masks])
+    overfit(network, sampler, plans[0], work.checkpoint("fair-masks"), work.on_step, beside)
+    small = cut_network(network, graph, masks.kept())
+    sampler, term = settling
+    saved = work.checkpoint("fair-settle")
+    return overfit_with_branches(small, sampler, plans[1], work.seed, saved, work.on_step, term)
 
 
 @dataclass(frozen=True)
 class Fair(Stage):
     """Bi-level fair pruning of the trunk of a chain or an ESPCN.
 
-    `weights`, `masks`: the fairness terms of the two levels; None is a control. `mask_share` of
-    the steps choose channels: a cut network needs the rest. The term on the weights is on from
-    `fair_from` of the steps; before, it would be learned from what rates undo. `trace`: the
-    unpruned network's; None trains one by the stage's whole plan before.
+    `mask_share` of the steps choose channels: a cut network needs the rest. The term on the weights
+    is on from `fair_from` of the steps; before, it would be learned from what rates undo.
     """
 
-    weights: Fairness | None = FAIRNESS
-    masks: Fairness | None = FAIRNESS
     mask_share: float = 0.3
     fair_from: float = 0.5
+    fairness: Fairness = FAIRNESS
     score_plan: ScorePlan = SCORE_PLAN
-    trace: Tensor | None = None
 
     name = "fair"
     shrinks = "channels of the trunk"
@@ -132,45 +104,26 @@ class Fair(Stage):
     def apply(self, network: Network, work: StageWork) -> Network:
         check_chain(network, self.name)
         plans = mask_plans(work.plan, self.mask_share)
-        sampler = fair_sampler(work)
-        trace = self.trace if self.trace is not None else unpruned_trace(network, work)
+        sampler, trace = fair_sampler(work), self.reference(network, work)
         lower, upper = held_out(sampler, HOLD_OUT_EVERY)
         begin = plans[0].steps // 4
-        loss = HeldOutLoss(upper, plans[0], trace, self.masks, begin)
+        loss = HeldOutLoss(upper, plans[0], self.upper_term(trace, begin))
         scores = BiLevelScores(loss, replace(self.score_plan, begin=begin))
         active = round(self.fair_from * work.plan.steps)
-        terms = [weight_term(trace, self.weights, at, active) for at in (0, plans[0].steps)]
-        pruning = MaskedPruning(scores, (lower, terms[0]), (sampler, terms[1]))
-        return pruning.run(network, work, plans)
+        terms = [self.weight_term(trace, at, active) for at in (0, plans[0].steps)]
+        return prune_masked(network, work, plans, scores, (lower, terms[0]), (sampler, terms[1]))
 
+    def reference(self, network: Network, work: StageWork) -> Tensor:
+        """The trace [steps, G] that drops are told against."""
+        return unpruned_trace(network, work)
 
-@dataclass(frozen=True)
-class MagnitudePruning(Stage):
-    """The control that knows no groups: the least channels by magnitude (Li et al., ICLR 2017).
+    def upper_term(self, trace: Tensor, begin: int) -> Companion:
+        """The fairness term of the masks' loss."""
+        return FairTerm(trace, self.fairness, begin)
 
-    With `finetune` a fairness term comes on for the last `finetune_share` of the steps: prune, then
-    fine-tune fairly.
-    """
-
-    finetune: Fairness | None = None
-    finetune_share: float = 0.5
-    mask_share: float = 0.3
-    trace: Tensor | None = None
-
-    name = "magnitude"
-    shrinks = "channels of the trunk"
-
-    def apply(self, network: Network, work: StageWork) -> Network:
-        check_chain(network, self.name)
-        before, after = mask_plans(work.plan, self.mask_share)
-        settling: tuple[CropSampler, Companion] = (work.sampler, Companion())
-        if self.finetune:
-            trace = self.trace if self.trace is not None else unpruned_trace(network, work)
-            active = round((1 - self.finetune_share) * work.plan.steps)
-            term = FairTerm(trace, self.finetune, before.steps, active)
-            settling = (fair_sampler(work), term)
-        pruning = MaskedPruning(Magnitudes(), (work.sampler, Companion()), settling)
-        return pruning.run(network, work, (before, after))
+    def weight_term(self, trace: Tensor, begin: int, active: int) -> Companion:
+        """The fairness term on the weights."""
+        return FairTerm(trace, self.fairness, begin, active)
 
 
 def mask_plans(plan: TrainingPlan, share: float) -> tuple[TrainingPlan, TrainingPlan]:
@@ -206,11 +159,6 @@ def unpruned_trace(network: Network, work: StageWork) -> Tensor:
     return trace.table
 
 
-def weight_term(trace: Tensor, fairness: Fairness | None, begin: int, active: int) -> Companion:
-    """The term on the weights, or none."""
-    return FairTerm(trace, fairness, begin, active) if fairness else Companion()
-
-
 def fair_terms(
     network: Network, work: StageWork, fairness: Fairness, trace: Tensor | None = None
 ) -> tuple[StageWork, tuple[Term, ...]]:
@@ -224,5 +172,26 @@ def fair_terms(
     sampler = fair_sampler(work)
     trace = trace if trace is not None else unpruned_trace(network, work)
     _, upper = held_out(sampler, HOLD_OUT_EVERY)
-    scores = BiLevelScores(HeldOutLoss(upper, work.plan, trace, fairness))
+    scores = BiLevelScores(HeldOutLoss(upper, work.plan, FairTerm(trace, fairness)))
     return replace(work, sampler=sampler), (FairTerm(trace, fairness), scores)
+
+
+@dataclass(frozen=True)
+class FairlyShrunk(Stage):
+    """Another stage, `make(terms=...)`, with fairness as a term of it; an unpruned reference is
+    trained first."""
+
+    stage: str
+    make: Callable[..., Stage]
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return f"{self.stage},{Fair.name}"
+
+    @property
+    def shrinks(self) -> str:  # type: ignore[override]
+        return self.make().shrinks
+
+    def apply(self, network: Network, work: StageWork) -> Network:
+        fair_work, terms = fair_terms(network, work, FAIRNESS)
+        return self.make(terms=terms).apply(network, fair_work)

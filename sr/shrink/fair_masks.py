@@ -56,42 +56,6 @@ class ScorePlan:
     begin: int = 0
 
 
-class Scores(Protocol):
-    """Says what every channel is worth."""
-
-    def attach(self, network: nn.Module, layers: Sequence[ChannelLayer]) -> None:
-        """What it is about."""
-
-    def of(self, layers: Sequence[ChannelLayer]) -> list[Tensor]:
-        """[C] for each layer; higher stays."""
-
-    def learn(self, thetas: Sequence[Sequence[Tensor]], step: int) -> None:
-        """A step, given the readers' weights without the mask."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
-class Magnitudes:
-    """The control: a channel is worth the length of its weights (L1 pruning's kind)."""
-
-    def attach(self, network: nn.Module, layers: Sequence[ChannelLayer]) -> None:
-        """Nothing: it takes layers as they are."""
-
-    def of(self, layers: Sequence[ChannelLayer]) -> list[Tensor]:
-        return [layer.importance() for layer in layers]
-
-    def learn(self, thetas: Sequence[Sequence[Tensor]], step: int) -> None:
-        """Nothing."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing."""
-
-
 class BiLevelScores(Term):
     """The upper level. `scores` [C] in [0,1] for each layer: factors of the channels' importance.
 
@@ -188,7 +152,7 @@ class ChannelMasks(Term):
     """
 
     layers: Sequence[ChannelLayer]
-    scores: Scores
+    scores: BiLevelScores
     widths_for: WidthsFor
     plan: MaskPlan
     on: list[Tensor] = field(init=False)

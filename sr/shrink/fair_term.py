@@ -41,25 +41,19 @@ class Fairness:
     memory: float = 0.95
 
 
-class Spread:
-    """The penalty as a term of the loss: drops averaged over steps, with the step's gradient."""
+class RunningMeans:
+    """The running mean of a number of each group, of those steps that showed it."""
 
-    def __init__(self, groups: int, fairness: Fairness) -> None:
-        self.groups, self.fairness = groups, fairness
-        self.sums, self.seen = torch.zeros(groups), torch.zeros(groups)
+    def __init__(self, groups: int, memory: float) -> None:
+        self.memory, self.sums, self.seen = memory, torch.zeros(groups), torch.zeros(groups)
 
-    def loss(self, drops: Tensor) -> Tensor:
-        """From this step's drops [G], NaN for a group that it did not show."""
-        return self.fairness.weight * above_mean(self._averaged(drops))
-
-    def _averaged(self, drops: Tensor) -> Tensor:
-        shown = ~drops.isnan()
-        now = torch.where(shown, drops, 0.0)
-        with torch.no_grad():
-            fade = torch.where(shown, self.fairness.memory, 1.0)
-            self.sums = fade * self.sums + (1 - fade) * now
-            self.seen = fade * self.seen + (1 - fade)
-        return self.means() + now - now.detach()
+    @torch.no_grad()
+    def update(self, now: Tensor) -> None:
+        """With this step's numbers [G], NaN for a group that it did not show."""
+        shown = ~now.isnan()
+        fade = torch.where(shown, self.memory, 1.0)
+        self.sums = fade * self.sums + (1 - fade) * torch.where(shown, now, 0.0)
+        self.seen = fade * self.seen + (1 - fade)
 
     def means(self) -> Tensor:
         """[G]: zero for a group that was never shown."""
@@ -72,6 +66,20 @@ class Spread:
         self.sums, self.seen = state["sums"], state["seen"]
 
 
+class Spread(RunningMeans):
+    """The penalty as a term of the loss: drops averaged over steps, with the step's gradient."""
+
+    def __init__(self, groups: int, fairness: Fairness) -> None:
+        super().__init__(groups, fairness.memory)
+        self.weight = fairness.weight
+
+    def loss(self, drops: Tensor) -> Tensor:
+        """From this step's drops [G], NaN for a group that it did not show."""
+        self.update(drops)
+        now = torch.where(drops.isnan(), 0.0, drops)
+        return self.weight * above_mean(self.means() + now - now.detach())
+
+
 def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
     """Values and their groups (-1: none), of any shape -> [G], NaN for a group without members."""
     belongs = groups >= 0
@@ -80,30 +88,18 @@ def group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
     return sums / torch.bincount(members, minlength=count)
 
 
-class GroupErrors:
+class GroupErrors(RunningMeans):
     """The running mean of each group's error."""
 
-    def __init__(self, groups: int, memory: float) -> None:
-        self.memory, self.sums, self.seen = memory, torch.zeros(groups), torch.zeros(groups)
-
-    def update(self, errors: Tensor, groups: Tensor) -> Tensor:
+    def observe(self, errors: Tensor, groups: Tensor) -> Tensor:
         """Errors and their groups -> this step's mean of each group [G], NaN where it has none."""
         now = group_means(errors, groups, len(self.sums))
-        shown = ~now.isnan()
-        fade = torch.where(shown, self.memory, 1.0)
-        self.sums = fade * self.sums + (1 - fade) * torch.where(shown, now.detach(), 0.0)
-        self.seen = fade * self.seen + (1 - fade)
+        self.update(now)
         return now
 
     def means(self) -> Tensor:
-        """[G]."""
-        return (self.sums / self.seen.clamp(min=1e-9)).clamp(min=1e-9)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"sums": self.sums, "seen": self.seen}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.seen = state["sums"], state["seen"]
+        """[G], above zero."""
+        return super().means().clamp(min=1e-9)
 
 
 class GroupTrace(Companion):
@@ -119,7 +115,7 @@ class GroupTrace(Companion):
 
     def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
         assert batch.groups is not None
-        self.errors.update(errors[HARD].detach(), batch.groups)
+        self.errors.observe(errors[HARD].detach(), batch.groups)
         self.table[step] = self.errors.means()
         return None
 
@@ -146,7 +142,7 @@ class FairTerm(Term):
 
     def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
         assert batch.groups is not None
-        now = self.errors.update(errors[HARD], batch.groups)
+        now = self.errors.observe(errors[HARD], batch.groups)
         reference = self.trace[min(self.step, len(self.trace) - 1)]
         self.step += 1
         if self.step <= self.active:

@@ -21,8 +21,7 @@ import torch
 from player.package.architecture import Architecture
 from player.package.paths import HARD
 from sr.models import Network, build_network
-from sr.shrink.allocate import BudgetError
-from sr.shrink.budget import Budget, dense_bytes, hard_macs, sparse_bytes
+from sr.shrink.budget import Budget, BudgetError, dense_bytes, hard_macs, sparse_bytes
 from sr.shrink.stage import Stage, StageWork, with_widths
 from sr.training.checkpoint import load_state, save_state
 from sr.training.data import CropSampler

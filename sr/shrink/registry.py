@@ -1,48 +1,102 @@
-"""The registry of stages: what the names on the command line stand for."""
+"""The registry of stages: names, what they are for, and which sequences mean something.
 
-from collections.abc import Callable, Mapping, Sequence
+    uniform | condense ──► chex ──► chase       each may be left out; `fair` alone, or behind chex
+                                                or chase
+
+The command line, the tests and the table in docs/shrinking.md come from it. Names and orders are
+known without loading torch: a stage's own module is imported when the stage is made.
+
+`condense` gives experts to an untrained network, `uniform` begins with one, so they come first.
+`chase` leaves exact zeros that other training would fill, so it comes last. `fair` behind a stage
+is a term of it.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from sr.models import Network
-from sr.shrink.chase import Chase
-from sr.shrink.chex import Chex
-from sr.shrink.condense.stage import Condense
-from sr.shrink.fair import FAIRNESS, Fair, fair_terms
-from sr.shrink.order import FAIR, parse_stages, training_stages
-from sr.shrink.stage import Stage, StageWork, Term
+if TYPE_CHECKING:
+    from sr.shrink.stage import Stage
 
-STAGES: Mapping[str, Callable[[], Stage]] = {
-    "condense": Condense,
-    "chex": Chex,
-    "chase": Chase,
-    "fair": Fair,
-}
-_WITH_TERMS: Mapping[str, Callable[[tuple[Term, ...]], Stage]] = {
-    "chex": lambda terms: Chex(terms=terms),
-    "chase": lambda terms: Chase(terms=terms),
-}
+FAIR = "fair"
 
 
 @dataclass(frozen=True)
-class FairStage(Stage):
-    """Another stage with fairness as a term of it; an unpruned reference is trained first."""
+class StageEntry:
+    """`about`: what becomes smaller, and how. `made_by`: "module:class". `takes_fair`: whether the
+    stage takes fairness as one of its `terms`."""
 
-    stage: str
+    about: str
+    made_by: str
+    takes_fair: bool = False
 
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return f"{self.stage},{FAIR}"
-
-    @property
-    def shrinks(self) -> str:  # type: ignore[override]
-        return STAGES[self.stage]().shrinks
-
-    def apply(self, network: Network, work: StageWork) -> Network:
-        fair_work, terms = fair_terms(network, work, FAIRNESS)
-        return _WITH_TERMS[self.stage](terms).apply(network, fair_work)
+    def make(self, **options: Any) -> "Stage":
+        """The stage, by its class."""
+        module, name = self.made_by.split(":")
+        stage: Stage = getattr(import_module(module), name)(**options)
+        return stage
 
 
-def stages_of(text: str) -> Sequence[Stage]:
+STAGES: dict[str, StageEntry] = {  # in the only order that they may have
+    "condense": StageEntry("a mixture of experts, condensed", "sr.shrink.condense:Condense"),
+    "chex": StageEntry("channels, explored while training", "sr.shrink.chex:Chex", True),
+    "chase": StageEntry("channels and bytes, by sparse training", "sr.shrink.chase:Chase", True),
+    FAIR: StageEntry("channels, fair to every content group", "sr.shrink.fair:Fair"),
+}
+
+
+class StageOrderError(ValueError):
+    """Stages that are unknown, or in an order that makes no sense, in one line."""
+
+    exit_code = 2
+
+
+def parse_stages(text: str) -> tuple[str, ...]:
+    """The stages of "chex,fair". Raises StageOrderError."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in STAGES:
+            raise StageOrderError(f"--stages: {name!r} is not known; use {', '.join(STAGES)}")
+    if len(set(names)) < len(names):
+        raise StageOrderError(f"--stages {text}: a stage stands twice; name each once")
+    others = [name for name in names if name != FAIR]
+    wanted = sorted(others, key=list(STAGES).index)
+    if others != wanted:
+        raise StageOrderError(
+            f"--stages {text}: {others[0]} cannot come first here; write {','.join(wanted)}"
+        )
+    if FAIR in names:
+        _check_fair(names, text)
+    return names
+
+
+def _check_fair(names: tuple[str, ...], text: str) -> None:
+    takers, at = [name for name, stage in STAGES.items() if stage.takes_fair], names.index(FAIR)
+    if len(names) > 1 and (at == 0 or names[at - 1] not in takers):
+        raise StageOrderError(
+            f"--stages {text}: fair is a stage alone, or a term of the stage before it, which "
+            f"must be {' or '.join(takers)}; write {FAIR}, "
+            f"{' or '.join(f'{name},{FAIR}' for name in takers)}"
+        )
+
+
+def training_stages(names: tuple[str, ...]) -> list[tuple[str, bool]]:
+    """The stages that train, each with whether `fair` is a term of it."""
+    alone = names == (FAIR,)
+    follows = (*names[1:], "")
+    return [
+        (name, not alone and after == FAIR)
+        for name, after in zip(names, follows, strict=True)
+        if alone or name != FAIR
+    ]
+
+
+def stages_of(text: str) -> Sequence["Stage"]:
     """The stages of "chex,fair", in order. Raises StageOrderError."""
-    names = training_stages(parse_stages(text))
-    return [FairStage(name) if is_fair else STAGES[name]() for name, is_fair in names]
+    from sr.shrink.fair import FairlyShrunk
+
+    return [
+        FairlyShrunk(name, STAGES[name].make) if is_fair else STAGES[name].make()
+        for name, is_fair in training_stages(parse_stages(text))
+    ]

@@ -59,13 +59,6 @@ def _whole(wanted: Sequence[float], sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def drawn_mask(weight: Tensor, count: int, rng: torch.Generator) -> Tensor:
-    """`count` weights, all alike: the papers' start (exactly so many instead of Bernoulli's)."""
-    mask = torch.zeros(weight.numel(), dtype=torch.bool)
-    mask[torch.randperm(weight.numel(), generator=rng)[:count]] = True
-    return mask.reshape(weight.shape)
-
-
 def largest_mask(weight: Tensor, count: int, rng: torch.Generator) -> Tensor:
     """The `count` largest weights: keeps the identity that a plain chain starts from."""
     return _largest(weight.detach().abs().flatten(), count).reshape(weight.shape)
@@ -96,7 +89,7 @@ class SparseWeights:
         weights: Sequence[nn.Parameter],
         nonzeros: int,
         seed: int = 0,
-        mask: StartMask = drawn_mask,
+        mask: StartMask = largest_mask,
         dense: Set[int] = frozenset(),
     ) -> "SparseWeights":
         """ERK's masks, `nonzeros` in all; zeroes what they leave out. Raises ValueError."""
@@ -279,3 +272,28 @@ class SparseTraining(Companion):
         for targets, sources in zip(mine, saved, strict=True):
             for target, source in zip(targets, sources, strict=True):
                 target.copy_(source)
+
+
+class KeepZeros(Companion):
+    """Holds every weight of a convolution that is exactly zero now at zero, and its gradient too.
+
+    What a sparse stage leaves out must still be zero when the weights have become integers, or the
+    weights blob stores it after all.
+
+    Takes the parameters themselves: they may pass to other modules, as `sr.quant.fake` does it.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        weights = [p for p in network.parameters() if p.dim() == 4]
+        self._zeros = [(w, w.detach() == 0) for w in weights if bool((w == 0).any())]
+
+    @torch.no_grad()
+    def after_backward(self, step: int) -> None:
+        for weight, zero in self._zeros:
+            if weight.grad is not None:
+                weight.grad[zero] = 0
+
+    @torch.no_grad()
+    def after_step(self, step: int) -> None:
+        for weight, zero in self._zeros:
+            weight[zero] = 0

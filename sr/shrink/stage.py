@@ -8,7 +8,7 @@ with the same work beside it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,16 @@ from torch import Tensor
 
 from player.package.architecture import INT8_ARCHITECTURES, Architecture
 from sr.models import Network, build_network
-from sr.shrink.allocate import Widths, allocate
-from sr.shrink.budget import Budget
-from sr.shrink.channels import ChannelLayer, Traced
+from sr.shrink.budget import Budget, Widths, allocate
+from sr.shrink.channels import (
+    ChannelLayer,
+    Traced,
+    add_scales,
+    channel_layers,
+    couplings,
+    cut_channels,
+    fold_scales,
+)
 from sr.training.data import CropSampler
 from sr.training.loop import Companion, OnStep, TrainingPlan
 
@@ -72,6 +79,12 @@ def attach(terms: Sequence[Term], network: torch.nn.Module, layers: Sequence[Cha
     """Attach all of the terms."""
     for term in terms:
         term.attach(network, layers)
+
+
+def with_terms(worth: Tensor, terms: Sequence[Term], layer: ChannelLayer) -> Tensor:
+    """What the channels of a layer are worth [C], times what the terms make of each."""
+    found = [term.importance(layer) for term in terms]
+    return torch.stack([worth, *(factor for factor in found if factor is not None)]).prod(dim=0)
 
 
 class Stage(ABC):
@@ -136,24 +149,24 @@ def budget_widths(network: Network, budget: Budget) -> WidthsFor:
     return widths
 
 
+def open_channels(network: Network) -> tuple[Traced, list[ChannelLayer]]:
+    """Factors for the trunk's channels, in place; the graph to cut by, and the channels."""
+    graph = traced(network)
+    coupled = couplings(graph)  # before factors hide the convolutions from the graph
+    add_scales(network, trunk_names(network))
+    return graph, channel_layers(network, coupled)
+
+
+def cut_network(network: Network, graph: Traced, kept: Mapping[str, Iterable[int]]) -> Network:
+    """Factors folded, the trunk cut to the channels `kept`; the network is used up."""
+    fold_scales(network)
+    cut_channels(graph, kept)
+    return rebuilt(network)
+
+
 def rebuilt(network: Network) -> Network:
     """A network whose architecture says the widths that its convolutions have by now."""
     widths = tuple(len(network.get_submodule(n).weight) for n in trunk_names(network))  # type: ignore[arg-type]
     new = build_network(with_widths(network.arch, widths))
     new.load_state_dict(network.state_dict())
     return new
-
-
-__all__ = [
-    "Stage",
-    "StageError",
-    "StageWork",
-    "Term",
-    "attach",
-    "budget_widths",
-    "check_chain",
-    "cost_of_widths",
-    "rebuilt",
-    "traced",
-    "with_widths",
-]

@@ -10,8 +10,7 @@ from player.package.paths import HARD
 from sr.encode.film import training_set
 from sr.models import Network, build_network
 from sr.scoring import FramePair
-from sr.shrink.allocate import WidthRule
-from sr.shrink.budget import Budget, hard_macs
+from sr.shrink.budget import Budget, WidthRule, hard_macs
 from sr.shrink.stage import StageWork
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan

@@ -12,9 +12,11 @@ from sr.models import build_network
 from sr.packing import pack_integers, pack_weights
 from sr.quant.calibrate import calibrate
 from sr.quant.quantise import quantise
-from sr.shrink.allocate import BudgetError, WidthRule, allocate
 from sr.shrink.budget import (
+    BudgetError,
     BudgetFormatError,
+    WidthRule,
+    allocate,
     dense_bytes,
     hard_macs,
     parse_budget,

@@ -8,11 +8,18 @@ import torch
 from torch import nn
 
 from benchmarks.reproduction.resnet import ResNet
+from benchmarks.shrinking.controls import (
+    ChaseOnceAtTheEnd,
+    ChaseRandomChannels,
+    NonzeroMeanRemoval,
+    RankedRemover,
+    SparseTrained,
+    drawn_mask,
+)
 from player.package.architecture import Architecture
 from player.package.paths import HARD
 from sr.models import build_network
-from sr.shrink.allocate import BudgetError, WidthRule
-from sr.shrink.budget import Budget, hard_macs
+from sr.shrink.budget import Budget, BudgetError, WidthRule, hard_macs
 from sr.shrink.channels import (
     ChannelLayer,
     Traced,
@@ -23,22 +30,15 @@ from sr.shrink.channels import (
     fold_scales,
 )
 from sr.shrink.chase import (
+    BudgetRemover,
+    ChannelRemoval,
     Chase,
-    SparseStage,
+    RemovalPlan,
     all_weights,
+    cubic_left,
     dense_places,
     even_widths,
     weight_counts,
-)
-from sr.shrink.removal import (
-    BudgetRemover,
-    ChannelRemoval,
-    RankedRemover,
-    RemovalPlan,
-    by_chance,
-    by_nonzero_mean,
-    by_umm,
-    cubic_left,
 )
 from sr.shrink.sparse import SparsePlan, SparseTraining, SparseWeights, largest_mask
 from sr.shrink.stage import (
@@ -98,8 +98,14 @@ def test_umm_counts_zeros_and_the_ablation_does_not():
     weight[1] = 2.0
     own = nn.Parameter(weight)
     layer = ChannelLayer("one", own, nn.Parameter(torch.ones(2)), (own,), ())
-    assert by_umm(layer, rng()).tolist() == [1.0, 2.0]
-    assert by_nonzero_mean(layer, rng()).tolist() == [4.0, 2.0]
+    sparse = SparseWeights.of([own], [torch.ones_like(weight, dtype=torch.bool)])
+    training = SparseTraining(sparse, SparsePlan(2, 8, 0))
+    ours, ablation = (
+        kind([layer], training, RemovalPlan(0, 2, 1, budget_remover()))
+        for kind in (ChannelRemoval, NonzeroMeanRemoval)
+    )
+    assert ours.worth(layer, rng()).tolist() == [1.0, 2.0]
+    assert ablation.worth(layer, rng()).tolist() == [4.0, 2.0]
 
 
 class Veto(Term):
@@ -179,7 +185,7 @@ def test_removal_for_a_budget_takes_the_lowest_of_a_layer():
         assert mask[:width].all() and not mask[width:].any()
 
 
-def removal_on(network, plan_steps: int, score=by_umm) -> tuple[ChannelRemoval, object, list]:
+def removal_on(network, plan_steps: int) -> tuple[ChannelRemoval, object, list]:
     graph = traced(network)
     coupled = couplings(graph)
     add_scales(network, trunk_names(network))
@@ -187,7 +193,7 @@ def removal_on(network, plan_steps: int, score=by_umm) -> tuple[ChannelRemoval, 
         all_weights(network), 1900, mask=largest_mask, dense=dense_places(network)
     )
     training = SparseTraining(sparse, SparsePlan(2 * plan_steps, 1900, 200, interval=3, averaged=2))
-    plan = RemovalPlan(0, plan_steps, 3, budget_remover(), score)
+    plan = RemovalPlan(0, plan_steps, 3, budget_remover())
     return ChannelRemoval(channel_layers(network, coupled), training, plan), graph, coupled
 
 
@@ -230,7 +236,7 @@ def test_the_residual_network_is_cut_the_same_way():
     weights = [
         m.weight for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and "." in n
     ]
-    sparse = SparseWeights.start(weights, 4000)
+    sparse = SparseWeights.start(weights, 4000, mask=drawn_mask)
     training = SparseTraining(sparse, SparsePlan(6, 4000, 500, interval=2, explore_share=1.0))
     removal = ChannelRemoval(layers, training, RemovalPlan(0, 6, 2, RankedRemover(0.5, 0.2)))
     optimiser = torch.optim.SGD(network.parameters(), 0.05, 0.9)
@@ -281,7 +287,7 @@ def test_an_espcn_is_cut_and_sparse_as_well():
 
 
 def test_the_control_without_removal_has_as_many_weights_and_all_channels(sampler):
-    control = SparseStage(interval=3, averaged=2)
+    control = SparseTrained(interval=3, averaged=2)
     whole = control.apply(build_network(ARCH), work_of(sampler))
     small = STAGE.apply(build_network(ARCH), work_of(sampler))
     assert whole.arch == ARCH
@@ -291,7 +297,7 @@ def test_the_control_without_removal_has_as_many_weights_and_all_channels(sample
 def test_random_channels_give_another_network(sampler):
     ours, random = (
         stage.apply(build_network(ARCH), work_of(sampler))
-        for stage in (STAGE, replace(STAGE, score=by_chance))
+        for stage in (STAGE, ChaseRandomChannels(**vars(STAGE)))
     )
     same = ours.arch == random.arch and all(
         torch.equal(a, b) for a, b in zip(ours.parameters(), random.parameters(), strict=True)
@@ -301,7 +307,7 @@ def test_random_channels_give_another_network(sampler):
 
 def test_all_at_once_removes_nothing_before(sampler):
     widths = []
-    stage = replace(STAGE, remove_from=0.5, remove_until=0.5)
+    stage = ChaseOnceAtTheEnd(**vars(STAGE))  # until half of the steps
     network = build_network(ARCH)
     weights = all_weights(network)[1:3]
 

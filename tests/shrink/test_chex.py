@@ -5,19 +5,20 @@ from dataclasses import replace
 import pytest
 import torch
 
+from benchmarks.shrinking.controls import DenseThenL1, EvenWidths
 from player.package.architecture import Architecture
 from player.package.paths import HARD
 from sr.models import build_network
 from sr.packing import pack_network
 from sr.shrink.channels import add_scales, channel_layers, couplings
 from sr.shrink.chex import Chex, budget_allocator
-from sr.shrink.controls import DenseThenL1, Uniform, uniform_widths
-from sr.shrink.settle import expanded
 from sr.shrink.stage import StageError, traced, with_widths
+from sr.shrink.uniform import uniform_widths
+from sr.training.branches import with_branches
 from sr.training.loop import TrainingPlan, pixel_errors
 
 FULL = Architecture("chain", 2, (16, 16, 16), (1, 3))
-STAGES = [Chex(explore_share=0.5), Uniform(), Uniform(expansion=8), DenseThenL1(expansion=8)]
+STAGES = [Chex(explore_share=0.5), EvenWidths(), EvenWidths(channels=8), DenseThenL1(channels=8)]
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda s: s.name)
@@ -44,7 +45,7 @@ def test_the_allocation_follows_what_channels_are_worth(network, half_budget):
 
 def test_an_expansion_changes_nothing_before_it_is_trained_and_folds_exactly(network):
     x = torch.rand(1, 3, 20, 20)
-    wide = expanded(network, 8, seed=0)
+    wide = with_branches(network, 8, seed=0)
     torch.testing.assert_close(wide(x), network(x), atol=1e-6, rtol=0)
     for layer in wide.layers.values():
         torch.nn.init.normal_(layer.up.weight, std=0.1)

@@ -6,16 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr.shrink.condense.divergence import js_divergence, mean_js
-from sr.shrink.condense.experts import (
+from benchmarks.shrinking.controls import (
     SHARED_ONLY,
-    NoExpertsError,
     frequent_experts,
-    greedy_experts,
     random_experts,
+    random_layers,
 )
-from sr.shrink.condense.gates import GateStatistics
-from sr.shrink.condense.layers import greedy_layers, random_layers
+from sr.shrink.expert_search import (
+    GateStatistics,
+    NoExpertsError,
+    greedy_experts,
+    greedy_layers,
+    js_divergence,
+    mean_js,
+)
 from sr.usage_error import UsageError
 
 EXPERTS, PLACES, FEATURES = 7, 60, 12

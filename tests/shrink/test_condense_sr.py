@@ -7,6 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.shrinking.controls import (
+    CONDENSE_CONTROLS,
+    EvenWidths,
+    FrequentCondensation,
+    RandomCondensation,
+    SharedCondensation,
+)
 from player.package.architecture import Architecture
 from player.package.paths import HARD
 from player.package.weights import unpack_weights
@@ -15,24 +22,17 @@ from sr.models.chain import Chain
 from sr.models.moe import ExpertPlan, MoeChain, moe_chain
 from sr.packing import network_of, pack_integers, pack_network
 from sr.quant.finetune import fine_tune, fine_tuning_plan
-from sr.shrink.allocate import WidthRule
-from sr.shrink.budget import Budget, hard_macs
-from sr.shrink.condense.chain import (
+from sr.shrink.budget import Budget, WidthRule, hard_macs
+from sr.shrink.condense import (
     Condensation,
+    Condense,
     CondensingPlan,
     LayerRecord,
-    by_chance,
-    by_divergence,
-    by_frequency,
     calibration,
-    constant_gates,
     layer_order,
-    none_kept,
     record_layer,
 )
-from sr.shrink.condense.divergence import mean_js
-from sr.shrink.condense.stage import CONTROLS, Condense
-from sr.shrink.controls import Uniform
+from sr.shrink.expert_search import mean_js
 from sr.shrink.stage import StageError, StageWork
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
@@ -43,10 +43,14 @@ QUICK = Condense(PLAN, keep=2, routed_share=0.4, interval_share=0.1, calibrated=
 MARGIN = 4
 
 
+def condensation(network, keep, batches=(), kind=Condensation) -> Condensation:
+    return kind(network, batches, CondensingPlan(10**6, 1, 0, keep))
+
+
 def condense_now(network, depths, batches, keep):
     """Condense layers in this order, each with those before it condensed."""
     for depth in depths:
-        _, gates = constant_gates(network, depth, batches, keep, by_divergence, 0)
+        _, gates = condensation(network, keep, batches).gates(depth)
         network.layers[depth].condense(gates)
 
 
@@ -118,15 +122,17 @@ class TestLayer:
         """Provable of a greedy search; of more experts than one it is not."""
         record = record_layer(trained, 3, calibration(sampler, 4))
         costs = [mean_js(record.target, record.base + part) for part in record.contributions]
-        assert by_divergence(record, 1, 0) == (int(np.argmin(costs)),)
+        assert condensation(trained, 1).choose(record, 0) == (int(np.argmin(costs)),)
         assert min(costs) < max(costs)
 
-    def test_controls_choose_otherwise(self):
+    def test_controls_choose_otherwise(self, trained):
         zeros = torch.zeros(4, 3, 2)
         record = LayerRecord(zeros[0], zeros[0], zeros, torch.tensor([1, 5, 0, 6]), torch.ones(4))
-        assert by_frequency(record, 2, 0) == (3, 1)
-        assert none_kept(record, 2, 0) == ()
-        assert len({by_chance(record, 2, seed) for seed in range(30)}) > 6
+        kinds = FrequentCondensation, SharedCondensation, RandomCondensation
+        frequent, shared, by_chance = (condensation(trained, 2, kind=kind) for kind in kinds)
+        assert frequent.choose(record, 0) == (3, 1)
+        assert shared.choose(record, 0) == ()
+        assert len({by_chance.choose(record, seed) for seed in range(30)}) > 6
 
     def test_the_order_is_greedy_and_leaves_the_network_as_it_was(self, trained, sampler):
         batches = calibration(sampler, 3)
@@ -148,7 +154,7 @@ class TestLayer:
         assert kept == [2, 2, 0]
         network.layers[2].constancy.zero_()
         record = record_layer(network, 2, batches)
-        chosen = by_divergence(record, 2, 0)
+        chosen = condensation(network, 2).choose(record, 0)
         assert set(chosen) == set(network.layers[2].constants.nonzero().flatten().tolist())
 
 
@@ -251,10 +257,10 @@ class TestStage:
 
     def test_controls_end_in_the_same_architecture(self, sampler):
         archs = {QUICK.apply(build_network(ARCH), work(sampler, 4, 0.5)).arch}
-        for control in CONTROLS.values():
+        for control in CONDENSE_CONTROLS.values():
             if isinstance(control, Condense):
-                control = replace(QUICK, choose=control.choose, calibrated=1)
-            if isinstance(control, Uniform):
+                control = type(control)(**{**vars(QUICK), "calibrated": 1})
+            if isinstance(control, EvenWidths):
                 control = replace(control, step=4)
             archs.add(control.apply(build_network(ARCH), work(sampler, 4, 0.5)).arch)
         assert len(archs) == 1

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.shrinking.controls import at_random
 from sr.shrink.channels import add_scales, channel_layers, couplings
-from sr.shrink.exploration import (
+from sr.shrink.chex import (
     Exploration,
     ExplorationPlan,
-    at_random,
     by_projection,
     leverage_scores,
     projection_distances,

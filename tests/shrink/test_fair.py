@@ -8,19 +8,24 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.shrinking.controls import (
+    FairWithoutMaskTerm,
+    FairWithoutWeightTerm,
+    MagnitudePruning,
+    Magnitudes,
+    TracedFair,
+)
 from player.package.architecture import Architecture
 from player.package.paths import EASY, HARD
 from sr.models import build_network
 from sr.shrink import fair_term
-from sr.shrink.allocate import WidthRule
-from sr.shrink.budget import Budget, hard_macs
+from sr.shrink.budget import Budget, WidthRule, hard_macs
 from sr.shrink.channels import ChannelLayer
 from sr.shrink.chex import Chex
-from sr.shrink.fair import Fair, MagnitudePruning, fair_terms
+from sr.shrink.fair import fair_terms
 from sr.shrink.fair_masks import (
     BiLevelScores,
     ChannelMasks,
-    Magnitudes,
     MaskPlan,
     ScorePlan,
     implicit_gradient,
@@ -301,10 +306,9 @@ def same(one, other) -> bool:
 TRACE = torch.tensor([[0.02, 0.001]]).expand(24, 2)  # errors of the two groups at every step
 
 
-def fair(**more) -> Fair:
-    much = Fairness(weight=50.0)
-    arms = {"weights": much, "masks": much, "trace": TRACE, **more}
-    return Fair(mask_share=0.5, score_plan=ScorePlan(rate=0.2), **arms)  # fast: steps are few
+def fair(kind: type[TracedFair] = TracedFair, trace=TRACE) -> TracedFair:
+    fast = ScorePlan(rate=0.2)  # steps are few
+    return kind(mask_share=0.5, fairness=Fairness(weight=50.0), score_plan=fast, trace=trace)
 
 
 def test_the_stage_ends_in_a_sliced_network_within_the_budget(work):
@@ -320,7 +324,8 @@ def test_the_stage_ends_in_a_sliced_network_within_the_budget(work):
 def test_arms_without_a_term_differ_from_the_stage(work):
     whole = fair().apply(build_network(ARCH, 0), work)
     assert same(whole, fair().apply(build_network(ARCH, 0), work))
-    for control in (fair(weights=None), fair(masks=None), MagnitudePruning(mask_share=0.5)):
+    controls = fair(FairWithoutWeightTerm), fair(FairWithoutMaskTerm)
+    for control in (*controls, MagnitudePruning(mask_share=0.5)):
         other = control.apply(build_network(ARCH, 0), work)
         assert work.budget.fits(other.arch)
         assert not same(whole, other)
@@ -358,7 +363,7 @@ def test_a_trace_that_is_not_given_is_trained_by_the_same_plan(work, tmp_path):
 
 
 def test_it_is_a_term_of_chex(work):
-    chex = Chex(explore_share=0.5, interval=6, expansion=0)
+    chex = Chex(explore_share=0.5, interval=6)
     network = build_network(ARCH, 0)
     fair_work, terms = fair_terms(network, work, Fairness(5.0), TRACE)
     both = replace(chex, terms=terms).apply(network, fair_work)

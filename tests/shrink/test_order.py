@@ -2,7 +2,7 @@
 
 import pytest
 
-from sr.shrink.order import StageOrderError, parse_stages, training_stages
+from sr.shrink.registry import StageOrderError, parse_stages, training_stages
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,20 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.shrinking.controls import drawn_mask
 from player.package.architecture import Architecture
 from player.package.weights import pack_weights, unpack_weights
 from sr.models import build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import fine_tune, quantise_trained
 from sr.shrink.sparse import (
+    KeepZeros,
     SparsePlan,
     SparseTraining,
     SparseWeights,
-    drawn_mask,
     erk_counts,
     largest_mask,
 )
-from sr.shrink.zeros import KeepZeros
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
 
@@ -84,7 +84,7 @@ def test_start_masks_hold_exactly_the_counts_and_the_largest_keeps_the_identity(
 def random_sparse(seed: int = 0, nonzeros: int = 90) -> SparseWeights:
     torch.manual_seed(seed)
     weights = [nn.Parameter(torch.randn(6, 4, 3, 3)), nn.Parameter(3 * torch.randn(5, 6, 3, 3))]
-    return SparseWeights.start(weights, nonzeros, seed)
+    return SparseWeights.start(weights, nonzeros, seed, drawn_mask)
 
 
 def sizes(sparse: SparseWeights) -> list[float]:
@@ -104,7 +104,7 @@ def test_pruning_keeps_the_largest_weights_over_all_layers():
 def test_dense_weights_count_and_lose_none():
     torch.manual_seed(0)
     weights = [nn.Parameter(1e-6 * torch.randn(6, 4, 3, 3)), nn.Parameter(torch.randn(5, 6, 3, 3))]
-    sparse = SparseWeights.start(weights, 300, dense={0})
+    sparse = SparseWeights.start(weights, 300, mask=drawn_mask, dense={0})
     assert [int(mask.sum()) for mask in sparse.masks] == [216, 84]
     sparse.prune(250)
     assert [int(mask.sum()) for mask in sparse.masks] == [216, 34]
@@ -112,7 +112,7 @@ def test_dense_weights_count_and_lose_none():
     sparse.grow(250, [torch.ones_like(w) for w in weights])
     assert [int(mask.sum()) for mask in sparse.masks] == [180, 70]
     with pytest.raises(ValueError, match="do not fit"):
-        SparseWeights.start(weights, 200, dense={0})
+        SparseWeights.start(weights, 200, mask=drawn_mask, dense={0})
 
 
 def test_pruning_to_more_than_there_are_changes_nothing():

@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from benchmarks.reproduction.flames.pairs import IMAGE_ENDINGS
 from benchmarks.reproduction.flames.rule import DEFAULT, FlameRule, flame_mask
 from chunking.input_error import InputError
-from sr.shrink.group_files import NAMES_FILE
+from sr.shrink.content_groups import NAMES_FILE
 
 _DIGITS = re.compile(r"(\d+)")
 

@@ -35,8 +35,9 @@ from benchmarks.reproduction.pruning import (
     uniform_widths,
 )
 from benchmarks.reproduction.resnet import ResNet
+from benchmarks.shrinking.controls import L1Exploration, RandomRegrow
 from sr.shrink.channels import ChannelLayer
-from sr.shrink.exploration import at_random, by_length, by_leverage, by_projection
+from sr.shrink.chex import Exploration
 
 TINY = Settings(
     steps=12, width=8, stem_stride=1, batch=16, interval=3, floor=2, timed_batch=2, timed_rounds=1
@@ -170,8 +171,8 @@ def test_the_exploring_arms_differ_in_one_thing(data, monkeypatch):
     for arm in EXPLORING.values():
         arm(Trial(TINY, data, 3))
     ours, random, l1 = asked
-    assert ours == (by_leverage, by_projection, 3) and l1 == (by_length, by_projection, 3)
-    assert random[:2] == (by_leverage, at_random) and random[2] not in range(100)
+    assert ours == (Exploration, 3) and l1 == (L1Exploration, 3)
+    assert random[0] is RandomRegrow and random[1] not in range(100)
 
 
 def test_dense_then_l1_is_dense_first_and_then_of_the_given_widths(data, monkeypatch):

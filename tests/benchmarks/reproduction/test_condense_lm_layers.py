@@ -29,8 +29,7 @@ from benchmarks.reproduction.condense_lm_layers import (
     search_layer,
     train_only_condensed,
 )
-from sr.shrink.condense.divergence import mean_js
-from sr.shrink.condense.experts import NoExpertsError
+from sr.shrink.expert_search import NoExpertsError, mean_js
 from sr.usage_error import UsageError
 
 LAYERS, EXPERTS, TOP, DIM, HIDDEN = 3, 8, 3, 32, 12

@@ -7,7 +7,7 @@ from PIL import Image
 from benchmarks.reproduction.flames.__main__ import main, write_masks
 from benchmarks.reproduction.flames.rule import flame_mask, has_flame
 from chunking.input_error import InputError
-from sr.shrink.group_files import groups_from_masks
+from sr.shrink.content_groups import groups_from_masks
 
 ORANGE, GREEN, GREY, DARK_RED, BLUISH = (
     (250, 150, 40), (70, 110, 60), (150, 150, 150), (120, 20, 20), (250, 40, 150)

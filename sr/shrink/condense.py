@@ -1,4 +1,6 @@
-"""Condensing a MoeChain while it is trained: gates, experts and order from its own crops.
+"""The stage `condense`: a mixture of experts while it is overfitted, plain convolutions in the end.
+
+    budget ─► even widths ─► MoeChain ─► overfit, condensed on the way ─► folded: a plain Chain
 
     steps:  |-- routed, balanced --|- layer by layer: constant gates -|-- condensed, to the end --|
                                    ^ begin                            rates fall with the cosine
@@ -7,32 +9,34 @@ CD-MoE ("Condense, Don't Just Prune", section 3) condenses a finished network an
 is left. A network overfitted to one video is never finished: condensed in the middle of its steps,
 the kept experts and the shared convolutions get the half of the schedule that settles them, and
 nothing is trained that is thrown away late. The whole is one run of `overfit`.
+
+The widths come first: experts cost the server time and the phone nothing, so the network starts at
+the size that the phone gets. What experts add over the dense network of that size is the claim.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from player.package.paths import HARD
 from sr.models import Network
-from sr.models.moe import ExpertLayer, MoeChain, Routing, balance_loss
+from sr.models.moe import ExpertLayer, ExpertPlan, MoeChain, Routing, balance_loss, moe_chain
 from sr.models.network import crop
-from sr.shrink.condense.divergence import mean_js
-from sr.shrink.condense.experts import (
-    SHARED_ONLY,
-    frequent_experts,
+from sr.shrink.expert_search import (
+    GateStatistics,
+    LayerOrder,
     greedy_experts,
-    random_experts,
+    greedy_layers,
+    mean_js,
 )
-from sr.shrink.condense.gates import GateStatistics
-from sr.shrink.condense.layers import LayerOrder, greedy_layers
-from sr.shrink.stage import StageError
+from sr.shrink.stage import Stage, StageError, StageWork, check_chain
+from sr.shrink.uniform import at_budget
 from sr.training.data import Batch, CropSampler
-from sr.training.loop import Companion, PixelErrors
+from sr.training.loop import Companion, PixelErrors, overfit
 
 CALIBRATION_BATCHES = 24
 LOAD_MEMORY = 0.9  # of the running load: a batch of four crops says little alone
@@ -54,29 +58,6 @@ class LayerRecord:
     contributions: Tensor
     counts: Tensor
     constants: Tensor
-
-
-Chooser = Callable[[LayerRecord, int, int], tuple[int, ...]]  # record, how many, seed -> experts
-
-
-def by_divergence(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
-    """CD-MoE's greedy search, by Jensen-Shannon divergence on the layer's output."""
-    return greedy_experts(record.base, record.target, record.contributions, keep).experts
-
-
-def by_chance(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
-    """Control: random experts."""
-    return random_experts(len(record.counts), keep, seed)
-
-
-def by_frequency(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
-    """Control: the experts that most crops chose."""
-    return frequent_experts(record.counts, keep)
-
-
-def none_kept(record: LayerRecord, keep: int, seed: int) -> tuple[int, ...]:
-    """Control: the shared convolution alone."""
-    return SHARED_ONLY
 
 
 def calibration(sampler: CropSampler, batches: int) -> list[Batch]:
@@ -175,22 +156,11 @@ def _condensed(network: MoeChain, constants: dict[int, Tensor]) -> Iterator[None
             layers[depth].constancy.copy_(constancy)
 
 
-def constant_gates(
-    network: MoeChain, depth: int, batches: Sequence[Batch], keep: int, choose: Chooser, seed: int
-) -> tuple[tuple[int, ...], Tensor]:
-    """The experts that a routing layer would keep now, and its gates [E] then: 0 for the others."""
-    record = record_layer(network, depth, batches)
-    kept = choose(record, keep, seed + depth)
-    gates = torch.zeros_like(record.constants)
-    gates[list(kept)] = record.constants[list(kept)]
-    return kept, gates
-
-
 @dataclass(frozen=True)
 class CondensingPlan:
     """When which layers condense: the first after `begin` steps, the next every `interval`.
 
-    Each layer keeps `keep` experts that `choose` takes. From routed to constant its gates go within
+    Each layer keeps `keep` experts. From routed to constant its gates go within
     `fade` steps. `balance` weighs the load-balance loss of the layers that route.
     """
 
@@ -198,7 +168,6 @@ class CondensingPlan:
     interval: int
     fade: int
     keep: int
-    choose: Chooser = by_divergence
     balance: float = 0.01
     seed: int = 0
 
@@ -225,29 +194,31 @@ class Condensation(Companion):
     def after_step(self, step: int) -> None:
         done = step + 1
         if done == self._plan.begin:
-            self.order = self._find_order()
+            # Each layer judged with the experts that it would keep now.
+            constants = {depth: self.gates(depth)[1] for depth in self._network.layers}
+            self.order = list(layer_order(self._network, constants, self._batches).layers)
         for place, depth in enumerate(self.order):
             since = done - self._plan.begin - place * self._plan.interval
             if since == 0:
-                self._choose(depth)
+                self.kept[depth], gates = self.gates(depth)
+                self._network.layers[depth].constants.copy_(gates)
             if since >= 0:
                 constancy = (since + 1) / (self._plan.fade + 1)
                 self._network.layers[depth].constancy.fill_(min(1.0, constancy))
 
-    def _find_order(self) -> list[int]:
-        """The order, each layer condensed to the experts that it would keep now."""
-        constants = {depth: self._gates(depth)[1] for depth in self._network.layers}
-        return list(layer_order(self._network, constants, self._batches).layers)
+    def choose(self, record: LayerRecord, seed: int) -> tuple[int, ...]:
+        """CD-MoE's greedy search, by Jensen-Shannon divergence on the layer's output."""
+        found = greedy_experts(record.base, record.target, record.contributions, self._plan.keep)
+        return found.experts
 
-    def _choose(self, depth: int) -> None:
-        self.kept[depth], gates = self._gates(depth)
-        self._network.layers[depth].constants.copy_(gates)
-
-    def _gates(self, depth: int) -> tuple[tuple[int, ...], Tensor]:
-        plan = self._plan
-        return constant_gates(
-            self._network, depth, self._batches, plan.keep, plan.choose, plan.seed
-        )
+    def gates(self, depth: int) -> tuple[tuple[int, ...], Tensor]:
+        """The experts that a routing layer would keep now, and its gates [E] then: 0 for the
+        others."""
+        record = record_layer(self._network, depth, self._batches)
+        kept = self.choose(record, self._plan.seed + depth)
+        gates = torch.zeros_like(record.constants)
+        gates[list(kept)] = record.constants[list(kept)]
+        return kept, gates
 
     def state_dict(self) -> dict[str, Any]:
         return {"order": self.order, "kept": self.kept}
@@ -271,3 +242,62 @@ def _balance(layer: ExpertLayer, routing: Routing) -> Tensor:
     given = routing.all_gates().detach().mean(dim=0) / routing.chosen.shape[1]
     layer.load.lerp_(given, 1 - LOAD_MEMORY)
     return balance_loss(routing.probabilities, layer.load.clone())
+
+
+@dataclass(frozen=True)
+class Condense(Stage):
+    """CD-MoE on the trunk of a chain.
+
+    After `routed_share` of the steps the layers condense one by one, `interval_share` of the steps
+    apart; the rest trains what is left.
+    """
+
+    experts: ExpertPlan = field(default_factory=ExpertPlan)
+    keep: int = 6
+    routed_share: float = 0.1
+    interval_share: float = 0.02
+    fade_share: float = 0.0
+    balance: float = 0.01
+    calibrated: int = CALIBRATION_BATCHES
+
+    name = "condense"
+    shrinks = "routed experts into the trunk's convolutions"
+    condensation: ClassVar[type[Condensation]] = Condensation
+
+    def apply(self, network: Network, work: StageWork) -> Network:
+        self.check(network)
+        moe = moe_chain(at_budget(network, work), self.experts, work.seed)
+        plan = self.condensing(work, len(moe.layers))
+        condensation = self.condensation(moe, calibration(work.sampler, self.calibrated), plan)
+        checkpoint = work.checkpoint(self.name)
+        overfit(moe, work.sampler, work.plan, checkpoint, work.on_step, condensation)
+        return moe.folded()
+
+    def check(self, network: Network) -> None:
+        """Raises StageError where the network cannot have experts, or none would be kept."""
+        check_chain(network, self.name)
+        if network.arch.name != "chain" or len(network.arch.widths) < 2:
+            raise StageError(
+                f"--stages {self.name}: {network.arch.name} with {len(network.arch.widths)} "
+                "convolutions in its trunk has no form with experts: use --backbone chain"
+            )
+        if not 0 < self.keep <= self.experts.experts:
+            raise StageError(
+                f"--stages {self.name}: keep {self.keep} of {self.experts.experts} experts; "
+                "keep at least 1 and at most all"
+            )
+
+    def condensing(self, work: StageWork, layers: int) -> CondensingPlan:
+        """The shares as steps. Raises StageError where the last layer would condense too late."""
+        steps = work.plan.steps
+        begin, interval, fade = (
+            round(share * steps)
+            for share in (self.routed_share, self.interval_share, self.fade_share)
+        )
+        begin = max(begin, 1)
+        if (last := begin + (layers - 1) * interval + fade) > steps:
+            raise StageError(
+                f"--stages {self.name}: the last layer would be condensed after {last} of {steps} "
+                "steps: lower routed_share, interval_share or fade_share"
+            )
+        return CondensingPlan(begin, interval, fade, self.keep, self.balance, work.seed)

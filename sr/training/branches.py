@@ -1,4 +1,4 @@
-"""Training a cut network on, with linear expansions that fold away.
+"""Training with linear branches that fold away.
 
 Every 3x3 convolution of the trunk gets a branch  W = W_0 + U A  of 1x1 after 3x3 (Bhardwaj et al.,
 "Collapsible linear blocks for super-efficient super resolution", MLSys 2022, section 3). It adds
@@ -7,18 +7,19 @@ exactly into W before anything is deployed. It is the chain with experts of sr/m
 one expert that is always on.
 """
 
+from pathlib import Path
+
 import torch
 
 from sr.models import Network
 from sr.models.moe import ExpertPlan, MoeChain, moe_chain
-from sr.shrink.stage import StageWork
-from sr.training.loop import Companion, TrainingPlan, overfit
+from sr.training.data import CropSampler
+from sr.training.loop import Companion, OnStep, TrainingPlan, overfit
 
-EXPANSION_CHANNELS = 64
-_EXPANDABLE = "chain"
+BRANCH_CHANNELS = 64
 
 
-def expanded(network: Network, channels: int, seed: int) -> MoeChain:
+def with_branches(network: Network, channels: int, seed: int) -> MoeChain:
     """A copy that computes the same, with a branch of `channels` at each trunk convolution."""
     wide = moe_chain(network, ExpertPlan(experts=1, channels=channels, chosen=1, shared=0), seed)
     for layer in wide.layers.values():
@@ -26,21 +27,23 @@ def expanded(network: Network, channels: int, seed: int) -> MoeChain:
     return wide
 
 
-def settle(
+def overfit_with_branches(
     network: Network,
-    work: StageWork,
+    sampler: CropSampler,
     plan: TrainingPlan,
-    name: str,
-    channels: int,
-    term: Companion | None = None,
+    seed: int,
+    checkpoint: Path | None = None,
+    on_step: OnStep | None = None,
+    companion: Companion | None = None,
+    channels: int = BRANCH_CHANNELS,
 ) -> Network:
-    """Train `network` as `plan` says, with branches of `channels` (0: none); returns it folded.
+    """As `overfit`, with branches where the network is a chain; returns it folded.
 
-    `term` adds to the loss.
+    `seed`: of the branches' first weights.
     """
-    if channels == 0 or network.arch.name != _EXPANDABLE:
-        overfit(network, work.sampler, plan, work.checkpoint(name), work.on_step, term)
+    if network.arch.name != "chain":
+        overfit(network, sampler, plan, checkpoint, on_step, companion)
         return network
-    wide = expanded(network, channels, work.seed)
-    overfit(wide, work.sampler, plan, work.checkpoint(name), work.on_step, term)
+    wide = with_branches(network, channels, seed)
+    overfit(wide, sampler, plan, checkpoint, on_step, companion)
     return wide.folded()

@@ -1,7 +1,7 @@
 """Content groups: which group of content each fine patch of a clip belongs to, [T, gh, gw].
 
     difficulty ── equal counts ──► chunks          (chunking/chunks.py)
-    masks, boxes ── coverage ────► what a user names, such as faces    (group_files.py)
+    masks, boxes ── coverage ────► what a user names, such as faces    (content_groups.py)
 
 Fairness is judged between groups, so there are two at least, each of enough patches to learn from.
 """

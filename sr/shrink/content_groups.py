@@ -26,7 +26,6 @@ from PIL import Image, UnidentifiedImageError
 
 from chunking.grid import Grid, sum_cells
 from chunking.input_error import InputError
-from sr.shrink.groups import Labels
 
 LEAST_COVER = 0.25
 MOST_GROUPS = 16
@@ -36,6 +35,7 @@ ASPECT_TOLERANCE = 0.05
 SAME_PLACE = 0.5  # of the smaller of two boxes: what lies in both is one thing with two labels
 
 Mask = NDArray[np.uint8]
+Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _read_boxes(file: Path, least_frames: int) -> dict[str, Any]:
 def _form_problem(description: Any, least_frames: int) -> str | None:
     """What is wrong with the outer form, and what to do."""
     if not isinstance(description, dict):
-        return 'not {"groups", "size", "frames"}; see sr/shrink/group_files.py for the form'
+        return 'not {"groups", "size", "frames"}; see sr/shrink/content_groups.py for the form'
     groups, size, frames = (description.get(k) for k in ("groups", "size", "frames"))
     if not isinstance(groups, list) or not 1 <= len(groups) < MOST_GROUPS:
         return "groups is no list of names; name the groups of the boxes"
