@@ -16,7 +16,7 @@ from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from chunking.video import read_frames
 from player.bicubic import upscale_bicubic
-from player.engine import Engine, find_engine
+from player.engines import engine_of
 from player.session import open_package
 from player.upscale import UpscaledFrame, upscale
 
@@ -29,10 +29,11 @@ ZOOM = 2
 
 def frame_of(package: Path, number: int) -> UpscaledFrame:
     """Frame `number` of a package, upscaled by its own engine."""
-    path = find_engine(package)
-    if path is None:
+    opened = open_package(package)
+    engine = engine_of(opened)
+    if engine is None:
         raise SystemExit(f"{package} has no engine: run `pocketsr compile {package}` first")
-    frames = upscale(open_package(package), Engine.open(path), limit=number + 1)
+    frames = upscale(opened, engine, limit=number + 1)
     return list(frames)[number]
 
 

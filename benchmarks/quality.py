@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.demo import pocketsr
 from benchmarks.harness import RESULTS, environment, write_json
 from player.compare import PathArm, pair_with_reference
-from player.engine import Engine, find_engine
+from player.engines import engine_of
 from player.metrics import psnr_db
 from player.package.paths import HARD
 from player.session import Package, open_package, read_entry
@@ -44,9 +44,8 @@ def seam_loss(package: Package, reference: Path, every: int = 4) -> dict[str, fl
     """What routing costs in the seam bands and elsewhere, in dB below the hard path run over
     the whole frame at once, which has no seams; `excess_db` is what the seams alone cost.
     """
-    index, path = package.index, find_engine(package.directory)
-    assert index is not None and path is not None
-    engine = Engine.open(path)
+    index, engine = package.index, engine_of(package)
+    assert index is not None and engine is not None
     network = engine.load(read_entry(package, index.weights[0]))
     whole = PathArm(network, engine.pool(), HARD)
     mask = seam_mask(

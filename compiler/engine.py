@@ -22,12 +22,13 @@ from compiler.plan.formats import NumberFormat, find_format
 from compiler.plan.graph import bicubic_graph, merged_graph
 from compiler.targets import Target, find_target
 from player.package.architecture import Architecture
+from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY
 
 VERSION = "0.1.0"
 RUNTIME = Path(__file__).parent / "runtime"
 BENCH = Path(__file__).parent / "bench" / "psr_bench.c"
 SOURCES = "src"  # in an engine's folder: all of it as C, where the kernels are C too
-_HEADER = "pocketsr.h"
+_ARCHIVE, _HEADER, _BENCH = "libpocketsr.a", "pocketsr.h", "psr-bench"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,12 @@ class EngineFiles:
     header: Path
     info: Path
     bench: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> "EngineFiles":
+        """The files of an engine's folder."""
+        names = (ENGINE_LIBRARY, _ARCHIVE, _HEADER, ENGINE_INFO, _BENCH)
+        return cls(*(folder / name for name in names))
 
 
 def compile_engine(
@@ -84,6 +91,7 @@ def plan_network(network: Network, number_format: NumberFormat) -> PlannedNetwor
 def describe(networks: Sequence[PlannedNetwork], machine: Target, dtype: str) -> dict[str, object]:
     """What psr_build_info and engine.json say."""
     return {
+        "abi": ENGINE_ABI,
         "target": machine.name,
         "dtype": dtype,
         "isas": [version.name for version in machine.versions[dtype]],
@@ -126,9 +134,9 @@ def _build(
     objects = [build / f"{source.stem}.o" for source in sources]
     for source, compiled in zip(sources, objects, strict=True):
         compile_c(source, (RUNTIME, RUNTIME / dtype), machine, compiled)
-    libraries = build / "libpocketsr.so", build / "libpocketsr.a"
+    libraries = build / ENGINE_LIBRARY, build / _ARCHIVE
     link([*objects, *kernels], RUNTIME / _HEADER, machine, *libraries)
-    link_program(BENCH, libraries[1], RUNTIME, machine, build / "psr-bench")
+    link_program(BENCH, libraries[1], RUNTIME, machine, build / _BENCH)
     if not versions:
         _gather(sources, dtype, build / SOURCES)
     return build
@@ -147,14 +155,14 @@ def _gather(sources: Sequence[Path], dtype: str, folder: Path) -> None:
 
 
 def _install(build: Path, info: dict[str, object], out: Path) -> EngineFiles:
-    digest = hashlib.sha256((build / "libpocketsr.so").read_bytes()).hexdigest()
+    digest = hashlib.sha256((build / ENGINE_LIBRARY).read_bytes()).hexdigest()
     text = json.dumps({"schema": "pocketsr.engine/1", **info, "sha256": digest}, indent=2)
-    (build / "engine.json").write_text(text + "\n", encoding="utf-8")
+    (build / ENGINE_INFO).write_text(text + "\n", encoding="utf-8")
     shutil.copy(RUNTIME / _HEADER, build / _HEADER)
-    names = ("libpocketsr.so", "libpocketsr.a", _HEADER, "engine.json", "psr-bench")
-    for name in names:
-        (build / name).replace(out / name)
+    files = EngineFiles.of(out)
+    for path in vars(files).values():
+        (build / path.name).replace(path)
     shutil.rmtree(out / SOURCES, ignore_errors=True)
     if (build / SOURCES).exists():
         (build / SOURCES).replace(out / SOURCES)
-    return EngineFiles(*(out / name for name in names))
+    return files

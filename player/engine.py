@@ -17,16 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.architecture import Architecture
+from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD
 from player.package.router_blob import is_router, unpack_router
 from player.package.weights import unpack_weights
 
-ABI = 3
 MAX_THREADS = 64  # of a pool
 _ALIGN = 64  # bytes; a cache line, and the widest vector
-LIBRARY_NAME = "libpocketsr.so"
-ENGINE_VARIABLE = "POCKETSR_ENGINE"
+_AGAIN = "run `compile` again"
 _POINTER, _BYTES, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 _SIZE, _STRIDE = ctypes.c_size_t, ctypes.c_ssize_t
 _OUT = ctypes.POINTER(ctypes.c_void_p)
@@ -61,8 +60,17 @@ _ERRORS = {  # by the value of pocketsr.h: its name there, and what it means
     6: ("PSR_E_NOMEM", "out of memory"),
     7: ("PSR_E_ARG", "an argument is out of range"),
 }
+# Libraries in use, by device and inode. Their descriptors stay open, because the dynamic linker
+# knows a library by its name: /proc/self/fd/N of a number that is used again would be the old one.
+_LOADED: dict[tuple[int, int], ctypes.CDLL] = {}
 
 Image = NDArray[np.uint8]
+
+
+class EngineNotFoundError(PackageError):
+    """Somebody named an engine, and there is none."""
+
+    exit_code = 3
 
 
 class EngineError(PackageError):
@@ -98,11 +106,11 @@ def row_stride(image: Image) -> int:
     return image.strides[0]
 
 
-def find_engine(package: Path, target: str = "host") -> Path | None:
-    """The engine to use: `$POCKETSR_ENGINE`, or what `compile` put into the package's folder."""
-    named = os.environ.get(ENGINE_VARIABLE)
-    path = Path(named) if named else Path(package) / "engine" / target / LIBRARY_NAME
-    return path if path.is_file() else None
+def sha256_of(descriptor: int) -> str:
+    """SHA-256 (hex) of an open file, from its start; the descriptor stays open."""
+    with open(descriptor, "rb", closefd=False) as file:
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Engine:
@@ -115,18 +123,49 @@ class Engine:
 
     @classmethod
     def open(cls, path: Path | str) -> "Engine":
-        """Load the library; raises PackageError where it is damaged or of another ABI."""
+        """Load the library that somebody named: its path, or that of the folder it is in.
+
+        Raises EngineNotFoundError, or PackageError where it is damaged or of another ABI.
+        """
         path = Path(path).resolve()
-        _check_digest(path)
+        path = path / ENGINE_LIBRARY if path.is_dir() else path
         try:
-            library = ctypes.CDLL(str(path))
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise EngineNotFoundError(f"{path}: no engine ({error.strerror})") from error
+        try:
+            wanted = json.loads((path.parent / ENGINE_INFO).read_bytes()).get("sha256")
+        except FileNotFoundError:
+            wanted = None  # a library by itself is taken as it is
+        except (OSError, ValueError, AttributeError) as error:
+            os.close(descriptor)
+            raise PackageError(f"{path.parent}/{ENGINE_INFO}: {error}; {_AGAIN}") from error
+        if wanted is not None and wanted != sha256_of(descriptor):
+            os.close(descriptor)
+            raise PackageError(f"{path}: not the file that `compile` made; {_AGAIN}")
+        return cls.from_descriptor(descriptor, path)
+
+    @classmethod
+    def from_descriptor(cls, descriptor: int, path: Path) -> "Engine":
+        """Load the library of an open file, which is taken over; `path` is for messages.
+
+        So that what was checked is what is loaded. Raises PackageError where it is no engine.
+        """
+        file = os.fstat(descriptor)
+        known = _LOADED.get((file.st_dev, file.st_ino))
+        try:
+            library = known or ctypes.CDLL(f"/proc/self/fd/{descriptor}")
             for name, (result, arguments) in _SIGNATURES.items():
                 function = getattr(library, name)
                 function.restype, function.argtypes = result, arguments
         except (OSError, AttributeError) as error:
-            raise PackageError(f"{path}: not an engine ({error}); run `compile` again") from error
-        if library.psr_abi() != ABI:
-            raise PackageError(f"{path}: ABI {library.psr_abi()}, not {ABI}; run `compile` again")
+            os.close(descriptor)
+            raise PackageError(f"{path}: not an engine ({error}); {_AGAIN}") from error
+        if known:
+            os.close(descriptor)
+        _LOADED[file.st_dev, file.st_ino] = library
+        if library.psr_abi() != ENGINE_ABI:
+            raise PackageError(f"{path}: ABI {library.psr_abi()}, not {ENGINE_ABI}; {_AGAIN}")
         return cls(library, path)
 
     @property
@@ -286,19 +325,6 @@ class Pool:
     def close(self) -> None:
         """End the threads; the pool must not be used any more."""
         self._finalizer()
-
-
-def _check_digest(path: Path) -> None:
-    """The library against the engine.json beside it, if there is one."""
-    try:
-        wanted = json.loads((path.parent / "engine.json").read_bytes()).get("sha256")
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, AttributeError) as error:
-        raise PackageError(f"{path.parent}/engine.json: {error}; run `compile` again") from error
-    if wanted != found:
-        raise PackageError(f"{path}: not the file that `compile` made; run `compile` again")
 
 
 def _check_patches(networks: Sequence[Network], patches: NDArray[np.int32], lr: Image) -> None:

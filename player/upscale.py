@@ -132,6 +132,8 @@ def make_upscaler(
     package: Package, engine: Engine | None, threads: int | None, on_event: Listener
 ) -> EngineUpscaler | BicubicUpscaler:
     """The best way to upscale that works, from the engine with its networks down to bicubic."""
+    if package.index is None:  # nothing to upscale by: the LR video is shown as it is
+        return BicubicUpscaler(package.scale)
     if engine is None:
         on_event(Event("engine", "engine", "none for this machine", "bicubic is used (slowly)"))
         return BicubicUpscaler(package.scale)

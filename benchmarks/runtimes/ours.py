@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.runtimes.interface import Image, Order, Runtime, Session
-from player.engine import LIBRARY_NAME, Engine
+from player.engine import Engine
+from player.package.layout import ENGINE_LIBRARY
 from player.package.paths import HARD
 from player.package.weights import FLOAT32, pack_weights
 
@@ -43,7 +44,7 @@ class _Ours(Session):
 
 class _PocketSR(Runtime):
     name = "pocketsr"
-    libraries = (LIBRARY_NAME,)
+    libraries = (ENGINE_LIBRARY,)
     imports = ("player.engine",)
 
     def convert(self, subject: "Subject", order: Order) -> None:
@@ -80,7 +81,7 @@ def sources_key() -> str:
 
 def engine_of(order: Order) -> Engine:
     """The engine that `convert` has compiled."""
-    return Engine.open(order.file("pocketsr", "", sized=False) / LIBRARY_NAME)
+    return Engine.open(order.file("pocketsr", "", sized=False) / ENGINE_LIBRARY)
 
 
 def _float_blob(subject: "Subject") -> bytes:

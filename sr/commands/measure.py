@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from sr.commands.options import DIRECTORY, FILE, json_option, open_engine, show, warn_event
+from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, show, warn_event
 
 
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--reference", type=FILE, required=True, help="The film that was encoded.")
-@click.option("--target", default="host", show_default=True, help="Which engine of the package.")
+@engine_options
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
@@ -25,6 +25,7 @@ from sr.commands.options import DIRECTORY, FILE, json_option, open_engine, show,
 def command(
     package: Path,
     reference: Path,
+    named: Path | None,
     target: str,
     threads: int | None,
     frames: int | None,
@@ -32,12 +33,14 @@ def command(
     as_json: bool,
 ) -> None:
     """PSNR, SSIM, bytes and FPS of the package DIR, beside bicubic and the generic network."""
+    from player.engines import engine_of
     from player.measure import MeasureOptions, measure
     from player.session import open_package
 
     options = MeasureOptions(threads=threads, limit=frames, protocol=protocol)
-    engine = open_engine(package, target)
-    result = measure(open_package(package), reference, engine, options, warn_event)
+    opened = open_package(package)
+    engine = engine_of(opened, target, named, warn_event)
+    result = measure(opened, reference, engine, options, warn_event)
     show(result, as_json, table(result))
 
 

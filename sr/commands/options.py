@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from player.engine import Engine
     from player.session import Event
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -40,12 +39,12 @@ def warn_event(event: "Event") -> None:
     warn(event)
 
 
-def open_engine(package: Path, target: str) -> "Engine | None":
-    """The package's engine for a target; None, and a warning, where there is none."""
-    from player.engine import Engine, find_engine
-
-    path = find_engine(package, target)
-    if path is None:
-        warn(f"no engine for {target} in {package}: bicubic; run `pocketsr compile {package}`")
-        return None
-    return Engine.open(path)
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--engine and --target: which engine runs the networks (`player.engines`)."""
+    target = click.option(
+        "--target", default="host", show_default=True, help="Which engines of the cache."
+    )
+    engine = click.option(
+        "--engine", "named", type=FILE, help="This one; default $POCKETSR_ENGINE, or the cache."
+    )
+    return engine(target(function))

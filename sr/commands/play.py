@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from sr.commands.options import DIRECTORY, FILE, json_option, open_engine, show, warn_event
+from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, show, warn_event
 
 
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--out", type=FILE, help="Write the upscaled video, with its audio.")
 @click.option("--window", is_flag=True, help="Show it; q quits, b compares, space pauses.")
-@click.option("--target", default="host", show_default=True, help="Which engine of the package.")
+@engine_options
 @click.option("--verify", metavar="SHA256", help="The hash that the frames must have.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
@@ -20,6 +20,7 @@ def command(
     package: Path,
     out: Path | None,
     window: bool,
+    named: Path | None,
     target: str,
     verify: str | None,
     threads: int | None,
@@ -29,11 +30,12 @@ def command(
     """Upscale the package DIR into a file, a window, or nothing, and report FPS."""
     if window and (out or verify):
         raise click.UsageError("--window goes neither with --out nor with --verify")
+    from player.engines import engine_of
     from player.playback import PlayOptions, play_package
     from player.session import open_package
 
     opened = open_package(package)
-    engine = open_engine(package, target)
+    engine = engine_of(opened, target, named, warn_event)
     options = PlayOptions(out, verify, threads, frames)
     if window:
         from player.show import show_package

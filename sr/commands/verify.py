@@ -4,21 +4,33 @@ from pathlib import Path
 
 import click
 
-from sr.commands.options import DIRECTORY, json_option, show
+from player.package.package_error import PackageError
+from sr.commands.options import DIRECTORY, engine_options, json_option, show, warn_event
 
 
 @click.command()
 @click.argument("package", type=DIRECTORY)
-@click.option("--target", default="host", show_default=True, help="Whose engine runs self-tests.")
+@engine_options
 @click.option("--trust", metavar="KEY", multiple=True, help="Public key that must have signed.")
 @json_option
-def command(package: Path, target: str, trust: tuple[str, ...], as_json: bool) -> None:
+def command(
+    package: Path, named: Path | None, target: str, trust: tuple[str, ...], as_json: bool
+) -> None:
     """Check hashes, signature, limits and the self-test of every blob of the package DIR."""
-    from player.engine import Engine, find_engine
+    from player.engines import needs_of, open_engine
+    from player.package.index import read_index
     from player.package.verify import verify_package
 
-    path = find_engine(package, target)
-    self_test = Engine.open(path).self_test if path else None
+    engine = None
+    try:
+        index = read_index(package).index
+    except PackageError:
+        pass  # as `verify_package` will tell
+    else:
+        # Whoever signed it: what is tested are all of its networks.
+        needs = needs_of(package, index.scale, index.weights)
+        engine = open_engine(package, needs, target, named, warn_event)
+    self_test = engine.self_test if engine else None
     verification = verify_package(package, frozenset(trust) or None, self_test)
     if as_json or verification.ok:
         tested = "passed" if verification.self_tested else "not run: no engine, see compile"

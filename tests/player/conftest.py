@@ -50,10 +50,14 @@ def film_codes(frames: int, first: int) -> np.ndarray:
 @pytest.fixture(scope="session")
 def engine_path(tmp_path_factory):
     """The compiled fake engine; skips where there is no C compiler at all."""
-    source = Path(__file__).with_name("fake_engine.c")
-    out = tmp_path_factory.mktemp("engine") / "libpocketsr.so"
+    return compile_fake(tmp_path_factory.mktemp("engine") / "libpocketsr.so")
+
+
+def compile_fake(out: Path, *sources: Path) -> Path:
+    """The fake engine, and other C files, as a library at `out`."""
     compiler = [cc] if (cc := shutil.which("cc")) else [sys.executable, "-m", "ziglang", "cc"]
-    command = [*compiler, "-O1", "-shared", "-fPIC", str(source), "-o", str(out)]
+    files = [str(path) for path in (Path(__file__).with_name("fake_engine.c"), *sources)]
+    command = [*compiler, "-O1", "-shared", "-fPIC", *files, "-o", str(out)]
     result = subprocess.run(command, capture_output=True, text=True)
     if "No module named ziglang" in result.stderr:
         pytest.skip("no C compiler: install gcc, or pip install ziglang")

@@ -1,12 +1,14 @@
 """The binding checks what C would not."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 
-from player.engine import Engine, EngineError, find_engine
+from player.engine import Engine, EngineError, EngineNotFoundError
 from player.package.package_error import PackageError
+from tests.player.conftest import compile_fake
 
 
 @pytest.fixture
@@ -126,13 +128,24 @@ def test_an_engine_other_than_compile_made_is_refused(tmp_path, engine_path):
         Engine.open(library)
 
 
-def test_the_engine_is_found_in_the_package_or_by_the_variable(tmp_path, monkeypatch):
-    assert find_engine(tmp_path) is None
-    path = tmp_path / "engine" / "host" / "libpocketsr.so"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert find_engine(tmp_path) == path
-    other = tmp_path / "other.so"
-    other.touch()
-    monkeypatch.setenv("POCKETSR_ENGINE", str(other))
-    assert find_engine(tmp_path) == other
+def test_a_library_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(EngineNotFoundError, match=r"gone\.so") as caught:
+        Engine.open(tmp_path / "gone.so")
+    assert caught.value.exit_code == 3
+
+
+def test_libraries_loaded_one_after_the_other_are_not_mixed_up(tmp_path, engine_path):
+    """The dynamic linker knows a library by its name, here that of a descriptor."""
+    for add in (1, 2, 3):
+        source = tmp_path / f"{add}.c"
+        source.write_text(f"int psr_test(void) {{ return {add}; }}")
+        library = Engine.open(compile_fake(tmp_path / f"{add}.so", source)).library
+        assert library.psr_test() == add
+
+
+def test_a_library_opened_often_takes_one_descriptor(engine_path):
+    Engine.open(engine_path)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        Engine.open(engine_path)
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,223 @@
+"""One place for engines: the user's own cache. A package holds numbers, never code.
+
+    $POCKETSR_HOME/engines/TARGET/ABI-DTYPE-SHA256/   libpocketsr.so  libpocketsr.a  pocketsr.h
+                                                      psr-bench  engine.json
+
+The name of a folder ends in the SHA-256 of its library. The library has to be hashed anyhow
+before it is loaded, so that this is the one content address that needs no trust: a folder that
+was copied half, edited, or put under another's name cannot pass for it. What is loaded out of the
+cache: see `_open_cached`.
+"""
+
+import errno
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from player.engine import Engine, sha256_of
+from player.networks import generic_blob
+from player.package.architecture import Architecture
+from player.package.fields import parse_object
+from player.package.index import WeightsEntry
+from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
+from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
+from player.package.package_error import PackageError
+from player.package.signature import home
+from player.package.weights import WeightsBlob, unpack_weights
+from player.session import Event, Listener, Package, ignore
+
+ENGINE_VARIABLE = "POCKETSR_ENGINE"
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_NOT_USED = "it is not used; remove it, and run `pocketsr compile` again"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an engine must have been compiled for to run a package's networks."""
+
+    dtype: str
+    architectures: tuple[Architecture, ...]
+
+    def met_by(self, info: dict[str, Any]) -> bool:
+        """Whether the engine that `info` (engine.json) describes runs all of them."""
+        wanted = json.loads(json.dumps([asdict(arch) for arch in self.architectures]))
+        compiled = info.get("architectures")
+        fits = (info.get("abi"), info.get("dtype")) == (ENGINE_ABI, self.dtype)
+        return fits and isinstance(compiled, list) and all(arch in compiled for arch in wanted)
+
+
+def needs_of(directory: Path, scale: int, entries: Sequence[WeightsEntry]) -> Needs:
+    """What the networks of `entries` need, and the generic one that may have to replace them."""
+    blobs = []
+    for entry in entries:
+        # A damaged network is replaced when it is loaded; what is whole tells the arithmetic.
+        with suppress(PackageError, OSError), (directory / entry.file).open("rb") as file:
+            blobs.append(unpack_weights(file.read(MAX_BLOB_BYTES + 1)))
+    dtype = dtype_of(blobs)
+    architectures = [entry.arch for entry in entries]
+    with suppress(PackageError):
+        architectures.append(unpack_weights(generic_blob(scale, dtype)).arch)
+    return Needs(dtype, tuple(architectures))
+
+
+def dtype_of(blobs: Iterable[WeightsBlob]) -> str:
+    """The arithmetic that weights are made for: "fp32" where all are floats, else "int8"."""
+    return "fp32" if {blob.is_int8 for blob in blobs} == {False} else "int8"
+
+
+def engine_of(
+    package: Package,
+    target: str = "host",
+    named: Path | None = None,
+    on_event: Listener = ignore,
+) -> Engine | None:
+    """The engine for a package's networks, as `open_engine` finds it."""
+    if package.index is None:
+        return None  # nothing is upscaled: the LR video is shown as it is
+    # Networks that nobody signed are not run, so that they need no engine.
+    entries = package.index.weights if package.signer is not None else ()
+    needs = needs_of(package.directory, package.index.scale, entries)
+    return open_engine(package.directory, needs, target, named, on_event)
+
+
+def open_engine(
+    package: Path,
+    needs: Needs,
+    target: str = "host",
+    named: Path | None = None,
+    on_event: Listener = ignore,
+) -> Engine | None:
+    """The engine at `named`, or at `$POCKETSR_ENGINE`, or the newest of the cache that fits.
+
+    None, and a word to `on_event`, where there is none. An engine that somebody named is taken or
+    is an error: raises EngineNotFoundError or PackageError as `Engine.open` does.
+    """
+    if (package / OLD_ENGINES).exists():
+        advice = f"ignored; `pocketsr compile {package}` makes an engine in your own cache"
+        on_event(Event("engine", f"{package}/{OLD_ENGINES}", "a package holds no code", advice))
+    named = named or (Path(path) if (path := os.environ.get(ENGINE_VARIABLE)) else None)
+    if named is not None:
+        return Engine.open(named)
+    folders: list[tuple[int, Path]] = []
+    for folder in _cache(target).glob(f"{ENGINE_ABI}-{needs.dtype}-*"):
+        with suppress(FileNotFoundError):  # a `compile` may be replacing it
+            folders.append((folder.lstat().st_mtime_ns, folder))
+    for _, folder in sorted(folders, reverse=True):
+        try:
+            library = _open_cached(folder, needs.met_by)
+            if library is not None:
+                return Engine.from_descriptor(library, folder / ENGINE_LIBRARY)
+        except PackageError as error:
+            on_event(Event("engine", str(folder), str(error), _NOT_USED))
+    advice = f"run `pocketsr compile {package}`"
+    on_event(Event("engine", f"engine for {target}", "none fits the package", advice))
+    return None
+
+
+def store_engine(target: str, build: Callable[[Path], object]) -> Path:
+    """Put an engine into the cache; returns its folder, which appears there whole.
+
+    `build` writes the engine's files into the folder that it is given. An engine that is there
+    already becomes the newest. Raises OSError.
+    """
+    cache = _cache(target)
+    for folder in (cache.parent.parent, cache.parent, cache):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as temporary:
+        built = Path(temporary) / "engine"
+        built.mkdir(mode=0o700)
+        build(built)
+        # Synced before the rename: after a power cut the name must not stand for half an engine.
+        for path in (*built.rglob("*"), built):
+            path.chmod(path.stat().st_mode & ~_OTHERS_MAY_WRITE)  # whatever the umask allows
+            _sync(path)
+        place = cache / _folder_name(json.loads((built / ENGINE_INFO).read_bytes()))
+        if _is_whole(place) and {*os.listdir(built)} == {*os.listdir(place)}:
+            os.utime(place)
+            return place
+        with suppress(FileNotFoundError):
+            place.rename(Path(temporary) / "refused")  # no player has taken it for an engine
+        built.rename(place)
+        _sync(cache)
+    return place
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        library = _open_cached(folder, lambda info: True)
+    except PackageError:
+        return False
+    if library is not None:
+        os.close(library)
+    return True
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cache(target: str) -> Path:
+    return home() / "engines" / target
+
+
+def _folder_name(info: dict[str, Any]) -> str:
+    return f"{info.get('abi')}-{info.get('dtype')}-{info.get('sha256')}"
+
+
+def _open_cached(folder: Path, is_wanted: Callable[[dict[str, Any]], bool]) -> int | None:
+    """A descriptor of the library in a folder of the cache; None where its info is not wanted.
+
+    Raises PackageError where it could be somebody else's: a folder or file of another user, one
+    that others may write, a symbolic link, anything but a plain file, or a library whose SHA-256
+    is not that of engine.json and of the folder's name. Folders above need no look: who may write
+    there can put only folders of their own.
+    """
+    # Each file is opened once, relative to the folder that was looked at, and never by its path
+    # again: what is checked is what is loaded, whatever is renamed meanwhile.
+    directory = _open_own(folder, stat.S_ISDIR)
+    try:
+        with open(_open_own(Path(ENGINE_INFO), stat.S_ISREG, directory), "rb") as file:
+            info = parse_object(file.read(MAX_INDEX_BYTES + 1), ENGINE_INFO)
+        if not is_wanted(info):
+            return None
+        library = _open_own(Path(ENGINE_LIBRARY), stat.S_ISREG, directory)
+    finally:
+        os.close(directory)
+    found = info | {"sha256": sha256_of(library)}
+    if not _folder_name(info) == _folder_name(found) == folder.name:
+        os.close(library)
+        raise PackageError(f"{ENGINE_LIBRARY} is not the one that `compile` made")
+    return library
+
+
+def _open_own(path: Path, is_kind: Callable[[int], bool], directory: int | None = None) -> int:
+    """A descriptor of a file or folder that only this user, or root, can have written."""
+    try:
+        # Neither following a link out of the cache, nor waiting for the other end of a pipe.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, dir_fd=directory)
+    except OSError as error:
+        is_link = error.errno == errno.ELOOP
+        reason = "is a symbolic link" if is_link else f"cannot be read ({error.strerror})"
+        raise PackageError(f"{path.name} {reason}") from error
+    found = os.fstat(descriptor)
+    faults = {
+        "is not a plain file or folder": not is_kind(found.st_mode),
+        f"belongs to user {found.st_uid}": found.st_uid not in (os.geteuid(), 0),
+        "others than its owner may write it": bool(found.st_mode & _OTHERS_MAY_WRITE),
+    }
+    for reason, is_so in faults.items():
+        if is_so:
+            os.close(descriptor)
+            raise PackageError(f"{path.name} {reason}")
+    return descriptor
