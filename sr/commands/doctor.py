@@ -2,8 +2,9 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -11,24 +12,24 @@ import click
 
 from sr.commands.options import json_option, show
 
+ENOUGH_DISK_BYTES = 2 << 30
+
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing looked at: what is there, or None and the command that mends it."""
+class Part:
+    """Something that PocketSR needs, or does without where it is `optional`.
+
+    `look` says what is there; None, or any error, where it is not. `mend` is the remedy.
+    """
 
     name: str
-    found: str | None
+    look: Callable[[], str | None]
     mend: str
+    optional: bool = False
 
 
-LIBRARIES = {
-    "torch": "pip install torch",
-    "av": "pip install av",
-    "apache-tvm": "pip install 'pocketsr[compile]'",
-    "ziglang": "pip install 'pocketsr[compile]'",
-    "pygame": "pip install 'pocketsr[window]' (only for play --window)",
-}
-ENOUGH_DISK_BYTES = 2 << 30
+def _python() -> str | None:
+    return ".".join(map(str, sys.version_info[:3])) if sys.version_info >= (3, 11) else None
 
 
 def _encoders() -> str | None:
@@ -53,11 +54,6 @@ def _signing_key() -> str | None:
     return str(home())
 
 
-def _disk() -> str | None:
-    free = shutil.disk_usage(Path.cwd()).free
-    return f"{free >> 30} GiB free here" if free > ENOUGH_DISK_BYTES else None
-
-
 def _engine_targets() -> str | None:
     from compiler.targets import TARGETS, find_target
 
@@ -65,30 +61,25 @@ def _engine_targets() -> str | None:
     return f"host can hold {isas}; {len(TARGETS)} targets"
 
 
-CHECKS: dict[str, tuple[Callable[[], str | None], str]] = {
-    "encoders": (_encoders, "pip install --force-reinstall av"),
-    "generic networks": (_generic, "pip install --force-reinstall pocketsr"),
-    "signing key": (_signing_key, "set POCKETSR_HOME to a folder that you may write"),
-    "compiler": (_engine_targets, "pip install 'pocketsr[compile]'"),
-    "disk": (_disk, "make room: a job wants 2 GiB"),
-}
-OPTIONAL = ("pygame",)
+def _disk() -> str | None:
+    free = shutil.disk_usage(Path.cwd()).free
+    return f"{free >> 30} GiB free here" if free > ENOUGH_DISK_BYTES else None
 
 
-def findings() -> Iterator[Finding]:
-    """Everything that is looked at."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("Python", python if sys.version_info >= (3, 11) else None, "install Python 3.11")
-    for name, mend in LIBRARIES.items():
-        try:
-            yield Finding(name, version(name), mend)
-        except PackageNotFoundError:
-            yield Finding(name, None, mend)
-    for name, (check, mend) in CHECKS.items():
-        try:
-            yield Finding(name, check(), mend)
-        except Exception as error:  # whatever is broken, the other checks go on
-            yield Finding(name, None, f"{mend} ({error})")
+COMPILE, WINDOW = "pip install 'pocketsr[compile]'", "pip install 'pocketsr[window]'"
+PARTS = (
+    Part("Python", _python, "install Python 3.11"),
+    Part("torch", partial(version, "torch"), "pip install torch"),
+    Part("av", partial(version, "av"), "pip install av"),
+    Part("apache-tvm", partial(version, "apache-tvm"), COMPILE),
+    Part("ziglang", partial(version, "ziglang"), COMPILE),
+    Part("pygame", partial(version, "pygame"), f"{WINDOW} (only for play --window)", optional=True),
+    Part("encoders", _encoders, "pip install --force-reinstall av"),
+    Part("generic networks", _generic, "pip install --force-reinstall pocketsr"),
+    Part("signing key", _signing_key, "set POCKETSR_HOME to a folder that you may write"),
+    Part("compiler", _engine_targets, COMPILE),
+    Part("disk", _disk, "make room: a job wants 2 GiB"),
+)
 
 
 @click.command()
@@ -96,9 +87,18 @@ def findings() -> Iterator[Finding]:
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
     """What is installed, what is missing, and the command that mends it."""
-    found = list(findings())
-    lines = [(f.name, f.found or f"missing: {f.mend}") for f in found]
-    result = {"schema": "pocketsr.doctor/1", "checks": [vars(f) for f in found]}
-    show(result, as_json, lines)
-    if any(f.found is None and f.name not in OPTIONAL for f in found):
+    checks, lines, well = [], [], True
+    for part in PARTS:
+        found, mend = None, part.mend
+        try:
+            found = part.look()
+        except PackageNotFoundError:
+            pass  # its name says it already
+        except Exception as error:  # whatever is broken, the other parts are looked at
+            mend = f"{mend} ({error})"
+        checks.append({"name": part.name, "found": found, "mend": mend, "optional": part.optional})
+        lines.append((part.name, found or f"missing: {mend}"))
+        well = well and (found is not None or part.optional)
+    show({"schema": "pocketsr.doctor/1", "checks": checks}, as_json, lines)
+    if not well:
         context.exit(1)

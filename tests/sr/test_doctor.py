@@ -1,0 +1,45 @@
+"""`doctor`: what is missing is named with its remedy; what is optional does not make it fail."""
+
+import json
+from importlib.metadata import PackageNotFoundError
+
+import pytest
+from click.testing import CliRunner
+
+from sr.commands import doctor
+from sr.commands.doctor import PARTS, Part, command
+
+
+def missing() -> str:
+    raise PackageNotFoundError
+
+
+def broken() -> str:
+    raise RuntimeError("no screen")
+
+
+def run(monkeypatch, *parts: Part) -> tuple[int, list[dict]]:
+    monkeypatch.setattr(doctor, "PARTS", parts)
+    result = CliRunner().invoke(command, ["--json"])
+    return result.exit_code, json.loads(result.stdout)["checks"]
+
+
+@pytest.mark.parametrize(("optional", "code"), [(False, 1), (True, 0)])
+@pytest.mark.parametrize("look", [missing, broken, lambda: None])
+def test_only_what_is_needed_makes_it_fail(monkeypatch, look, optional, code):
+    there = Part("there", lambda: "1.0", "pip install there")
+    exit_code, (first, second) = run(monkeypatch, Part("it", look, "get it", optional), there)
+    assert exit_code == code
+    assert first["found"] is None and first["mend"].startswith("get it")
+    assert second["found"] == "1.0"
+
+
+def test_what_is_wrong_is_said(monkeypatch):
+    _, (check,) = run(monkeypatch, Part("it", broken, "get it"))
+    assert check["mend"] == "get it (no screen)"
+
+
+def test_everything_of_this_machine_is_looked_at():
+    result = CliRunner().invoke(command, ["--json"])
+    assert [c["name"] for c in json.loads(result.stdout)["checks"]] == [p.name for p in PARTS]
+    assert [p.name for p in PARTS if p.optional] == ["pygame"]
