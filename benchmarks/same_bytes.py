@@ -38,12 +38,12 @@ CASES = {
     "router": "--routes router --steps 150 --lr-codec lossless",
     "both": "--routes both --steps 150 --lr-codec lossless",
     "protect": "--groups {groups} --protect face --routes both --lr-codec lossless",
-    "chex": "--stages chex",
-    "chase": "--stages chase",
-    "fair": "--stages fair --groups {groups}",
-    "condense": "--stages condense",
-    "chex-fair": "--stages chex,fair --budget 0.6x",
-    "condense-chase": "--stages condense,chase --budget 20kB",
+    "chex": "--stages chex --steps 320",
+    "chase": "--stages chase --steps 320",
+    "fair": "--stages fair --groups {groups} --steps 220 --lr-codec lossless",
+    "condense": "--stages condense --steps 100",
+    "chex-fair": "--stages chex,fair --budget 0.6x --steps 320 --lr-codec lossless",
+    "condense-chase": "--stages condense,chase --budget 20kB --steps 320",
 }
 BOXES = (
     '{"groups": ["face"], "size": [192, 160], "frames": ['

@@ -134,6 +134,11 @@ def digest(path: Path) -> tuple[str, int]:
 
 def index_to_json(index: Index) -> dict[str, Any]:
     """The JSON object of an index, without a signature."""
+    audio_ratio = index.audio_time_base and list(index.audio_time_base.as_integer_ratio())
+    weights = []
+    for entry in index.weights:
+        arch = {**vars(entry.arch), "widths": [*entry.arch.widths], "exits": [*entry.arch.exits]}
+        weights.append({**vars(entry), "arch": arch})
     return {
         "schema": f"{SCHEMA_NAME}/{SCHEMA_VERSION}",
         "version": index.version,
@@ -145,25 +150,16 @@ def index_to_json(index: Index) -> dict[str, Any]:
         "method": index.method,
         "preset": index.preset,
         "time_base": list(index.time_base.as_integer_ratio()),
-        "weights": [_weights_json(w) for w in index.weights],
+        "weights": weights,
         "routes": [vars(r) for r in index.routes],
         "router": vars(index.router) if index.router else None,
         "segments": [vars(s) for s in index.segments],
         "video_init": vars(index.video_init),
         "audio": [vars(s) for s in index.audio],
         "audio_init": vars(index.audio_init) if index.audio_init else None,
-        "audio_time_base": _ratio(index.audio_time_base),
+        "audio_time_base": audio_ratio,
         "colour": dict(index.colour or {}),
     }
-
-
-def _ratio(value: Fraction | None) -> list[int] | None:
-    return list(value.as_integer_ratio()) if value is not None else None
-
-
-def _weights_json(entry: WeightsEntry) -> dict[str, Any]:
-    arch = {**vars(entry.arch), "widths": [*entry.arch.widths], "exits": [*entry.arch.exits]}
-    return {"file": entry.file, "sha256": entry.sha256, "bytes": entry.bytes, "arch": arch}
 
 
 @dataclass(frozen=True)
@@ -206,7 +202,12 @@ def write_index(package: Path, index: Index, key: Ed25519PrivateKey) -> None:
 
 def parse_index(source: Object) -> Index:
     """The index of a JSON object; raises PackageError and says which field is wrong."""
-    _check_schema(source)
+    schema = fields.text(source, "schema")
+    name, _, number = schema.partition("/")
+    if name != SCHEMA_NAME or not number.isascii() or not number.isdigit():
+        raise PackageError(f"index: schema {schema!r} is not {SCHEMA_NAME}/{SCHEMA_VERSION}")
+    if int(number) > SCHEMA_VERSION:
+        raise PackageError(f"index: schema {schema} is newer than this player; update PocketSR")
     grid = fields.subobject(source, "grid")
     has_audio = bool(source.get("audio"))
     has_router = source.get("router") is not None
@@ -234,15 +235,6 @@ def parse_index(source: Object) -> Index:
     _check_sizes(index)
     _check_lists(index)
     return index
-
-
-def _check_schema(source: Object) -> None:
-    schema = fields.text(source, "schema")
-    name, _, number = schema.partition("/")
-    if name != SCHEMA_NAME or not number.isascii() or not number.isdigit():
-        raise PackageError(f"index: schema {schema!r} is not {SCHEMA_NAME}/{SCHEMA_VERSION}")
-    if int(number) > SCHEMA_VERSION:
-        raise PackageError(f"index: schema {schema} is newer than this player; update PocketSR")
 
 
 def _size(source: Object, factor: int) -> Size:

@@ -1,32 +1,103 @@
-"""One convolution of an int8 network, on the way into a weights blob and out of it.
+"""Integers of an int8 network, on the way into a blob and out of it: one convolution after another.
 
     weight s8 [O, I, k, k]   bias s32 [O]   multiplier f32 [O]     little endian, nothing between
 
-The weight lies dense or sparse (`player.package.weight_forms`).
+The weight lies in one of two forms:
 
-What makes an int8 network the same on every machine is checked here, for each output channel:
-weights in -127..127, symmetric; 255 sum|w| + |bias| < 2^24, so that every sum, whole or half-way,
-is a float32 without rounding; and a multiplier within [2^-40, 64), so that scaling neither
-underflows nor leaves 32 bits.
+    DENSE    s8 [n]
+    SPARSE   u8 bitmap[ceil(n / 8)]: weight i is non-zero where bit i % 8 of byte i // 8 is set
+             s8 values: the non-zero weights, in order
+
+`compiler/runtime/blob.c` reads and proves the same in C.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from player.package.package_error import PackageError
-from player.package.weight_forms import WeightForm, read_numbers
 
 MAX_WEIGHT = 127
 MAX_ACTIVATION = 255
 SUM_LIMIT = 1 << 24
 LEAST_MULTIPLIER, MULTIPLIER_LIMIT = 2.0**-40, 64.0
+_S8, _U8 = np.dtype("i1"), np.dtype("u1")
 _S32, _F32 = np.dtype("<i4"), np.dtype("<f4")
-_DTYPES: tuple[np.dtype[Any], ...] = (np.dtype("i1"), _S32, _F32)
+_DTYPES: tuple[np.dtype[Any], ...] = (_S8, _S32, _F32)
 _BYTES_AN_OUTPUT = 8  # bias and multiplier
 
 Layer = tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float32]]
+
+
+class WeightForm(ABC):
+    """One way to store n integer weights."""
+
+    @abstractmethod
+    def encode(self, weight: NDArray[np.int8]) -> bytes:
+        """The bytes of weights of any shape."""
+
+    @abstractmethod
+    def decode(self, name: str, payload: bytes, at: int, n: int) -> tuple[NDArray[np.int8], int]:
+        """s8 [n] of the convolution `name` from offset `at` on, and the offset behind them.
+
+        Raises PackageError where the bytes are not n weights.
+        """
+
+    @abstractmethod
+    def byte_range(self, n: int) -> tuple[int, int]:
+        """The fewest and the most bytes of n weights."""
+
+
+class _Dense(WeightForm):
+    def encode(self, weight: NDArray[np.int8]) -> bytes:
+        return weight.tobytes()
+
+    def decode(self, name: str, payload: bytes, at: int, n: int) -> tuple[NDArray[np.int8], int]:
+        return _read_numbers(name, payload, at, _S8, n)
+
+    def byte_range(self, n: int) -> tuple[int, int]:
+        return n, n
+
+
+class _Sparse(WeightForm):
+    """The shorter form where less than 7 of 8 weights are non-zero."""
+
+    def encode(self, weight: NDArray[np.int8]) -> bytes:
+        flat = weight.ravel()
+        held = flat != 0
+        return np.packbits(held, bitorder="little").tobytes() + flat[held].tobytes()
+
+    def decode(self, name: str, payload: bytes, at: int, n: int) -> tuple[NDArray[np.int8], int]:
+        bitmap, at = _read_numbers(name, payload, at, _U8, -(-n // 8))
+        bits = np.unpackbits(bitmap, bitorder="little")
+        # Neither bits behind the last weight nor stored zeros: the same weights are the same bytes.
+        if bits[n:].any():
+            raise PackageError(f"weights: {name} has a bit set behind its last weight")
+        held = bits[:n] == 1
+        values, at = _read_numbers(name, payload, at, _S8, int(held.sum()))
+        if not values.all():
+            raise PackageError(f"weights: {name} stores a zero among the weights that are non-zero")
+        weights = np.zeros(n, np.int8)
+        weights[held] = values
+        return weights, at
+
+    def byte_range(self, n: int) -> tuple[int, int]:
+        return -(-n // 8), -(-n // 8) + n
+
+
+DENSE, SPARSE = _Dense(), _Sparse()
+
+
+def _read_numbers(
+    name: str, payload: bytes, at: int, dtype: np.dtype[Any], count: int
+) -> tuple[NDArray[Any], int]:
+    """[count] of `dtype` from offset `at`, and the offset behind; PackageError past the end."""
+    end = at + count * dtype.itemsize
+    if end > len(payload):
+        raise PackageError(f"weights: the payload ends within {name}; the file is damaged")
+    return np.frombuffer(payload[at:end], dtype), end
 
 
 def largest_sums(weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.int64]:
@@ -36,14 +107,20 @@ def largest_sums(weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def check_layer(name: str, layer: Layer) -> None:
-    """Raises PackageError where a convolution breaks a limit, and says which and where."""
+    """Raises PackageError where a convolution breaks a limit, and says which and where.
+
+    The limits are what makes an int8 network the same on every machine.
+    """
     weight, bias, multiplier = layer
+    # NEON adds two products of q - 128 and a weight in 16 bits: 2 * 128 * 127 < 2^15.
     if (weight == -128).any():
         raise PackageError(f"weights: {name} holds -128; int8 weights are -127..127")
+    # Below 2^24 every sum, whole or half-way, is a float32 without rounding.
     sums = largest_sums(weight, bias)
     if (sums >= SUM_LIMIT).any():
         at = int(sums.argmax())
         raise PackageError(f"weights: {name}, output {at}: sums reach {sums[at]}, not below 2^24")
+    # Within this range scaling neither underflows nor leaves 32 bits.
     good = (multiplier >= LEAST_MULTIPLIER) & (multiplier < MULTIPLIER_LIMIT)  # false for NaN
     if not good.all():
         at = int(np.flatnonzero(~good)[0])
@@ -78,8 +155,8 @@ def decode_layer(
     Raises PackageError where the payload ends too early or the bounds do not hold.
     """
     flat, at = form.decode(name, payload, at, int(np.prod(shape)))
-    bias, at = read_numbers(name, payload, at, _S32, shape[0])
-    multiplier, at = read_numbers(name, payload, at, _F32, shape[0])
+    bias, at = _read_numbers(name, payload, at, _S32, shape[0])
+    multiplier, at = _read_numbers(name, payload, at, _F32, shape[0])
     layer = (flat.reshape(shape), bias.astype(np.int32), multiplier.astype(np.float32))
     check_layer(name, layer)
     return layer, at

@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.integers import Layer, decode_layer, encode_layer
+from player.package.integers import DENSE, Layer, decode_layer, encode_layer
 from player.package.package_error import PackageError
 from player.package.paths import HARD, QUARTER_PX
-from player.package.weight_forms import DENSE
 from player.package.weights import self_test_stream
 
 MAX_ROUTER_BYTES = 1 << 19
@@ -143,18 +142,9 @@ def unpack_router(blob: bytes) -> RouterBlob:
     layers, at = {}, _HEADER.size
     for name, shape in sizes.shapes.items():
         layers[name], at = decode_layer(name, blob, at, shape, DENSE)
-    router = _decode_classes(sizes, layers, blob, at)
-    _check_classes(router)
-    return router
-
-
-def _decode_classes(
-    sizes: RouterSizes, layers: Mapping[str, Layer], blob: bytes, at: int
-) -> RouterBlob:
-    classes, features = sizes.classes, sizes.widths[2]
-    ends = np.cumsum([2 * classes * features, 4 * classes, 4 * classes, classes]) + at
-    centres = np.frombuffer(blob, "<i2", classes * features, at).reshape(classes, features)
-    return RouterBlob(
+    ends = np.cumsum([2 * classes * third, 4 * classes, 4 * classes, classes]) + at
+    centres = np.frombuffer(blob, "<i2", classes * third, at).reshape(classes, third)
+    router = RouterBlob(
         sizes,
         layers,
         centres.astype(np.int16),
@@ -163,6 +153,8 @@ def _decode_classes(
         np.frombuffer(blob, np.uint8, classes, int(ends[2])).copy(),
         _TAIL.unpack_from(blob, int(ends[3]))[0],
     )
+    _check_classes(router)
+    return router
 
 
 def _check_arrays(router: RouterBlob) -> None:

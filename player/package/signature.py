@@ -84,17 +84,14 @@ def check_signature(value: dict[str, Any], trust: frozenset[str] | None = None) 
     if signature.get("algorithm") != ALGORITHM:
         raise PackageError("index: signed in a way that this version does not know")
     key_text = signature.get("public_key")
-    _verify(_decode(key_text, _KEY_BYTES), _decode(signature.get("value"), _SIGNATURE_BYTES), value)
+    key, proof = _decode(key_text, _KEY_BYTES), _decode(signature.get("value"), _SIGNATURE_BYTES)
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(proof, canonical_json(value))
+    except (InvalidSignature, ValueError) as error:
+        raise PackageError("index: the signature is wrong, the index was changed") from error
     if trust is not None and key_text not in trust:
         raise PackageError(f"index: signed by {key_text}, which is not among the trusted keys")
     return str(key_text)
-
-
-def _verify(key: bytes, signature: bytes, value: dict[str, Any]) -> None:
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, canonical_json(value))
-    except (InvalidSignature, ValueError) as error:
-        raise PackageError("index: the signature is wrong, the index was changed") from error
 
 
 def _decode(text: object, size: int) -> bytes:

@@ -98,53 +98,44 @@ def _find_faults(package: Path, index: Index, self_test: SelfTest | None) -> Ite
             yield Fault(name, "missing")
     for entry in index.files:
         try:
-            _check_contents(package, entry)
-            _check_meaning(package, entry, index, self_test)
+            _check_entry(package, entry, index, self_test)
         except PackageError as error:
             yield Fault(entry.file, str(error))
     if index.routes and len(index.routes) != len(index.segments) and index.router is None:
         yield Fault(INDEX_PATH, "some segments have a route map, others have none")
 
 
-def _check_contents(package: Path, entry: FileEntry) -> None:
+def _check_entry(package: Path, entry: FileEntry, index: Index, self_test: SelfTest | None) -> None:
+    """A file is what the index says; what is no media also parses, and fits the index."""
+    path = package / entry.file
     try:
-        sha256, size = digest(package / entry.file)
+        sha256, size = digest(path)
     except OSError as error:
         raise PackageError(f"cannot be read ({error.strerror})") from error
+    # The size first: a file that is only cut is told from one that was changed.
     if size != entry.bytes:
         raise PackageError(f"has {size} bytes, not {entry.bytes}")
     if sha256 != entry.sha256:
         raise PackageError("its SHA-256 is not the one of the index")
-
-
-def _check_meaning(
-    package: Path, entry: FileEntry, index: Index, self_test: SelfTest | None
-) -> None:
     match entry:
         case WeightsEntry():
-            _check_weights((package / entry.file).read_bytes(), entry, self_test)
+            if unpack_weights(path.read_bytes()).arch != entry.arch:
+                raise PackageError("its architecture is not the one of the index")
         case RouterEntry():
-            _check_router((package / entry.file).read_bytes(), index, self_test)
+            _check_router(path.read_bytes(), index)
         case RoutesEntry():
-            _check_routes((package / entry.file).read_bytes(), entry, index)
+            _check_routes(path.read_bytes(), entry, index)
+    if self_test is not None and isinstance(entry, WeightsEntry | RouterEntry):
+        self_test(path.read_bytes())
 
 
-def _check_weights(blob: bytes, entry: WeightsEntry, self_test: SelfTest | None) -> None:
-    if unpack_weights(blob).arch != entry.arch:
-        raise PackageError("its architecture is not the one of the index")
-    if self_test is not None:
-        self_test(blob)
-
-
-def _check_router(blob: bytes, index: Index, self_test: SelfTest | None) -> None:
+def _check_router(blob: bytes, index: Index) -> None:
     """Its cells are those of the index, its paths those of the first network."""
     router = unpack_router(blob)
     router.check_cells(index.fine_h, index.fine_w)
     known = {BICUBIC, HARD, *(p for weights in index.weights[:1] for p in weights.arch.paths)}
     if not set(router.paths.tolist()) <= known:
         raise PackageError("network 0 does not have a path that the router names")
-    if self_test is not None:
-        self_test(blob)
 
 
 def _check_routes(blob: bytes, entry: RoutesEntry, index: Index) -> None:

@@ -25,16 +25,15 @@ from numpy.typing import NDArray
 from player.package.architecture import (
     ARCHITECTURE_IDS,
     Architecture,
+    Shape,
     Tensors,
-    TensorSpec,
     check_int8,
     convolutions,
     tensor_layout,
 )
-from player.package.integers import decode_layer, encode_layer, layer_byte_range
+from player.package.integers import DENSE, SPARSE, decode_layer, encode_layer, layer_byte_range
 from player.package.limits import MAX_BLOB_BYTES, MAX_EXITS, MAX_WIDTHS
 from player.package.package_error import PackageError
-from player.package.weight_forms import DENSE, SPARSE
 
 FLOAT32, FLOAT16, INT8, INT8_SPARSE = 1, 2, 3, 4
 DTYPES: dict[int, np.dtype[Any]] = {FLOAT32: np.dtype("<f4"), FLOAT16: np.dtype("<f2")}
@@ -76,69 +75,43 @@ def pack_weights(
     Raises PackageError where a tensor is missing, misshapen, not finite in `dtype`, or where
     integers break their bounds (`player.package.integers`).
     """
-    if dtype in INT8_FORMS:
-        payload = b"".join(_encode_integers(arch, tensors, dtype))
-    else:
-        payload = b"".join(_encode(tensors, spec, dtype) for spec in tensor_layout(arch))
-    tests = dict(self_test or {})
-    shape = (len(arch.widths), len(arch.exits), len(tests))
+    encode = _encode_integers if dtype in INT8_FORMS else _encode
+    payload = b"".join(encode(arch, tensors, dtype))
+    rows = []
+    for path, row in sorted((self_test or {}).items()):
+        if row.shape != (SELF_TEST_SAMPLES,) or row.dtype != np.uint8:
+            raise PackageError("self-test: 64 samples of u8 are wanted for each path")
+        rows.append(bytes([path]) + row.tobytes())
+    shape = (len(arch.widths), len(arch.exits), len(rows))
     identity = (ARCHITECTURE_IDS[arch.name], arch.scale, arch.planes, dtype)
     head = _HEADER.pack(_MAGIC, _VERSION, *identity, *shape)
     numbers = np.asarray((*arch.widths, *arch.exits), "<u2").tobytes()
-    rows = b"".join(bytes([path]) + _samples(row) for path, row in sorted(tests.items()))
-    body = head + numbers + struct.pack("<I", len(payload)) + payload + rows
+    body = head + numbers + struct.pack("<I", len(payload)) + payload + b"".join(rows)
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def _samples(row: NDArray[np.uint8]) -> bytes:
-    if row.shape != (SELF_TEST_SAMPLES,) or row.dtype != np.uint8:
-        raise PackageError("self-test: 64 samples of u8 are wanted for each path")
-    return row.tobytes()
+def _shaped(tensors: Tensors, name: str, shape: Shape) -> NDArray[Any]:
+    if name not in tensors or tensors[name].shape != shape:
+        raise PackageError(f"weights: tensor {name} of shape {shape} is missing")
+    return tensors[name]
 
 
-def _shaped(tensors: Tensors, spec: TensorSpec) -> NDArray[Any]:
-    if spec.name not in tensors or tensors[spec.name].shape != spec.shape:
-        raise PackageError(f"weights: tensor {spec.name} of shape {spec.shape} is missing")
-    return tensors[spec.name]
-
-
-def _encode(tensors: Tensors, spec: TensorSpec, dtype: int) -> bytes:
-    with np.errstate(over="ignore"):
-        stored = _shaped(tensors, spec).astype(DTYPES[dtype])
-    if not np.isfinite(stored).all():
-        raise PackageError(f"weights: tensor {spec.name} is not finite as {DTYPES[dtype]}")
-    return stored.tobytes()
+def _encode(arch: Architecture, tensors: Tensors, dtype: int) -> Iterator[bytes]:
+    for spec in tensor_layout(arch):
+        with np.errstate(over="ignore"):  # what f16 cannot hold becomes infinite, and is refused
+            stored = _shaped(tensors, spec.name, spec.shape).astype(DTYPES[dtype])
+        if not np.isfinite(stored).all():
+            raise PackageError(f"weights: tensor {spec.name} is not finite as {DTYPES[dtype]}")
+        yield stored.tobytes()
 
 
 def _encode_integers(arch: Architecture, tensors: Tensors, dtype: int) -> Iterator[bytes]:
     check_int8(arch)
     for name, shape in convolutions(arch):
-        weight = _shaped(tensors, TensorSpec(f"{name}.weight", shape))
-        bias = _shaped(tensors, TensorSpec(f"{name}.bias", shape[:1]))
-        multiplier = _shaped(tensors, TensorSpec(f"{name}.multiplier", shape[:1]))
+        weight = _shaped(tensors, f"{name}.weight", shape)
+        bias = _shaped(tensors, f"{name}.bias", shape[:1])
+        multiplier = _shaped(tensors, f"{name}.multiplier", shape[:1])
         yield encode_layer(name, (weight, bias, multiplier), INT8_FORMS[dtype])
-
-
-def _decode_integers(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray[Any]]:
-    tensors: dict[str, NDArray[Any]] = {}
-    at = 0
-    for name, shape in convolutions(arch):
-        layer, at = decode_layer(name, payload, at, shape, INT8_FORMS[dtype])
-        weight, bias, multiplier = layer
-        tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
-        tensors[f"{name}.multiplier"] = multiplier
-    if at != len(payload):
-        raise PackageError(f"weights: {len(payload) - at} bytes of the payload are left over")
-    return tensors
-
-
-def _payload_byte_range(arch: Architecture, dtype: int) -> tuple[int, int]:
-    """The fewest and the most bytes; they are the same but for sparse weights."""
-    if dtype not in INT8_FORMS:
-        size = sum(s.size for s in tensor_layout(arch)) * DTYPES[dtype].itemsize
-        return size, size
-    ranges = [layer_byte_range(shape, INT8_FORMS[dtype]) for _, shape in convolutions(arch)]
-    return sum(least for least, _ in ranges), sum(most for _, most in ranges)
 
 
 def unpack_weights(blob: bytes) -> WeightsBlob:
@@ -151,8 +124,13 @@ def unpack_weights(blob: bytes) -> WeightsBlob:
     arch, dtype, n_tests, at = _parse_header(body)
     (payload_bytes,) = struct.unpack_from("<I", body, at)
     rows_bytes = n_tests * (1 + SELF_TEST_SAMPLES)
-    least, most = _payload_byte_range(arch, dtype)
-    if not least <= payload_bytes <= most:
+    # What the architecture asks for is known before the payload is looked at.
+    if dtype in INT8_FORMS:
+        ranges = [layer_byte_range(shape, INT8_FORMS[dtype]) for _, shape in convolutions(arch)]
+    else:
+        sizes = (spec.size * DTYPES[dtype].itemsize for spec in tensor_layout(arch))
+        ranges = [(size, size) for size in sizes]
+    if not sum(low for low, _ in ranges) <= payload_bytes <= sum(high for _, high in ranges):
         raise PackageError("weights: the payload's length does not fit the architecture")
     if len(body) != at + 4 + payload_bytes + rows_bytes:
         raise PackageError("weights: the length does not fit the architecture")
@@ -181,6 +159,19 @@ def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
     if dtype in INT8_FORMS:
         check_int8(arch)
     return arch, dtype, n_tests, at
+
+
+def _decode_integers(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray[Any]]:
+    tensors: dict[str, NDArray[Any]] = {}
+    at = 0
+    for name, shape in convolutions(arch):
+        layer, at = decode_layer(name, payload, at, shape, INT8_FORMS[dtype])
+        weight, bias, multiplier = layer
+        tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
+        tensors[f"{name}.multiplier"] = multiplier
+    if at != len(payload):
+        raise PackageError(f"weights: {len(payload) - at} bytes of the payload are left over")
+    return tensors
 
 
 def _decode(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray[np.float32]]:

@@ -102,7 +102,7 @@ def dense_bytes(arch: Architecture) -> int:
 
 
 def sparse_bytes(tensors: Tensors) -> int:
-    """The same where only non-zero weights are stored (player/package/weight_forms.py)."""
+    """The same where only non-zero weights are stored (player/package/integers.py)."""
     weights = [value for name, value in tensors.items() if name.endswith(".weight")]
     held = [-(-w.size // 8) + int(np.count_nonzero(w)) for w in weights]
     return sum(held) + _BYTES_AN_OUTPUT * sum(len(w) for w in weights)
