@@ -4,7 +4,7 @@ film
   | write_streams      sr/encode/streams.py      LR stream and copied audio   video/, audio/
   | score_difficulty   sr/encode/difficulty.py   the generic network's PSNR of each patch
   | overfit_networks   sr/encode/overfitting.py  the method's networks, shrunk, in integers
-  | make_router        sr/encode/live.py         where the phone finds routes itself
+  | make_router        sr/encode/router_step.py         where the phone finds routes itself
   | plan_all_routes    sr/encode/routing.py      a route map for each segment
   | write_package      player/package/writer.py  sr/, the manifests, the signed index last
 package
@@ -29,9 +29,9 @@ from player.package.writer import Contents, write_package
 from sr.encode.difficulty import score_difficulty
 from sr.encode.film import Film
 from sr.encode.job import open_job
-from sr.encode.live import make_router
 from sr.encode.options import EncodeOptions
 from sr.encode.overfitting import overfit_networks
+from sr.encode.router_step import make_router
 from sr.encode.routing import plan_all_routes
 from sr.encode.shrinking import budget_of
 from sr.encode.streams import write_streams

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from player.engines import dtype_of
 from player.package.architecture import Architecture, convolutions
 from player.package.index import file_entry, read_index, write_index
-from player.package.integers import SUM_LIMIT
+from player.package.integers import DENSE, SPARSE, SUM_LIMIT
 from player.package.package_error import PackageError
 from player.package.signature import signing_key
 from player.package.verify import verify_package
-from player.package.integers import DENSE, SPARSE
 from player.package.weights import INT8, INT8_SPARSE, pack_weights, unpack_weights
 from sr.commands.compile import command as compile_command
 from sr.commands.compile import read_blobs

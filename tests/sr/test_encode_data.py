@@ -13,7 +13,7 @@ from player.package.paths import EASY, HARD, path_of
 from player.package.route_maps import unpack_routes
 from player.package.router_blob import unpack_router
 from player.package.verify import verify_package
-from sr.encode import live
+from sr.encode import router_step
 from sr.encode import sampling as sampling_module
 from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
@@ -31,7 +31,7 @@ from sr.usage_error import UsageError
 @pytest.fixture(autouse=True)
 def short_trainings(monkeypatch):
     """Of the router: what it reaches is measured elsewhere."""
-    monkeypatch.setattr(live, "PLAN", RouterPlan(steps=10))
+    monkeypatch.setattr(router_step, "PLAN", RouterPlan(steps=10))
 
 
 def run(film: Path, out: Path, **options) -> dict:
@@ -186,7 +186,7 @@ def test_a_protected_class_is_a_class_of_the_router(film, tmp_path):
 
 
 def test_a_protected_class_is_not_pushed_away_to_save_multiplications():
-    rule = live._protecting(Rule((0, 2, 2), (1.0, -3.0, 8.0), (0.0, 0.0, 0.0)), ordinary=2)
+    rule = router_step.protecting(Rule((0, 2, 2), (1.0, -3.0, 8.0), (0.0, 0.0, 0.0)), ordinary=2)
     assert rule.offsets == (1.0, -3.0, -3.0)
 
 

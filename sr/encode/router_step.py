@@ -35,7 +35,7 @@ from sr.router.views import (
     shifted_content,
     shifted_views,
 )
-from sr.scoring import FramePair, path_sse, scored_network
+from sr.scoring import path_sse, scored_network
 
 PLAN = RouterPlan()
 MOST_FRAMES = 60  # evenly taken of the training frames
@@ -65,44 +65,45 @@ class _Lesson:
 def make_router(work: Work, blobs: list[bytes]) -> tuple[bytes | None, dict[str, Any] | None]:
     """The router's blob and a row for the report; None where none is asked for, or all cells take
     one path and there is nothing to decide."""
-    if work.options.routes.routes == "map":
+    asked = work.options.routes
+    if asked.routes == "map":
         return None, None
     file = work.job.path("router.bin")
 
     def make() -> dict[str, Any]:
-        blob, row = _train(work, blobs[0])
-        write_sealed(file, blob or b"")
+        lesson = _lesson(work, blobs[0])
+        sse, macs = lesson.cells
+        planned = plan_routes(sse, macs, max_loss_db=asked.max_loss_db)
+        if lesson.content is not None:
+            cells = planned.shape[1], planned.shape[2]
+            held = content_of_cells(lesson.content, lesson.shape, cells) > 0
+            planned = on_hard_path(planned, held)
+        oracle = path_of(planned).astype(np.int64)
+        paths = tuple(int(p) for p in np.unique(oracle))
+        if len(paths) + len(asked.protect) < 2:
+            write_sealed(file, b"")
+            return {"bytes": 0, "reason": f"every cell takes the path {PATH_NAMES[paths[0]]}"}
+        blob, row = _fit(work, lesson, oracle, paths)
+        write_sealed(file, blob)
         return row
 
     row = work.job.step("router", make, [file])
     return (read_sealed(file) or None), row
 
 
-def _train(work: Work, network: bytes) -> tuple[bytes | None, dict[str, Any]]:
-    pairs, frames, asked = work.film.training, work.film.learned, work.options.routes
-    chosen = np.linspace(0, len(pairs) - 1, min(MOST_FRAMES, len(pairs))).round().astype(int)
-    lesson = _lesson(work, network, [pairs[i] for i in chosen], [frames[i] for i in chosen])
-    sse, macs = lesson.cells
-    planned = plan_routes(sse, macs, max_loss_db=asked.max_loss_db)
-    if lesson.content is not None:
-        cells = planned.shape[1], planned.shape[2]
-        planned = on_hard_path(planned, content_of_cells(lesson.content, lesson.shape, cells) > 0)
-    oracle = path_of(planned).astype(np.int64)
-    paths = tuple(int(p) for p in np.unique(oracle))
-    if len(paths) + len(asked.protect) < 2:
-        return None, {"bytes": 0, "reason": f"every cell takes the path {PATH_NAMES[paths[0]]}"}
-    return _fitted(work, lesson, oracle, paths)
-
-
-def _lesson(work: Work, network: bytes, pairs: list[FramePair], frames: list[int]) -> _Lesson:
+def _lesson(work: Work, network: bytes) -> _Lesson:
+    training, learned = work.film.training, work.film.learned
+    # Neighbours in time teach the same: an even choice costs little and bounds the work.
+    count = min(MOST_FRAMES, len(training))
+    chosen = np.linspace(0, len(training) - 1, count).round().astype(int)
+    pairs = [training[i] for i in chosen]
     blob = unpack_weights(network)
-    grid = quarter_grid(*pairs[0].lr.shape[:2])
     work.progress.stage("router", len(pairs))
     errors = []
-    for sse in path_sse(scored_network(blob), pairs, grid):
+    for sse in path_sse(scored_network(blob), pairs, quarter_grid(*pairs[0].lr.shape[:2])):
         errors.append(sse)
         work.progress.at(len(errors))
-    watched = protected(work, (QUARTER_PX, QUARTER_PX), frames)
+    watched = protected(work, (QUARTER_PX, QUARTER_PX), [learned[i] for i in chosen])
     return _Lesson(
         np.stack([pair.lr for pair in pairs]),
         np.stack(errors, axis=1),
@@ -112,62 +113,52 @@ def _lesson(work: Work, network: bytes, pairs: list[FramePair], frames: list[int
     )
 
 
-def _fitted(
+def _fit(
     work: Work, lesson: _Lesson, oracle: NDArray[np.int64], paths: tuple[int, ...]
 ) -> tuple[bytes, dict[str, Any]]:
-    """Trained, calibrated to the oracle's MACs, and packed."""
+    """Trained on every shift of the frames, calibrated to the oracle's MACs, and packed."""
     asked, names = work.options.routes, work.options.routes.protect
-    shape = RouterShape(lesson.shape.cell_px, classes=len(paths) + len(names))
-    router = fit_router(shape, _data(work, lesson, paths), PLAN, work.options.training.seed)
-    all_paths = (*paths, *(HARD for _ in names))
+    cell_px, hold_frames = lesson.shape.cell_px, asked.route_hold_frames
+    shape = RouterShape(cell_px, classes=len(paths) + len(names))
+    data = _labelled(lesson, asked.max_loss_db, paths)
+    network = fit_router(shape, data, PLAN, work.options.training.seed).network
     lr = torch.from_numpy(lesson.lr).permute(0, 3, 1, 2).contiguous()
-    scores = distances_of(router.network, lr).reshape(-1, shape.classes)
+    scores = distances_of(network, lr).reshape(-1, shape.classes)
     sse, macs = lesson.cells
     costs = np.broadcast_to(macs[:, None], sse.shape)
     cells = Cells(scores, sse.reshape(3, -1), costs.reshape(3, -1))
     best_sse, budget = spent(cells, oracle.ravel())
-    own = shape.macs_per_pixel * lesson.lr[..., 0].size / asked.route_hold_frames
-    rule = _protecting(calibrate(cells, Rule.plain(all_paths), budget - own), len(paths))
+    # What the router computes itself is paid out of the same budget.
+    own = shape.macs_per_pixel * lesson.lr[..., 0].size / hold_frames
+    plain = Rule.plain((*paths, *(HARD for _ in names)))
+    rule = protecting(calibrate(cells, plain, budget - own), len(paths))
     routed = decide(scores, rule)[1]
     routed_sse, routed_macs = spent(cells, routed)
-    blob = pack_router(
-        router.network,
-        list(lesson.lr),
-        rule.paths,
-        rule.offsets,
-        rule.least_margin,
-        asked.route_hold_frames,
-    )
-    row = {
+    numbers = (rule.paths, rule.offsets, rule.least_margin, hold_frames)
+    blob = pack_router(network, list(lesson.lr), *numbers)
+    height, width = lesson.lr.shape[1:3]
+    pixels = np.tile(Grid(height, width, cell_px, cell_px).pixels().ravel(), len(lesson.lr))
+    shares = np.bincount(routed, pixels, len(PATH_NAMES)) / pixels.sum()
+    return blob, {
         "bytes": len(blob),
         "macs_per_pixel": shape.macs_per_pixel,
         "classes": [*(PATH_NAMES[p] for p in paths), *names],
-        "paths": _shares(routed, lesson),
+        "paths": dict(zip(PATH_NAMES, shares.tolist(), strict=True)),
         "regret_db": round(10 * float(np.log10(routed_sse / best_sse)), 4),
         "macs_ratio": round((routed_macs + own) / budget, 4),
     }
-    return blob, row
 
 
-def _shares(routed: NDArray[np.int64], lesson: _Lesson) -> dict[str, float]:
-    """The share of the frames' pixels on each path."""
-    _, height, width, _ = lesson.lr.shape
-    cell_px = lesson.shape.cell_px
-    pixels = np.tile(Grid(height, width, cell_px, cell_px).pixels().ravel(), len(lesson.lr))
-    counts = np.bincount(routed, pixels, len(PATH_NAMES)) / pixels.sum()
-    return dict(zip(PATH_NAMES, counts.tolist(), strict=True))
-
-
-def _protecting(rule: Rule, ordinary: int) -> Rule:
-    """The rule with protected classes, those after the `ordinary` ones, as near as the nearest:
-    calibration weighs multiplications, which is what they are protected from."""
+def protecting(rule: Rule, ordinary: int) -> Rule:
+    """The rule with protected classes, those after the `ordinary` ones, as near as the nearest."""
+    # Calibration weighs multiplications, which is what they are protected from.
     kept = rule.offsets[:ordinary]
     return replace(rule, offsets=(*kept, *(min(kept) for _ in rule.offsets[ordinary:])))
 
 
-def _data(work: Work, lesson: _Lesson, paths: tuple[int, ...]) -> RouterData:
+def _labelled(lesson: _Lesson, loss_db: float, paths: tuple[int, ...]) -> RouterData:
     """Every shift of the frames, labelled by the plan, and by content where some is protected."""
-    loss_db, shape = work.options.routes.max_loss_db, lesson.shape
+    shape = lesson.shape
     data = shifted_views(lesson.lr, lesson.quarters, lesson.per_pixel, loss_db, shape, paths)
     if lesson.content is None:
         return data
