@@ -19,12 +19,12 @@ from tvm.relax.frontend.torch import from_exported_program
 from tvm.relax.transform import FuseOpsByPattern
 
 from benchmarks.harness import environment, parse_arguments, write_json
+from benchmarks.reproduction.shapes import count_constants
+from benchmarks.reproduction.shapes.shape_class import convolution_classes
 from compiler.importing.program import import_program
-from compiler.importing.shape_class import convolution_classes
-from compiler.importing.shapes import Known, ShapeProofs, count_constants, prove_shapes
+from compiler.importing.shapes import Known, ShapeProofs, prove_shapes
 from compiler.importing.shapes.domain import Domain
-from compiler.importing.shapes.inputs import declare_symbols
-from compiler.importing.shapes.region import Region
+from compiler.importing.shapes.region import Region, declare_symbols
 from compiler.pipeline import PASSES
 from compiler.plan.lower import lower_to_graph
 from compiler.plan.recognise import convolution_patterns, store_patterns
@@ -68,7 +68,7 @@ def declared_shapes(module: tvm.IRModule) -> ShapeProofs:
     """What Relax's types say, in the form of proofs; no bounds, no propagation."""
     main, domain = module["main"], Domain()
     symbols = declare_symbols(domain, main.without_attr("tir_var_lower_bound"))
-    region = Region(domain, None, is_entry=True, inputs=symbols)
+    region = Region(domain, inputs=symbols)
     for var in (*main.params, *(b.var for b in bindings_of(main))):
         region.define(var, region.declared(var.ty))
     return ShapeProofs(domain, region, rounds=0)

@@ -5,7 +5,7 @@ from tvm import relax
 
 from compiler.compile_error import CompileError
 from compiler.importing.shapes import ShapeProofs, prove_shapes
-from compiler.importing.shapes.isvdos import crop_of
+from compiler.importing.shapes.slicing import crop_of
 from compiler.plan.recognise import composite_of
 
 _CROP = "relax.strided_slice"

@@ -6,11 +6,11 @@ the inputs must be, or the run stops with an error) until nothing changes.
 Every constant is a fact: it holds in each run that comes to its end. By induction, for a transfer
 function states facts only of facts; a cell that is undef states nothing. A cell changes at most
 once, from undef, so the sweeps end after at most as many rounds as there are cells. (SoD2's cells
-may rise a second time, constant to nac; ours need not, for Relax has no loops and an If waits for
-both branches.)
+may rise a second time, constant to nac; ours need not, for Relax has no loops.)
 
-If is SoD2's Switch and Combine: both branches are swept, and what they agree on is known of the
-result. A call of another function of the module is swept with its arguments' facts.
+A call of another function of the module, such as the groups that recognition makes, is swept with
+its arguments' facts. Control flow, R.match_cast and inputs of unknown shape are no part of an
+exported network: benchmarks/reproduction/shapes adds them.
 """
 
 from dataclasses import dataclass, field
@@ -18,21 +18,12 @@ from dataclasses import dataclass, field
 import tvm
 from tvm import relax
 
-import compiler.importing.shapes.rules  # noqa: F401  (fills the registry)
-from compiler.importing.shapes.casts import cast, name_symbols
 from compiler.importing.shapes.domain import Domain
-from compiler.importing.shapes.facts import (
-    UNDEFINED,
-    UNPROVED,
-    Facts,
-    TensorFacts,
-    TupleFacts,
-    combined,
-)
-from compiler.importing.shapes.inputs import declare_symbols, input_facts, named
-from compiler.importing.shapes.lattice import NAC, UNDEF
-from compiler.importing.shapes.operators import RULES, Rule, Site, rank_of
-from compiler.importing.shapes.region import Region
+from compiler.importing.shapes.facts import UNPROVED, Cells, Facts, TensorFacts, TupleFacts
+from compiler.importing.shapes.lattice import NAC, UNDEF, Element, NotConstant
+from compiler.importing.shapes.operators import Rule, Rules, Site, rank_of
+from compiler.importing.shapes.region import Region, declare_symbols
+from compiler.importing.shapes.rules import RULES
 
 
 @dataclass
@@ -40,116 +31,90 @@ class Propagation:
     """One analysis at work. `rounds` counts pairs of sweeps, `calls` the functions entered."""
 
     module: tvm.IRModule
+    rules: Rules = field(default_factory=lambda: RULES)
     domain: Domain = field(default_factory=Domain)
     rounds: int = 0
     calls: list[str] = field(default_factory=list)
 
     def run(self, function: relax.Function) -> Region:
-        """To the fixed point; then again, with names for what is still open of the inputs."""
-        symbols = declare_symbols(self.domain, function)
-        region = Region(self.domain, None, is_entry=True, inputs=symbols)
+        """To the fixed point."""
+        region = Region(self.domain, inputs=declare_symbols(self.domain, function))
         for param in function.params:
-            region.define(param, input_facts(region, param.ty, param))
-        self._settle(region, function.body)
-        for param in function.params:
-            region.facts[param] = named(region.facts[param], str(param.name), self.domain)
-        self._settle(region, function.body)
+            region.define(param, region.declared(param.ty))
+        self.settle(region, function.body)
         return region
 
-    def _settle(self, region: Region, body: relax.SeqExpr) -> None:
+    def settle(self, region: Region, body: relax.SeqExpr) -> None:
         """What backward sweeps do not change, another forward sweep would not either."""
         changes = True
         while changes:
             self.rounds += 1
-            self._forward(region, body)
-            changes = self._backward(region, body)
+            self.forward(region, body)
+            changes = self.backward(region, body)
 
-    def _forward(self, region: Region, body: relax.SeqExpr) -> None:
-        for binding in bindings(body):
-            facts = self._value(region, binding.var, binding.value)
-            if isinstance(binding, relax.MatchCast):
-                facts = cast(region, binding, facts)
-            region.define(binding.var, facts)
+    def forward(self, region: Region, body: relax.SeqExpr) -> None:
+        for binding in bindings_of(body):
+            region.define(binding.var, self.bound(region, binding))
 
-    def _value(self, region: Region, var: relax.Var, value: relax.Expr) -> Facts:
-        if isinstance(value, relax.If):
-            return self._switch(region, var, value)
+    def bound(self, region: Region, binding: relax.Binding) -> Facts:
+        """What a binding's own operator says of its variable."""
+        value = binding.value
         if not isinstance(value, relax.Call):
             return region.facts_of(value)
         if isinstance(value.op, tvm.ir.GlobalVar):
-            return self._enter(region, var, value)
-        rule = _rule_of(value)
+            return self._enter(region, binding.var, value)
+        rule = self._rule_of(value)
         if rule is None:
             return region.declared(value.ty)
         return _transferred(rule, _site(region, value))
-
-    def _switch(self, region: Region, var: relax.Var, value: relax.If) -> Facts:
-        """Switch and Combine."""
-        if var not in region.inner:
-            region.inner[var] = (Region(self.domain, region), Region(self.domain, region))
-        results = []
-        for branch, body in zip(region.inner[var], _branches(value), strict=True):
-            self._forward(branch, body)
-            results.append(branch.facts_of(result_of(body)))
-        taken, other = results
-        return combined(taken, other, self.domain.merged)
 
     def _enter(self, region: Region, var: relax.Var, call: relax.Call) -> Facts:
         function = self._callee(call)
         if function is None or call.op.name_hint in self.calls:  # recursion proves nothing
             return region.declared(call.ty)
         if var not in region.inner:
-            region.inner[var] = (Region(self.domain, None),)
+            region.inner[var] = (self.called_region(),)
         (inside,) = region.inner[var]
         for param, argument in zip(function.params, call.args, strict=True):
             inside.define(param, region.facts_of(argument))
-            name_symbols(inside, param)
+            inside.name_symbols(param)
         self.calls.append(call.op.name_hint)
-        self._forward(inside, function.body)
+        self.forward(inside, function.body)
         self.calls.pop()
         return inside.facts_of(result_of(function.body))
+
+    def called_region(self) -> Region:
+        """Nothing from outside is seen in a called function but its arguments."""
+        return Region(self.domain)
 
     def _callee(self, call: relax.Call) -> relax.Function | None:
         function = self.module[call.op]
         is_plain = isinstance(function, relax.Function) and len(function.params) == len(call.args)
         return function if is_plain else None
 
-    def _backward(self, region: Region, body: relax.SeqExpr) -> bool:
-        changes = [self._teach_binding(region, b) for b in reversed(bindings(body))]
-        return any(changes)
+    def _rule_of(self, call: relax.Call) -> Rule | None:
+        return self.rules.get(str(call.op.name)) if isinstance(call.op, tvm.ir.Op) else None
 
-    def _teach_binding(self, region: Region, binding: relax.Binding) -> bool:
+    def backward(self, region: Region, body: relax.SeqExpr) -> bool:
+        # A list: every binding is to teach, and `any` over a generator would stop at the first.
+        return any([self.taught(region, b) for b in reversed(bindings_of(body))])
+
+    def taught(self, region: Region, binding: relax.Binding) -> bool:
+        """What a binding's result says of its arguments; True where that is new."""
         value, result = binding.value, region.read(binding.var)
-        if isinstance(value, relax.If):
-            return self._teach_branches(region, binding.var, value, result)
         if not isinstance(value, relax.Call):
-            return teach(region, value, result)
+            return self.teach(region, value, result)
         if isinstance(value.op, tvm.ir.GlobalVar):
             return self._teach_callee(region, binding.var, value, result)
-        rule = _rule_of(value)
+        rule = self._rule_of(value)
         if rule is None or rule.backward is None:
             return False
         try:
             learned = rule.backward(_site(region, value), result)
-        except (IndexError, ValueError):
+        except (IndexError, ValueError):  # no such axis: the run ends here with an error
             return False
         pairs = zip(value.args, learned, strict=False)
-        return any([teach(region, argument, facts) for argument, facts in pairs])
-
-    def _teach_branches(
-        self, region: Region, var: relax.Var, value: relax.If, result: Facts
-    ) -> bool:
-        """What both branches say of a variable from outside holds outside."""
-        inner = region.inner[var]
-        changes = False
-        for branch, body in zip(inner, _branches(value), strict=True):
-            changes |= teach(branch, result_of(body), result)
-            changes |= self._backward(branch, body)
-        first, second = inner
-        for shared in first.learned.keys() & second.learned.keys():
-            agreed = combined(first.read(shared), second.read(shared), self.domain.merged)
-            changes |= region.learn(shared, agreed)
-        return changes
+        return any([self.teach(region, argument, facts) for argument, facts in pairs])
 
     def _teach_callee(
         self, region: Region, var: relax.Var, call: relax.Call, result: Facts
@@ -158,16 +123,20 @@ class Propagation:
         if function is None or var not in region.inner:
             return False
         (inside,) = region.inner[var]
-        changes = teach(inside, result_of(function.body), result)
+        changes = self.teach(inside, result_of(function.body), result)
         self.calls.append(call.op.name_hint)
-        changes |= self._backward(inside, function.body)
+        changes |= self.backward(inside, function.body)
         self.calls.pop()
         for param, argument in zip(function.params, call.args, strict=True):
-            changes |= teach(region, argument, inside.read(param))
+            changes |= self.teach(region, argument, inside.read(param))
         return changes
 
+    def teach(self, region: Region, expression: tvm.ir.Expr, facts: Facts) -> bool:
+        """Tell an expression's variable what is known of its value."""
+        return isinstance(expression, relax.Var) and region.learn(expression, facts)
 
-def bindings(body: relax.SeqExpr) -> list[relax.Binding]:
+
+def bindings_of(body: relax.SeqExpr) -> list[relax.Binding]:
     """The steps of a body, in order."""
     blocks = body.blocks if isinstance(body, relax.SeqExpr) else []
     return [binding for block in blocks for binding in block.bindings]
@@ -175,14 +144,6 @@ def bindings(body: relax.SeqExpr) -> list[relax.Binding]:
 
 def result_of(body: tvm.ir.Expr) -> tvm.ir.Expr:
     return body.body if isinstance(body, relax.SeqExpr) else body
-
-
-def _branches(value: relax.If) -> tuple[relax.SeqExpr, relax.SeqExpr]:
-    return value.true_branch, value.false_branch
-
-
-def _rule_of(call: relax.Call) -> Rule | None:
-    return RULES.get(str(call.op.name)) if isinstance(call.op, tvm.ir.Op) else None
 
 
 def _site(region: Region, call: relax.Call) -> Site:
@@ -205,14 +166,54 @@ def _transferred(rule: Rule, site: Site) -> Facts:
     return TensorFacts(facts.dims, values, facts.dtype)
 
 
-def teach(region: Region, expression: tvm.ir.Expr, facts: Facts) -> bool:
-    """Tell the variables of an expression what is known of its value."""
-    if isinstance(expression, relax.Tuple) and isinstance(facts, TupleFacts):
-        pairs = zip(expression.fields, facts.fields, strict=True)
-        return any([teach(region, field_, known) for field_, known in pairs])
-    if isinstance(expression, relax.TupleGetItem):
-        count = len(expression.tuple_value.ty.fields)
-        fields: list[Facts] = [UNDEFINED] * count
-        fields[int(expression.index)] = facts
-        return teach(region, expression.tuple_value, TupleFacts(tuple(fields)))
-    return isinstance(expression, relax.Var) and region.learn(expression, facts)
+@dataclass(frozen=True)
+class ShapeProofs:
+    """Facts of one function of a module, at the fixed point. `rounds`: sweeps it took."""
+
+    domain: Domain
+    region: Region
+    rounds: int
+
+    def of(self, expression: relax.Expr) -> Facts:
+        """A variable's facts, or those of any other argument. Never undef: nac is unproved."""
+        return settled(self.region.facts_of(expression))
+
+    def dims(self, expression: relax.Expr) -> tuple[Element, ...] | None:
+        """The dimensions of a tensor; None where not even the rank is proved."""
+        facts = self.of(expression)
+        dims = facts.dims if isinstance(facts, TensorFacts) else NAC
+        return None if isinstance(dims, NotConstant) else dims
+
+    def same_shape(self, left: relax.Expr, right: relax.Expr) -> bool:
+        """Whether two tensors are proved to have one shape, whatever the inputs' sizes."""
+        return self.equal_rows(self.dims(left), self.dims(right))
+
+    def equal_rows(self, left: Cells | None, right: Cells | None) -> bool:
+        """Whether two rows of cells are proved equal; a row that is not there never is."""
+        if not isinstance(left, tuple) or not isinstance(right, tuple) or len(left) != len(right):
+            return False
+        return all(self.domain.equal(m, n) for m, n in zip(left, right, strict=True))
+
+    def site(self, call: relax.Call) -> Site:
+        """An operator's call with what is known of its arguments."""
+        return Site(self.domain, call, tuple(self.of(argument) for argument in call.args))
+
+
+def prove_shapes(module: tvm.IRModule) -> ShapeProofs:
+    """Rank and dimension propagation over main, to the fixed point."""
+    propagation = Propagation(module)
+    region = propagation.run(module["main"])
+    return ShapeProofs(propagation.domain, region, propagation.rounds)
+
+
+def settled(facts: Facts) -> Facts:
+    """At the fixed point what is still undef is not going to be proved: nac."""
+    if isinstance(facts, TupleFacts):
+        return TupleFacts(tuple(settled(field) for field in facts.fields))
+
+    def cells(row: Cells) -> Cells:
+        if isinstance(row, NotConstant):
+            return NAC
+        return tuple(NAC if cell is UNDEF else cell for cell in row)
+
+    return TensorFacts(cells(facts.dims), cells(facts.values), facts.dtype)

@@ -20,12 +20,10 @@ from compiler.importing.shapes.lattice import (
     NotConstant,
     constant_of,
     formula_of,
-    is_constant,
 )
 
 MAX_SIZE = 96  # of a formula; a longer one would help nobody and cost every later proof
 _INT64 = (-(1 << 63), (1 << 63) - 1)
-_RANGES = {"int64": _INT64, "int32": (-(1 << 31), (1 << 31) - 1)}
 
 
 class Domain:
@@ -99,22 +97,6 @@ class Domain:
         """Whether a dimension is proved to be no dimension that broadcasts."""
         return self.at_least(element, 2) or element == Known(0)
 
-    def fits(self, element: Element, dtype: str) -> Element:
-        """The element as a number of `dtype`: NAC where it might wrap around."""
-        if not is_constant(element) or dtype == "int64":
-            return element
-        if dtype not in _RANGES:
-            return NAC
-        low, high = _RANGES[dtype]
-        return element if self.at_least(element, low) and self.at_most(element, high) else NAC
-
-    def merged(self, left: Element, right: Element) -> Element:
-        """Combine, at the end of a Switch: what holds whichever branch was taken."""
-        for stop in (NAC, UNDEF):
-            if stop in (left, right):
-                return stop
-        return left if self.equal(left, right) else NAC
-
     def broadcast(self, left: Element, right: Element) -> Element:
         """One dimension of a broadcast result."""
         one = Known(1)
@@ -130,17 +112,3 @@ class Domain:
         if self.at_least(left, 1) and self.at_least(right, 1):
             return self.apply(greatest, left, right)
         return NAC
-
-
-def known(element: Element) -> int | None:
-    return element.value if isinstance(element, Known) else None
-
-
-def total(domain: Domain, elements: tuple[Element, ...]) -> Element:
-    """The product: how many numbers a tensor has."""
-    if Known(0) in elements:
-        return Known(0)
-    result: Element = Known(1)
-    for element in elements:
-        result = domain.apply(lambda a, b: a * b, result, element)
-    return result

@@ -4,7 +4,7 @@ A shape (`R.Shape`) is the tensor of its dimensions, a number (`T.int64`) a tens
 that the same rules move values through shapes, tensors and numbers.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant, first_of
@@ -77,27 +77,3 @@ def _filled(have: Cells, learned: Cells) -> Cells:
     if isinstance(learned, NotConstant) or len(learned) != len(have):
         return have
     return tuple(first_of(h, n) for h, n in zip(have, learned, strict=True))
-
-
-def combined(left: Facts, right: Facts, meet: Callable[[Element, Element], Element]) -> Facts:
-    """Two facts of equal form, cell by cell; where the forms differ, nothing is proved."""
-    if isinstance(left, TupleFacts) and isinstance(right, TupleFacts):
-        if len(left.fields) != len(right.fields):
-            return UNPROVED
-        pairs = zip(left.fields, right.fields, strict=True)
-        return TupleFacts(tuple(combined(a, b, meet) for a, b in pairs))
-    if isinstance(left, TensorFacts) and isinstance(right, TensorFacts):
-        dims = _combined_cells(left.dims, right.dims, meet)
-        values = _combined_cells(left.values, right.values, meet)
-        return TensorFacts(dims, values, left.dtype)
-    return UNDEFINED if UNDEFINED in (left, right) else UNPROVED
-
-
-def _combined_cells(
-    left: Cells, right: Cells, meet: Callable[[Element, Element], Element]
-) -> Cells:
-    if isinstance(left, NotConstant) or isinstance(right, NotConstant):
-        return NAC if NAC in (left, right) else UNDEF
-    if len(left) != len(right):
-        return NAC
-    return tuple(meet(a, b) for a, b in zip(left, right, strict=True))

@@ -109,10 +109,6 @@ def formula_of(element: Element) -> Formula | None:
             return None
 
 
-def is_constant(element: Element) -> bool:
-    return not isinstance(element, NotConstant)
-
-
 def first_of(have: Element, learned: Element) -> Element:
     """A cell takes what it learns while it is undef, and keeps it: it changes at most once."""
     return learned if have is UNDEF else have

@@ -1,7 +1,6 @@
-"""The registry of operators: which class each is of, and its transfer functions.
+"""What a rule of an operator is: its class, and its transfer functions.
 
-SoD2 (ASPLOS 2024, Figure 1) sorts operators by what fixes the shape of their output. The rules
-are in one file a class: `isdo.py`, `isdos.py` and the files beside it, `isvdos.py`, `edo.py`.
+SoD2 (ASPLOS 2024, Figure 1) sorts operators by what fixes the shape of their output.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +12,11 @@ from tvm import relax
 
 from compiler.importing.shapes.domain import Domain
 from compiler.importing.shapes.facts import Cells, Facts, TensorFacts, TupleFacts
-from compiler.importing.shapes.lattice import NAC, UNDEF, Known, NotConstant
+from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant
 
 
 class OperatorClass(Enum):
-    """What determines an output; If (Switch and Combine) is control flow, see analysis.py."""
+    """What determines an output; If (Switch and Combine) is control flow, no operator."""
 
     ISDO = "the input's shape determines the output, values too"
     ISDOS = "the input's shape determines the output's shape"
@@ -66,23 +65,23 @@ class Rule:
     values: Values | None = None
 
 
-RULES: dict[str, Rule] = {}
+class Rules(dict[str, Rule]):
+    """Rules by operator. A copy takes more of them without a change to the first."""
 
+    def enter(
+        self,
+        kind: OperatorClass,
+        *names: str,
+        backward: Backward | None = None,
+        values: Values | None = None,
+    ) -> Callable[[Forward], Forward]:
+        """Enter a forward transfer function under the operators' names, "relax." left out."""
 
-def register(
-    kind: OperatorClass,
-    *names: str,
-    backward: Backward | None = None,
-    values: Values | None = None,
-) -> Callable[[Forward], Forward]:
-    """Enter a forward transfer function under the operators' names, "relax." left out."""
+        def entered(forward: Forward) -> Forward:
+            self.update({f"relax.{n}": Rule(kind, forward, backward, values) for n in names})
+            return forward
 
-    def enter(forward: Forward) -> Forward:
-        for name in names:
-            RULES[f"relax.{name}"] = Rule(kind, forward, backward, values)
-        return forward
-
-    return enter
+        return entered
 
 
 def rank_of(facts: TensorFacts) -> int | None:
@@ -96,6 +95,18 @@ def unranked(*tensors: TensorFacts) -> TensorFacts | None:
     if not dims:
         return None
     return TensorFacts(NAC) if NAC in dims else TensorFacts(UNDEF, UNDEF)
+
+
+def ranked(site: Site, place: int = 0) -> tuple[Element, ...]:
+    """The dimensions of an argument whose rank is known."""
+    dims = site.tensor(place).dims
+    assert not isinstance(dims, NotConstant)
+    return dims
+
+
+def ranked_or_stop(site: Site) -> tuple[Element, ...] | TensorFacts:
+    """The first argument's dimensions, or the result where it has no rank."""
+    return unranked(site.tensor(0)) or ranked(site)
 
 
 def axis_of(axis: int, rank: int) -> int:

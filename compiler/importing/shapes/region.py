@@ -1,12 +1,8 @@
-"""What is known of the variables of a function or of one branch of an If.
-
-A branch sees what its surroundings know. What it learns about their variables backward holds
-only where the branch runs, so it stays in the branch (`learned`) until both branches agree.
-"""
+"""What is known of the variables of one function, and what its parameters declare."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import tvm
@@ -39,6 +35,7 @@ from compiler.importing.shapes.lattice import (
 )
 
 _INTEGERS = ("int32", "int64")
+_LOW, _HIGH = "tir_var_lower_bound", "tir_var_upper_bound"  # attributes of the torch importer
 
 
 @dataclass(frozen=True)
@@ -52,55 +49,37 @@ class Place:
 
 @dataclass
 class Region:
-    """`symbols`: the cell that defines a symbol of this region; `inner`: the regions of an If's
-    branches or of a called function, by the variable that takes their result.
+    """`symbols`: the cell that defines a symbol of this region; `inner`: the regions of a called
+    function, by the variable that takes its result.
     """
 
     domain: Domain
-    outer: Region | None
-    is_entry: bool = False  # of the function that is analysed, which runs once
     facts: dict[relax.Var, Facts] = field(default_factory=dict)
-    learned: dict[relax.Var, Facts] = field(default_factory=dict)
     symbols: dict[tvm.ir.Var, Place] = field(default_factory=dict)
     inputs: frozenset[tvm.ir.Var] = frozenset()  # symbols of the analysed function's parameters
     inner: dict[relax.Var, tuple[Region, ...]] = field(default_factory=dict)
 
     def read(self, var: relax.Var) -> Facts:
-        if var in self.facts:
-            return self.facts[var]
-        known = self.outer.read(var) if self.outer else UNDEFINED
-        return refined(known, self.learned[var]) if var in self.learned else known
+        return self.facts.get(var, UNDEFINED)
 
     def define(self, var: relax.Var, facts: Facts) -> bool:
         """Forward: what the variable's own operator says. True where something is new."""
-        return self._refine(self.facts, var, facts)
+        return self.refine(self.facts, var, facts)
 
     def learn(self, var: relax.Var, facts: Facts) -> bool:
         """Backward: what a reader says, constants only. True where something is new."""
-        constants = constants_only(facts)
-        if var in self.facts:
-            return self._refine(self.facts, var, constants)
-        if self.outer is None or refined(self.read(var), constants) == self.read(var):
-            return False
-        return self._refine(self.learned, var, constants)
+        return var in self.facts and self.refine(self.facts, var, constants_only(facts))
 
     @staticmethod
-    def _refine(store: dict[relax.Var, Facts], var: relax.Var, facts: Facts) -> bool:
+    def refine(store: dict[relax.Var, Facts], var: relax.Var, facts: Facts) -> bool:
         before = store.get(var)
         store[var] = refined(before, facts) if before is not None else facts
         return before is None or store[var] != before
-
-    @property
-    def runs_once(self) -> bool:
-        """Whether a symbol that is defined here has one value in a run of the program."""
-        return self.outer.runs_once if self.outer else self.is_entry
 
     def symbol(self, symbol: tvm.ir.Var) -> Element:
         """What stands for a symbol here: a called function's are its arguments' dimensions."""
         if symbol in self.symbols:
             return self.cell(self.symbols[symbol])
-        if self.outer is not None:
-            return self.outer.symbol(symbol)
         return Symbolic(symbol) if symbol in self.inputs else NAC
 
     def cell(self, place: Place) -> Element:
@@ -136,8 +115,6 @@ class Region:
                 return shape_facts(self.element(e) for e in expression.values)
             case relax.Tuple():
                 return TupleFacts(tuple(self.facts_of(f) for f in expression.fields))
-            case relax.TupleGetItem():
-                return _field(self.facts_of(expression.tuple_value), int(expression.index))
         if is_prim_expr(expression):
             return scalar_facts(self.element(expression))
         if not isinstance(expression, relax.Var):
@@ -163,13 +140,20 @@ class Region:
                 return TensorFacts(())
         return UNPROVED
 
-    def everything(self) -> Iterator[tuple[relax.Var, Facts]]:
-        """The variables of this region and of all branches in it."""
-        yield from self.facts.items()
-        for regions in self.inner.values():
-            for region in regions:
-                if region.outer is not None:
-                    yield from region.everything()
+    def name_symbols(self, param: relax.Var) -> None:
+        """The symbols in a parameter's type stand for what the argument is known to be."""
+        declared = param.ty
+        formulas: Sequence[tvm.ir.Expr] = ()
+        is_value = not isinstance(declared, relax.TensorType)
+        if isinstance(declared, PrimType):
+            formulas = (param,)
+        elif isinstance(declared, relax.ShapeType):
+            formulas = declared.values or ()
+        elif isinstance(declared, relax.TensorType) and isinstance(declared.shape, relax.ShapeExpr):
+            formulas = declared.shape.values
+        for index, formula in enumerate(formulas):
+            if isinstance(formula, tvm.ir.Var):
+                self.symbols.setdefault(formula, Place(param, index, is_value))
 
 
 def constants_only(facts: Facts) -> Facts:
@@ -190,7 +174,35 @@ def _constant_facts(constant: tvm.ir.GenericConst) -> TensorFacts:
     return TensorFacts(dims, values, str(numbers.dtype))
 
 
-def _field(facts: Facts, index: int) -> Facts:
-    if isinstance(facts, TupleFacts):
-        return facts.fields[index]
-    return UNDEFINED if facts == UNDEFINED else UNPROVED
+def declare_symbols(domain: Domain, function: relax.Function) -> frozenset[tvm.ir.Var]:
+    """The symbols in the parameters' types. Those of tensors are lengths, so never negative; the
+    exported program bounds some further.
+    """
+    attributes = dict(function.attrs or {})
+
+    def bounds(attribute: str) -> dict[str, int]:
+        found = attributes.get(attribute, {})
+        return {str(name): int(bound) for name, bound in found.items()}
+
+    low, high = bounds(_LOW), bounds(_HIGH)
+    lengths, numbers = _symbols([param.ty for param in function.params])
+    for symbol in lengths:
+        name = str(symbol.name)
+        domain.declare(symbol, max(0, low.get(name, 0)), high.get(name))
+    scalars = {param for param in function.params if isinstance(param.ty, PrimType)}
+    return frozenset(lengths | numbers | scalars)
+
+
+def _symbols(types: Sequence[tvm.ir.Type]) -> tuple[set[tvm.ir.Var], set[tvm.ir.Var]]:
+    """Symbols in the shapes of tensors, and in types of shapes."""
+    lengths: set[tvm.ir.Var] = set()
+    numbers: set[tvm.ir.Var] = set()
+    for declared in types:
+        if isinstance(declared, TupleType):
+            inner = _symbols(list(declared.fields))
+            lengths, numbers = lengths | inner[0], numbers | inner[1]
+        elif isinstance(declared, relax.ShapeType):
+            numbers |= {s for e in declared.values or () for s in undefined_vars(e)}
+        elif isinstance(declared, relax.TensorType) and declared.shape is not None:
+            lengths |= {s for e in declared.shape.values for s in undefined_vars(e)}
+    return lengths, numbers

@@ -1,48 +1,36 @@
 """ISVDOS: a value, often the contents of a small shape tensor, decides the output's shape."""
 
-from compiler.importing.shapes.axes import ranked, ranked_or_stop
-from compiler.importing.shapes.domain import known
+from benchmarks.reproduction.shapes.cells import known
+from benchmarks.reproduction.shapes.registry import ALL_RULES
+from benchmarks.reproduction.shapes.slicing import slice_length
 from compiler.importing.shapes.facts import Cells, Facts, TensorFacts, TupleFacts
 from compiler.importing.shapes.formula import greatest, quotient_up
 from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant
-from compiler.importing.shapes.operators import OperatorClass, Site, axis_of, rank_of, register
-from compiler.importing.shapes.slicing import Cut, inbound_cut, slice_length
+from compiler.importing.shapes.operators import (
+    OperatorClass,
+    Site,
+    axis_of,
+    rank_of,
+    ranked,
+    ranked_or_stop,
+)
+from compiler.importing.shapes.rules import dims_from
+from compiler.importing.shapes.slicing import scalar_of, slice_bounds
 
 
-def _dims_from(shape: TensorFacts) -> TensorFacts:
-    """A tensor whose shape is the contents of another; its length alone gives a rank."""
-    if not isinstance(shape.values, NotConstant):
-        return TensorFacts(shape.values)
-    if isinstance(shape.dims, NotConstant):
-        return TensorFacts(shape.dims)
-    rank = known(shape.dims[0]) if len(shape.dims) == 1 else None
-    unknown = NAC if NAC in (shape.values, *shape.dims) else UNDEF
-    return TensorFacts(unknown if rank is None else (unknown,) * rank)
-
-
-def _first_values(site: Site) -> Cells:
-    """Reshaping a small tensor keeps its numbers; rank 2 and more are not followed."""
-    return site.tensor(0).values
-
-
-@register(OperatorClass.ISVDOS, "reshape", values=_first_values)
-def _reshape(site: Site) -> Facts:
-    return _dims_from(site.tensor(1))
-
-
-@register(OperatorClass.ISVDOS, "broadcast_to")
+@ALL_RULES.enter(OperatorClass.ISVDOS, "broadcast_to")
 def _broadcast_to(site: Site) -> Facts:
-    return _dims_from(site.tensor(1))
+    return dims_from(site.tensor(1))
 
 
-@register(OperatorClass.ISVDOS, "full", "zeros", "ones")
+@ALL_RULES.enter(OperatorClass.ISVDOS, "full", "zeros", "ones")
 def _full(site: Site) -> Facts:
-    return _dims_from(site.tensor(0))
+    return dims_from(site.tensor(0))
 
 
-@register(OperatorClass.ISVDOS, "arange")
+@ALL_RULES.enter(OperatorClass.ISVDOS, "arange")
 def _arange(site: Site) -> Facts:
-    begin, end, step = (_scalar(site.tensor(i)) for i in range(3))
+    begin, end, step = (scalar_of(site.tensor(i)) for i in range(3))
     if not isinstance(step, Known) or step.value <= 0:
         return TensorFacts((UNDEF if step is UNDEF else NAC,))
     stride = step.value
@@ -50,14 +38,7 @@ def _arange(site: Site) -> Facts:
     return TensorFacts((length,))
 
 
-def _scalar(facts: TensorFacts) -> Element:
-    values = facts.values
-    if isinstance(values, NotConstant):
-        return values
-    return values[0] if len(values) == 1 else NAC
-
-
-@register(OperatorClass.ISVDOS, "topk")
+@ALL_RULES.enter(OperatorClass.ISVDOS, "topk")
 def _topk(site: Site) -> Facts:
     """k entries along an axis; k < 1 is all of them."""
     dims = ranked_or_stop(site)
@@ -69,32 +50,19 @@ def _topk(site: Site) -> Facts:
     return TupleFacts((dims, dims)) if attributes.ret_type == "both" else dims
 
 
-@register(OperatorClass.ISVDOS, "image.resize2d")
+@ALL_RULES.enter(OperatorClass.ISVDOS, "image.resize2d")
 def _resize2d(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     if isinstance(dims, TensorFacts):
         return dims
     layout = str(site.attributes.layout)
-    sizes = _dims_from(site.tensor(1)).dims
+    sizes = dims_from(site.tensor(1)).dims
     if isinstance(sizes, NotConstant):
         sizes = (sizes,) * 2
     if sorted(layout) != sorted("NCHW") or len(dims) != len(layout) or len(sizes) != 2:
         return TensorFacts((NAC,) * len(dims))
     places = {layout.index("H"): sizes[0], layout.index("W"): sizes[1]}
     return TensorFacts(tuple(places.get(i, d) for i, d in enumerate(dims)))
-
-
-def slice_bounds(site: Site) -> dict[int, tuple[Element, Element, Element]] | None:
-    """Of a strided_slice: begin, end and step by axis; None where the axes are not known."""
-    rank = rank_of(site.tensor(0))
-    axes, begins, ends = ([_scalar(f) for f in site.fields(i)] for i in (1, 2, 3))
-    steps = [_scalar(f) for f in site.fields(4)] if len(site.arguments) > 4 else []
-    steps = steps or [Known(1)] * len(axes)
-    places = [known(axis) for axis in axes]
-    if rank is None or None in places:
-        return None
-    order = [axis_of(p, rank) for p in places if p is not None]
-    return dict(zip(order, zip(begins, ends, steps, strict=True), strict=True))
 
 
 def _length(site: Site, axis: int, bounds: tuple[Element, Element, Element]) -> Element:
@@ -120,7 +88,7 @@ def _sliced_values(site: Site) -> Cells:
     return values[begin:end:step]
 
 
-@register(OperatorClass.ISVDOS, "strided_slice", values=_sliced_values)
+@ALL_RULES.enter(OperatorClass.ISVDOS, "strided_slice", values=_sliced_values)
 def _strided_slice(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     if isinstance(dims, TensorFacts):
@@ -132,7 +100,7 @@ def _strided_slice(site: Site) -> Facts:
     return TensorFacts(tuple(cut))
 
 
-@register(OperatorClass.ISVDOS, "dynamic_strided_slice")
+@ALL_RULES.enter(OperatorClass.ISVDOS, "dynamic_strided_slice")
 def _dynamic_strided_slice(site: Site) -> Facts:
     """Begin, end and step of every axis are the contents of three tensors."""
     dims = ranked_or_stop(site)
@@ -148,17 +116,3 @@ def _row(facts: TensorFacts, count: int) -> tuple[Element, ...]:
     if isinstance(values, NotConstant):
         return (values,) * count
     return values if len(values) == count else (NAC,) * count
-
-
-def crop_of(site: Site) -> dict[int, Cut] | None:
-    """A slice with step 1 whose ends are proved to lie inside: its cuts by axis; else None."""
-    bounds = slice_bounds(site)
-    if bounds is None:
-        return None
-    cuts = {}
-    for axis, (begin, end, step) in bounds.items():
-        cut = inbound_cut(site.domain, ranked(site)[axis], begin, end)
-        if cut is None or step != Known(1):
-            return None
-        cuts[axis] = cut
-    return cuts

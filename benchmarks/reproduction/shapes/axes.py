@@ -2,65 +2,26 @@
 
 from collections.abc import Callable, Sequence
 
-from compiler.importing.shapes.domain import total
+from benchmarks.reproduction.shapes.cells import fits, is_constant, total
+from benchmarks.reproduction.shapes.registry import ALL_RULES
 from compiler.importing.shapes.facts import UNDEFINED, Cells, Facts, TensorFacts, TupleFacts
 from compiler.importing.shapes.formula import Number, greatest, least, quotient_up
-from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant, is_constant
+from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant
 from compiler.importing.shapes.operators import (
     OperatorClass,
     Site,
     axis_of,
     rank_of,
-    register,
+    ranked,
+    ranked_or_stop,
     unranked,
 )
+from compiler.importing.shapes.rules import same_values
 
 _REDUCTIONS = ("sum", "mean", "max", "min", "prod", "std", "variance")
 
 
-def ranked(site: Site, place: int = 0) -> tuple[Element, ...]:
-    """The dimensions of an argument whose rank is known."""
-    dims = site.tensor(place).dims
-    assert not isinstance(dims, NotConstant)
-    return dims
-
-
-def same_values(site: Site) -> Cells:
-    """For operators that keep the numbers and their order."""
-    return site.tensor(0).values
-
-
-def _transposed(site: Site) -> list[int]:
-    rank = len(ranked(site))
-    axes = site.attributes.axes
-    return [axis_of(a, rank) for a in axes] if axes is not None else list(range(rank))[::-1]
-
-
-def _permute_back(site: Site, result: Facts) -> list[Facts]:
-    """The result's rank is the argument's: unknown ranks are learned from the axes' count."""
-    axes = site.attributes.axes
-    if not isinstance(result, TensorFacts) or isinstance(result.dims, NotConstant):
-        return [UNDEFINED]
-    rank = len(result.dims)
-    order = [axis_of(a, rank) for a in axes] if axes is not None else list(range(rank))[::-1]
-    dims = tuple(result.dims[order.index(axis)] for axis in range(rank))
-    return [TensorFacts(dims, UNDEF)]
-
-
-@register(OperatorClass.ISDOS, "permute_dims", backward=_permute_back)
-def _permute(site: Site) -> Facts:
-    dims = ranked_or_stop(site)
-    if isinstance(dims, TensorFacts):
-        return dims
-    return TensorFacts(tuple(dims[axis] for axis in _transposed(site)))
-
-
-def ranked_or_stop(site: Site) -> tuple[Element, ...] | TensorFacts:
-    """The first argument's dimensions, or the result where it has no rank."""
-    return unranked(site.tensor(0)) or ranked(site)
-
-
-@register(OperatorClass.ISDOS, "expand_dims", values=same_values)
+@ALL_RULES.enter(OperatorClass.ISDOS, "expand_dims", values=same_values)
 def _expand(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     if isinstance(dims, TensorFacts):
@@ -71,7 +32,7 @@ def _expand(site: Site) -> Facts:
     return TensorFacts(tuple(Known(1) if i in new else next(rest) for i in range(rank)))
 
 
-@register(OperatorClass.ISDOS, "squeeze", values=same_values)
+@ALL_RULES.enter(OperatorClass.ISDOS, "squeeze", values=same_values)
 def _squeeze(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     if isinstance(dims, TensorFacts):
@@ -87,13 +48,13 @@ def _squeeze(site: Site) -> Facts:
     return TensorFacts(tuple(d for d in dims if d != Known(1)))
 
 
-@register(OperatorClass.ISDOS, "flatten", values=same_values)
+@ALL_RULES.enter(OperatorClass.ISDOS, "flatten", values=same_values)
 def _flatten(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     return dims if isinstance(dims, TensorFacts) else TensorFacts((total(site.domain, dims),))
 
 
-@register(OperatorClass.ISDOS, "cumsum", "cumprod")
+@ALL_RULES.enter(OperatorClass.ISDOS, "cumsum", "cumprod")
 def _cumulative(site: Site) -> Facts:
     if site.attributes.axis is None:
         return _flatten(site)
@@ -117,16 +78,16 @@ def _reduced_values(site: Site) -> Cells:
     result = values[0]
     for value in values[1:]:
         result = site.domain.apply(rule, result, value)
-    return (site.domain.fits(result, site.tensor(0).dtype),)
+    return (fits(site.domain, result, site.tensor(0).dtype),)
 
 
-@register(OperatorClass.ISDOS, *_REDUCTIONS, values=_reduced_values)
+@ALL_RULES.enter(OperatorClass.ISDOS, *_REDUCTIONS, values=_reduced_values)
 def _reduce(site: Site) -> Facts:
     axes = site.attributes.axis
     return _reduced(site, None if axes is None else list(axes))
 
 
-@register(OperatorClass.ISDOS, "argmax", "argmin")
+@ALL_RULES.enter(OperatorClass.ISDOS, "argmax", "argmin")
 def _arg_reduce(site: Site) -> Facts:
     axis = site.attributes.axis
     return _reduced(site, None if axis is None else [int(axis)])
@@ -196,7 +157,7 @@ def _agreed(elements: Sequence[Element]) -> Element:
     return constants[0] if constants else UNDEF if UNDEF in elements else NAC
 
 
-@register(OperatorClass.ISDOS, "concat", backward=_concat_back, values=_joined_values)
+@ALL_RULES.enter(OperatorClass.ISDOS, "concat", backward=_concat_back, values=_joined_values)
 def _concat(site: Site) -> Facts:
     fields = site.fields(0)
     if not fields:
@@ -223,7 +184,7 @@ def _scalars(fields: Sequence[TensorFacts]) -> Cells:
     return values if all(rank_of(f) == 0 for f in fields) else NAC
 
 
-@register(OperatorClass.ISDOS, "stack", values=lambda site: _scalars(site.fields(0)))
+@ALL_RULES.enter(OperatorClass.ISDOS, "stack", values=lambda site: _scalars(site.fields(0)))
 def _stack(site: Site) -> Facts:
     fields = site.fields(0)
     if not fields:
@@ -237,7 +198,7 @@ def _stack(site: Site) -> Facts:
     return TensorFacts(tuple(dims))
 
 
-@register(OperatorClass.ISDOS, "split")
+@ALL_RULES.enter(OperatorClass.ISDOS, "split")
 def _split(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     if isinstance(dims, TensorFacts):
@@ -278,7 +239,7 @@ def _taken_values(site: Site) -> Cells:
     return tuple(values[i] for i in indices) if inside and len(indices) == len(places) else NAC
 
 
-@register(OperatorClass.ISDOS, "take", values=_taken_values)
+@ALL_RULES.enter(OperatorClass.ISDOS, "take", values=_taken_values)
 def _take(site: Site) -> Facts:
     stop = unranked(site.tensor(0), site.tensor(1))
     if stop:
@@ -288,7 +249,7 @@ def _take(site: Site) -> Facts:
     return TensorFacts((*dims[:axis], *places, *dims[axis + 1 :]))
 
 
-@register(OperatorClass.ISDOS, "tile")
+@ALL_RULES.enter(OperatorClass.ISDOS, "tile")
 def _tile(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     if isinstance(dims, TensorFacts):
@@ -301,7 +262,7 @@ def _tile(site: Site) -> Facts:
     return TensorFacts(tuple(site.domain.apply(lambda d, r=r: d * r, d) for d, r in pairs))
 
 
-@register(OperatorClass.ISDOS, "repeat")
+@ALL_RULES.enter(OperatorClass.ISDOS, "repeat")
 def _repeat(site: Site) -> Facts:
     dims = ranked_or_stop(site)
     if isinstance(dims, TensorFacts):

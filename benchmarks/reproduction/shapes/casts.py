@@ -1,24 +1,18 @@
-"""R.match_cast, and the parameters of a called function: where symbols are given a meaning."""
+"""R.match_cast: where symbols are given a meaning within a function."""
 
 from collections.abc import Sequence
 
 import tvm
 from tvm import relax
-from tvm.ir import PrimType
 
+from benchmarks.reproduction.shapes.cells import is_constant
+from benchmarks.reproduction.shapes.region import NestedRegion
 from compiler.importing.shapes.facts import Cells, Facts, TensorFacts
-from compiler.importing.shapes.lattice import (
-    NAC,
-    UNDEF,
-    Element,
-    NotConstant,
-    Symbolic,
-    is_constant,
-)
-from compiler.importing.shapes.region import Place, Region
+from compiler.importing.shapes.lattice import NAC, UNDEF, Element, NotConstant, Symbolic
+from compiler.importing.shapes.region import Place
 
 
-def cast(region: Region, binding: relax.MatchCast, facts: Facts) -> Facts:
+def cast(region: NestedRegion, binding: relax.MatchCast, facts: Facts) -> Facts:
     """What the value is known to be, or else what is checked of it when the program runs.
 
     A symbol that is new here stands for its dimension from now on.
@@ -36,7 +30,7 @@ def cast(region: Region, binding: relax.MatchCast, facts: Facts) -> Facts:
 
 
 def _cast_row(
-    region: Region,
+    region: NestedRegion,
     var: relax.Var,
     formulas: Sequence[tvm.ir.Expr],
     cells: Cells,
@@ -49,7 +43,7 @@ def _cast_row(
     return tuple(_cast_cell(region, *cell) for cell in zip(places, formulas, row, strict=True))
 
 
-def _cast_cell(region: Region, place: Place, formula: tvm.ir.Expr, cell: Element) -> Element:
+def _cast_cell(region: NestedRegion, place: Place, formula: tvm.ir.Expr, cell: Element) -> Element:
     is_symbol = isinstance(formula, tvm.ir.Var)
     if is_symbol and not _is_defined(region, formula):
         region.symbols[formula] = place
@@ -64,23 +58,7 @@ def _cast_cell(region: Region, place: Place, formula: tvm.ir.Expr, cell: Element
     return checked if is_constant(checked) or UNDEF not in (cell, checked) else UNDEF
 
 
-def _is_defined(region: Region, symbol: tvm.ir.Var) -> bool:
+def _is_defined(region: NestedRegion, symbol: tvm.ir.Var) -> bool:
     if symbol in region.symbols or symbol in region.inputs:
         return True
     return region.outer is not None and _is_defined(region.outer, symbol)
-
-
-def name_symbols(region: Region, param: relax.Var) -> None:
-    """The symbols in a parameter's type stand for what the argument is known to be."""
-    declared = param.ty
-    formulas: Sequence[tvm.ir.Expr] = ()
-    is_value = not isinstance(declared, relax.TensorType)
-    if isinstance(declared, PrimType):
-        formulas = (param,)
-    elif isinstance(declared, relax.ShapeType):
-        formulas = declared.values or ()
-    elif isinstance(declared, relax.TensorType) and isinstance(declared.shape, relax.ShapeExpr):
-        formulas = declared.shape.values
-    for index, formula in enumerate(formulas):
-        if isinstance(formula, tvm.ir.Var):
-            region.symbols.setdefault(formula, Place(param, index, is_value))

@@ -8,7 +8,7 @@ import numpy as np
 import tvm
 from tvm import relax, tirx
 
-from tests.compiler.relax_reference import Run
+from tests.benchmarks.reproduction.shapes.relax_reference import Run
 
 FAILURES = (ValueError, IndexError, TypeError, ZeroDivisionError, MemoryError)
 FAILURES += (np.exceptions.AxisError, tvm.error.InternalError)

@@ -1,12 +1,10 @@
-"""What a function's parameters say of themselves, before anything is propagated."""
+"""Inputs whose type leaves something open: unknown ranks, dimensions and contents."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import tvm
 from tvm import relax, tirx
 from tvm.ir import PrimType, TupleType
-from tvm.tirx.analysis import undefined_vars
 
 from compiler.importing.shapes.domain import Domain
 from compiler.importing.shapes.facts import (
@@ -21,42 +19,6 @@ from compiler.importing.shapes.facts import (
 )
 from compiler.importing.shapes.lattice import NAC, UNDEF, Known, NotConstant, Symbolic
 from compiler.importing.shapes.region import Region
-
-_LOW, _HIGH = "tir_var_lower_bound", "tir_var_upper_bound"  # attributes of the torch importer
-
-
-def declare_symbols(domain: Domain, function: relax.Function) -> frozenset[tvm.ir.Var]:
-    """The symbols in the parameters' types. Those of tensors are lengths, so never negative; the
-    exported program bounds some further.
-    """
-    low, high = (_bounds(function, attribute) for attribute in (_LOW, _HIGH))
-    lengths, numbers = _symbols([param.ty for param in function.params])
-    for symbol in lengths:
-        name = str(symbol.name)
-        domain.declare(symbol, max(0, low.get(name, 0)), high.get(name))
-    scalars = {param for param in function.params if isinstance(param.ty, PrimType)}
-    return frozenset(lengths | numbers | scalars)
-
-
-def _symbols(types: Sequence[tvm.ir.Type]) -> tuple[set[tvm.ir.Var], set[tvm.ir.Var]]:
-    """Symbols in the shapes of tensors, and in types of shapes."""
-    lengths: set[tvm.ir.Var] = set()
-    numbers: set[tvm.ir.Var] = set()
-    for declared in types:
-        if isinstance(declared, TupleType):
-            inner = _symbols(list(declared.fields))
-            lengths, numbers = lengths | inner[0], numbers | inner[1]
-        elif isinstance(declared, relax.ShapeType):
-            numbers |= {s for e in declared.values or () for s in undefined_vars(e)}
-        elif isinstance(declared, relax.TensorType) and declared.shape is not None:
-            lengths |= {s for e in declared.shape.values for s in undefined_vars(e)}
-    return lengths, numbers
-
-
-def _bounds(function: relax.Function, attribute: str) -> dict[str, int]:
-    attributes = function.attrs
-    found = attributes[attribute] if attributes and attribute in attributes else {}
-    return {str(name): int(bound) for name, bound in found.items()}
 
 
 def input_facts(region: Region, declared: tvm.ir.Type, name: tvm.ir.Var | None = None) -> Facts:

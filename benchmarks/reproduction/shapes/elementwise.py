@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
-from compiler.importing.shapes.facts import UNDEFINED, Cells, Facts, TensorFacts
+from benchmarks.reproduction.shapes.cells import fits
+from benchmarks.reproduction.shapes.registry import ALL_RULES
+from compiler.importing.shapes.facts import Cells
 from compiler.importing.shapes.formula import Number, greatest, least, quotient
-from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant
-from compiler.importing.shapes.operators import OperatorClass, Site, register, unranked
+from compiler.importing.shapes.lattice import NAC, UNDEF, Element, NotConstant
+from compiler.importing.shapes.operators import OperatorClass, Site
+from compiler.importing.shapes.rules import broadcast, broadcast_back, same_shape, same_shape_back
 
 _SAME_SHAPE = (
     "abs",
@@ -96,54 +99,6 @@ _BROADCAST = (
 )
 
 
-def _same_shape(site: Site) -> Facts:
-    return TensorFacts(site.tensor(0).dims)
-
-
-def _same_shape_back(site: Site, result: Facts) -> list[Facts]:
-    dims = result.dims if isinstance(result, TensorFacts) else UNDEF
-    return [TensorFacts(dims, UNDEF), *(UNDEFINED for _ in site.arguments[1:])]
-
-
-def _broadcast(site: Site) -> Facts:
-    tensors = [site.tensor(i) for i in range(len(site.arguments))]
-    dims: Cells = ()
-    for tensor in tensors:
-        dims = broadcast_dims(site, dims, tensor.dims)
-    return TensorFacts(dims)
-
-
-def broadcast_dims(site: Site, left: Cells, right: Cells) -> Cells:
-    """The dimensions of two shapes broadcast against each other."""
-    if isinstance(left, NotConstant) or isinstance(right, NotConstant):
-        return NAC if NAC in (left, right) else UNDEF
-    rank = max(len(left), len(right))
-    rows = ((Known(1),) * (rank - len(side)) + side for side in (left, right))
-    return tuple(site.domain.broadcast(a, b) for a, b in zip(*rows, strict=True))
-
-
-def _broadcast_back(site: Site, result: Facts) -> list[Facts]:
-    """An operand's dimension is the result's where all other operands have a 1 there."""
-    tensors = [site.tensor(i) for i in range(len(site.arguments))]
-    if not isinstance(result, TensorFacts) or unranked(result, *tensors):
-        return [UNDEFINED for _ in tensors]
-    rows = [t.dims for t in tensors if not isinstance(t.dims, NotConstant)]
-    aims = result.dims if not isinstance(result.dims, NotConstant) else ()
-    learned: list[Facts] = []
-    for place, row in enumerate(rows):
-        others = [other for i, other in enumerate(rows) if i != place]
-        cells = [
-            aims[len(aims) - back] if all(_is_one(o, back) for o in others) else UNDEF
-            for back in range(len(row), 0, -1)
-        ]
-        learned.append(TensorFacts(tuple(cells), UNDEF))
-    return learned
-
-
-def _is_one(row: tuple[Element, ...], from_the_end: int) -> bool:
-    return from_the_end > len(row) or row[-from_the_end] == Known(1)
-
-
 def _by_value(rule: Callable[..., Number]) -> Callable[[Site], Cells]:
     """Values of integer tensors under an operator; a single number meets every one."""
 
@@ -159,7 +114,7 @@ def _by_value(rule: Callable[..., Number]) -> Callable[[Site], Cells]:
             return NAC
         columns = zip(*(row * length if len(row) == 1 else row for row in rows), strict=True)
         found = (site.domain.apply(rule, *column) for column in columns)
-        return tuple(site.domain.fits(e, site.tensor(0).dtype) for e in found)
+        return tuple(fits(site.domain, e, site.tensor(0).dtype) for e in found)
 
     return values
 
@@ -178,7 +133,7 @@ def _cast(site: Site) -> Cells:
     values = site.tensor(0).values
     if isinstance(values, NotConstant):
         return values
-    return tuple(site.domain.fits(v, str(site.attributes.dtype)) for v in values)
+    return tuple(fits(site.domain, v, str(site.attributes.dtype)) for v in values)
 
 
 _VALUES: dict[str, Callable[[Site], Cells]] = {
@@ -192,11 +147,12 @@ _VALUES: dict[str, Callable[[Site], Cells]] = {
     "astype": _cast,
 }
 
-for _name in _SAME_SHAPE:
-    register(OperatorClass.ISDOS, _name, backward=_same_shape_back, values=_VALUES.get(_name))(
-        _same_shape
-    )
-for _name in _BROADCAST:
-    register(OperatorClass.ISDOS, _name, backward=_broadcast_back, values=_VALUES.get(_name))(
-        _broadcast
-    )
+# add, clip and relu are the product's, entered once more: add with what it does to values.
+for _names, _forward, _backward in (
+    (_SAME_SHAPE, same_shape, same_shape_back),
+    (_BROADCAST, broadcast, broadcast_back),
+):
+    for _name in _names:
+        ALL_RULES.enter(OperatorClass.ISDOS, _name, backward=_backward, values=_VALUES.get(_name))(
+            _forward
+        )

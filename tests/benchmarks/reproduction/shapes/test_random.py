@@ -12,21 +12,12 @@ import pytest
 import tvm
 from tvm import relax
 
-from compiler.importing.shapes import (
-    NAC,
-    Facts,
-    ShapeProofs,
-    Symbolic,
-    TensorFacts,
-    TupleFacts,
-    count_constants,
-    isvdos,
-    prove_shapes,
-)
+from benchmarks.reproduction.shapes import count_constants, everything, isvdos, prove_shapes
+from compiler.importing.shapes import NAC, Facts, ShapeProofs, Symbolic, TensorFacts, TupleFacts
 from compiler.importing.shapes.formula import value_of
 from compiler.importing.shapes.lattice import formula_of
-from tests.compiler.relax_graphs import DECLARED, FAILURES, make_function
-from tests.compiler.relax_reference import Run
+from tests.benchmarks.reproduction.shapes.relax_graphs import DECLARED, FAILURES, make_function
+from tests.benchmarks.reproduction.shapes.relax_reference import Run
 
 GRAPHS = 300
 
@@ -71,8 +62,8 @@ def check_graph(seed: int, tally: Counter) -> None:
     random = Random(seed)
     module, inputs = make_function(random)
     proofs = prove_shapes(module)
-    everything = proofs.everything()
-    assert proofs.rounds <= 2 + sum(len(proofs.dims(v) or ()) + 1 for v in everything)
+    proved = everything(proofs)
+    assert proofs.rounds <= 2 + sum(len(proofs.dims(v) or ()) + 1 for v in proved)
     for _ in range(4):
         run = Run(module=module)
         try:
@@ -83,9 +74,9 @@ def check_graph(seed: int, tally: Counter) -> None:
         tally["runs"] += 1
         symbols = inputs_symbols(proofs, run, module["main"].params)
         for var, value in run.values.items():
-            place = f"seed {seed}, {var.name} = {everything[var]}"
-            check(everything[var], value, symbols, tally, place)
-    for var, facts in everything.items():
+            place = f"seed {seed}, {var.name} = {proved[var]}"
+            check(proved[var], value, symbols, tally, place)
+    for var, facts in proved.items():
         tally["relax"] += declared_constants(var.ty)
         tally["rdp"] += count_constants(facts)[0]
 
