@@ -30,7 +30,6 @@ INSIDE_SR = {
     "sr.scoring": 5,
     "sr.latency": 5,
     "sr.router": 6,
-    "sr.selection": 6,
     "sr.shrink": 6,
 }
 # Beside the floors: what a room never knows, though it would be no higher.

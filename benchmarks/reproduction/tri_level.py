@@ -25,6 +25,16 @@ from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.datasets import Indices, TrainAndTest
 from benchmarks.reproduction.datasets_cifar import load_cifar10_npz
 from benchmarks.reproduction.rows import Row, RowStore
+from benchmarks.reproduction.selection.forgetting import (
+    HELD_OUT_SHARE,
+    SWAPPED_SHARE,
+    ForgettingLedger,
+    Order,
+    hold_out,
+    least_forgotten,
+    most_forgotten,
+    swap,
+)
 from benchmarks.reproduction.vit.tokens import (
     AtRandom,
     Blocks,
@@ -45,16 +55,6 @@ from benchmarks.reproduction.vit_classify import (
     train_vit,
 )
 from benchmarks.verdict import all_of, at_most, comparison, paired, sample
-from sr.selection.forgetting import (
-    HELD_OUT_SHARE,
-    SWAPPED_SHARE,
-    ForgettingLedger,
-    Order,
-    hold_out,
-    least_forgotten,
-    most_forgotten,
-    swap,
-)
 
 VERSION = 1  # of what a row means: rows of another are made anew
 POINT = 0.005

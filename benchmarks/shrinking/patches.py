@@ -15,6 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import interleave
+from benchmarks.reproduction.selection.forgetting import (
+    Order,
+    at_random,
+    least_forgotten,
+    most_forgotten,
+)
+from benchmarks.reproduction.selection.hold_out import Forgetting, HoldOutSampler, holding_out
+from benchmarks.reproduction.selection.tickets import chance, drawn, error_left, gained, ticket
 from benchmarks.shrinking.claims import RUN, Claim, Judged, above, near
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from benchmarks.verdict import Row, all_of, at_least, at_most, sample, values_of
@@ -23,14 +31,11 @@ from player.package.paths import EASY, HARD
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX
 from sr.encode.film import training_set
+from sr.encode.sampling import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 from sr.models import architecture, build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
 from sr.scoring import path_sse, scored_network
-from sr.selection.draws import SMALL_CROP_PX, SMALL_CROPS, SpreadSampler
-from sr.selection.forgetting import Order, at_random, least_forgotten, most_forgotten
-from sr.selection.hold_out import Forgetting, HoldOutSampler, holding_out
-from sr.selection.tickets import chance, drawn, error_left, gained, ticket
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
 
@@ -76,8 +81,8 @@ def _by_error(clip: Clip, seed: int, steps: int) -> CropSampler:
 
 def _small(clip: Clip, seed: int, steps: int) -> CropSampler:
     shares = np.sqrt(clip.difficulty.cell_mse.astype(np.float64))
-    cells = (CELL_PX, CELL_PX)
-    return SpreadSampler(_data(clip), shares, cells, SMALL_CROPS, seed, side_px=SMALL_CROP_PX)
+    cells, batch = (CELL_PX, CELL_PX), SMALL_CROPS_FOR_ONE * BATCH
+    return SpreadSampler(_data(clip), shares, cells, batch, seed, side_px=SMALL_CROP_PX)
 
 
 def _anywhere(clip: Clip, seed: int, steps: int) -> CropSampler:

@@ -53,7 +53,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     "--patches",
     type=click.Choice(["error", "method", "all", "forgetting", "ticket"]),
     help="What is trained on: the places of most error (default of dydca), the method's patches, "
-    "all, all but those never forgotten, or half.",
+    "or all; the last two say where they have gone.",
 )
 @click.option(
     "--dtype",

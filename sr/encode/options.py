@@ -15,6 +15,8 @@ from player.package.architecture import INT8_ARCHITECTURES
 from sr.shrink.registry import FAIR, parse_stages
 from sr.usage_error import UsageError
 
+MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -170,14 +172,15 @@ class EncodeOptions:
 
     def _check_training(self) -> None:
         training = self.training
+        if training.patches in MOVED_PATCHES:
+            raise UsageError(
+                f"--patches {training.patches}: now in benchmarks/reproduction/selection of "
+                "PocketSR's sources (python -m benchmarks.shrink --table patches); use error"
+            )
         if training.patches not in (None, "method") and training.method == "stdo":
             raise UsageError("--patches: stdo's networks are for a chunk each; use --method dydca")
         if training.patches == "error" and FAIR in self.shrink.stages:
             raise UsageError("--patches error: the stage fair needs whole patches; use method")
-        if training.patches == "forgetting" and self.shrink.stages:
-            raise UsageError(
-                "--patches forgetting holds patches out of a plain overfitting: leave --stages out"
-            )
         if training.dtype == "int8" and not training.has_int8_form:
             raise UsageError(
                 f"--dtype int8: {training.backbone} has no int8 form, only "

@@ -14,7 +14,7 @@ from player.package.paths import HARD
 from sr.encode.difficulty import CELL_PX
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import protected
-from sr.encode.sampling import Material, sampling_of
+from sr.encode.sampling import Material, sampler_of
 from sr.encode.shrinking import content_groups, shrink_network
 from sr.encode.work import Work
 from sr.models import Network, build_network, deployed_network
@@ -75,8 +75,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     training, progress = work.options.training, work.progress
     network = _start(work)
     data = work.film.training_set(network.halo_px(HARD))
-    sampling = sampling_of(work, task, data, material, training.seed * 1000 + number)
-    sampler = sampling.sampler
+    sampler = sampler_of(work, task, data, material, training.seed * 1000 + number)
     rows: list[dict[str, Any]] = []
     zeros = None
     if work.options.shrink.stages:
@@ -85,8 +84,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     else:
         progress.stage(f"overfit {number}", task.steps)
         checkpoint = work.job.path(f"train-{number}.ckpt")
-        plan, watch = TrainingPlan(task.steps), sampling.companion
-        overfit(network, sampler, plan, checkpoint, progress.at, watch)
+        overfit(network, sampler, TrainingPlan(task.steps), checkpoint, progress.at)
     drawn: dict[str, Any] = {
         "stages": rows, "crops_a_step": sampler.batch, "crop_px": sampler.side_px,
     }  # fmt: skip

@@ -51,12 +51,6 @@ def film(tmp_path: Path) -> Path:
     return write_film(tmp_path / "film.mp4", drifting_pictures(12, *FILM_SIZE))
 
 
-@pytest.fixture
-def short_film(tmp_path: Path) -> Path:
-    """One frame of one patch."""
-    return write_film(tmp_path / "short.mp4", drifting_pictures(1, 48, 64))
-
-
 @pytest.fixture(scope="session")
 def generic_network() -> IntegerNetwork:
     """The int8 generic network for x4."""

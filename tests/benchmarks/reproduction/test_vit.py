@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.reproduction import ReproduceOptions, data_tickets, tri_level
 from benchmarks.reproduction.datasets import TrainAndTest, ungrouped
+from benchmarks.reproduction.selection.forgetting import least_forgotten, most_forgotten
 from benchmarks.reproduction.tri_level import ARMS, Arm, Examples
 from benchmarks.reproduction.vit.tokens import Blocks, Sparsity, by_class_token
 from benchmarks.reproduction.vit_classify import (
@@ -25,7 +26,6 @@ from benchmarks.reproduction.vit_classify import (
     train_vit,
 )
 from benchmarks.verdict import HOLDS, ONE_RUN, REVERSED, TIE
-from sr.selection.forgetting import least_forgotten, most_forgotten
 
 TINY = {"images": 40, "epochs": 3, "batch": 8, "dim": 16, "depth": 3, "heads": 2, "at": (1,)}
 SIZE = VitSize(16, 3, 2)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from player.package.paths import HARD
-from sr.selection.forgetting import (
+from benchmarks.reproduction.selection.forgetting import (
     HELD_OUT_SHARE,
     SWAPPED_SHARE,
     Bools,
@@ -25,6 +24,7 @@ from sr.selection.forgetting import (
     least_forgotten,
     swap,
 )
+from player.package.paths import HARD
 from sr.training.data import Batch, CropSampler
 from sr.training.loop import Companion, PixelErrors
 

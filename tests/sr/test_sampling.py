@@ -1,4 +1,4 @@
-"""Where crops are drawn, and which patches a ticket holds."""
+"""Where crops are drawn, and the errors that they are drawn by."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,9 @@ from chunking.lr import downscale
 from player.package.generic import blob_path
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX, measure_difficulty, patch_sums
+from sr.encode.sampling import SpreadSampler
 from sr.packing import network_of
 from sr.scoring import FramePair, path_sse
-from sr.selection.draws import SpreadSampler
-from sr.selection.tickets import TicketError, chance, drawn, error_left, gained, ticket
 from sr.training.data import CropSampler, TrainingSet
 
 SHARES = np.arange(1.0, 25.0).reshape(2, 3, 4)
@@ -58,29 +57,6 @@ def torch_all_seen(hr) -> bool:
     return bool((hr.amax(dim=1).sum(dim=(1, 2)) == 16).all())
 
 
-def test_a_ticket_is_the_share_with_most_information():
-    information = np.array([[[3.0, 1.0], [2.0, 5.0]]])
-    assert ticket(information, 0.5).tolist() == [[[True, False], [False, True]]]
-    assert ticket(information, 0.75).sum() == 3
-    with pytest.raises(TicketError, match="cannot give a ticket"):
-        ticket(np.ones((1, 1, 1)))
-
-
-def test_a_drawn_ticket_holds_patches_as_often_as_their_information_says():
-    information = np.repeat([[1.0, 4.0]], 2000, axis=0)
-    marks = ticket(drawn(information, 0), 0.1)
-    share = marks[:, 1].sum() / marks.sum()
-    assert 0.75 < share < 0.82  # 0.8 for the first draw, a little less as the rich run out
-    assert not np.array_equal(marks, ticket(drawn(information, 1), 0.1))
-    assert ticket(drawn(np.zeros((2, 4)), 0), 0.5).sum() == 4
-
-
-def test_the_error_that_is_left_is_psnr_turned_round():
-    left = error_left(np.array([30.0, 20.0]))
-    assert left[1] / left[0] == pytest.approx(10)
-    assert not np.array_equal(chance((4,), 0), chance((4,), 1))
-
-
 @pytest.fixture(scope="module")
 def pairs() -> list[FramePair]:
     rng = np.random.default_rng(2)
@@ -96,9 +72,3 @@ def test_cells_errors_add_up_to_the_patches(pairs):
     assert np.allclose(found.fine_db[0], psnr_from_sse(sse[2], samples))
     sums = patch_sums(found.cell_mse.astype(np.float64) * 3 * 16 * CELL_PX**2, grid)
     assert np.allclose(sums[0], sse[2], rtol=1e-5)
-
-
-def test_what_a_network_gained_is_bicubics_error_less_its_own(pairs):
-    network, grid = network_of(unpack_weights(blob_path(4).read_bytes())), Grid(60, 90)
-    (sse,) = path_sse(network, pairs, grid)
-    assert np.array_equal(gained(network, pairs, grid)[0], sse[0] - sse[2])

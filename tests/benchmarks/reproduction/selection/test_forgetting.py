@@ -6,10 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from player.package.architecture import Architecture
-from player.package.paths import HARD
-from sr.models import build_network
-from sr.selection.forgetting import (
+from benchmarks.reproduction.selection.forgetting import (
     ForgettingLedger,
     TooFewExamplesError,
     at_random,
@@ -18,7 +15,10 @@ from sr.selection.forgetting import (
     most_forgotten,
     swap,
 )
-from sr.selection.hold_out import SWAPS, Forgetting, holding_out
+from benchmarks.reproduction.selection.hold_out import SWAPS, Forgetting, holding_out
+from player.package.architecture import Architecture
+from player.package.paths import HARD
+from sr.models import build_network
 from sr.training.data import Batch, CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
 

@@ -1,0 +1,1 @@
+"""Which patches a network is overfitted to: hold-out and forgetting, tickets."""

@@ -1,1 +1,0 @@
-"""Which patches a network is overfitted to: hold-out and forgetting, tickets, stratified draws."""
