@@ -24,6 +24,7 @@ def upscale_bicubic(lr: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
     hr = np.empty((height * scale, width * scale, planes), np.uint8)
     for top in range(0, height, _BAND_PX):
         rows = min(_BAND_PX, height - top)
+        # The halo's rows come from the padded frame, so that bands meet without a seam.
         band = integer_anchor(padded[top : top + rows + 2 * HALO_PX], scale)
         pixels = np.clip((band + _ROUND) >> _FRACTION_BITS, 0, 255)
         hr[top * scale : (top + rows) * scale] = pixels

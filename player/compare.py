@@ -124,5 +124,6 @@ def control_arms(engine: Engine | None, scale: int, threads: int | None) -> dict
         generic = None
     if engine is None or generic is None:
         return {"bicubic": BicubicArm(scale)}
+    # Bicubic by the engine as well: the same arithmetic as of the package's own bicubic patches.
     pool = engine.pool(threads)
     return {"bicubic": PathArm(generic, pool, BICUBIC), "generic": PathArm(generic, pool, HARD)}

@@ -19,6 +19,7 @@ def macs_per_pixel(arch: Architecture, path: int) -> int:
     if path == BICUBIC:
         return 3 * (5 * arch.scale + 5 * arch.scale**2)
     weights = {s.name: s.size for s in tensor_layout(arch) if s.name.endswith(".weight")}
+    # Only a chain can be left early; every path of the others runs all of their layers.
     if arch.name != "chain":
         return sum(weights.values())
     number = arch.paths.index(path)

@@ -132,7 +132,8 @@ class Engine:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise EngineNotFoundError(f"{path}: no engine ({error.strerror})") from error
+            advice = f"give a {ENGINE_LIBRARY}, or the folder it is in"
+            raise EngineNotFoundError(f"{path}: {error.strerror}; {advice}") from error
         try:
             wanted = json.loads((path.parent / ENGINE_INFO).read_bytes()).get("sha256")
         except FileNotFoundError:
@@ -314,6 +315,7 @@ class Pool:
         hr = np.empty((height * scale, width * scale, 3), np.uint8) if out is None else out
         if hr.shape != (height * scale, width * scale, 3):
             raise EngineError("PSR_E_ARG", f"out of {hr.shape} for a frame of {height}x{width} px")
+        # An array of pointers that C reads during the call, and does not keep.
         handles = (ctypes.c_void_p * len(networks))(*(n.handle.value for n in networks))
         code = self.engine.library.psr_frame(
             self.handle, handles, len(networks), patches.ctypes.data, len(patches),
@@ -340,5 +342,7 @@ def _check_patches(networks: Sequence[Network], patches: NDArray[np.int32], lr: 
     inside &= (network >= 0) & (network < len(networks)) & (path >= BICUBIC) & (path <= HARD)
     if not inside.all():
         raise EngineError("PSR_E_ARG", "a patch lies outside the frame, or names no network")
+    # By area alone: patches that overlap would pass, and leave pixels of the frame unwritten, but
+    # never write outside of it.
     if (h * w).sum() != lr.shape[0] * lr.shape[1]:
         raise EngineError("PSR_E_ARG", "the patches do not cover the frame once")

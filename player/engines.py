@@ -16,7 +16,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,10 @@ class Needs:
 
 
 def needs_of(directory: Path, scale: int, entries: Sequence[WeightsEntry]) -> Needs:
-    """What the networks of `entries` need, and the generic one that may have to replace them."""
+    """What the networks of `entries` need, and the generic one that may have to replace them.
+
+    The architectures are in this order, the generic one left out where it is missing.
+    """
     blobs = []
     for entry in entries:
         # A damaged network is replaced when it is loaded; what is whole tells the arithmetic.
@@ -80,9 +83,11 @@ def engine_of(
     """The engine for a package's networks, as `open_engine` finds it."""
     if package.index is None:
         return None  # nothing is upscaled: the LR video is shown as it is
-    # Networks that nobody signed are not run, so that they need no engine.
-    entries = package.index.weights if package.signer is not None else ()
-    needs = needs_of(package.directory, package.index.scale, entries)
+    weights = package.index.weights
+    needs = needs_of(package.directory, package.index.scale, weights)
+    if package.signer is None:
+        # Networks that nobody signed are not run: what follows them is the generic one alone.
+        needs = replace(needs, architectures=needs.architectures[len(weights) :])
     return open_engine(package.directory, needs, target, named, on_event)
 
 

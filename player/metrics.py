@@ -25,6 +25,7 @@ def luma(rgb: Image) -> NDArray[np.float64]:
 def mse_rgb(a: Image, b: Image) -> float:
     """Mean squared error over all pixels and planes, of two [H, W, 3] u8."""
     _check_shapes(a, b)
+    # 32 bits, for the square of a difference of 8-bit values does not fit into 16.
     difference = a.astype(np.int32) - b
     return float(np.mean(difference * difference))
 
@@ -32,6 +33,7 @@ def mse_rgb(a: Image, b: Image) -> float:
 def mse_y(a: Image, b: Image) -> float:
     """Mean squared error of the luma, of two [H, W, 3] u8."""
     _check_shapes(a, b)
+    # Luma is linear, so that the difference goes first and the offset of 16 cancels.
     difference = (a.astype(np.int32) - b) @ _LUMA
     return float(np.mean(difference * difference))
 
@@ -73,6 +75,7 @@ def shaved_patch_errors(
         for x in range(0, a.shape[1], patch_w_px):
             bottom, right = min(y + patch_h_px, a.shape[0]), min(x + patch_w_px, a.shape[1])
             inner = np.s_[y + shave : bottom - shave, x + shave : right - shave]
+            # At the right and bottom a patch may be narrower than what is shaved off.
             if a[inner].size:
                 errors.append(mse_rgb(a[inner], b[inner]))
     return errors

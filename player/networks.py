@@ -51,10 +51,12 @@ def load_networks(package: Package, engine: Engine, on_event: Listener) -> Netwo
     entries = package.index.weights if package.signer is not None else ()
     loaded: list[Network] = []
     places: dict[int, int] = {}
+    # A package without networks that may be run still has routes: all on network 0, the generic.
     for number, entry in enumerate(entries or (None,)):
         network = _load_own(package, entry, engine, on_event) or generic.network
         if network is None:
             continue
+        # The generic network may replace several, and is one network of the engine all the same.
         if network not in loaded:
             loaded.append(network)
         places[number] = loaded.index(network)
@@ -68,6 +70,7 @@ def _load_own(
         return None
     try:
         network = engine.load(read_entry(package, entry))
+        # Its frames would have this scale, and be cropped by the index's.
         if network.scale != package.scale:
             raise PackageError(f"scale {network.scale}, but the package's is {package.scale}")
         return network

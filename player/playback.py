@@ -68,6 +68,7 @@ def play_package(
     hashed = HashSink()
     events: list[Event] = []
 
+    # For the JSON as well as for whoever listens.
     def listen(event: Event) -> None:
         events.append(event)
         on_event(event)

@@ -32,6 +32,7 @@ def prefetch(source: Iterable[Item], depth: int) -> Generator[Item, None, None]:
         if item.error is not None:
             raise item.error
     finally:
+        # In this order: told to stop, the worker may still wait for room to put its item.
         stop.set()
         _drain(items)
         worker.join()
@@ -44,10 +45,13 @@ def _fill(source: Iterable[Item], items: "queue.Queue[Item | _End]", stop: threa
             if stop.is_set():
                 break
             items.put(item)
+    # Whatever it is: a worker that ended without a word would leave its reader waiting for ever.
     except BaseException as error:
         end = _End(error)
+    # Here and not in the reader: a generator cannot be closed while another thread runs it.
     if isinstance(source, Generator):
         source.close()
+    # After `stop` nobody takes items any more, and this put could wait for ever.
     if not stop.is_set():
         items.put(end)
 

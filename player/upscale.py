@@ -90,6 +90,7 @@ def read_lr(
 
     Raises NotAPackageError where there is none.
     """
+    # Where there is no file at all, any path stands for the initialisation: no segment follows it.
     init, *segments = intact_files(package, "video", on_event) or [package.directory]
     if not segments:
         raise NotAPackageError(f"{package.directory}: no segment of the video is whole")

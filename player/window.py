@@ -57,9 +57,11 @@ class Window:
     def show(self, rgb: NDArray[np.uint8], caption: str) -> None:
         """Put a frame on the screen now, pixel for pixel where the window has its size."""
         height, width = rgb.shape[:2]
+        # `tobytes`: a frame that was cropped has its rows apart, and SDL wants them together.
         picture = self._pygame.image.frombuffer(rgb.tobytes(), (width, height), "RGB")
         screen = self._pygame.display.get_surface()
         if screen.get_size() != (width, height):
+            # The user has drawn the window to another size; the frame keeps its shape in it.
             size = fit((width, height), screen.get_size(), most=math.inf)
             picture = self._pygame.transform.smoothscale(picture, size)
             screen.fill((0, 0, 0))

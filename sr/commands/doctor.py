@@ -12,6 +12,7 @@ import click
 
 from sr.commands.options import json_option, show
 
+PYTHON = ".".join(map(str, sys.version_info[:3]))
 ENOUGH_DISK_BYTES = 2 << 30
 
 
@@ -26,10 +27,6 @@ class Part:
     look: Callable[[], str | None]
     mend: str
     optional: bool = False
-
-
-def _python() -> str | None:
-    return ".".join(map(str, sys.version_info[:3])) if sys.version_info >= (3, 11) else None
 
 
 def _encoders() -> str | None:
@@ -68,7 +65,7 @@ def _disk() -> str | None:
 
 COMPILE, WINDOW = "pip install 'pocketsr[compile]'", "pip install 'pocketsr[window]'"
 PARTS = (
-    Part("Python", _python, "install Python 3.11"),
+    Part("Python", lambda: PYTHON if sys.version_info >= (3, 11) else None, "install Python 3.11"),
     Part("torch", partial(version, "torch"), "pip install torch"),
     Part("av", partial(version, "av"), "pip install av"),
     Part("apache-tvm", partial(version, "apache-tvm"), COMPILE),

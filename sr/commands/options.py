@@ -39,6 +39,12 @@ def warn_event(event: "Event") -> None:
     warn(event)
 
 
+def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--trust KEY, as often as there are keys: `trust`, a tuple of them."""
+    text = "Public key that must have signed; may be given again."
+    return click.option("--trust", metavar="KEY", multiple=True, help=text)(function)
+
+
 def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """--engine and --target: which engine runs the networks (`player.engines`)."""
     target = click.option(

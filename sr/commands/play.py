@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, show, warn_event
+from sr.commands.options import (
+    DIRECTORY,
+    FILE,
+    engine_options,
+    json_option,
+    show,
+    trust_option,
+    warn_event,
+)
 
 
 @click.command()
@@ -12,6 +20,7 @@ from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, sh
 @click.option("--out", type=FILE, help="Write the upscaled video, with its audio.")
 @click.option("--window", is_flag=True, help="Show it; q quits, b compares, space pauses.")
 @engine_options
+@trust_option
 @click.option("--verify", metavar="SHA256", help="The hash that the frames must have.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
@@ -22,6 +31,7 @@ def command(
     window: bool,
     named: Path | None,
     target: str,
+    trust: tuple[str, ...],
     verify: str | None,
     threads: int | None,
     frames: int | None,
@@ -34,7 +44,7 @@ def command(
     from player.playback import PlayOptions, play_package
     from player.session import open_package
 
-    opened = open_package(package)
+    opened = open_package(package, frozenset(trust) or None)
     engine = engine_of(opened, target, named, warn_event)
     options = PlayOptions(out, verify, threads, frames)
     if window:

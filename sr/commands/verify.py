@@ -5,13 +5,20 @@ from pathlib import Path
 import click
 
 from player.package.package_error import PackageError
-from sr.commands.options import DIRECTORY, engine_options, json_option, show, warn_event
+from sr.commands.options import (
+    DIRECTORY,
+    engine_options,
+    json_option,
+    show,
+    trust_option,
+    warn_event,
+)
 
 
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @engine_options
-@click.option("--trust", metavar="KEY", multiple=True, help="Public key that must have signed.")
+@trust_option
 @json_option
 def command(
     package: Path, named: Path | None, target: str, trust: tuple[str, ...], as_json: bool

@@ -291,3 +291,11 @@ def test_an_engine_that_is_named_on_the_command_line_must_be_there(package_dir):
         result = CliRunner().invoke(command, arguments)
         assert isinstance(result.exception, EngineNotFoundError)
         assert "/gone/libpocketsr.so" in str(result.exception)
+
+
+def test_play_runs_the_networks_of_trusted_keys_only(package_dir, store, generic_folder):
+    store(archs=(ARCH, GENERIC))
+    signer = open_package(package_dir).signer
+    for key, code in ((signer, []), ("another", ["signature"])):
+        result = CliRunner().invoke(play_command, [str(package_dir), "--trust", key, "--json"])
+        assert [event["kind"] for event in json.loads(result.stdout)["events"]] == code

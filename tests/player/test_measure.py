@@ -14,7 +14,8 @@ from player.session import open_package
 CONTRACT = {
     "schema": str, "frames": int, "width": int, "height": int, "scale": int,
     "psnr": {"rgb": float, "y": float, "rgb_mean_of_frames": float, "rgb_p5": float},
-    "ssim_y": float, "vmaf": type(None),
+    "ssim_y": float, "xpsnr_y": type(None), "vmaf": type(None), "vmaf_neg": type(None),
+    "plain": type(None),
     "bicubic": {"psnr_rgb": float, "psnr_y": float},
     "generic": {"psnr_rgb": float, "psnr_y": float},
     "bytes": {"video": int, "audio": int, "weights": int, "routes": int, "router": int,
