@@ -9,6 +9,8 @@
 | patches | what training on fewer patches, or on the right ones, saves the server |
 | teacher | what a sparse vision transformer costs, and whether it teaches |
 | probes | how many patches must be probed before routes are as good as with all |
+| uniform | whether even widths with branches beat CHEX |
+| branches | whether branches pay where nothing is shrunk |
 | router | what is lost where the phone routes by itself, without a map |
 
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
@@ -44,6 +46,8 @@ TABLES = {
     "teacher": "teacher",
     "probes": "probes",
     "router": "routers",
+    "uniform": "uniform",
+    "branches": "branches",
 }
 
 

@@ -74,6 +74,7 @@ PAGE_OF_TABLE = {
     "router": "router.md",
     "probes": "graph.md",
     "teacher": "transformer.md",
+    "branches": "training.md",
 }
 
 
@@ -100,4 +101,5 @@ def test_the_reproductions_are_the_json():
 
 def test_every_stage_is_on_the_shrinking_page():
     text = (ROOT / "docs" / "shrinking.md").read_text(encoding="utf-8")
-    assert all(f"| `{name}` |" in text for name in STAGES)
+    for name, stage in STAGES.items():
+        assert f"| `{name}` | {stage.about} |" in text, name

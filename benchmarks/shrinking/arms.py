@@ -31,6 +31,7 @@ from sr.shrink.chex import Chex
 from sr.shrink.condense import Condense
 from sr.shrink.fair import FAIRNESS
 from sr.shrink.stage import Stage
+from sr.shrink.uniform import Uniform
 from sr.training.branches import BRANCH_CHANNELS
 
 HALF, QUARTER = "0.5x", "0.25x"
@@ -111,7 +112,7 @@ CONDENSE_ARMS = {
 }
 ARMS: dict[str, Arm] = {
     "dense": Arm("the default network, not shrunk", None),
-    "uniform": _plain("even widths in blocks, with branches", EvenWidths(BLOCK, BRANCH_CHANNELS)),
+    "uniform": _plain("the stage that a budget alone means", Uniform()),
     **CHEX_ARMS,
     **CHASE_ARMS,
     **FAIR_ARMS,

@@ -82,8 +82,8 @@ def fast(arm: str) -> Claim:
 
 # What a stage is told against has as many multiplications in the engine's blocks, and so the same
 # time: fixed widths without branches and with the one folding branch, and widths cut by magnitude.
-FIXED, FIXED_BRANCH = "condense: dense", "condense: one expert, always on"
-BLIND, NARROW = "group-blind", "uniform, engine's steps"
+FIXED, FIXED_BRANCH = "condense: dense", "uniform"
+BLIND, NARROW = "group-blind", "even blocks"
 
 STAGES: tuple[Claim, ...] = (
     above("chex", FIXED, 0.15),
@@ -91,10 +91,10 @@ STAGES: tuple[Claim, ...] = (
     above("chex", BLIND, 0.0),
     ratio("chex", BLIND, "server_s", 1.0, "the server's seconds"),
     near("chex, no expansion", FIXED, 0.05),
-    above("chex", "uniform", 0.15),
-    above("chex", "uniform, expanded", 0.0),
+    above("chex", "even widths", 0.15),
+    above("chex", "even widths, expanded", 0.0),
     above("chex", "chex, random regrow", 0.0),
-    above("chex, quarter", "uniform, quarter", 0.3),
+    above("chex, quarter", "even widths, quarter", 0.3),
     above("chase", NARROW, 0.0),
     ratio("chase", NARROW, "bytes", 1.0, "bytes of weights"),
     near("chase", "sparse, all channels", 0.1),

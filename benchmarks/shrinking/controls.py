@@ -40,7 +40,7 @@ from sr.shrink.stage import (
     with_widths,
 )
 from sr.shrink.uniform import even_widths, uniform_widths
-from sr.training.branches import BRANCH_CHANNELS, overfit_with_branches
+from sr.training.branches import overfit_with_branches
 from sr.training.data import CropSampler
 from sr.training.loop import Companion, Companions, TrainingPlan, overfit
 
@@ -356,7 +356,6 @@ class CondenseShared(Condense):
 
 CONDENSE_CONTROLS: dict[str, Stage] = {
     "dense": EvenWidths(step=16),  # the same widths from scratch, the same steps
-    "one expert, always on": EvenWidths(16, BRANCH_CHANNELS),  # nothing is routed
     "random experts": CondenseRandom(),
     "frequent experts": CondenseFrequent(),
     "shared only": CondenseShared(),

@@ -10,7 +10,7 @@ from player.package.architecture import ARCHITECTURE_IDS
 from sr.commands.options import FILE, json_option, show
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
-from sr.shrink.registry import STAGES
+from sr.shrink.registry import DEFAULT, STAGES
 
 
 def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
@@ -66,8 +66,13 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     default="",
     help=f"Shrink the network: {', '.join(STAGES)}, with commas between.",
 )
-@click.option("--budget", help="Of the stages: 0.5x of the multiplications, or 26kB of weights.")
-@click.option("--budget-ms", help="Milliseconds a frame and where: 8@host, or 8@TABLE.json.")
+@click.option(
+    "--budget",
+    help=f"Shrink to 0.5x of the multiplications, or 26kB of weights; alone: --stages {DEFAULT}.",
+)
+@click.option(
+    "--budget-ms", help="Shrink to milliseconds a frame, and where: 8@host, or 8@TABLE.json."
+)
 @click.option(
     "--routes",
     type=click.Choice(["map", "router", "both"]),

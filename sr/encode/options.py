@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from player.package.architecture import INT8_ARCHITECTURES
-from sr.shrink.registry import FAIR, parse_stages
+from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.usage_error import UsageError
 
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
@@ -104,7 +104,7 @@ class RouteOptions:
 @dataclass(frozen=True)
 class ShrinkOptions:
     """Names of `stages` shrink the network while it is overfitted, to `budget` (None: half the
-    multiplications) or to `budget_ms`, milliseconds on a target."""
+    multiplications) or to `budget_ms`, milliseconds on a target. A budget alone means uniform."""
 
     stages: tuple[str, ...] = ()
     budget: str | None = None
@@ -130,6 +130,8 @@ class EncodeOptions:
         """
         stages, protect = given.get("stages") or "", given.get("protect") or ""
         names = [name.strip() for name in protect.split(",")]
+        if given.get("budget") or given.get("budget_ms"):
+            stages = stages or DEFAULT
         given["stages"] = parse_stages(stages) if stages else ()
         given["protect"] = tuple(dict.fromkeys(name for name in names if name))
         records = {}
@@ -158,8 +160,6 @@ class EncodeOptions:
 
     def _check_shrinking(self) -> None:
         stages, shrink = self.shrink.stages, self.shrink
-        if not stages and (shrink.budget or shrink.budget_ms):
-            raise UsageError("--budget says how far to shrink: name --stages as well")
         if shrink.budget and shrink.budget_ms:
             raise UsageError("--budget and --budget-ms contradict each other: give one")
         if self.routes.groups and FAIR not in stages and not self.routes.protect:

@@ -19,17 +19,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sr.shrink.stage import Stage
 
-FAIR = "fair"
+FAIR, DEFAULT = "fair", "uniform"  # the latter is what a budget alone means
 
 
 @dataclass(frozen=True)
 class StageEntry:
     """`about`: what becomes smaller, and how. `made_by`: "module:class". `takes_fair`: whether the
-    stage takes fairness as one of its `terms`."""
+    stage takes fairness as one of its `terms`. `begins`: whether it begins with an untrained
+    network."""
 
     about: str
     made_by: str
     takes_fair: bool = False
+    begins: bool = False
 
     def make(self, **options: Any) -> "Stage":
         """The stage, by its class."""
@@ -39,7 +41,12 @@ class StageEntry:
 
 
 STAGES: dict[str, StageEntry] = {  # in the only order that they may have
-    "condense": StageEntry("a mixture of experts, condensed", "sr.shrink.condense:Condense"),
+    "uniform": StageEntry(
+        "channels, all layers alike, from the first step", "sr.shrink.uniform:Uniform", begins=True
+    ),
+    "condense": StageEntry(
+        "a mixture of experts, condensed", "sr.shrink.condense:Condense", begins=True
+    ),
     "chex": StageEntry("channels, explored while training", "sr.shrink.chex:Chex", True),
     "chase": StageEntry("channels and bytes, by sparse training", "sr.shrink.chase:Chase", True),
     FAIR: StageEntry("channels, fair to every content group", "sr.shrink.fair:Fair"),
@@ -65,6 +72,11 @@ def parse_stages(text: str) -> tuple[str, ...]:
     if others != wanted:
         raise StageOrderError(
             f"--stages {text}: {others[0]} cannot come first here; write {','.join(wanted)}"
+        )
+    begin = [name for name in names if STAGES[name].begins]
+    if len(begin) > 1:
+        raise StageOrderError(
+            f"--stages {text}: {' and '.join(begin)} both begin with an untrained network; name one"
         )
     if FAIR in names:
         _check_fair(names, text)

@@ -6,10 +6,13 @@ Nothing is pruned: the network has its final size from the start, so all steps t
 deployed (Liu et al., "Rethinking the value of network pruning", ICLR 2019).
 """
 
+from dataclasses import dataclass
+
 from player.package.architecture import Architecture
 from sr.models import Network, build_network
 from sr.shrink.budget import Budget, BudgetError, Widths
-from sr.shrink.stage import StageWork, with_widths
+from sr.shrink.stage import Stage, StageWork, check_chain, with_widths
+from sr.training.branches import overfit_with_branches
 
 
 def even_widths(full: Architecture, budget: Budget, step: int) -> Widths:
@@ -46,3 +49,16 @@ def at_budget(network: Network, work: StageWork) -> Network:
         return network
     widths = uniform_widths(network.arch, work.budget, work.budget.rule.step)
     return build_network(with_widths(network.arch, widths), work.seed)
+
+
+@dataclass(frozen=True)
+class Uniform(Stage):
+    """Even widths of a chain or an ESPCN, trained for all of the steps."""
+
+    name = "uniform"
+    shrinks = "channels of the trunk, all layers alike"
+
+    def apply(self, network: Network, work: StageWork) -> Network:
+        check_chain(network, self.name)
+        small, saved = at_budget(network, work), work.checkpoint(self.name)
+        return overfit_with_branches(small, work.sampler, work.plan, work.seed, saved, work.on_step)

@@ -19,14 +19,18 @@ def row(arm: str, clip: str, psnr_db: float, **columns) -> dict:
 
 def test_a_difference_is_taken_within_each_clip_first():
     rows = [row("chex", "a", 30.2), row("chex", "b", 40.4)]
-    rows += [row("uniform", "a", 30.0), row("uniform", "b", 40.0), row("uniform", "c", 10.0)]
-    found = differences(rows, "chex", "uniform", "psnr_db", RUN)
+    rows += [
+        row("even widths", "a", 30.0),
+        row("even widths", "b", 40.0),
+        row("even widths", "c", 10.0),
+    ]
+    found = differences(rows, "chex", "even widths", "psnr_db", RUN)
     assert found == pytest.approx([0.2, 0.4])
 
 
 def test_a_claim_holds_or_does_not_and_is_left_out_without_its_arms():
     rows = [row("chex", c, db) for c, db in (("a", 30.2), ("b", 40.5))]
-    rows += [row("uniform", c, db) for c, db in (("a", 30.0), ("b", 40.0))]
+    rows += [row("even widths", c, db) for c, db in (("a", 30.0), ("b", 40.0))]
     claim, *others = claims_of(rows, STAGES)
     assert [other["claim"].partition(":")[0] for other in others] == ["chex"]  # its time
     assert claim["verdict"] == "tie"  # 0.35 ± 0.15 above, and 0.15 is asked for

@@ -96,6 +96,15 @@ def test_zeros_outlive_the_fine_tuning_and_are_not_stored(film, tmp_path):
     assert entry.bytes < 0.45 * sum(t.size for t in blob.tensors.values())
 
 
+@pytest.mark.parametrize("budget", ["0.3x", "15kB"])
+def test_a_budget_alone_means_uniform(film, tmp_path, budget):
+    report = run(film, tmp_path / "p", budget=budget)
+    ((row,),) = report["stages"]
+    assert (row["stage"], row["after"]["widths"]) == ("uniform", (16,) * 6)
+    assert row["after"]["cost"] <= row["limit"]
+    assert EncodeOptions.of(film, tmp_path, budget_ms="8@host").shrink.stages == ("uniform",)
+
+
 def test_every_network_of_a_static_method_is_shrunk(film, tmp_path):
     report = run(film, tmp_path / "p", stages="chex", budget="0.3x", method="stdo", chunks=2)
     index = read_index(tmp_path / "p").index
@@ -131,7 +140,6 @@ def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_made(film, tm
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"budget": "0.5x"}, "name --stages"),
         ({"stages": "chex", "budget": "0.5x", "budget_ms": "8@host"}, "contradict"),
         ({"stages": "chex", "groups": Path("faces.json")}, "stages fair"),
         ({"stages": "chex", "backbone": "wdsr", "method": "jstdo"}, "one width for all"),
