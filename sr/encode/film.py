@@ -38,6 +38,7 @@ class Film:
         self._options = options
         self._hr: dict[int, Image] = {}  # of the first pass, until the LR frame is there too
         self._pairs: dict[int, FramePair] = {}
+        self._masks: dict[int, Image] = {}
 
     @property
     def scale(self) -> int:
@@ -130,8 +131,10 @@ class Film:
         """The content groups of `--groups` at cells of the LR frame. Raises InputError."""
         groups = self._options.routes.groups
         assert groups is not None
-        read = groups_from_masks if groups.is_dir() else groups_from_boxes
-        return read(groups, (self.grid.height, self.grid.width), cell_px, frames)
+        lr_size = self.grid.height, self.grid.width
+        if groups.is_dir():
+            return groups_from_masks(groups, lr_size, cell_px, frames, self._masks)
+        return groups_from_boxes(groups, lr_size, cell_px, frames)
 
 
 def training_set(pairs: list[FramePair], scale: int, margin_px: int) -> TrainingSet:

@@ -28,6 +28,7 @@ from chunking.grid import Grid, sum_cells
 from chunking.input_error import InputError
 
 LEAST_COVER = 0.25
+MOST_KEPT = 1024  # masks: 130 MB of LR frames of 480x270
 MOST_GROUPS = 16
 REST = "rest"
 NAMES_FILE = "names.txt"
@@ -47,10 +48,15 @@ class ContentGroups:
 
 
 def groups_from_masks(
-    folder: Path, lr_size: tuple[int, int], cell_px: tuple[int, int], frames: Sequence[int]
+    folder: Path,
+    lr_size: tuple[int, int],
+    cell_px: tuple[int, int],
+    frames: Sequence[int],
+    kept: dict[int, Mask] | None = None,
 ) -> ContentGroups:
     """Groups of the film's `frames` (by number), for LR frames of `lr_size` (height, width).
 
+    `kept` holds masks by frame from one call to the next, so that no file is decoded twice.
     Raises InputError for a missing folder, too few masks, and a mask that cannot be decoded, is of
     another shape than the film, or has a value without a name.
     """
@@ -59,7 +65,14 @@ def groups_from_masks(
         raise InputError(
             f"{folder}: {len(paths)} masks (*.png) for {max(frames) + 1} frames; give one for each"
         )
-    masks = [_read_mask(paths[frame], lr_size) for frame in frames]
+    kept = {} if kept is None else kept
+    masks = []
+    for frame in frames:
+        mask = kept[frame] if frame in kept else _read_mask(paths[frame], lr_size)
+        # The frames to learn from are asked for first, and again; the rest only by the route map.
+        if len(kept) < MOST_KEPT:
+            kept[frame] = mask
+        masks.append(mask)
     names = _mask_names(folder, max(1, *(int(mask.max()) for mask in masks)))
     return ContentGroups(_patch_labels(masks, len(names), Grid(*lr_size, *cell_px)), names)
 

@@ -5,7 +5,8 @@ import stat
 
 import pytest
 
-from player.package.artefact import write_bytes, write_text
+from player.package.artefact import read_sealed, write_bytes, write_sealed, write_text
+from player.package.package_error import PackageError
 
 
 def test_a_file_is_written_and_replaced(tmp_path):
@@ -30,3 +31,22 @@ def test_a_failure_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"seal\n" * 100])
+def test_a_sealed_file_gives_back_what_was_written(tmp_path, data):
+    write_sealed(tmp_path / "f", data)
+    assert read_sealed(tmp_path / "f") == data
+
+
+@pytest.mark.parametrize("at", [0, 3, -1, -30])
+def test_a_flipped_bit_or_a_cut_breaks_the_seal(tmp_path, at):
+    path = tmp_path / "f"
+    write_sealed(path, b"numbers")
+    whole = bytearray(path.read_bytes())
+    flipped = bytearray(whole)
+    flipped[at] ^= 1
+    for damaged in (flipped, whole[:at], b""):
+        path.write_bytes(damaged)
+        with pytest.raises(PackageError, match="damaged"):
+            read_sealed(path)

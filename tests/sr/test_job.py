@@ -1,0 +1,82 @@
+"""The job's folder: whatever is damaged in it is made again and said, never trusted."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sr.encode import encode as encode_module
+from sr.encode.encode import encode
+from sr.encode.job import open_job
+from sr.encode.options import EncodeOptions
+from sr.progress import Progress
+
+
+def run(film: Path, out: Path) -> list[str]:
+    """Encodes, and returns the warnings."""
+    said: list[str] = []
+    options = EncodeOptions.of(
+        film, out, scale=2, steps=4, lr_codec="lossless", threads=1, frames=4
+    )
+    with Progress() as progress:
+        progress.warn = said.append  # type: ignore[method-assign]
+        encode(options, progress)
+    return said
+
+
+def contents(package: Path) -> dict[str, bytes]:
+    found = {p.relative_to(package).as_posix(): p for p in package.rglob("*") if p.is_file()}
+    return {name: p.read_bytes() for name, p in found.items() if name != "report.json"}
+
+
+def stop(*arguments, **named):
+    raise KeyboardInterrupt
+
+
+def test_every_damaged_file_of_a_job_is_said_and_made_again(film, tmp_path, monkeypatch):
+    run(film, tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(encode_module, "write_package", stop)
+        run(film, tmp_path / "cut")
+    files = [p for p in (tmp_path / "cut").rglob("*") if p.is_file()]
+    files = [p for p in files if p.name not in ("lock", "job.json")]
+    assert {p.suffix for p in files} >= {".json", ".npz", ".npy", ".bin", ".ckpt", ".m4s", ".mp4"}
+    for number, file in enumerate(files):
+        package = tmp_path / f"{number}"
+        shutil.copytree(tmp_path / "cut", package)
+        damaged = package / file.relative_to(tmp_path / "cut")
+        data = bytearray(damaged.read_bytes())
+        data[len(data) // 2] ^= 4
+        damaged.write_bytes(data)
+        said = run(film, package)
+        assert any(file.name in line for line in said), (file.name, said)
+        assert contents(package) == contents(tmp_path / "whole"), file.name
+
+
+def test_what_a_killed_run_left_half_written_is_swept(film, tmp_path):
+    options = EncodeOptions.of(film, tmp_path / "p", scale=2)
+    with pytest.raises(KeyboardInterrupt):
+        open_job(options, False, print).step("stream", stop)
+    parts = [tmp_path / "p" / name for name in ("work/.stream.json.x.part", ".report.json.y.part")]
+    for part in parts:
+        part.write_bytes(b"half")
+    open_job(options, False, print)
+    assert not any(part.exists() for part in parts)
+
+
+def test_a_step_is_done_once_and_again_where_its_file_is_gone(film, tmp_path):
+    said: list[str] = []
+    job = open_job(EncodeOptions.of(film, tmp_path / "p", scale=2), False, said.append)
+    folder, runs = tmp_path / "p" / "video", []
+
+    def make() -> dict[str, int]:
+        folder.mkdir(exist_ok=True)
+        (folder / "a").write_bytes(b"a")
+        runs.append(1)
+        return {"n": len(runs)}
+
+    assert [job.step("s", make, [folder])["n"] for _ in range(3)] == [1, 1, 1]
+    assert not said
+    (folder / "a").unlink()
+    assert job.step("s", make, [folder]) == {"n": 2}
+    assert said == ["video/a is missing or damaged: the step s is done again"]
