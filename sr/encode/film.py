@@ -7,7 +7,7 @@ The first pass feeds the encoder and keeps what later steps ask for: all of a sh
 one the frames to learn from, and then the routes, which look at every frame, decode it once more.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from chunking.stream import read_stream
 from chunking.video import Frame, read_frames
 from player.package.streams import StreamFiles
 from sr.encode.options import EncodeOptions
+from sr.progress import Progress
 from sr.scoring import FramePair, Image
 from sr.shrink.content_groups import ContentGroups, groups_from_boxes, groups_from_masks
 from sr.training.data import TrainingSet
@@ -49,15 +50,16 @@ class Film:
         """The patch grid over the LR frame."""
         return Grid(*lr_size(self.info.height, self.info.width, self.scale))
 
-    def lr_frames(self, warn: Callable[[str], None]) -> Iterator[Frame]:
-        """The first pass: the frames to encode, in order. What is damaged is told to `warn`."""
+    def lr_frames(self, progress: Progress) -> Iterator[Frame]:
+        """The first pass: the frames to encode, in order. What is damaged is said."""
         limit, hint = self._options.stream.frames, self.info.frames_hint or 0
         # The hint may be wrong: what was kept for nothing then is decoded again later.
         wanted = self._to_keep(min(hint, limit or hint)) if hint else range(0)
-        for frame in read_frames(self.source, limit, warn):
+        for frame in read_frames(self.source, limit, progress.warn):
             if frame.index in wanted:
                 self._hr[frame.index] = frame.rgb
             yield Frame(downscale(frame.rgb, self.scale), frame.pts, frame.index)
+            progress.at(frame.index + 1)
 
     @property
     def frames(self) -> int:
@@ -89,6 +91,7 @@ class Film:
             yield from (self._pairs[i] for i in range(self.frames))
             return
         wanted = self._to_keep(self.frames)
+        # Both decoders hold files open: closed even where the caller stops half-way.
         films, streamed = self._hr_frames(), self._lr_images()
         with closing(films), closing(streamed):
             for i, (hr, lr) in enumerate(zip(films, streamed, strict=True)):

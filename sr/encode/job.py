@@ -40,6 +40,7 @@ class Job:
 
     def __init__(self, out: Path, warn: Warn) -> None:
         self.out, self.work, self._warn = out, out / WORK, warn
+        # Held by the process, not by the file: a killed job leaves no lock behind.
         self._lock = (self.work / _LOCK).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,6 +72,7 @@ class Job:
                 return made["result"]
             self._warn(f"{changed[0]} is missing or damaged: the step {name} is done again")
         result = make()
+        # The record comes last: files without a record are made again, never the other way round.
         sums = {file: self._sha256(file) for file in sorted(self._names(files))}
         text = json.dumps({"result": result, "files": sums}, indent=1)
         write_sealed(record, text.encode("utf-8"))
@@ -114,6 +116,7 @@ def open_job(options: EncodeOptions, restart: bool, warn: Warn) -> Job:
         raise UsageError(f"{out} is a file: give a new folder with -o")
     wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **options.to_json()}
     wanted["source_sha256"] = digest(options.source)[0]
+    # A folder that is no job of ours is never emptied, --restart or not.
     if restart and (out / JOB_FILE).exists():
         # What an encode makes, and nothing else that lies in the folder.
         for name in MADE_FOLDERS:

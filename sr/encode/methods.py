@@ -61,6 +61,7 @@ def chunk_labels(difficulty: Difficulty, options: TrainingOptions) -> NDArray[np
 
 def _stdo(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
     labels = chunk_labels(difficulty, options)
+    # All methods get the same training work: k networks share the steps of one.
     steps = options.bounds.steps // options.chunks
     return [NetworkTask((labels == i).astype(np.float64), steps) for i in range(options.chunks)]
 

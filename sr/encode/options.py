@@ -195,6 +195,7 @@ class EncodeOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the result, flat; where it goes does not."""
+        # Flat, so that a job that an earlier version began is still the same job.
         flat: dict[str, Any] = {"source": self.source.name}
         for name in RECORDS:
             flat |= asdict(getattr(self, name))

@@ -61,6 +61,7 @@ def overfit_networks(
     for number, task in enumerate(tasks):
         file = work.job.path(weights_name(number))
 
+        # Bound as defaults: a closure would see the loop's last values.
         def make(number: int = number, task: NetworkTask = task, file: Path = file) -> Any:
             network = _train(work, task, number, material)
             write_sealed(file, network.blob)
@@ -77,7 +78,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     data = work.film.training_set(network.halo_px(HARD))
     sampler = sampler_of(work, task, data, material, training.seed * 1000 + number)
     rows: list[dict[str, Any]] = []
-    zeros = None
+    zeros = None  # what the stages left at zero stays there while it learns to round
     if work.options.shrink.stages:
         network, rows = shrink_network(work, network, sampler, number, task.steps, material.groups)
         zeros = KeepZeros(network)
@@ -90,6 +91,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     }  # fmt: skip
     if training.arithmetic == "fp32":
         return TrainedNetwork(pack_network(network), **drawn)
+    # What rounding costs is judged against the network as it is now, before it learns to round.
     before = deployed_network(network.arch, network.deployed_arrays())
     plan = fine_tuning_plan(task.steps)
     progress.stage(f"fine-tune {number}", plan.steps)

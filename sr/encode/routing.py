@@ -35,22 +35,24 @@ def plan_all_routes(work: Work, blobs: list[bytes], difficulty: Difficulty) -> l
         write_sealed(file, buffer.getvalue())
 
     work.job.step("routes", make, [file])
+    # One file for the job, one map a segment in the package: a lost map costs no other segment.
     cuts = np.cumsum([segment.frames for segment in work.film.stream.segments])[:-1]
     return np.split(np.load(io.BytesIO(read_sealed(file))), cuts)
 
 
-def held_groups(segments: Sequence[Segment], hold_frames: int) -> NDArray[np.int64]:
-    """For each frame, the number of the group that keeps one route; none spans two segments."""
+def frame_groups(segments: Sequence[Segment], hold_frames: int) -> NDArray[np.int64]:
+    """For each frame, the number of the frame group that holds one route."""
+    # None spans two segments: a map belongs to one, and each must be playable without the others.
     starts: list[bool] = []
     for segment in segments:
         starts += [i % hold_frames == 0 for i in range(segment.frames)]
     return np.cumsum(starts) - 1
 
 
-def _group_sse(
+def _summed_sse(
     work: Work, network: Scored, grid: Grid, groups: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """[3, G, gh, gw] squared errors of a network's paths, summed over each group of frames."""
+    """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group."""
     work.progress.stage("routes", len(groups))
     errors = np.zeros((len(PATH_NAMES), int(groups[-1]) + 1, *grid.shape))
     scored = path_sse(network, work.film.pairs(), grid)
@@ -63,16 +65,16 @@ def _group_sse(
 def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     """dydca: the least work within the loss allowed, from what each path really yields.
 
-    Dy-DCA routes by the generic network's PSNR before it trains; the server has HR and the
-    trained network, so it can ask for each cell what a path gains instead: an int8 network for
-    the very pixels that the phone will show. A group of frames keeps its routes, which costs
-    little and spares the phone most of the map.
+    A frame group holds its routes, which costs little and spares the phone most of the map.
     """
     stream, asked = work.film.stream, work.options.routes
     assert stream is not None
+    # Dy-DCA routes by the generic network's PSNR before it trains. Here HR and the trained network
+    # are at hand, so each cell is asked what a path gains: of an int8 network, in the very pixels
+    # that the phone will show.
     network = scored_network(unpack_weights(blobs[0]))
-    groups = held_groups(stream.segments, asked.route_hold_frames)
-    measure = _group_sse if asked.probe_share == 1 else sampled_sse
+    groups = frame_groups(stream.segments, asked.route_hold_frames)
+    measure = _summed_sse if asked.probe_share == 1 else sampled_sse
     sse = measure(work, network, work.route_grid, groups)
     pixels = work.samples_of(work.route_grid) / (3 * work.film.scale**2)
     frames = np.bincount(groups)[:, None, None]
@@ -86,7 +88,8 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
 def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     """stdo: the network of the chunk that the generic network's PSNR puts a patch in."""
     frames = np.arange(work.film.frames)
-    sse = _group_sse(work, scored_network(work.generic), work.film.grid, frames)
+    # The rule that made the chunks of the training frames, carried over to all frames.
+    sse = _summed_sse(work, scored_network(work.generic), work.film.grid, frames)
     fine_db = psnr_from_sse(sse[HARD], work.samples_of(work.film.grid))
     training_labels = chunk_labels(difficulty, work.options.training)
     limits_db = chunk_thresholds_db(difficulty.fine_db, training_labels)

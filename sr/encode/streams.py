@@ -1,12 +1,10 @@
 """Step: the LR stream, and the film's audio copied beside it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from chunking.audio import copy_audio
 from chunking.stream import write_lr_stream
-from chunking.video import Frame
 from player.package.layout import AUDIO, VIDEO
 from player.package.streams import Segment, StreamFiles
 from sr.encode.work import Work
@@ -21,8 +19,9 @@ def write_streams(work: Work) -> Streams:
     def make() -> list[dict[str, Any] | None]:
         asked, film = work.options.stream, work.film
         work.progress.stage("LR stream", asked.frames or film.info.frames_hint or 0)
-        frames = _counted(film.lr_frames(work.progress.warn), work)
+        frames = film.lr_frames(work.progress)
         video = write_lr_stream(frames, out, film.info, asked.lr_codec, asked.lr_crf)
+        # Sound that goes on behind the last frame belongs to a film that was not cut.
         end_s = float(video.end_s) if asked.frames else None
         audio = copy_audio(film.source, out, work.progress.warn, end_s)
         return [_to_json(stream, out) if stream else None for stream in (video, audio)]
@@ -30,12 +29,6 @@ def write_streams(work: Work) -> Streams:
     video, audio = work.job.step("stream", make, [out / VIDEO, out / AUDIO])
     assert video is not None
     return _from_json(video, out), _from_json(audio, out) if audio else None
-
-
-def _counted(frames: Iterator[Frame], work: Work) -> Iterator[Frame]:
-    for frame in frames:
-        yield frame
-        work.progress.at(frame.index + 1)
 
 
 def _to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:

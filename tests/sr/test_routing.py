@@ -7,7 +7,7 @@ import numpy as np
 from chunking.route_plan import plan_routes
 from player.package.paths import path_of
 from player.package.streams import Segment
-from sr.encode.routing import held_groups
+from sr.encode.routing import frame_groups
 
 
 def segments(*frames: int) -> list[Segment]:
@@ -15,9 +15,9 @@ def segments(*frames: int) -> list[Segment]:
 
 
 def test_groups_hold_a_route_and_end_with_their_segment():
-    groups = held_groups(segments(5, 3, 8), hold_frames=4)
+    groups = frame_groups(segments(5, 3, 8), hold_frames=4)
     assert groups.tolist() == [0, 0, 0, 0, 1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4]
-    assert held_groups(segments(3), hold_frames=1).tolist() == [0, 1, 2]
+    assert frame_groups(segments(3), hold_frames=1).tolist() == [0, 1, 2]
 
 
 def test_costs_that_differ_between_groups_decide_between_them():
