@@ -1,9 +1,9 @@
-"""The encoders of the LR stream: one table, from which command line and tests are made."""
+"""The encoders of the LR stream: all that is known of a codec, by command line and manifest too."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -51,6 +51,33 @@ ENCODERS: dict[str, Encoder] = {
         {"preset": "medium", "qp": "0", "bf": "0", "sc_threshold": "0", "forced-idr": "1"},
     ),
 }  # fmt: skip
+
+
+def _hevc_string(config: bytes) -> str:
+    first, compatibility = config[1], int.from_bytes(config[2:6], "big")
+    space = ("", "A", "B", "C")[first >> 6]
+    tier = "H" if first & 0x20 else "L"
+    reversed_flags = int(f"{compatibility:032b}"[::-1], 2)
+    constraints = config[6:12].rstrip(b"\0")
+    parts = [f"{space}{first & 31}", f"{reversed_flags:X}", f"{tier}{config[12]}"]
+    return ".".join(parts + [f"{byte:X}" for byte in constraints])
+
+
+def _av1_string(config: bytes) -> str:
+    profile, level = config[1] >> 5, config[1] & 31
+    tier = "H" if config[2] & 0x80 else "M"
+    depth = 12 if config[2] & 0x20 else 10 if config[2] & 0x40 else 8
+    return f"{profile}.{level:02d}{tier}.{depth:02d}"
+
+
+# Of a codec's configuration box in a sample entry, what stands behind "avc1." and the like in a
+# manifest: RFC 6381 3.3-3.4 with ISO/IEC 14496-15 Annex E; "AV1 Codec ISO Media File Format
+# Binding" 5.
+CODEC_STRINGS: dict[bytes, Callable[[bytes], str]] = {
+    b"avcC": lambda config: config[1:4].hex().upper(),
+    b"hvcC": _hevc_string,
+    b"av1C": _av1_string,
+}
 
 
 def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:

@@ -1,7 +1,6 @@
 """The few facts of ISO base media files that a stream's writer needs: boxes and codec strings.
 
-Sources: ISO/IEC 14496-12 4.2 (boxes); RFC 6381 3.3-3.4 with ISO/IEC 14496-15 Annex E (avc1,
-hvc1); "AV1 Codec ISO Media File Format Binding" 5 (av01).
+Source: ISO/IEC 14496-12 4.2. What a codec's string says stands with its encoder (encoders.py).
 """
 
 from __future__ import annotations
@@ -10,8 +9,9 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from chunking.encoders import CODEC_STRINGS
+
 _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
-_VISUAL_ENTRIES = {b"avc1", b"avc3", b"hvc1", b"hev1", b"av01"}
 _AUDIO_STRINGS = {b"Opus": "opus", b"ac-3": "ac-3", b"ec-3": "ec-3", b"fLaC": "flac"}
 
 
@@ -35,9 +35,10 @@ def boxes(data: bytes) -> Iterator[Box]:
 def codec_string(init: bytes) -> str:
     """RFC 6381 codec of the first track of an init segment; ValueError if it is none we write."""
     entry = next(boxes(_sample_description(init)[8:]))
-    if entry.kind in _VISUAL_ENTRIES:
-        settings = {box.kind: box.body for box in boxes(entry.body[78:])}
-        return _visual_string(entry.kind, settings)
+    # A visual sample entry has 78 bytes of its own before its boxes (14496-12 12.1.3).
+    for box in boxes(entry.body[78:]):
+        if box.kind in CODEC_STRINGS:
+            return f"{entry.kind.decode()}.{CODEC_STRINGS[box.kind](box.body)}"
     if entry.kind in _AUDIO_STRINGS:
         return _AUDIO_STRINGS[entry.kind]
     if entry.kind == b"mp4a":
@@ -91,34 +92,6 @@ def _sample_description(init: bytes) -> bytes:
             except ValueError:
                 continue
     raise ValueError("no sample description in the init segment")
-
-
-def _visual_string(kind: bytes, settings: dict[bytes, bytes]) -> str:
-    name = kind.decode()
-    if b"avcC" in settings:
-        return f"{name}.{settings[b'avcC'][1:4].hex().upper()}"
-    if b"hvcC" in settings:
-        return f"{name}.{_hevc_string(settings[b'hvcC'])}"
-    if b"av1C" in settings:
-        return f"{name}.{_av1_string(settings[b'av1C'])}"
-    raise ValueError(f"no decoder configuration in sample entry {name}")
-
-
-def _hevc_string(config: bytes) -> str:
-    first, compatibility = config[1], int.from_bytes(config[2:6], "big")
-    space = ("", "A", "B", "C")[first >> 6]
-    tier = "H" if first & 0x20 else "L"
-    reversed_flags = int(f"{compatibility:032b}"[::-1], 2)
-    constraints = config[6:12].rstrip(b"\0")
-    parts = [f"{space}{first & 31}", f"{reversed_flags:X}", f"{tier}{config[12]}"]
-    return ".".join(parts + [f"{byte:X}" for byte in constraints])
-
-
-def _av1_string(config: bytes) -> str:
-    profile, level = config[1] >> 5, config[1] & 31
-    tier = "H" if config[2] & 0x80 else "M"
-    depth = 12 if config[2] & 0x20 else 10 if config[2] & 0x40 else 8
-    return f"{profile}.{level:02d}{tier}.{depth:02d}"
 
 
 def _mp4a_string(entry: bytes) -> str:
