@@ -2,11 +2,11 @@
 
     python -m benchmarks.latency [--quick] [--json FILE]
 
-One engine holds the table's probes and the networks below, none of which is a probe. All are
-measured in turns in one process; the table is solved from the probes alone. The rows show what a
-network's layers cost beside their multiplications: widths between the kernels' blocks of 16 save
-multiplications that the engine does anyway. `frame` is the whole frame of the player, another
-height than the one that the table was measured with. docs/latency.md is made of the result.
+One engine holds the networks that the table benches and those below, none of which is among them.
+All are measured in turns in one process; the table is solved from the benched ones alone. The rows
+show what a network's layers cost beside their multiplications: widths between the kernels' blocks
+of 16 save multiplications that the engine does anyway. `frame` is the whole frame of the player,
+another height than the one that the table was measured with. docs/latency.md is made of the result.
 """
 
 import statistics
@@ -21,18 +21,18 @@ from benchmarks.harness import environment, parse_arguments, write_json
 from player.costs import macs_per_pixel
 from player.package.architecture import Architecture
 from player.package.paths import HARD
+from sr.latency.benched import benched_architectures, static_chain
 from sr.latency.measure import (
     HOST,
     SIZE,
     PathTimes,
     Patience,
     build_table,
-    compile_probes,
+    compile_networks,
     describe_machine,
     processor_name,
     time_networks,
 )
-from sr.latency.probes import probe_architectures, static_chain
 from sr.latency.table import MS, LatencyTable
 
 SCALE, DTYPE = 4, "int8"
@@ -109,17 +109,17 @@ def _same_order(a: Row, b: Row) -> bool:
 
 def run(patience: Patience) -> dict[str, Any]:
     """Compile, measure, solve, compare."""
-    probes = probe_architectures(SCALE)
+    benched = benched_architectures(SCALE)
     unseen = [static_chain(SCALE, widths) for widths in UNSEEN]
-    archs = [*probes, *unseen]
+    archs = [*benched, *unseen]
     with tempfile.TemporaryDirectory(prefix="pocketsr-latency-") as folder:
-        files, cache = compile_probes(archs, HOST, DTYPE, Path(folder))
+        files, cache = compile_networks(archs, HOST, DTYPE, Path(folder))
         isa, times = time_networks(files.shared, archs, DTYPE, SIZE, patience)
         _, frame_times = time_networks(files.shared, unseen, DTYPE, FRAME, patience)
     machine = describe_machine(HOST, DTYPE, isa, processor_name(), SCALE, SIZE)
-    split = len(probes)
+    split = len(benched)
     seen = PathTimes(times.hard_ns[:split], times.bicubic_ns)
-    table = build_table(machine, cache, probes, seen)
+    table = build_table(machine, cache, benched, seen)
     rows = compare(table, unseen, PathTimes(times.hard_ns[split:], times.bicubic_ns), SIZE)
     frame = compare(table, unseen, frame_times, FRAME)
     return {
@@ -129,7 +129,7 @@ def run(patience: Patience) -> dict[str, Any]:
         "rows": rows,
         "summary": summarise(rows),
         "frame": {"size": FRAME, "rows": frame, "summary": summarise(frame)},
-        "probes": len(probes),
+        "benched": len(benched),
         "table": asdict(table),
     }
 

@@ -21,7 +21,7 @@ from player.package.generic import blob_path
 from player.package.paths import HARD
 from player.package.weights import unpack_weights
 from player.upscale import whole_frame
-from sr.latency.measure import HOST, compile_probes
+from sr.latency.measure import HOST, compile_networks
 from sr.models import architecture
 from sr.router.embedding import RouterNetwork, RouterShape
 from sr.router.integers import pack_router
@@ -76,7 +76,7 @@ def main() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (*FRAME, 3), np.uint8)
     with tempfile.TemporaryDirectory(prefix="pocketsr-router-") as folder:
         arch = architecture("chain", SCALE, dynamic=True)
-        files, _ = compile_probes([arch], HOST, "int8", Path(folder))
+        files, _ = compile_networks([arch], HOST, "int8", Path(folder))
         engine = Engine.open(files.shared)
         rows = [timed(engine, isa, frame, rounds) for isa in runnable(engine)]
     data = {"schema": "pocketsr.router/1", "environment": environment(("apache-tvm",))}

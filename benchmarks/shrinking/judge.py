@@ -18,7 +18,7 @@ from player.metrics import psnr_db
 from player.package.architecture import Architecture
 from player.package.paths import HARD
 from player.package.weights import unpack_weights
-from sr.latency.measure import HOST, Patience, compile_probes, time_networks
+from sr.latency.measure import HOST, Patience, compile_networks, time_networks
 from sr.models import Network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
@@ -60,6 +60,6 @@ def group_psnr(errors: NDArray[np.float64], clip: Clip) -> dict[str, Any]:
 def engine_ms(archs: Sequence[Architecture]) -> list[float]:
     """Milliseconds of a frame on the hard path, one thread, all in turns in one process."""
     with tempfile.TemporaryDirectory(prefix="pocketsr-shrink-") as folder:
-        files, _ = compile_probes(archs, HOST, "int8", Path(folder))
+        files, _ = compile_networks(archs, HOST, "int8", Path(folder))
         _, times = time_networks(files.shared, archs, "int8", FRAME, PATIENCE)
     return [ns / 1e6 for ns in times.hard_ns]

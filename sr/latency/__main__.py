@@ -1,8 +1,8 @@
 """Latency tables from the command line.
 
 python -m sr.latency                                         this machine's table, measured
-python -m sr.latency --target android-arm64 --probes DIR     what a phone needs to be measured
-python -m sr.latency --probes DIR --from times.jsonl -o FILE its table, of what run.sh printed
+python -m sr.latency --target android-arm64 --bench DIR     what a phone needs to be measured
+python -m sr.latency --bench DIR --from times.jsonl -o FILE its table, of what run.sh printed
 """
 
 import sys
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
-from sr.latency.bench import SCRIPT, read_manifest, read_times, write_probes
+from sr.latency.bench import SCRIPT, read_manifest, read_times, write_bench
+from sr.latency.benched import DEFAULT_WIDEST
 from sr.latency.measure import HOST, measure_latency
-from sr.latency.probes import DEFAULT_WIDEST
 from sr.latency.table import LatencyTable
 
 FILE = click.Path(path_type=Path)
@@ -23,7 +23,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--dtype", default="int8", show_default=True, help="int8 or fp32.")
 @click.option("--scale", type=click.IntRange(2, 4), default=4, show_default=True)
 @click.option("--widest", default=DEFAULT_WIDEST, show_default=True, help="Channels, to 128.")
-@click.option("--probes", type=FILE, help="Folder of what another machine needs to be measured.")
+@click.option("--bench", type=FILE, help="Folder of what another machine needs to be measured.")
 @click.option("--from", "times", type=FILE, help="What run.sh of that folder has printed.")
 @click.option("-o", "--out", type=FILE, help="The table's file; default: stdout.")
 def command(
@@ -31,19 +31,19 @@ def command(
     dtype: str,
     scale: int,
     widest: int,
-    probes: Path | None,
+    bench: Path | None,
     times: Path | None,
     out: Path | None,
 ) -> None:
     """Measure, or prepare a measurement elsewhere, or read one."""
     if times is not None:
-        if probes is None:
-            raise click.UsageError("--from needs --probes DIR, the folder that run.sh came from")
+        if bench is None:
+            raise click.UsageError("--from needs --bench DIR, the folder that run.sh came from")
         lines = times.read_text(encoding="utf-8", errors="replace").splitlines()
-        _put(read_times(read_manifest(probes), lines, str(times)), out)
-    elif probes is not None:
-        manifest = write_probes(target, dtype, scale, probes, widest)
-        click.echo(f"{len(manifest.probes)} probes; on the device: sh {SCRIPT} > times.jsonl")
+        _put(read_times(read_manifest(bench), lines, str(times)), out)
+    elif bench is not None:
+        manifest = write_bench(target, dtype, scale, bench, widest)
+        click.echo(f"{len(manifest.networks)} networks; on the device: sh {SCRIPT} > times.jsonl")
     else:
         _put(measure_latency(target, dtype, scale, widest), out)
 

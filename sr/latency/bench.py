@@ -1,11 +1,11 @@
-"""Measuring a table on another machine: psr-bench, the probes and a script, there and back.
+"""Measuring a table on another machine: psr-bench, networks and a script, there and back.
 
-    write_probes   DIR/psr-bench  DIR/probe-00.bin ...  DIR/run.sh  DIR/probes.json
+    write_bench   DIR/psr-bench  DIR/network-00.bin ...  DIR/run.sh  DIR/bench.json
     on the device  sh run.sh > times.jsonl
-    read_times     DIR/probes.json + times.jsonl -> LatencyTable
+    read_times     DIR/bench.json + times.jsonl -> LatencyTable
 
-The script takes the probes in turns as well, a few frames each time, and prints one JSON object a
-line: first the processor, then {"probe": NAME, "bench": what psr-bench --json prints}.
+The script takes the networks in turns as well, a few frames each time, and prints one JSON object a
+line: first the processor, then {"network": NAME, "bench": what psr-bench --json prints}.
 """
 
 import json
@@ -20,26 +20,26 @@ from typing import Any
 
 from player.package.architecture import Architecture
 from player.package.artefact import write_text
-from sr.latency.errors import LatencyError
+from sr.latency.benched import DEFAULT_WIDEST, benched_architectures, random_blob, static_chain
+from sr.latency.latency_error import LatencyError
 from sr.latency.measure import (
     SIZE,
     PathTimes,
     build_table,
-    compile_probes,
+    compile_networks,
     describe_machine,
 )
-from sr.latency.probes import DEFAULT_WIDEST, probe_architectures, random_blob, static_chain
 from sr.latency.table import LatencyTable
 from sr.latency.work import Cache
 
-SCHEMA = "pocketsr.latency-probes/1"
-MANIFEST, SCRIPT, PROGRAM, BICUBIC = "probes.json", "run.sh", "psr-bench", "bicubic"
+SCHEMA = "pocketsr.latency-bench/1"
+MANIFEST, SCRIPT, PROGRAM, BICUBIC = "bench.json", "run.sh", "psr-bench", "bicubic"
 ROUNDS, FRAMES = 9, 5
 LEAST_ROUNDS = 3
 _NS = 1e9  # of a second
 
 _SCRIPT = """#!/bin/sh
-# Times every probe on this device: sh run.sh > times.jsonl
+# Benches every network on this device: sh run.sh > times.jsonl
 cd "$(dirname "$0")" || exit 1
 chmod +x ./{program} 2>/dev/null
 name=$(getprop ro.soc.model 2>/dev/null)
@@ -48,12 +48,12 @@ name=$(getprop ro.soc.model 2>/dev/null)
 printf '{{"processor": "%s"}}\\n' "$name"
 bench() {{
     result=$(./{program} --weights "$2" --path "$3" {options}) || exit 1
-    printf '{{"probe": "%s", "bench": %s}}\\n' "$1" "$result"
+    printf '{{"network": "%s", "bench": %s}}\\n' "$1" "$result"
 }}
 round=0
 while [ $round -lt "${{ROUNDS:-{rounds}}}" ]; do
     bench {bicubic} {first} bicubic
-    for blob in probe-*.bin; do bench "$blob" "$blob" hard; done
+    for blob in network-*.bin; do bench "$blob" "$blob" hard; done
     round=$((round + 1))
 done
 """
@@ -61,26 +61,26 @@ done
 
 @dataclass(frozen=True)
 class Manifest:
-    """What DIR/probes.json says: how the probes were made."""
+    """What DIR/bench.json says: how the networks were made."""
 
     target: str
     dtype: str
     scale: int
     size: tuple[int, int]
     cache: Cache
-    probes: tuple[tuple[int, ...], ...]
+    networks: tuple[tuple[int, ...], ...]
 
     @property
     def architectures(self) -> list[Architecture]:
-        return [static_chain(self.scale, widths) for widths in self.probes]
+        return [static_chain(self.scale, widths) for widths in self.networks]
 
 
 def blob_name(number: int) -> str:
-    """The file of a probe's weights, and its name among the times."""
-    return f"probe-{number:02}.bin"
+    """The file of a network's weights, and its name among the times."""
+    return f"network-{number:02}.bin"
 
 
-def write_probes(
+def write_bench(
     target: str,
     dtype: str,
     scale: int,
@@ -92,10 +92,10 @@ def write_probes(
 
     Raises CompileError for an unknown target or dtype, OSError where it cannot be written.
     """
-    archs = probe_architectures(scale, widest)
+    archs = benched_architectures(scale, widest)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as folder:
-        files, cache = compile_probes(archs, target, dtype, Path(folder))
+        files, cache = compile_networks(archs, target, dtype, Path(folder))
         shutil.copy(files.bench, out / PROGRAM)
     for number, arch in enumerate(archs):
         (out / blob_name(number)).write_bytes(random_blob(arch, dtype))
@@ -125,12 +125,12 @@ def read_manifest(folder: Path) -> Manifest:
         fields = json.loads(path.read_bytes())
         if fields.pop("schema") != SCHEMA:
             raise ValueError("another schema")
-        probes = tuple(tuple(widths) for widths in fields.pop("probes"))
+        networks = tuple(tuple(widths) for widths in fields.pop("networks"))
         size, cache = tuple(fields.pop("size")), Cache(**fields.pop("cache"))
-        return Manifest(**fields, size=size, cache=cache, probes=probes)
+        return Manifest(**fields, size=size, cache=cache, networks=networks)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise LatencyError(
-            f"{path}: not made by `python -m sr.latency --probes` ({error}); make it again"
+            f"{path}: not made by `python -m sr.latency --bench` ({error}); make it again"
         ) from error
 
 
@@ -142,11 +142,11 @@ def read_times(manifest: Manifest, lines: Iterable[str], where: str) -> LatencyT
     for number, line in enumerate(lines, start=1):
         record = _record(line, f"{where}, line {number}")
         processor = str(record.get("processor", processor))
-        if "probe" in record:
+        if "network" in record:
             ns, isa = _frame_ns(record, manifest, f"{where}, line {number}")
-            times[str(record["probe"])].append(ns)
+            times[str(record["network"])].append(ns)
             isas.add(isa)
-    names = [blob_name(number) for number in range(len(manifest.probes))]
+    names = [blob_name(number) for number in range(len(manifest.networks))]
     quartiles = [_lower_quartile(times, name, where) for name in (*names, BICUBIC)]
     if len(isas) != 1:
         raise LatencyError(f"{where}: measured with several instruction sets: {sorted(isas)}")

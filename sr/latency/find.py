@@ -6,7 +6,7 @@ from pathlib import Path
 
 from player.package.artefact import write_text
 from player.package.signature import home
-from sr.latency.errors import LatencyError
+from sr.latency.latency_error import LatencyError
 from sr.latency.measure import HOST, cannot_measure, measure_latency, processor_name
 from sr.latency.table import LatencyTable, parse_table
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.architecture import BLOCK, GROUP
-from sr.latency.errors import LatencyError
+from sr.latency.latency_error import LatencyError
 from sr.latency.work import PathWork
 
 Array = NDArray[np.float64]
@@ -45,7 +45,7 @@ def fit_layers(
     """The layers' times that explain the measured ones, relative errors least in their squares.
 
     `times_ns`: of whole frames; `fixed_ns`: an LR pixel of the bicubic path. Raises LatencyError
-    where the probes do not determine every term.
+    where the networks do not determine every term.
     """
     blocks, groups = widest // BLOCK, widest // GROUP
     times = np.asarray(times_ns, float)
@@ -54,7 +54,7 @@ def fit_layers(
     matrix, wanted = matrix / times[:, None], rest / times
     size = np.linalg.norm(matrix, axis=0)
     if not size.all() or np.linalg.matrix_rank(matrix / size) < len(size):
-        raise LatencyError("latency: the probes do not determine every layer; take more of them")
+        raise LatencyError("latency: the networks do not determine every layer; bench more of them")
     return _layers(non_negative(matrix / size, wanted) / size, blocks, groups)
 
 

@@ -1,6 +1,6 @@
-"""Measuring a table on this machine: probes in turns, in this process, until the medians stand.
+"""Measuring a table on this machine: networks in turns, in this process, until the medians stand.
 
-The machine is shared and changes its clock. So every probe runs once a round, what counts is its
+The machine is shared and changes its clock. So every network runs once a round, what counts is its
 median over the rounds, and of the time only that in which the thread had a processor: others
 cannot take that away. The compiler and the engine are loaded here, when they are called.
 """
@@ -19,9 +19,9 @@ import numpy as np
 
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, HARD
-from sr.latency.errors import LatencyError
+from sr.latency.benched import DEFAULT_WIDEST, benched_architectures, random_blob
 from sr.latency.fit import fit_layers
-from sr.latency.probes import DEFAULT_WIDEST, probe_architectures, random_blob
+from sr.latency.latency_error import LatencyError
 from sr.latency.table import LatencyTable, Machine
 from sr.latency.work import Cache, arena_column_bytes, path_widths, path_work
 
@@ -56,15 +56,15 @@ class PathTimes:
 def measure_latency(
     target: str = HOST, dtype: str = "int8", scale: int = 4, widest: int = DEFAULT_WIDEST
 ) -> LatencyTable:
-    """Compile the probes, measure them here, and solve for the layers: about two minutes.
+    """Compile the networks, bench them here, and solve for the layers: about two minutes.
 
     Raises LatencyError for another target than this machine, CompileError for an unknown dtype.
     """
     if target != HOST:
         raise LatencyError(cannot_measure(target))
-    archs = probe_architectures(scale, widest)
+    archs = benched_architectures(scale, widest)
     with tempfile.TemporaryDirectory(prefix="pocketsr-latency-") as folder:
-        files, cache = compile_probes(archs, target, dtype, Path(folder))
+        files, cache = compile_networks(archs, target, dtype, Path(folder))
         isa, times = time_networks(files.shared, archs, dtype, SIZE)
     machine = describe_machine(target, dtype, isa, processor_name(), scale, SIZE)
     return build_table(machine, cache, archs, times)
@@ -74,11 +74,11 @@ def cannot_measure(target: str) -> str:
     """What to do where a target is not this machine."""
     return (
         f"latency: {target} cannot be measured on this machine; run `python -m sr.latency --target "
-        f"{target} --probes DIR`, then DIR/run.sh on the device, and give the table's path instead"
+        f"{target} --bench DIR`, then DIR/run.sh on the device, and give the table's path instead"
     )
 
 
-def compile_probes(
+def compile_networks(
     archs: Sequence[Architecture], target: str, dtype: str, out: Path
 ) -> "tuple[EngineFiles, Cache]":
     """One engine for all of the networks, and how it cuts frames. Raises CompileError."""

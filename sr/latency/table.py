@@ -14,7 +14,7 @@ from typing import Any
 
 from player.package.architecture import BLOCK, GROUP, Architecture
 from player.package.paths import BICUBIC
-from sr.latency.errors import LatencyError
+from sr.latency.latency_error import LatencyError
 from sr.latency.work import Cache, PathWork, blocks_of, groups_of, path_widths, path_work
 
 SCHEMA = "pocketsr.latency/1"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from player.package.architecture import BLOCK, GROUP, Architecture
-from sr.latency.errors import LatencyError
+from sr.latency.latency_error import LatencyError
 
 FAMILY = "chain"
 _LEAST_COLUMNS, _MOST_COLUMNS = 64, 1024

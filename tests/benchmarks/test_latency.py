@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.latency import SCALE, SIZE, UNSEEN, compare, summarise
 from player.package.paths import HARD
+from sr.latency.benched import benched_architectures, static_chain
 from sr.latency.measure import PathTimes
-from sr.latency.probes import probe_architectures, static_chain
 from sr.latency.table import MS, LatencyTable, Machine
 from sr.latency.work import Cache
 
@@ -24,10 +24,10 @@ def flat_table() -> LatencyTable:
     return LatencyTable(MACHINE, Cache(1 << 19, 232, 1), 5.0, (1.0, 2.0, 3.0, 4.0), rows, exits)
 
 
-def test_no_network_that_is_compared_is_a_probe():
+def test_no_network_that_is_compared_is_benched():
     unseen = {static_chain(SCALE, widths) for widths in UNSEEN}
     assert len(unseen) == len(UNSEEN) >= 8
-    assert not unseen & set(probe_architectures(SCALE))
+    assert not unseen & set(benched_architectures(SCALE))
 
 
 def test_rows_hold_the_error_and_the_ratios_to_the_first_network():

@@ -10,11 +10,11 @@ import pytest
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, EASY, HARD
 from sr.latency import LatencyError
+from sr.latency.benched import benched_architectures, static_chain
 from sr.latency.fit import fit_layers, non_negative
 from sr.latency.measure import (
     build_table,
 )
-from sr.latency.probes import probe_architectures, static_chain
 from sr.latency.table import LatencyTable, parse_table
 from sr.latency.work import Cache, arena_column_bytes, cut_columns, path_work
 from tests.sr.made_latency import CACHE, MACHINE, SIZE, assert_monotone, frame_times, made_table
@@ -87,7 +87,7 @@ def test_the_arena_is_that_of_the_compilers_plan(dtype):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_solver_recovers_a_table_exactly(seed):
     wanted = made_table(seed)
-    archs = probe_architectures(4)
+    archs = benched_architectures(4)
     found = build_table(MACHINE, CACHE, archs, frame_times(wanted, archs))
     assert np.allclose(found.convolution_ns, wanted.convolution_ns, rtol=1e-6)
     assert np.allclose(found.first_ns, wanted.first_ns, rtol=1e-6)
@@ -96,8 +96,8 @@ def test_the_solver_recovers_a_table_exactly(seed):
 
 
 @pytest.mark.parametrize("widest", [32, 48, 64, 96, 128])
-def test_the_probes_determine_every_layer(widest):
-    archs = probe_architectures(4, widest)
+def test_the_benched_networks_determine_every_layer(widest):
+    archs = benched_architectures(4, widest)
     works = [path_work(arch, HARD, SIZE, CACHE) for arch in archs]
     layers = fit_layers(works, [1e6] * len(works), 1.0, widest)
     assert np.shape(layers.convolution_ns) == (widest // 4, widest // 16)
@@ -106,7 +106,7 @@ def test_the_probes_determine_every_layer(widest):
 
 
 def test_noise_in_the_times_leaves_predictions_near_and_monotone(table):
-    archs, noise = probe_architectures(4), np.random.default_rng(1)
+    archs, noise = benched_architectures(4), np.random.default_rng(1)
     exact = frame_times(table, archs)
     noisy = tuple((np.array(exact.hard_ns) * noise.normal(1, 0.01, len(archs))).tolist())
     found = build_table(MACHINE, CACHE, archs, replace(exact, hard_ns=noisy))

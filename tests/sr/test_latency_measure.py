@@ -19,17 +19,17 @@ from sr.latency.bench import (
     device_script,
     read_manifest,
     read_times,
-    write_probes,
+    write_bench,
 )
+from sr.latency.benched import benched_architectures, random_blob, static_chain
 from sr.latency.measure import (
     HOST,
     Patience,
-    compile_probes,
+    compile_networks,
     measure_latency,
     time_in_turns,
     time_networks,
 )
-from sr.latency.probes import probe_architectures, random_blob, static_chain
 from sr.latency.table import MS, LatencyTable, parse_table
 from tests.sr.made_latency import CACHE, SIZE, assert_monotone, frame_times, made_table
 
@@ -79,7 +79,7 @@ def test_another_processor_is_measured_again(measurements, monkeypatch):
 
 
 def test_a_target_that_is_not_here_says_how_to_measure_it(measurements):
-    with pytest.raises(LatencyError, match=r"--target android-arm64 --probes DIR") as caught:
+    with pytest.raises(LatencyError, match=r"--target android-arm64 --bench DIR") as caught:
         find_latency("android-arm64")
     assert caught.value.exit_code == 2 and not measurements
     with pytest.raises(LatencyError):
@@ -119,8 +119,8 @@ def test_rounds_go_on_while_the_medians_move():
     assert len(times[0]) == 12
 
 
-def test_probes_are_blobs_that_the_player_reads():
-    for arch in probe_architectures(4)[:3]:
+def test_benched_networks_are_blobs_that_the_player_reads():
+    for arch in benched_architectures(4)[:3]:
         blob = unpack_weights(random_blob(arch, "int8"))
         assert (blob.arch, blob.dtype) == (arch, INT8)
         assert unpack_weights(random_blob(arch, "fp32")).arch == arch
@@ -130,13 +130,13 @@ def test_probes_are_blobs_that_the_player_reads():
 
 
 def made_manifest(size: tuple[int, int] = SIZE) -> Manifest:
-    probes = tuple(arch.widths for arch in probe_architectures(4))
-    return Manifest("android-arm64", "int8", 4, size, CACHE, probes)
+    networks = tuple(arch.widths for arch in benched_architectures(4))
+    return Manifest("android-arm64", "int8", 4, size, CACHE, networks)
 
 
 def bench_line(name: str, ms: float, **other: object) -> str:
     bench = {"fps_p50": 1000 / ms, "isa": "i8mm", "size": SIZE, "threads": [{}]} | other
-    return json.dumps({"probe": name, "bench": bench})
+    return json.dumps({"network": name, "bench": bench})
 
 
 def device_lines(table: LatencyTable, rounds: int = 3) -> list[str]:
@@ -161,7 +161,7 @@ def test_a_devices_times_become_its_table(table):
         (lambda lines: lines[:-1], "timed 2 times"),
         (lambda lines: [*lines[:4], lines[4][:20]], "line 5: not JSON"),
         (lambda lines: [*lines, "[]"], "not a JSON object"),
-        (lambda lines: [*lines, '{"probe": "bicubic"}'], "not what psr-bench prints"),
+        (lambda lines: [*lines, '{"network": "bicubic"}'], "not what psr-bench prints"),
         (lambda lines: [*lines, bench_line("bicubic", 1.0, size=(9, 9))], "is wanted"),
         (lambda lines: [*lines, bench_line("bicubic", 1.0, threads=[{}, {}])], "is wanted"),
         (lambda lines: [*lines, bench_line("bicubic", 1.0, isa="neon")], "several instruction"),
@@ -181,7 +181,7 @@ def test_the_devices_script_prints_what_is_read(tmp_path, table):
     form = '{"fps_p50": %s, "isa": "i8mm", "size": [%d, %d], "threads": [{"threads": 1}]}'
     fake = ['case "$2-$4" in', *cases, "esac", f"printf '{form}\\n' $f {SIZE[0]} {SIZE[1]}"]
     (tmp_path / "psr-bench").write_text("\n".join(["#!/bin/sh", *fake, ""]))
-    for number in range(len(manifest.probes)):
+    for number in range(len(manifest.networks)):
         (tmp_path / blob_name(number)).touch()
     (tmp_path / "run.sh").write_text(device_script(SIZE))
     environment = {"PATH": "/usr/bin:/bin", "ROUNDS": "3"}
@@ -204,8 +204,8 @@ def test_a_manifest_of_something_else_is_refused(tmp_path):
     [
         (["--from", "x.jsonl"], 2),
         (["--target", "android-arm64"], 2),
-        (["--probes", "none", "--from", "none.jsonl"], 3),
-        (["--widest", "20", "--probes", "none"], 2),
+        (["--bench", "none", "--from", "none.jsonl"], 3),
+        (["--widest", "20", "--bench", "none"], 2),
     ],
 )
 def test_a_wrong_call_ends_in_one_line_and_its_code(arguments, code, monkeypatch, capsys, tmp_path):
@@ -232,14 +232,14 @@ def test_this_machine_measures_a_small_table():
 @pytest.mark.slow
 def test_psr_bench_of_this_machine_gives_a_table_that_predicts(tmp_path):
     """The way that a phone takes, here; against the engine's own times in this process."""
-    manifest = write_probes(HOST, "int8", 4, tmp_path / "probes", widest=32)
+    manifest = write_bench(HOST, "int8", 4, tmp_path / "bench", widest=32)
     done = subprocess.run(
-        ["sh", str(tmp_path / "probes" / "run.sh")], capture_output=True, text=True, check=True
+        ["sh", str(tmp_path / "bench" / "run.sh")], capture_output=True, text=True, check=True
     )
-    assert read_manifest(tmp_path / "probes") == manifest
+    assert read_manifest(tmp_path / "bench") == manifest
     table = read_times(manifest, done.stdout.splitlines(), "stdout")
     unseen = [static_chain(4, widths) for widths in ((32,) * 6, (16,) * 6, (24, 20) * 3)]
-    files, _ = compile_probes(unseen, HOST, "int8", tmp_path / "engine")
+    files, _ = compile_networks(unseen, HOST, "int8", tmp_path / "engine")
     isa, times = time_networks(files.shared, unseen, "int8", SIZE)
     assert isa == table.machine.isa
     predicted = [table.predict_ms(arch, HARD, *SIZE) for arch in unseen]

@@ -10,7 +10,7 @@ import numpy as np
 
 from player.package.architecture import BLOCK, GROUP, Architecture, convolutions, tensor_layout
 from player.package.weights import FLOAT32, INT8, pack_weights
-from sr.latency.errors import LatencyError
+from sr.latency.latency_error import LatencyError
 from sr.latency.work import FAMILY
 
 DEFAULT_WIDEST = 64
@@ -21,7 +21,7 @@ _EVEN_DEPTH = 5
 _WEIGHT_MOST, _BIAS_MOST, _MULTIPLIER = 57, 100, 2e-3  # 255 * 57 * 9 * 128 stays below 2^24
 
 
-def probe_architectures(scale: int, widest: int = DEFAULT_WIDEST) -> tuple[Architecture, ...]:
+def benched_architectures(scale: int, widest: int = DEFAULT_WIDEST) -> tuple[Architecture, ...]:
     """The networks whose times determine every layer up to `widest` channels, always the same.
 
     Raises LatencyError for a width that is not a multiple of 16 from 32 to 128.
