@@ -1,8 +1,8 @@
 """Working ahead: bounded, in order, and ended when nobody listens."""
 
 import threading
-import time
 from contextlib import closing
+from itertools import count
 
 import pytest
 
@@ -35,18 +35,20 @@ def test_an_error_comes_after_the_items_before_it():
 
 
 def test_closing_early_closes_the_source_and_ends_its_thread():
-    closed = threading.Event()
+    full, closed = threading.Event(), threading.Event()
 
     def source():
         try:
-            while True:
-                yield 0
+            for i in count():
+                if i == 3:  # one is taken, two are ahead: the worker will wait for room with this
+                    full.set()
+                yield i
         finally:
             closed.set()
 
     before = threading.active_count()
     items = prefetch(source(), 2)
     next(items)
-    time.sleep(0.05)  # the worker waits for room now
+    assert full.wait(timeout=20)
     items.close()
     assert closed.is_set() and threading.active_count() == before

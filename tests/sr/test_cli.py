@@ -7,14 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from tests.sr.conftest import drifting_pictures, write_film
+from tests.sr.conftest import FILM_SIZE, drifting_pictures, write_film
 
 POCKETSR = [sys.executable, "-c", "from sr.cli import main; main()"]
 FAST = ("--scale", "2", "--steps", "3", "--lr-codec", "lossless", "--threads", "1")
@@ -113,9 +113,28 @@ def test_one_frame_odd_sizes_and_truncation_encode_with_a_word(tmp_path):
     assert "warning" in done.stderr
 
 
-def test_events_are_json_lines_and_end_with_done(film, tmp_path):
-    done = pocketsr("encode", film, "-o", tmp_path / "p", *FAST, "--events")
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+@dataclass(frozen=True)
+class Encoded:
+    """What one encode has left behind, and where."""
+
+    done: subprocess.CompletedProcess[str]
+    package: Path
+    home: Path
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory) -> Encoded:
+    """An encode with --events, for all tests that only look at it; who changes it takes a copy."""
+    folder = tmp_path_factory.mktemp("encoded")
+    film = write_film(folder / "film.mp4", drifting_pictures(12, *FILM_SIZE))
+    home = {**os.environ, "POCKETSR_HOME": str(folder / "home")}
+    done = pocketsr("encode", film, "-o", folder / "p", *FAST, "--events", env=home)
+    assert done.returncode == 0, done.stderr
+    return Encoded(done, folder / "p", folder / "home")
+
+
+def test_events_are_json_lines_and_end_with_done(encoded):
+    events = [json.loads(line) for line in encoded.done.stdout.splitlines()]
     assert [e["v"] for e in events] == [1] * len(events)
     assert events[-1]["type"] == "done" and events[-1]["report"]["frames"] == 12
     names = [e["name"] for e in events if e["type"] == "stage"]
@@ -124,18 +143,19 @@ def test_events_are_json_lines_and_end_with_done(film, tmp_path):
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 6)])
 def test_interrupted_then_continued(film, tmp_path, sent, code):
-    options = ("--scale", "2", "--lr-codec", "lossless", "--threads", "1", "--steps", "400")
+    """The signal comes when the event says that overfitting has begun, long before its end."""
+    options = ("--scale", "2", "--lr-codec", "lossless", "--threads", "1", "--steps", "200")
     command = ["encode", film, "-o", tmp_path / "p", *options]
     process = subprocess.Popen(
-        [*POCKETSR, *map(str, command)],
+        [*POCKETSR, *map(str, command), "--events"],
         stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         text=True,
         # A background shell has its children ignore Ctrl-C; the command must not inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    _wait_for(tmp_path / "p" / "work" / "difficulty.json")
-    time.sleep(1)
+    events = map(json.loads, process.stdout)
+    assert any(e["type"] == "stage" and e["name"] == "overfit 0" for e in events)
     process.send_signal(sent)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == code, stderr
@@ -143,14 +163,6 @@ def test_interrupted_then_continued(film, tmp_path, sent, code):
     done = pocketsr(*command, "--json")
     assert done.returncode == 0, done.stderr
     assert pocketsr("verify", tmp_path / "p").returncode == 0
-
-
-def _wait_for(path: Path) -> None:
-    for _ in range(600):
-        if path.exists():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"{path} never came")
 
 
 def test_disk_full_is_said_and_the_same_command_continues(film, tmp_path):
@@ -165,29 +177,24 @@ def test_disk_full_is_said_and_the_same_command_continues(film, tmp_path):
     assert pocketsr(*command).returncode == 0
 
 
-def test_a_damaged_package_is_refused_by_verify(film, tmp_path):
-    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
+def test_a_damaged_package_is_refused_by_verify(encoded, tmp_path):
+    shutil.copytree(encoded.package, tmp_path / "p")
     blob = tmp_path / "p" / "sr" / "weights-000.bin"
     blob.write_bytes(blob.read_bytes()[:-1] + b"x")
     assert "weights-000.bin" in refused(5, "verify", tmp_path / "p")
 
 
-def test_an_unknown_target_lists_those_that_exist(film, tmp_path):
-    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
-    assert "x86-64-v3" in refused(2, "compile", tmp_path / "p", "--target", "toaster")
+def test_an_unknown_target_lists_those_that_exist(encoded):
+    assert "x86-64-v3" in refused(2, "compile", encoded.package, "--target", "toaster")
 
 
-def test_without_an_engine_playing_says_so_and_works(film, tmp_path):
-    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
-    done = pocketsr("play", tmp_path / "p", "--out", tmp_path / "out.mp4", "--json")
+def test_without_an_engine_playing_says_so_and_works(encoded, tmp_path):
+    done = pocketsr("play", encoded.package, "--out", tmp_path / "out.mp4", "--json")
     assert done.returncode == 0
     assert "pocketsr compile" in done.stderr
     assert json.loads(done.stdout)["frames"] == 12
     assert (tmp_path / "out.mp4").stat().st_size > 0
 
 
-def test_the_signing_key_is_the_users_own(film, tmp_path):
-    pocketsr("encode", film, "-o", tmp_path / "p", *FAST)
-    key = Path(os.environ["POCKETSR_HOME"]) / "signing.key"
-    assert key.stat().st_mode & 0o777 == 0o600
-    shutil.rmtree(tmp_path / "p")
+def test_the_signing_key_is_the_users_own(encoded):
+    assert (encoded.home / "signing.key").stat().st_mode & 0o777 == 0o600
