@@ -3,26 +3,35 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: install demo qemu test test-all lint format clean
+.PHONY: install demo tools test test-all lint format clean
 
 install: $(READY)
 
 demo: $(READY)
 	$(BIN)/python -m benchmarks.demo
 
-# Runs the engine for Android here. Where apt cannot install it, the tests that need it are skipped.
+# What some tests want beside Python: ARM code is run by qemu, a window needs a screen and its keys,
+# ffprobe reads packages, clang fuzzes. COMMAND:PACKAGE each; where apt cannot install one, the tests
+# that need it are skipped.
+TOOLS := qemu-aarch64:qemu-user Xvfb:xvfb xdotool:xdotool ffmpeg:ffmpeg clang:clang
 APT := $(if $(filter 0,$(shell id -u)),,sudo -n )apt-get
-qemu:
-	@command -v qemu-aarch64 >/dev/null \
-		|| { $(APT) install --yes qemu-user >/dev/null 2>&1; } \
-		|| { $(APT) update >/dev/null 2>&1 && $(APT) install --yes qemu-user >/dev/null 2>&1; } \
-		|| echo "qemu: no qemu-aarch64, and apt-get cannot install qemu-user: ARM tests are skipped"
+tools:
+	@missing() { for tool in $(TOOLS); do \
+		command -v $${tool%%:*} >/dev/null || echo $${tool##*:}; done; }; \
+	install() { $(APT) install --yes $$(missing) >/dev/null 2>&1; }; \
+	test -z "$$(missing)" || install || { $(APT) update >/dev/null 2>&1 && install; } \
+		|| echo "tools: apt-get cannot install" $$(missing)": the tests that need it are skipped"
 
-test: $(READY) qemu
-	$(BIN)/python -m pytest -m "not slow"
+# Two at a time by default, a whole file each: what a file's tests share is made once. In the order
+# of the folders, so that the long files of compiler/ do not come last.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
-test-all: $(READY) qemu
-	$(BIN)/python -m pytest
+test: $(READY) tools
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY) tools
+	$(PYTEST)
 
 lint: $(READY)
 	$(BIN)/ruff check .

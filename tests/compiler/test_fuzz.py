@@ -2,7 +2,7 @@
 
 `tests/compiler/fuzz/` damages blobs where it hurts and mends their checksum, so that most of the
 damage gets past the first look. `make test` tries a seeded sequence of it. `make test-all` runs
-libFuzzer for a minute a format, guided by coverage (clang with its fuzzer: apt-get install clang),
+libFuzzer for a minute a format, guided by coverage (clang with its fuzzer: `make tools`),
 or, where that is missing, the same damage with new seeds for a minute.
 """
 
@@ -22,13 +22,14 @@ import numpy as np
 import pytest
 import torch
 
-from compiler import Network, compile_engine
+from compiler import compile_engine
 from player.package.architecture import Architecture, tensor_layout
 from player.package.integers import check_layer
 from player.package.package_error import PackageError
 from player.package.weights import pack_weights, self_test_input, unpack_weights
-from sr.models import deployed_network, export_paths, path_halo_px
+from sr.models import deployed_network, path_halo_px
 from sr.quant import reference
+from tests.compiler.programs import exported_network
 from tests.player import sparse_blobs
 
 FUZZ = Path(__file__).parent / "fuzz"
@@ -152,17 +153,11 @@ def make_blobs(dtype: str) -> Iterator[bytes]:
         yield pack_weights(arch, tensors, number)
 
 
-@pytest.fixture(scope="module")
-def exported() -> dict[Architecture, Network]:
-    archs = {arch for archs in ARCHITECTURES.values() for arch in archs}
-    return {arch: Network(arch, export_paths(arch)) for arch in archs}
-
-
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def subject(request, exported, tmp_path_factory) -> Subject:
+def subject(request, tmp_path_factory) -> Subject:
     """Of the target `c`: there the sanitizers see into the kernels as well."""
     dtype, folder = request.param, tmp_path_factory.mktemp("fuzz")
-    networks = [exported[arch] for arch in ARCHITECTURES[dtype]]
+    networks = [exported_network(arch) for arch in ARCHITECTURES[dtype]]
     files = compile_engine(networks, "c", folder / "engine", dtype)
     blobs = []
     for i, blob in enumerate(make_blobs(dtype)):

@@ -124,7 +124,7 @@ def test_mpegdash_reads_the_manifest(made_package):
     assert count == len(list((made_package / "video").glob("seg-*.m4s")))
 
 
-@pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe missing: apt install ffmpeg")
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="ffprobe missing: `make tools`")
 @pytest.mark.parametrize("name", ["manifest.mpd", "master.m3u8"])
 def test_ffprobe_counts_every_frame(made_package, name):
     command = ["ffprobe", "-v", "error", "-count_frames", "-show_streams", "-of", "json"]

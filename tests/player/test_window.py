@@ -12,7 +12,7 @@ pytest.importorskip("pygame", reason="pygame missing: pip install 'pocketsr[wind
 TOOLS = ("Xvfb", "xdotool", "ffmpeg")
 missing = [tool for tool in TOOLS if not shutil.which(tool)]
 needs_screen = pytest.mark.skipif(
-    bool(missing), reason=f"{', '.join(missing)} missing: apt install xvfb xdotool ffmpeg"
+    bool(missing), reason=f"{', '.join(missing)} missing: `make tools`"
 )
 
 PLAY = """
