@@ -51,6 +51,7 @@ EXTRAS = {
         "pygame>=2.6",
         "pytest",
         "pytest-timeout",
+        "pytest-xdist",
         "ruff",
         "torch-geometric>=2.8",
         "transformers>=5.23",

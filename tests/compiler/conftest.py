@@ -4,13 +4,14 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from compiler import Network, compile_engine
+from compiler import EngineFiles, compile_engine
 from compiler.kernels.int8 import DOT_PRODUCTS
 from compiler.kernels.versions import INT8_AVXVNNI, INT8_C
 from compiler.targets import TARGETS, Target, find_target
@@ -98,13 +99,13 @@ def pairs() -> dict[Architecture, Pair]:
 
 
 @pytest.fixture(scope="session")
-def exported() -> list[Network]:
-    return [exported_network(arch) for arch in ARCHITECTURES]
+def engine_files(shared) -> EngineFiles:
+    def compiled(out: Path) -> EngineFiles:
+        return compile_engine(
+            [exported_network(arch) for arch in ARCHITECTURES], "host", out, "fp32"
+        )
 
-
-@pytest.fixture(scope="session")
-def engine_files(exported, tmp_path_factory):
-    return compile_engine(exported, "host", tmp_path_factory.mktemp("engine"), "fp32")
+    return shared("engine-fp32", compiled)
 
 
 @pytest.fixture(scope="session")
@@ -155,12 +156,26 @@ def every_int8_version(name: str) -> Target:
 
 
 @pytest.fixture(scope="session")
-def int8_files(tmp_path_factory):
-    networks = [exported_network(arch) for arch in int8_cases.ARCHITECTURES]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(TARGETS, "int8-test", every_int8_version)
-        patch.setitem(DOT_PRODUCTS, EVEX, DOT_PRODUCTS["avxvnni"])
-        return compile_engine(networks, "int8-test", tmp_path_factory.mktemp("int8"), "int8")
+def int8_files(shared) -> EngineFiles:
+    def compiled(out: Path) -> EngineFiles:
+        networks = [exported_network(arch) for arch in int8_cases.ARCHITECTURES]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(TARGETS, "int8-test", every_int8_version)
+            patch.setitem(DOT_PRODUCTS, EVEX, DOT_PRODUCTS["avxvnni"])
+            return compile_engine(networks, "int8-test", out, "int8")
+
+    return shared("engine-int8", compiled)
+
+
+@pytest.fixture(scope="session")
+def tiny_c_files(shared) -> Callable[[str], EngineFiles]:
+    """The smallest engine of the target `c`, of a dtype."""
+
+    def files(dtype: str) -> EngineFiles:
+        network = exported_network(Architecture("chain", 2, (4,), (1,)))
+        return shared(f"engine-c-{dtype}", lambda out: compile_engine([network], "c", out, dtype))
+
+    return files
 
 
 @pytest.fixture(scope="session")

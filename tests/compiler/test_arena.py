@@ -3,11 +3,11 @@
 import pytest
 
 from chunking.grid import Grid
-from compiler import Network
 from compiler.engine import plan_network
 from compiler.plan.formats import FORMATS
 from compiler.plan.path_plan import ARENA_COLUMNS, PathPlan
-from sr.models import BACKBONES, architecture, export_paths
+from sr.models import BACKBONES, architecture
+from tests.compiler.programs import exported_network
 
 MIB = 1 << 20
 COARSE = Grid(1080, 1920).coarse_patches()[0]
@@ -31,9 +31,9 @@ def test_the_coarse_patch_is_two_by_two_fine_ones():
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_coarse_patch_takes_at_most_a_mebibyte_of_a_thread(backbone, scale):
     arch = architecture(backbone, scale, dynamic=True)
-    paths = export_paths(arch)
+    network = exported_network(arch)
     formats = [f for f in FORMATS.values() if f.name == "fp32" or backbone != "wdsr"]
     for number_format in formats:
-        plans = plan_network(Network(arch, paths), number_format).plans
-        assert set(plans) >= {"bicubic", *paths}
+        plans = plan_network(network, number_format).plans
+        assert set(plans) >= {"bicubic", *network.paths}
         assert max(map(thread_bytes, plans.values())) <= MIB

@@ -12,7 +12,7 @@ from compiler.targets import find_target
 
 HERE = Path(__file__).parent / "android"
 GLUE = RUNTIME.parent / "android" / "pocketsr_jni.c"
-FLAGS = ["-O1", "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", str(RUNTIME), "-I", str(HERE)]
+FLAGS = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-I", str(RUNTIME), "-I", str(HERE)]
 ZIG = [sys.executable, "-m", "ziglang", "cc"]
 ARGUMENT = "java/lang/IllegalArgumentException: "
 
@@ -22,7 +22,8 @@ def program(engine_files, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("jni") / "call_jni"
     target = ["-target", find_target("host").c_target]
     sources = [str(GLUE), str(HERE / "call_jni.c"), str(engine_files.archive)]
-    subprocess.run([*ZIG, *FLAGS, *target, *sources, "-o", str(out)], check=True)
+    # -s as an engine is linked: without it zig would build its support objects again.
+    subprocess.run([*ZIG, *FLAGS, "-s", *target, *sources, "-o", str(out)], check=True)
     return out
 
 

@@ -161,14 +161,13 @@ def test_every_damage_has_its_code(int8_engine, engine):
         }
 
 
-def test_engines_of_the_target_c_are_exact(tmp_path):
-    files = compile_engine([exported_network(TINY)], "c", tmp_path)
-    engine = Engine.open(files.shared)
+def test_engines_of_the_target_c_are_exact(tiny_c_files):
+    engine = Engine.open(tiny_c_files("int8").shared)
     for sizes in SIZES:
         assert_exact(engine, sizes, extreme=True)
 
 
-@pytest.mark.skipif(QEMU is None, reason="no qemu-aarch64 to run ARM code with: `make qemu`")
+@pytest.mark.skipif(QEMU is None, reason="no qemu-aarch64 to run ARM code with: `make tools`")
 @pytest.mark.parametrize("dtype", ["int8", "fp32"])
 def test_android_gives_the_bits_of_the_reference(dtype, tmp_path):
     """Each processor takes its own kernels; rows have bytes between them."""

@@ -11,27 +11,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compiler import compile_engine
-from player.package.architecture import Architecture
 from player.package.package_error import PackageError
 from player.package.router_blob import RouterBlob, pack_router_blob, unpack_router
 from tests.compiler.opening import CRC, FORMAT, LIMIT, OK, SELFTEST
-from tests.compiler.programs import exported_network
 from tests.compiler.test_fuzz import CFLAGS, FUZZ, SANITIZERS, can_build, run_replay
 from tests.router.random_router import SIZES, random_router, with_self_test
 
-TINY = Architecture("chain", 2, (4,), (1,))
 COUNT = 300
 
 
 @pytest.fixture(scope="module", params=["int8", "fp32"])
-def replay(request, tmp_path_factory):
+def replay(request, tiny_c_files, tmp_path_factory):
     """The program that damages blobs and opens them, of the C sources of an engine."""
     folder = tmp_path_factory.mktemp("fuzz")
     if not can_build("gcc", SANITIZERS, "main(void)", folder):
         pytest.skip("needs gcc with its address sanitizer: apt-get install gcc")
-    files = compile_engine([exported_network(TINY)], "c", folder / "engine", request.param)
-    source, program = files.shared.parent / "src", folder / "replay"
+    source, program = tiny_c_files(request.param).shared.parent / "src", folder / "replay"
     harness = [FUZZ / name for name in ("replay.c", "open_router.c", "mutate.c")]
     command = ["gcc", SANITIZERS, *CFLAGS, f"-I{source}", f"-I{FUZZ}", *harness]
     command += [*sorted(source.glob("*.c")), "-lm", "-o", program]
