@@ -8,6 +8,7 @@ from statistics import mean
 
 import pytest
 
+from benchmarks import laboratory
 from benchmarks.shrink import summary, table
 from sr.cli import COMMANDS
 from sr.encode.methods import METHODS
@@ -64,16 +65,16 @@ def test_the_shrinking_tables_are_the_json():
 
 # The page of each reproduction; the others are on the shrinking page.
 PAGE_OF_ENTRY = {
-    "graph": "graph.md",
-    "metric": "router.md",
-    "tri_level": "transformer.md",
-    "data_tickets": "transformer.md",
+    "graph": "laboratory_tables.md",
+    "metric": "laboratory_tables.md",
+    "tri_level": "laboratory_tables.md",
+    "data_tickets": "laboratory_tables.md",
 }
 PAGE_OF_TABLE = {
-    "patches": "selection.md",
-    "router": "router.md",
-    "probes": "graph.md",
-    "teacher": "transformer.md",
+    "patches": "laboratory_tables.md",
+    "router": "laboratory_tables.md",
+    "probes": "laboratory_tables.md",
+    "teacher": "laboratory_tables.md",
     "branches": "training.md",
 }
 
@@ -86,6 +87,10 @@ def test_the_tables_of_data_and_routing_are_the_json(name):
         assert line in text, line
     for claim in result["claims"]:
         assert f"| {claim['claim']} | {claim['verdict']} |" in text, claim["claim"]
+
+
+def test_the_laboratory_s_tables_are_what_its_command_makes():
+    assert laboratory.PAGE.read_text(encoding="utf-8") == laboratory.page()
 
 
 def test_the_reproductions_are_the_json():

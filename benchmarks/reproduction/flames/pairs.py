@@ -77,7 +77,7 @@ def find_pairs(root: Path) -> list[PairFiles]:
         return _flame3(root)
     raise InputError(
         f"{root}: neither rgb and thermal, nor FLAME 2's or FLAME 3's folders; see "
-        "docs/router.md for the forms"
+        "docs/laboratory.md for the forms"
     )
 
 
