@@ -58,7 +58,7 @@ def main() -> None:
     try:
         code = pocketsr.main(standalone_mode=False) or 0
     except BaseException as error:
-        code = _explain(error)
+        code = explain(error)
     sys.exit(code)
 
 
@@ -66,7 +66,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
 
 
-def _explain(error: BaseException) -> int:
+def explain(error: BaseException) -> int:
     """One line on stderr for a person; returns the exit code (docs/commands.md)."""
     if os.environ.get("POCKETSR_TRACEBACK"):
         raise error

@@ -28,7 +28,8 @@ def find_latency(target: str, dtype: str = "int8", scale: int = 4) -> LatencyTab
     if (table.machine.dtype, table.machine.scale) != (dtype, scale):
         raise LatencyError(
             f"{path}: a table of {table.machine.dtype} at x{table.machine.scale}, "
-            f"not of {dtype} at x{scale}; make one by `python -m sr.latency --scale {scale}`"
+            f"not of {dtype} at x{scale}; make one by `python -m benchmarks.latency_table --scale "
+            f"{scale}`"
         )
     return table
 

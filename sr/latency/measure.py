@@ -73,8 +73,9 @@ def measure_latency(
 def cannot_measure(target: str) -> str:
     """What to do where a target is not this machine."""
     return (
-        f"latency: {target} cannot be measured on this machine; run `python -m sr.latency --target "
-        f"{target} --bench DIR`, then DIR/run.sh on the device, and give the table's path instead"
+        f"latency: {target} cannot be measured on this machine; run `python -m "
+        f"benchmarks.latency_table --target {target} --bench DIR`, then DIR/run.sh "
+        "on the device, and give the table's path instead"
     )
 
 

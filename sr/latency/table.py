@@ -127,7 +127,8 @@ def parse_table(text: str | bytes, where: str = "latency table") -> LatencyTable
         return _table_of(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise LatencyError(
-            f"{where}: not a latency table ({error}); make it again by `python -m sr.latency`"
+            f"{where}: not a latency table ({error}); make it again by `python -m "
+            "benchmarks.latency_table`"
         ) from error
 
 

@@ -8,19 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from player.package.paths import HARD
-from player.package.weights import INT8, unpack_weights
-from sr.latency import LatencyError, find, find_latency
-from sr.latency.__main__ import main
-from sr.latency.bench import (
+from benchmarks.latency_table import (
     MANIFEST,
     Manifest,
     blob_name,
     device_script,
+    main,
     read_manifest,
     read_times,
     write_bench,
 )
+from player.package.paths import HARD
+from player.package.weights import INT8, unpack_weights
+from sr.latency import LatencyError, find, find_latency
 from sr.latency.benched import benched_architectures, random_blob, static_chain
 from sr.latency.measure import (
     HOST,

@@ -1,16 +1,21 @@
-"""Measuring a table on another machine: psr-bench, networks and a script, there and back.
+"""Latency tables: of this machine, or of another one by psr-bench, its networks and a script.
 
-    write_bench   DIR/psr-bench  DIR/network-00.bin ...  DIR/run.sh  DIR/bench.json
+    python -m benchmarks.latency_table                                        this machine's table
+    python -m benchmarks.latency_table --target android-arm64 --bench DIR     what a phone needs
+    python -m benchmarks.latency_table --bench DIR --from times.jsonl -o FILE its table
+
+    write_bench    DIR/psr-bench  DIR/*.bin ...  DIR/run.sh  DIR/bench.json
     on the device  sh run.sh > times.jsonl
     read_times     DIR/bench.json + times.jsonl -> LatencyTable
 
-The script takes the networks in turns as well, a few frames each time, and prints one JSON object a
-line: first the processor, then {"network": NAME, "bench": what psr-bench --json prints}.
+The script takes the networks in turns as well, a few frames each time, and prints one JSON object
+a line: first the processor, then what psr-bench --json prints of each.
 """
 
 import json
 import shutil
 import statistics
+import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,16 +23,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from player.package.architecture import Architecture
 from player.package.artefact import write_text
+from sr.cli import explain
 from sr.latency.benched import DEFAULT_WIDEST, benched_architectures, random_blob, static_chain
 from sr.latency.latency_error import LatencyError
 from sr.latency.measure import (
+    HOST,
     SIZE,
     PathTimes,
     build_table,
     compile_networks,
     describe_machine,
+    measure_latency,
 )
 from sr.latency.table import LatencyTable
 from sr.latency.work import Cache
@@ -130,7 +140,8 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(**fields, size=size, cache=cache, networks=networks)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise LatencyError(
-            f"{path}: not made by `python -m sr.latency --bench` ({error}); make it again"
+            f"{path}: not made by `python -m benchmarks.latency_table --bench` ({error}); make it "
+            "again"
         ) from error
 
 
@@ -192,3 +203,55 @@ def _lower_quartile(times: Mapping[str, Sequence[float]], name: str, where: str)
             "let run.sh run to its end"
         )
     return statistics.quantiles(found, n=4, method="inclusive")[0]
+
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(help="Measure, or prepare a measurement elsewhere, or read one.")
+@click.option("--target", default=HOST, show_default=True, help="See `pocketsr targets`.")
+@click.option("--dtype", default="int8", show_default=True, help="int8 or fp32.")
+@click.option("--scale", type=click.IntRange(2, 4), default=4, show_default=True)
+@click.option("--widest", default=DEFAULT_WIDEST, show_default=True, help="Channels, to 128.")
+@click.option("--bench", type=FILE, help="Folder of what another machine needs to be measured.")
+@click.option("--from", "times", type=FILE, help="What run.sh of that folder has printed.")
+@click.option("-o", "--out", type=FILE, help="The table's file; default: stdout.")
+def command(
+    target: str,
+    dtype: str,
+    scale: int,
+    widest: int,
+    bench: Path | None,
+    times: Path | None,
+    out: Path | None,
+) -> None:
+    """Measure, or prepare a measurement elsewhere, or read one."""
+    if times is not None:
+        if bench is None:
+            raise click.UsageError("--from needs --bench DIR, the folder that run.sh came from")
+        lines = times.read_text(encoding="utf-8", errors="replace").splitlines()
+        _put(read_times(read_manifest(bench), lines, str(times)), out)
+    elif bench is not None:
+        manifest = write_bench(target, dtype, scale, bench, widest)
+        click.echo(f"{len(manifest.networks)} networks; on the device: sh {SCRIPT} > times.jsonl")
+    else:
+        _put(measure_latency(target, dtype, scale, widest), out)
+
+
+def _put(table: LatencyTable, out: Path | None) -> None:
+    if out is None:
+        click.echo(table.to_json(), nl=False)
+    else:
+        out.write_text(table.to_json(), encoding="utf-8")
+
+
+def main() -> None:
+    """Runs the command; an error is one line and its exit code, as in sr/cli.py."""
+    try:
+        command.main(prog_name="python -m benchmarks.latency_table", standalone_mode=False)
+    except BaseException as error:
+        sys.exit(explain(error))
+
+
+if __name__ == "__main__":
+    main()
