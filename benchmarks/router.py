@@ -23,8 +23,8 @@ from player.package.weights import unpack_weights
 from player.upscale import whole_frame
 from sr.latency.measure import HOST, compile_networks
 from sr.models import architecture
+from sr.router.embedding import RouterNetwork, RouterShape
 from sr.router.integers import pack_router
-from sr.router.network import RouterNetwork, RouterShape
 
 FRAME = (270, 480)  # LR height and width, px
 SCALE = 4

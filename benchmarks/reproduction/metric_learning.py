@@ -22,8 +22,8 @@ from benchmarks.reproduction.flames.synthetic import VERSION as DATA_VERSION
 from benchmarks.reproduction.rows import Row, RowStore
 from benchmarks.verdict import comparison
 from sr.models.network import PIXEL_MAX
+from sr.router.embedding import RouterShape
 from sr.router.losses import LossWeights
-from sr.router.network import RouterShape
 from sr.router.training import RouterData, RouterPlan, TrainedRouter, fit_router
 
 VERSION = 1  # of what a row means: rows of another are made anew

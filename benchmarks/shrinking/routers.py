@@ -34,20 +34,20 @@ from player.metrics import psnr_db
 from player.package.artefact import write_bytes
 from player.package.paths import PATH_NAMES, path_of
 from player.package.weights import unpack_weights
+from sr.models.network import PIXEL_MAX
 from sr.router.decide import (
+    FRAMES_AT_ONCE,
     Cells,
     Rule,
     calibrate,
     decide,
     distances_of,
-    logits_of,
     spent,
     to_budget,
-    with_least_margin,
 )
+from sr.router.embedding import SAFE_PATH, RouterShape
 from sr.router.losses import LossWeights
-from sr.router.network import RouterShape
-from sr.router.training import FULL, RouterData, RouterPlan, fit_router
+from sr.router.training import FULL, RouterData, RouterPlan, TrainedRouter, fit_router
 from sr.router.views import cell_macs, cell_sums, joined, quarter_grid, shifted_views
 from sr.scoring import path_sse, scored_network
 
@@ -64,6 +64,29 @@ Errors = NDArray[np.float64]
 Images = NDArray[np.uint8]
 Score = Callable[[Images], Errors]  # LR frames [T, h, w, 3] -> [T gh gw, K], least is nearest
 Learns = Callable[[RouterData, int], Score]  # from labelled frames and a seed
+
+
+def logits_of(router: TrainedRouter, frames: Tensor) -> Errors:
+    """[T, 3, h, w] u8 frames -> logits of the classifier's head [T, gh, gw, K]."""
+    pieces = frames.split(FRAMES_AT_ONCE)
+    with torch.no_grad():
+        found = [router.logits(router.network(f.float() / PIXEL_MAX)) for f in pieces]
+    return torch.cat(found).movedim(1, -1).double().numpy()
+
+
+def with_least_margin(cells: Cells, rule: Rule, share: float, budget_macs: float) -> Rule:
+    """The rule that sends the `share` of the least sure cells to the safe path, within budget.
+
+    Margins depend on offsets and offsets on what the safe path costs, so that both are set in
+    turns.
+    """
+    for _ in range(4):
+        nearest, _, margin = decide(cells.scores, rule)
+        unsafe = margin[np.asarray(rule.paths)[nearest] != SAFE_PATH]
+        least = float(np.quantile(unsafe, share)) if len(unsafe) else 0.0
+        rule = replace(rule, least_margin=(least,) * len(rule.paths))
+        rule = to_budget(cells, rule, budget_macs)
+    return rule
 
 
 @dataclass(frozen=True)

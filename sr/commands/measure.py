@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, show, warn_event
+from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, show, warn
 
 
 @click.command()
@@ -39,8 +39,8 @@ def command(
 
     options = MeasureOptions(threads=threads, limit=frames, protocol=protocol)
     opened = open_package(package)
-    engine = engine_of(opened, target, named, warn_event)
-    result = measure(opened, reference, engine, options, warn_event)
+    engine = engine_of(opened, target, named, warn)
+    result = measure(opened, reference, engine, options, warn)
     show(result, as_json, table(result))
 
 

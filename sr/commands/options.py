@@ -3,12 +3,9 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from player.session import Event
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
@@ -30,13 +27,8 @@ def show(result: Mapping[str, Any], as_json: bool, lines: list[tuple[str, Any]])
 
 
 def warn(message: object) -> None:
-    """One line for people on stderr."""
+    """One line for people on stderr: a text, or a step down the player's ladder (`Event`)."""
     click.echo(f"warning: {message}", err=True)
-
-
-def warn_event(event: "Event") -> None:
-    """A step down the player's ladder, for people."""
-    warn(event)
 
 
 def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from sr.commands.options import (
     json_option,
     show,
     trust_option,
-    warn_event,
+    warn,
 )
 
 
@@ -45,15 +45,15 @@ def command(
     from player.session import open_package
 
     opened = open_package(package, frozenset(trust) or None)
-    engine = engine_of(opened, target, named, warn_event)
+    engine = engine_of(opened, target, named, warn)
     options = PlayOptions(out, verify, threads, frames)
     if window:
         from player.show import show_package
 
-        shown = vars(show_package(opened, engine, options, warn_event))
+        shown = vars(show_package(opened, engine, options, warn))
         show({"schema": "pocketsr.show/1", **shown}, as_json, list(shown.items()))
         return
-    result = play_package(opened, engine, options, warn_event)
+    result = play_package(opened, engine, options, warn)
     fps = result["fps"]
     lines = [
         ("frames", f"{result['frames']} in {result['seconds']:.1f} s"),

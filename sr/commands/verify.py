@@ -11,7 +11,7 @@ from sr.commands.options import (
     json_option,
     show,
     trust_option,
-    warn_event,
+    warn,
 )
 
 
@@ -36,7 +36,7 @@ def command(
     else:
         # Whoever signed it: what is tested are all of its networks.
         needs = needs_of(package, index.scale, index.weights)
-        engine = open_engine(package, needs, target, named, warn_event)
+        engine = open_engine(package, needs, target, named, warn)
     self_test = engine.self_test if engine else None
     verification = verify_package(package, frozenset(trust) or None, self_test)
     if as_json or verification.ok:

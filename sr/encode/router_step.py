@@ -24,8 +24,8 @@ from player.package.weights import unpack_weights
 from sr.encode.protect import on_hard_path, protected
 from sr.encode.work import Work
 from sr.router.decide import Cells, Rule, calibrate, decide, distances_of, spent
+from sr.router.embedding import RouterShape
 from sr.router.integers import pack_router
-from sr.router.network import RouterShape
 from sr.router.training import RouterData, RouterPlan, fit_router
 from sr.router.views import (
     cell_macs,

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sr.models.network import PIXEL_MAX
-from sr.router.network import SAFE_PATH, RouterNetwork
-from sr.router.training import TrainedRouter
+from sr.router.embedding import SAFE_PATH, RouterNetwork
 
 Scores = NDArray[np.float64]
 Paths = NDArray[np.int64]
@@ -62,16 +61,10 @@ def decide(scores: Scores, rule: Rule) -> tuple[Paths, Paths, Scores]:
 
 def distances_of(network: RouterNetwork, frames: Tensor) -> Scores:
     """[T, 3, h, w] u8 frames -> squared distances to the centres [T, gh, gw, K]."""
+    pieces = frames.split(FRAMES_AT_ONCE)
     with torch.no_grad():
-        pieces = [network.distances(network(_unit(f))) for f in frames.split(FRAMES_AT_ONCE)]
-    return torch.cat(pieces).movedim(1, -1).double().numpy()
-
-
-def logits_of(router: TrainedRouter, frames: Tensor) -> Scores:
-    """[T, 3, h, w] u8 frames -> logits of the classifier's head [T, gh, gw, K]."""
-    with torch.no_grad():
-        pieces = [router.logits(router.network(_unit(f))) for f in frames.split(FRAMES_AT_ONCE)]
-    return torch.cat(pieces).movedim(1, -1).double().numpy()
+        found = [network.distances(network(f.float() / PIXEL_MAX)) for f in pieces]
+    return torch.cat(found).movedim(1, -1).double().numpy()
 
 
 def spent(cells: Cells, paths: Paths) -> tuple[float, float]:
@@ -86,20 +79,29 @@ def calibrate(cells: Cells, rule: Rule, budget_macs: float) -> Rule:
     One direction of the offsets, dearer classes against cheaper ones, is always bisected to the
     budget; the others are searched by halving steps, class by class.
     """
-    best = to_budget(cells, rule, budget_macs)
+
+    def at_budget(rule: Rule) -> tuple[float, Rule]:
+        found = to_budget(cells, rule, budget_macs)
+        return spent(cells, decide(cells.scores, found)[1])[0], found
+
+    error, best = at_budget(rule)
     for width in STEP_WIDTHS:
         step = width * float(np.ptp(cells.scores, axis=1).mean())
         for number in range(len(rule.paths)):
-            for sign in (-1, 1):
-                tried = to_budget(cells, _moved(best, number, sign * step), budget_macs)
-                if _error(cells, tried) < _error(cells, best):
-                    best = tried
+            for move in (-step, step):
+                offsets = list(best.offsets)
+                offsets[number] += move
+                found, tried = at_budget(replace(best, offsets=tuple(offsets)))
+                if found < error:
+                    error, best = found, tried
     return best
 
 
 def to_budget(cells: Cells, rule: Rule, budget_macs: float) -> Rule:
     """The rule with its dearer classes shifted until the budget is just not exceeded."""
     cost = cells.macs.mean(axis=1)[list(rule.paths)]
+    # 0 for the cheapest class, 1 for the dearest. A shift of `reach` moves any two classes of
+    # different cost past each other in every cell, so both ends of the bisection decide for all.
     direction = (cost - cost.min()) / max(float(np.ptp(cost)), 1e-9)
     least_gap = float(np.diff(np.unique(direction)).min(initial=1.0))
     reach = (float(np.ptp(cells.scores + np.asarray(rule.offsets))) + 1e-9) / least_gap
@@ -108,37 +110,9 @@ def to_budget(cells: Cells, rule: Rule, budget_macs: float) -> Rule:
         middle = (low + high) / 2
         _, macs = spent(cells, decide(cells.scores, _shifted(rule, middle * direction))[1])
         low, high = (middle, high) if macs > budget_macs else (low, middle)
+    # Of the two ends `high` is the one that was seen to keep the budget.
     return _shifted(rule, high * direction)
-
-
-def with_least_margin(cells: Cells, rule: Rule, share: float, budget_macs: float) -> Rule:
-    """The rule that sends the `share` of the least sure cells to the safe path, within budget.
-
-    Margins depend on offsets and offsets on what the safe path costs, so that both are set in
-    turns.
-    """
-    for _ in range(4):
-        nearest, _, margin = decide(cells.scores, rule)
-        unsafe = margin[np.asarray(rule.paths)[nearest] != SAFE_PATH]
-        least = float(np.quantile(unsafe, share)) if len(unsafe) else 0.0
-        rule = replace(rule, least_margin=(least,) * len(rule.paths))
-        rule = to_budget(cells, rule, budget_macs)
-    return rule
-
-
-def _unit(frames: Tensor) -> Tensor:
-    return frames.float() / PIXEL_MAX
-
-
-def _moved(rule: Rule, number: int, step: float) -> Rule:
-    offsets = list(rule.offsets)
-    offsets[number] += step
-    return replace(rule, offsets=tuple(offsets))
 
 
 def _shifted(rule: Rule, shift: NDArray[np.float64]) -> Rule:
     return replace(rule, offsets=tuple((np.asarray(rule.offsets) + shift).tolist()))
-
-
-def _error(cells: Cells, rule: Rule) -> float:
-    return spent(cells, decide(cells.scores, rule)[1])[0]

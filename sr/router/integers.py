@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from player.package.integers import Layer
 from player.package.package_error import PackageError
 from player.package.router_blob import (
     CENTRE_LIMIT,
@@ -33,7 +32,7 @@ from sr.quant.calibrate import Rule as StepRule
 from sr.quant.quantise import integer_layer, largest_weight_steps
 from sr.router import reference
 from sr.router.decide import distances_of
-from sr.router.network import SAFE_PATH, RouterNetwork, pad_to_cells
+from sr.router.embedding import SAFE_PATH, RouterNetwork, pad_to_cells
 
 _SMALLEST_STEP = 1e-6  # of a layer that is always zero
 _ATTENTION_STEP = 1 / LEVELS
@@ -71,11 +70,17 @@ def activation_steps(
     """The real value of one integer of each layer's output, on frames [h, w, 3] u8."""
     if not frames:
         raise ValueError("a router's steps need at least one LR frame")
-    _check_form(network)
+    if network.squeeze is None:
+        raise PackageError("router: without attention it has no integer form; train it with one")
     seen: dict[str, list[NDArray[np.float32]]] = {}
     for frame in frames:
-        for name, values in _activations(network, frame).items():
-            seen.setdefault(name, []).append(values)
+        x = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / PIXEL_MAX
+        x = pad_to_cells(x, network.shape.cell_px)
+        with torch.no_grad():
+            # All but the last, which is the attention: its step is given.
+            for name in LAYERS[:-1]:
+                x = F.relu(network.get_submodule(name)(x))
+                seen.setdefault(name, []).append(x.flatten().numpy())
     steps = {name: max(rule(np.concatenate(v)), _SMALLEST_STEP) for name, v in seen.items()}
     return {**steps, "excite": _ATTENTION_STEP}
 
@@ -84,12 +89,22 @@ def quantise_router(
     network: RouterNetwork, steps: Mapping[str, float], hold_frames: int = 1
 ) -> RouterBlob:
     """The network and its centres in integers, all offsets and margins 0, all paths safe."""
-    sizes = _sizes_of(network, hold_frames)
+    shape = network.shape
+    sizes = RouterSizes(shape.cell_px, shape.classes, hold_frames, (*shape.widths, shape.squeeze))
+    layers = {}
+    reads = 1 / PIXEL_MAX
+    for name in LAYERS:
+        kinds = (network.get_parameter(f"{name}.{kind}") for kind in ("weight", "bias"))
+        weight, bias = (parameter.detach().numpy() for parameter in kinds)
+        grid = largest_weight_steps(weight)
+        layers[name] = integer_layer(weight, bias, grid, reads, steps[name])
+        reads = steps[name]
+    # Beside 0..255 too: training makes many of a centre's numbers negative.
     centres = network.centres.detach().double().numpy() / (steps["pool"] * ATTENDED_STEPS)
     nothing = np.zeros(sizes.classes, np.int32)
     return RouterBlob(
         sizes,
-        {name: _layer(network, name, steps) for name in LAYERS},
+        layers,
         np.clip(np.rint(centres), 1 - CENTRE_LIMIT, CENTRE_LIMIT - 1).astype(np.int16),
         nothing,
         nothing,
@@ -142,34 +157,3 @@ def score_step(steps: Mapping[str, float]) -> float:
 def _whole(values: Sequence[float], step: float, low: int, high: int) -> NDArray[np.int32]:
     scaled = np.rint(np.asarray(values, np.float64) / step)
     return np.clip(scaled, low, high).astype(np.int32)
-
-
-def _check_form(network: RouterNetwork) -> None:
-    if network.squeeze is None:
-        raise PackageError("router: without attention it has no integer form; train it with one")
-
-
-def _sizes_of(network: RouterNetwork, hold_frames: int) -> RouterSizes:
-    shape = network.shape
-    widths = (*shape.widths, shape.squeeze)
-    return RouterSizes(shape.cell_px, shape.classes, hold_frames, widths)
-
-
-def _activations(network: RouterNetwork, frame: Frame) -> dict[str, NDArray[np.float32]]:
-    """Every value of each layer's output after its ReLU, flat."""
-    x = torch.from_numpy(frame).permute(2, 0, 1)[None].float() / PIXEL_MAX
-    x = pad_to_cells(x, network.shape.cell_px)
-    found: dict[str, NDArray[np.float32]] = {}
-    with torch.no_grad():
-        for name in LAYERS[:-1]:
-            x = F.relu(network.get_submodule(name)(x))
-            found[name] = x.flatten().numpy()
-    return found
-
-
-def _layer(network: RouterNetwork, name: str, steps: Mapping[str, float]) -> Layer:
-    parameters = (network.get_parameter(f"{name}.{kind}") for kind in ("weight", "bias"))
-    weight, bias = (parameter.detach().numpy() for parameter in parameters)
-    number = LAYERS.index(name)
-    reads = steps[LAYERS[number - 1]] if number else 1 / PIXEL_MAX
-    return integer_layer(weight, bias, largest_weight_steps(weight), reads, steps[name])

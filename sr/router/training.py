@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sr.models.network import PIXEL_MAX
+from sr.router.embedding import RouterNetwork, RouterShape, pad_to_cells
 from sr.router.losses import LossWeights, class_means, metric_terms
-from sr.router.network import RouterNetwork, RouterShape, pad_to_cells
 
 FULL = LossWeights()
 LOGGED_EVERY = 10
@@ -140,8 +140,14 @@ class _Run:
         self.rates = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser, plan.lr, total_steps=plan.steps + 1, pct_start=0.1
         )
-        self.class_weight = _balance(data.classes, shape.classes)
-        self.units = _units(data)
+        labelled = data.classes[data.classes >= 0]
+        counts = torch.bincount(labelled, minlength=shape.classes)
+        # So that all classes count alike, however rare their cells are.
+        self.class_weight = counts.sum() / (shape.classes * counts.clamp(min=1)).float()
+        self.units = torch.zeros(1), torch.ones(1)
+        if data.privileged is not None:
+            rows = _rows(data.privileged)[data.classes.flatten() >= 0]
+            self.units = rows.mean(dim=0), rows.std(dim=0).clamp(min=1e-6)
         self.centre_on_means()
 
     def step(self, step: int) -> None:
@@ -199,20 +205,6 @@ class _Run:
         self.network.centres.copy_(means)
 
 
-def _units(data: RouterData) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation [P] of the privileged numbers over the labelled cells."""
-    if data.privileged is None:
-        return torch.zeros(1), torch.ones(1)
-    rows = _rows(data.privileged)[data.classes.flatten() >= 0]
-    return rows.mean(dim=0), rows.std(dim=0).clamp(min=1e-6)
-
-
 def _rows(values: Tensor) -> Tensor:
     """[N, C, gh, gw] -> [N gh gw, C]."""
     return values.movedim(1, -1).flatten(0, -2)
-
-
-def _balance(classes: Tensor, count: int) -> Tensor:
-    """[K]: the weight of a cell of each class, so that all classes count alike."""
-    counts = torch.bincount(classes[classes >= 0].flatten(), minlength=count)
-    return counts.sum() / (count * counts.clamp(min=1)).float()

@@ -1,4 +1,7 @@
-"""More to learn from the same frames: cells at every place of the quarter grid.
+"""What a router learns from: cells at every place of the quarter grid, and what each is to be.
+
+The router sees the decoded LR frame alone. Its labels come from the server, which has HR: the path
+that the oracle plan gives a cell, by the errors of all paths.
 
 A film of a fixed camera shows a router the same few hundred cells over and over. Errors are taken
 on quarter cells, so that a cell may start at any multiple of 4 px, each with its own true label.
@@ -13,13 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from chunking.grid import Grid
-from player.package.paths import BICUBIC, EASY, HARD, QUARTER_PX
-from sr.router.labels import UNKNOWN, planned_classes
-from sr.router.network import RouterShape
+from chunking.route_plan import plan_routes
+from player.package.paths import BICUBIC, EASY, HARD, PATH_NAMES, QUARTER_PX, path_of
+from sr.router.embedding import RouterShape
 from sr.router.training import RouterData
 from sr.shrink.content_groups import LEAST_COVER
 
 Errors = NDArray[np.float64]
+
+UNKNOWN = -1
 
 
 def quarter_grid(height: int, width: int) -> Grid:
@@ -41,6 +46,22 @@ def cell_macs(height: int, width: int, cell_px: int, per_pixel: NDArray[np.float
     return per_pixel[:, None, None] * Grid(height, width, cell_px, cell_px).pixels()
 
 
+def planned_classes(
+    sse: Errors, macs: Errors, max_loss_db: float, paths: Sequence[int] = (BICUBIC, EASY, HARD)
+) -> NDArray[np.int64]:
+    """[T, gh, gw]: the path of each cell in the plan of fewest MACs within `max_loss_db` of the
+    hard path everywhere, as its place in `paths`.
+
+    `sse` [3, T, gh, gw] and `macs` [3, gh, gw] as `plan_routes` takes them. A path that is no class
+    becomes the next dearer one that is, or else the dearest.
+    """
+    planned = path_of(plan_routes(sse, macs, max_loss_db=max_loss_db))
+    rising = sorted(paths)
+    # Path codes rise with what a path costs.
+    nearest = [next((p for p in rising if p >= p0), rising[-1]) for p0 in range(len(PATH_NAMES))]
+    return np.array([list(paths).index(path) for path in nearest], np.int64)[planned]
+
+
 def shifted_views(
     frames: NDArray[np.uint8],
     quarters: Errors,
@@ -52,13 +73,29 @@ def shifted_views(
     """All shifts of frames [T, h, w, 3], labelled by the oracle plan of each shift.
 
     `quarters` [3, T, qh, qw]: squared errors on `quarter_grid`; `per_pixel` [3]: MACs of the paths.
-    Shifted frames are continued by their edges to the unshifted size; cells wholly beyond are
-    unknown. `paths`: the classes, as in `planned_classes`.
+    `paths`: the classes, as in `planned_classes`. What is privileged of a cell are the logarithms
+    of bicubic's error and of what the easy and the hard path take from it.
     """
-    views = [
-        _view(frames, quarters, (per_pixel, max_loss_db, paths), shape, shift)
-        for shift in shifts(shape)
-    ]
+    height, width = frames.shape[1:3]
+    grid = Grid(height, width, shape.cell_px, shape.cell_px).shape
+    views = []
+    for y, x in shifts(shape):
+        cut = frames[:, QUARTER_PX * y :, QUARTER_PX * x :]
+        sse = cell_sums(quarters[:, :, y:, x:], shape.quarters)
+        macs = cell_macs(cut.shape[1], cut.shape[2], shape.cell_px, per_pixel)
+        found = planned_classes(sse, macs, max_loss_db, paths)
+        gains = [np.maximum(sse[BICUBIC] - sse[path], 0.0) for path in (EASY, HARD)]
+        # A shifted frame is continued by its edges to the unshifted size, so that all are one
+        # tensor; cells wholly beyond are unknown.
+        classes = np.full((len(frames), *grid), UNKNOWN, np.int64)
+        known = np.zeros((len(frames), 3, *grid))
+        inside = np.s_[..., : found.shape[1], : found.shape[2]]
+        classes[inside] = found
+        known[inside] = np.log1p(np.stack([sse[BICUBIC], *gains], axis=1))
+        sides = ((0, 0), (0, height - cut.shape[1]), (0, width - cut.shape[2]), (0, 0))
+        lr = torch.from_numpy(np.pad(cut, sides, mode="edge")).permute(0, 3, 1, 2).contiguous()
+        privileged = torch.from_numpy(known.astype(np.float32))
+        views.append(RouterData(lr, torch.from_numpy(classes), privileged=privileged))
     return joined(views)
 
 
@@ -107,36 +144,3 @@ def content_of_cells(
         better = (cover >= least) & (cover > most[part])
         found[part][better], most[part][better] = number, cover[better]
     return found
-
-
-def _view(
-    frames: NDArray[np.uint8],
-    quarters: Errors,
-    oracle: tuple[NDArray[np.float64], float, Sequence[int]],
-    shape: RouterShape,
-    shift: tuple[int, int],
-) -> RouterData:
-    """One shift, in quarter pixels down and across; `oracle`: MACs, loss and paths of its plan."""
-    (y, x), (height, width) = shift, frames.shape[1:3]
-    per_pixel, max_loss_db, paths = oracle
-    cut = frames[:, QUARTER_PX * y :, QUARTER_PX * x :]
-    sse = cell_sums(quarters[:, :, y:, x:], shape.quarters)
-    macs = cell_macs(cut.shape[1], cut.shape[2], shape.cell_px, per_pixel)
-    found = planned_classes(sse, macs, max_loss_db, paths)
-    grid = Grid(height, width, shape.cell_px, shape.cell_px).shape
-    classes = np.full((len(frames), *grid), UNKNOWN, np.int64)
-    classes[:, : found.shape[1], : found.shape[2]] = found
-    sides = ((0, 0), (0, height - cut.shape[1]), (0, width - cut.shape[2]), (0, 0))
-    padded = torch.from_numpy(np.pad(cut, sides, mode="edge"))
-    lr, known = padded.permute(0, 3, 1, 2).contiguous(), np.zeros((len(frames), 3, *grid))
-    known[:, :, : found.shape[1], : found.shape[2]] = log_errors(sse)
-    return RouterData(
-        lr, torch.from_numpy(classes), privileged=torch.from_numpy(known.astype(np.float32))
-    )
-
-
-def log_errors(sse: Errors) -> Errors:
-    """What the server knows of each cell [T, 3, gh, gw], from errors [3, T, gh, gw]: the logarithms
-    of bicubic's error and of what the easy and the hard path take from it."""
-    gains = [np.maximum(sse[BICUBIC] - sse[path], 0.0) for path in (EASY, HARD)]
-    return np.log1p(np.stack([sse[BICUBIC], *gains], axis=1))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.shrinking.routers import with_least_margin
 from player.package.paths import BICUBIC, EASY, HARD
 from sr.router.decide import (
     Cells,
@@ -15,9 +16,8 @@ from sr.router.decide import (
     distances_of,
     spent,
     to_budget,
-    with_least_margin,
 )
-from sr.router.network import RouterNetwork, RouterShape
+from sr.router.embedding import RouterNetwork, RouterShape
 
 PATHS = (BICUBIC, EASY, HARD)
 COSTS = np.array([1.0, 10.0, 40.0])

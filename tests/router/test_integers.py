@@ -13,6 +13,7 @@ from player.package.paths import HARD
 from player.package.router_blob import LAYERS, MARGIN_LIMIT, OFFSET_LIMIT, unpack_router
 from sr.router import reference
 from sr.router.decide import Rule, decide, distances_of
+from sr.router.embedding import RouterNetwork, RouterShape
 from sr.router.integers import (
     activation_steps,
     pack_router,
@@ -20,7 +21,6 @@ from sr.router.integers import (
     score_step,
     with_rule,
 )
-from sr.router.network import RouterNetwork, RouterShape
 from tests.router.random_router import noise
 
 SHAPES = (RouterShape(), RouterShape(8, (8, 12, 16), 4, 2), RouterShape(16, (12, 16, 32), 8, 5))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sr.router.decide import distances_of
+from sr.router.embedding import RouterNetwork, RouterShape
 from sr.router.losses import LossWeights
-from sr.router.network import RouterNetwork, RouterShape
 from sr.router.training import FULL, RouterData, RouterPlan, fit_router
 
 SHAPE = RouterShape(cell_px=8, widths=(8, 8, 8), squeeze=4, classes=2)

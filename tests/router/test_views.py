@@ -6,7 +6,7 @@ import pytest
 from chunking.grid import sum_cells
 from chunking.route_plan import plan_routes
 from player.package.paths import path_of
-from sr.router.network import RouterShape
+from sr.router.embedding import RouterShape
 from sr.router.views import (
     cell_macs,
     cell_sums,

@@ -72,19 +72,22 @@ class RouterNetwork(nn.Module):
             self.embed = nn.Conv2d(3, first, QUARTER_PX, stride=QUARTER_PX)
             self.mix = nn.Conv2d(first, second, 3, padding=1, padding_mode="replicate")
             self.pool = nn.Conv2d(second, third, shape.quarters, stride=shape.quarters)
-            self.squeeze, self.excite = _attention(third, shape.squeeze)
+            self.squeeze: nn.Conv2d | None = None
+            self.excite: nn.Conv2d | None = None
+            if shape.squeeze:
+                self.squeeze = nn.Conv2d(third, shape.squeeze, 1)
+                self.excite = nn.Conv2d(shape.squeeze, third, 1)
+                assert self.excite.bias is not None
+                # Around a half, inside the hard sigmoid's slope: outside of it nothing learns.
+                nn.init.constant_(self.excite.bias, 0.5)
         _start_with_textures(self.embed)
         self.centres = nn.Parameter(torch.zeros(shape.classes, third))
 
     def forward(self, frames: Tensor) -> Tensor:
         """[N, 3, H, W] in unit range -> attended features f' [N, C, gh, gw], not negative."""
-        return self.attend(self.features(frames))
-
-    def features(self, frames: Tensor) -> Tensor:
-        """[N, 3, H, W] in unit range -> f [N, C, gh, gw] before the attention."""
         padded = pad_to_cells(frames, self.shape.cell_px)
         mixed = F.relu(self.mix(F.relu(self.embed(padded))))
-        return F.relu(self.pool(mixed))
+        return self.attend(F.relu(self.pool(mixed)))
 
     def attend(self, features: Tensor) -> Tensor:
         """f' = a f, a = clamp(excite(relu(squeeze(f))), 0, 1); all [N, C, gh, gw]."""
@@ -108,37 +111,22 @@ def pad_to_cells(frames: Tensor, cell_px: int) -> Tensor:
     return F.pad(frames, (0, -width % cell_px, 0, -height % cell_px), mode="replicate")
 
 
-def _attention(channels: int, squeeze: int) -> tuple[nn.Conv2d | None, nn.Conv2d | None]:
-    """Squeeze and excite; the attention starts around a half, inside the hard sigmoid's slope."""
-    if not squeeze:
-        return None, None
-    down, up = nn.Conv2d(channels, squeeze, 1), nn.Conv2d(squeeze, channels, 1)
-    assert up.bias is not None
-    nn.init.constant_(up.bias, 0.5)
-    return down, up
-
-
 @torch.no_grad()
 def _start_with_textures(embed: nn.Conv2d) -> None:
-    """Sets pairs of filters to a DCT basis of luma and its negative, low frequencies first.
-
-    After the ReLU a pair sums to the size of a coefficient, whatever the brightness: how much
-    texture there is, which a film's few hundred different cells do not teach from chance filters.
-    What is left of the filters after all 15 bases stays random.
-    """
-    bases = _dct_bases()[: embed.out_channels // 2]
-    filters = torch.tensor(LUMA)[None, :, None, None] * bases[:, None] * QUARTER_PX
-    pairs = torch.stack([filters, -filters], dim=1).flatten(0, 1)
-    embed.weight[: len(pairs)] = pairs
-    assert embed.bias is not None
-    embed.bias[: len(pairs)] = 0
-
-
-def _dct_bases() -> Tensor:
-    """[15, 4, 4]: orthonormal two-dimensional DCT-II without its mean, by falling smoothness."""
+    """Sets pairs of filters to a DCT-II basis of luma [4, 4] and its negative, smoothest first."""
+    # After the ReLU a pair sums to the size of a coefficient, whatever the brightness: how much
+    # texture there is, which a film's few hundred different cells do not teach from chance filters.
     place = torch.arange(QUARTER_PX) + 0.5
     rows = torch.cos(torch.pi * torch.arange(QUARTER_PX)[:, None] * place / QUARTER_PX)
     rows = F.normalize(rows, dim=1)
+    # Without (0, 0), the mean: brightness says nothing of texture.
     order = [(y, x) for y in range(QUARTER_PX) for x in range(QUARTER_PX) if y or x]
     order.sort(key=lambda at: (at[0] ** 2 + at[1] ** 2, at))
-    return torch.stack([torch.outer(rows[y], rows[x]) for y, x in order])
+    bases = torch.stack([torch.outer(rows[y], rows[x]) for y, x in order])
+    bases = bases[: embed.out_channels // 2]
+    filters = torch.tensor(LUMA)[None, :, None, None] * bases[:, None] * QUARTER_PX
+    pairs = torch.stack([filters, -filters], dim=1).flatten(0, 1)
+    # What is left of the filters after all 15 bases stays random.
+    embed.weight[: len(pairs)] = pairs
+    assert embed.bias is not None
+    embed.bias[: len(pairs)] = 0

@@ -7,7 +7,7 @@ import torch
 from player.costs import macs_per_pixel
 from player.package.paths import HARD
 from sr.models import architecture
-from sr.router.network import RouterNetwork, RouterShape, pad_to_cells
+from sr.router.embedding import RouterNetwork, RouterShape, pad_to_cells
 
 SHAPE = RouterShape(classes=3)
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from player.package.paths import BICUBIC, EASY, HARD
-from sr.router.labels import planned_classes
+from sr.router.views import planned_classes
 
 MACS = np.array([1.0, 10.0, 100.0])[:, None, None] * np.ones((1, 1, 3))
 
