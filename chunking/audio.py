@@ -62,10 +62,12 @@ def _write_audio(
     segment_s: float,
 ) -> StreamFiles | None:
     parts = PartWriter(out / AUDIO)
+    # Every packet of sound is a key frame: cut at those, each would be a segment of its own.
     sink = SegmentSplitter(parts.write)
     with open_cmaf(sink, frag_duration=str(round(segment_s * 1e6))) as target:
         for packet in _until_it_breaks_off(packets_for(target), warn):
             start_s = float((packet.pts or 0) * packet.time_base)
+            # What lies before zero is an encoder's priming, for which segments have no time.
             if start_s >= 0 and (end_s is None or start_s < end_s):
                 target.mux(packet)
     sink.finish()
@@ -94,6 +96,7 @@ def _packets(
     if codec in COPIED_CODECS:
         copy = target.add_stream_from_template(source)
         for packet in container.demux(source):
+            # The last packet that `demux` gives is empty, and only flushes decoders.
             if packet.dts is not None:
                 packet.stream = copy
                 yield packet
@@ -112,6 +115,7 @@ def _packets(
 def _measure(init: Path, segments: Sequence[Path]) -> tuple[list[Span], int]:
     """(start, duration, packets) of each segment in ticks, and the ticks a second."""
     starts, counts, end, timescale = [], [], 0, 1
+    # Read back, because only the muxer knows where it has cut.
     for segment in segments:
         container, stream = audio_packets([init, segment])
         with container:
@@ -120,6 +124,7 @@ def _measure(init: Path, segments: Sequence[Path]) -> tuple[list[Span], int]:
         starts.append(timed[0].pts or 0)
         counts.append(len(timed))
         end = (timed[-1].pts or 0) + (timed[-1].duration or 0)
+    # Up to the next one's start: lengths that packets state may leave gaps between segments.
     ends = [*starts[1:], end]
     lengths = [stop - start for start, stop in zip(starts, ends, strict=True)]
     return [Span(*values) for values in zip(starts, lengths, counts, strict=True)], timescale

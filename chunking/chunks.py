@@ -23,6 +23,7 @@ def error_balanced(scores: np.ndarray, sse: np.ndarray, k: int) -> np.ndarray:
     total / k, except where a single patch has more than that.
     """
     _check(scores, k)
+    # In the very order of `_by_rank`, ties too, or errors would be counted for other patches.
     errors = np.ravel(sse)[np.argsort(np.ravel(scores), kind="stable")].astype(np.float64)
     total = errors.sum()
     if not total > 0:
@@ -52,6 +53,7 @@ def split_threshold(
     covered = np.concatenate([[0], np.cumsum(np.ravel(sizes)[order])])
     count = int(np.abs(covered / covered[-1] - hard_share).argmin())
     ranked = np.ravel(coarse_scores)[order]
+    # All are hard: the limit must be above every score, and none of them is.
     return float("inf") if count == ranked.size else float(ranked[count])
 
 

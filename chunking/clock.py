@@ -24,10 +24,12 @@ class Clock:
             return index * self._info.tick_factor
         ticks = self._next() if pts is None else pts * self._info.tick_factor + self._shift
         if self._last is None and ticks < 0:
+            # Once, at the first frame, and all later ones alike: no interval changes.
             self._say(f"times begin {-ticks} ticks before zero: all are moved by that")
             self._shift, ticks = -ticks, 0
         if self._last is not None and ticks <= self._last:
             self._say("times of frames do not rise: the late ones are moved behind their neighbour")
+            # By one tick, so that the frames behind it keep their own times.
             ticks = self._last + 1
         self._last = ticks
         return ticks

@@ -81,6 +81,7 @@ def resolve_colour(tags: ColourTags, pix_fmt: str, width: int, height: int) -> C
         )
     if matrix is None or matrix == "rgb":
         matrix = _guess_matrix(tags.primaries, width, height)
+    # FFmpeg's yuvj formats say "full" by their name, whatever the tag says.
     full = tags.range == _FULL or pix_fmt.startswith("yuvj")
     return _with_companions(matrix, full, tags)
 

@@ -18,6 +18,7 @@ def deinterlace(frames: Iterator[av.VideoFrame], stream: VideoStream) -> Iterato
     """As many frames as come in; frames flagged progressive pass untouched."""
     graph: Graph | None = None
     for frame in frames:
+        # A filter graph wants size and format, and they are known with the first frame.
         if graph is None:
             graph = _bwdif_graph(stream, frame)
         graph.vpush(frame)
@@ -32,6 +33,7 @@ def _bwdif_graph(stream: VideoStream, frame: av.VideoFrame) -> Graph:
     source = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base
     )
+    # send_frame: a frame for two fields, so that count and times stay as they are.
     bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
     graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
     return graph
@@ -41,6 +43,7 @@ def _pull(graph: Graph, stream: VideoStream) -> Iterator[av.VideoFrame]:
     while True:
         try:
             frame = graph.vpull()
+        # bwdif looks one frame ahead, and has nothing to give until that one is there.
         except (av.BlockingIOError, av.EOFError):
             return
         if frame.pts is not None and stream.time_base:

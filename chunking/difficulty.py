@@ -59,6 +59,7 @@ def dct_energy(lr: np.ndarray, grid: Grid) -> np.ndarray:
     beyond = (rows * grid.fine_h - grid.height, columns * grid.fine_w - grid.width)
     luma = np.pad(luma, ((0, beyond[0]), (0, beyond[1])), mode="edge")
     cells = luma.reshape(rows, grid.fine_h, columns, grid.fine_w).swapaxes(1, 2)
+    # [rows, columns, fine_h, fine_w]: a matrix on either side transforms each cell's own two axes.
     spectrum = _dct_matrix(grid.fine_h) @ cells @ _dct_matrix(grid.fine_w).T
     vertical = (np.arange(grid.fine_h) / grid.fine_h) ** 2
     horizontal = (np.arange(grid.fine_w) / grid.fine_w) ** 2
@@ -76,6 +77,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 def _mean_ranks(values: np.ndarray) -> np.ndarray:
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
+    # n equal values hold the ranks up to `last`: their mean is (n - 1) / 2 before it.
     return (last - (counts - 1) / 2)[group]
 
 
@@ -83,5 +85,6 @@ def _dct_matrix(size: int) -> np.ndarray:
     """Orthonormal DCT-II, [size, size]; row = frequency."""
     frequency, place = np.arange(size)[:, None], np.arange(size)[None]
     matrix = np.sqrt(2 / size) * np.cos(np.pi * frequency * (2 * place + 1) / (2 * size))
+    # A cosine's squares sum to half of the constant's: without this its row would be too long.
     matrix[0] /= np.sqrt(2)
     return matrix

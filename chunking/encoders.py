@@ -30,6 +30,9 @@ class Encoder:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
+# No key frames of x264's and x265's own (scenecut): the muxer starts a segment at each, and there
+# would be more segments than the writer has times for. Those that it asks for are IDR and end
+# their group (no open GOP), so that each segment decodes alone.
 # No B frames with x264 and x265: FFmpeg's fragmented MP4 would shift every pts by the reordering
 # delay. AV1 reorders inside its temporal units and loses nothing.
 # No macroblock tree with x264: with it, now and then an encode of the same frames gives other
@@ -54,6 +57,8 @@ ENCODERS: dict[str, Encoder] = {
 
 
 def _hevc_string(config: bytes) -> str:
+    # hvcC: two bits of profile space, one of tier, five of profile; 32 compatibility flags, which
+    # the string has in reverse; six bytes of constraints, whose last zeros are left out; the level.
     first, compatibility = config[1], int.from_bytes(config[2:6], "big")
     space = ("", "A", "B", "C")[first >> 6]
     tier = "H" if first & 0x20 else "L"
@@ -64,6 +69,7 @@ def _hevc_string(config: bytes) -> str:
 
 
 def _av1_string(config: bytes) -> str:
+    # av1C: three bits of profile, five of level; then tier, "more than 8 bits", "12 bits".
     profile, level = config[1] >> 5, config[1] & 31
     tier = "H" if config[2] & 0x80 else "M"
     depth = 12 if config[2] & 0x20 else 10 if config[2] & 0x40 else 8

@@ -81,12 +81,14 @@ def sum_cells(values: np.ndarray, grid: Grid, scale: int = 1) -> np.ndarray:
     """[scale*H, scale*W] summed over each fine cell -> [rows, columns] float64."""
     rows = np.arange(0, grid.height, grid.fine_h) * scale
     columns = np.arange(0, grid.width, grid.fine_w) * scale
+    # `reduceat` sums up to the next start, and at last to the end: partial cells need no padding.
     by_row = np.add.reduceat(values.astype(np.float64), rows, axis=0)
     return np.add.reduceat(by_row, columns, axis=1)
 
 
 def with_halo(lr: np.ndarray, patch: Patch, halo: int) -> np.ndarray:
     """[h + 2R, w + 2R, 3]: the patch with R px of real context, edge pixels beyond the frame."""
+    # Places beyond the frame are moved to its edge: its pixels repeat, and no frame is padded.
     rows = np.clip(np.arange(patch.y - halo, patch.y + patch.h + halo), 0, lr.shape[0] - 1)
     columns = np.clip(np.arange(patch.x - halo, patch.x + patch.w + halo), 0, lr.shape[1] - 1)
     return lr[rows[:, None], columns[None, :]]

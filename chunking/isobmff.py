@@ -26,6 +26,8 @@ def boxes(data: bytes) -> Iterator[Box]:
     position = 0
     while position + 8 <= len(data):
         size, kind = struct.unpack_from(">I4s", data, position)
+        # 0 (to the end of the file) and 1 (64 bits follow) end the search: no box that is wanted
+        # here is that long.
         if size < 8 or position + size > len(data):
             return
         yield Box(kind, data[position + 8 : position + size])
@@ -34,6 +36,7 @@ def boxes(data: bytes) -> Iterator[Box]:
 
 def codec_string(init: bytes) -> str:
     """RFC 6381 codec of the first track of an init segment; ValueError if it is none we write."""
+    # A version and the number of entries stand before the first one.
     entry = next(boxes(_sample_description(init)[8:]))
     # A visual sample entry has 78 bytes of its own before its boxes (14496-12 12.1.3).
     for box in boxes(entry.body[78:]):
@@ -60,6 +63,7 @@ class SegmentSplitter:
 
     def write(self, data: bytes) -> int:
         self._pending += data
+        # The muxer writes in pieces of its own, and boxes may be cut anywhere.
         while len(self._pending) >= 8:
             size, kind = struct.unpack_from(">I4s", self._pending)
             if size > len(self._pending):
@@ -75,6 +79,7 @@ class SegmentSplitter:
             self._part.clear()
 
     def _take(self, kind: bytes, box: bytes) -> None:
+        # What came before a moof is whole: at first ftyp and moov, later a moof and its mdat.
         if kind in (b"moof", b"mfra"):
             self.finish()
         if kind != b"mfra":
@@ -96,13 +101,16 @@ def _sample_description(init: bytes) -> bytes:
 
 def _mp4a_string(entry: bytes) -> str:
     """mp4a.OTI[.AOT] out of the esds descriptors (ISO/IEC 14496-1 7.2.6)."""
+    # An audio sample entry has 28 bytes of its own before its boxes (14496-12 12.2.3).
     config = next((box.body for box in boxes(entry[28:]) if box.kind == b"esds"), b"")
     place = config.find(b"\x04", 4)  # DecoderConfigDescriptor: tag, length, object type
     while place >= 0 and place + 1 < len(config):
         body = place + 1
+        # A length takes a byte more as long as bit 7 is set (14496-1 8.3.3).
         while config[body] & 0x80:
             body += 1
         object_type = config[body + 1]
+        # A 0x04 can be a byte of anything: it is the tag only before MPEG-4 audio or MP3.
         if object_type in (0x40, 0x69, 0x6B):
             break
         place = config.find(b"\x04", place + 1)
@@ -110,6 +118,7 @@ def _mp4a_string(entry: bytes) -> str:
         return "mp4a.40.2"
     if object_type != 0x40:
         return f"mp4a.{object_type:02X}"
+    # 13 bytes of the descriptor, then the decoder's own: the object type is their first five bits.
     specific = config.find(b"\x05", body + 14)
     while config[specific + 1] & 0x80:
         specific += 1

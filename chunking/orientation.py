@@ -47,6 +47,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
         matrix = cast(SideDataContainer, frame.side_data)[Type.DISPLAYMATRIX]
     except KeyError:
         return Orientation()
+    # Fixed point of different scales: only signs, and which pair is larger, are looked at.
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, flip_x=a < 0, flip_y=d < 0)

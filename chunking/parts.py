@@ -55,6 +55,7 @@ class PartWriter:
         for stale in set(self._folder.glob(SEGMENTS)) - set(paths):
             stale.unlink()
         segments = tuple(Segment(p, *span) for p, span in zip(paths, spans, strict=True))
+        # Rounded up: what a manifest promises must be enough for the largest segment.
         rates_bps = [
             -(-8 * s.path.stat().st_size * timescale // max(1, s.duration_ticks)) for s in segments
         ]

@@ -133,6 +133,7 @@ def _describe_stream(
     rate, rate_warning = _raw_rate(source, stream) if raw else (_nominal_rate(stream), None)
     base = 1 / rate if raw else Fraction(stream.time_base or Fraction(1, 90000))
     duration_s = _duration_s(container, stream)
+    # 0 stands for unknown, as None does.
     sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
     info = VideoInfo(
         path=Path(source) if isinstance(source, str | PathLike) else None,
@@ -205,6 +206,7 @@ def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None
     decoder = av.VideoCodecContext.create(stream.codec_context.codec.name, "r")
     assert isinstance(decoder, av.VideoCodecContext)
     with suppress(av.FFmpegError):
+        # The parameter sets, where a rate can stand, come with the first packets.
         for packet in decoder.parse(_first_bytes(source, 1 << 20))[:8]:
             decoder.decode(packet)
     rate = Fraction(decoder.framerate or 0)

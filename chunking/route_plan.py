@@ -68,7 +68,10 @@ def plan_routes(
     else:
         limit = float(sse[HARD].sum()) * 10 ** ((max_loss_db or 0.0) / 10)
         left = float(sse[BICUBIC].sum()) - np.concatenate([[0.0], np.cumsum(steps.gain)])
+        # The first that holds, else all. The sums may end a hair above the hard path's own error,
+        # and a loss of 0 must be reachable all the same.
         taken = int(np.argmax(left <= limit * (1 + 1e-12))) if left[-1] <= limit else len(left) - 1
+    # Of a cell's two steps the dearer one stands.
     paths = np.zeros(sse[0].size, np.uint8)
     np.maximum.at(paths, steps.cell[:taken], steps.path[:taken])
     return merge_coarse(route_codes(paths.reshape(sse.shape[1:]), networks))
@@ -91,6 +94,7 @@ def _steps_up(sse: np.ndarray, macs: np.ndarray) -> _Steps:
     fall along a hull, so that a prefix of the order never takes a cell's second step alone.
     """
     error, cost = sse.reshape(3, -1), macs.reshape(3, -1).astype(np.float64)
+    # An easy path that the network lacks has infinite error: a slope of -inf before one of +inf.
     on_hull = _slope(error, cost, BICUBIC, EASY) >= _slope(error, cost, EASY, HARD)
     cells = np.arange(error.shape[1])
     pieces = [
@@ -99,6 +103,7 @@ def _steps_up(sse: np.ndarray, macs: np.ndarray) -> _Steps:
         _piece(error, cost, cells[~on_hull], BICUBIC, HARD),
     ]
     cell, path, gain, macs_up = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    # What gains nothing is not taken, however large the budget.
     useful = np.flatnonzero(gain > 0)
     # Stable, and pieces are in path order: a cell's equal slopes keep their order too.
     order = useful[np.argsort(-gain[useful] / macs_up[useful], kind="stable")]

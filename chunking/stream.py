@@ -61,6 +61,7 @@ def read_segment(init: Path, segment: Path, on_warning: Warn | None = None) -> I
     """Frames of one segment, index from 0; none and a warning if it is missing or damaged."""
     warn = on_warning or ignore
     try:
+        # An init and any one segment are a file: damage stays within its segment.
         joined = io.BytesIO(init.read_bytes() + segment.read_bytes())
     except OSError as error:
         warn(f"{segment} cannot be read ({error.strerror}): its frames are left out")
@@ -132,6 +133,7 @@ def _encode(
             )  # fmt: skip
         picture = rgb_to_frame(frame.rgb, encoder.pix_fmt, colour, reformatter)
         picture.pts, picture.time_base = frame.pts, info.time_base
+        # 0 leaves the kind to the encoder, which is set to make no key frame by itself.
         picture.pict_type = _KEY_FRAME if timeline.add(frame.pts) else 0
         container.mux(stream.encode(picture))
     if stream is None:

@@ -124,12 +124,14 @@ def _decode_leniently(
         except StopIteration:
             return
         except av.FFmpegError:
+            # The container itself broke off; the decoder may still hold frames to reorder.
             damage.broke_off = True
             yield from _drain(stream)
             return
         try:
             yield from packet.decode()
         except av.FFmpegError:
+            # One packet alone: the container can be read on.
             damage.packets += 1
 
 

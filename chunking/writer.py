@@ -50,6 +50,7 @@ class VideoWriter:
         self._temporary = path.with_name(f".{path.name}.part")
         self._colour, self._reformatter = yuv_colour(colour), VideoReformatter()
         self._pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+        # An option of the MP4 muxer; Matroska knows milliseconds alone.
         ticks = {"video_track_timescale": str(time_base.denominator)}
         options = {} if path.suffix.lower() == ".mkv" else ticks
         self._open = ExitStack()
@@ -64,6 +65,7 @@ class VideoWriter:
             self._container, encoder, crf, size, frame_rate, time_base, self._colour,
             sample_aspect_ratio,
         )  # fmt: skip
+        # Players seek to key frames, and `add_encoder` leaves them to its caller.
         self._stream.codec_context.gop_size = 250
         self._audio = self._copied_audio(audio)
         self._next_audio = next(self._audio, None)
@@ -89,6 +91,7 @@ class VideoWriter:
                 if kind is None:
                     self._mux_audio_until(None)
                     self._container.mux(self._stream.encode(None))
+            # Only now is the container closed and its index written.
             if kind is None:
                 os.replace(self._temporary, self._path)
         finally:

@@ -16,6 +16,7 @@ from player.package.limits import MAX_BLOCKS, MAX_WIDTH, MAX_WIDTHS
 from player.package.package_error import PackageError
 from player.package.paths import EASY, HARD
 
+# As in the headers of blobs that are out there: a number is never given again.
 ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
 INT8_ARCHITECTURES = ("chain", "espcn")  # every hidden value is after a ReLU
 # The kernels store channels in blocks and read them in groups: other widths cost the next one's.
@@ -71,6 +72,7 @@ class TensorSpec:
 def _check_widths(arch: Architecture) -> None:
     if not 1 <= len(arch.widths) <= MAX_WIDTHS:
         raise PackageError(f"architecture {arch.name}: {len(arch.widths)} widths, not 1..16")
+    # The third number of wdsr counts its blocks, and is no width.
     channels = arch.widths[:2] if arch.name == "wdsr" else arch.widths
     if any(w % GROUP or not GROUP <= w <= MAX_WIDTH for w in channels):
         raise PackageError(
@@ -86,12 +88,14 @@ def _check_exits(arch: Architecture) -> None:
     most = 2 if arch.name == "chain" else 1
     if not (1 <= len(arch.exits) <= most and rising and arch.exits[0] >= 1):
         raise PackageError(f"architecture {arch.name}: exits {arch.exits} are not rising depths")
+    # Convolutions behind the last exit would be shipped, and never run.
     if arch.exits[-1] != depth:
         raise PackageError(f"architecture {arch.name}: the last exit is not the depth {depth}")
 
 
 def convolutions(arch: Architecture) -> tuple[tuple[str, Shape], ...]:
     """The name and the weight's shape [O, I, k, k] of each convolution, in the payload's order."""
+    # Of each LR pixel r x r HR pixels in three colours, as the pixel shuffle takes them.
     out, planes = 3 * arch.scale**2, arch.planes
     if arch.name == "wdsr":
         units, expanded, blocks = arch.widths
@@ -105,6 +109,7 @@ def convolutions(arch: Architecture) -> tuple[tuple[str, Shape], ...]:
     trunk = [(f"trunk.{i}", (w, inputs[i], 3, 3)) for i, w in enumerate(arch.widths)]
     if arch.name == "espcn":
         return (*trunk, ("tail", (out, arch.widths[-1], 3, 3)))
+    # inputs[0] are the pixels, so that inputs[d] is what d convolutions have made.
     leaves = [(f"exits.{i}", (out, inputs[depth], 1, 1)) for i, depth in enumerate(arch.exits)]
     return (*trunk, *leaves)
 

@@ -20,14 +20,19 @@ _SEAL_BYTES = 1 + 64 + 1  # a line of its own: newline, hexadecimal digits, newl
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put `data` at `path`; raises OSError, and leaves nothing behind then."""
+    # Beside its place, for a rename is atomic within one file system only; dot and suffix tell
+    # whoever continues an interrupted job what to remove.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART_SUFFIX)
     try:
         with os.fdopen(handle, "wb") as file:
+            # A temporary file is the owner's alone, and a web server could not read it.
             os.fchmod(file.fileno(), mode)
             file.write(data)
+            # Before the rename: after a power cut the name must not stand for an empty file.
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)
+    # Ctrl-C as well: half a file is of no use to anyone.
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -53,6 +58,7 @@ def read_sealed(path: Path) -> bytes:
     """What `write_sealed` wrote. Raises PackageError where it is not that any more, OSError."""
     sealed = path.read_bytes()
     data = sealed[:-_SEAL_BYTES]
+    # What is shorter than a seal is not equal to one either.
     if sealed[-_SEAL_BYTES:] != _seal(data):
         raise PackageError(f"{path}: damaged, its checksum is wrong; remove it")
     return data

@@ -10,6 +10,7 @@ from player.package import limits
 from player.package.package_error import PackageError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# No part begins with a dot: neither "..", nor what is hidden; and no backslash, no drive's colon.
 _PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 Object = dict[str, Any]
@@ -22,6 +23,7 @@ def parse_object(data: bytes, where: str) -> Object:
         raise PackageError(f"{where}: {len(data)} bytes is more than an index may have")
     try:
         value = json.loads(data)
+    # RecursionError: JSON may nest deeper than the parser goes, within any length.
     except (ValueError, RecursionError) as error:
         raise PackageError(f"{where}: not JSON ({error}); fetch it again") from error
     if not isinstance(value, dict):
@@ -32,6 +34,7 @@ def parse_object(data: bytes, where: str) -> Object:
 def integer(source: Object, name: str, low: int, high: int) -> int:
     """An integer of low..high (true and false are none)."""
     value = source.get(name)
+    # Not isinstance: to Python a bool is an int.
     if type(value) is not int or not low <= value <= high:
         raise PackageError(f"index: {name} is {_show(value)}, not an integer of {low}..{high}")
     return value

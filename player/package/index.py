@@ -129,6 +129,7 @@ def digest(path: Path) -> tuple[str, int]:
     """SHA-256 (hex) and length in bytes of a file, read in pieces. Raises OSError."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        # The length of what was hashed; a second look at the path could find another file.
         return sha256, file.tell()
 
 
@@ -182,6 +183,7 @@ def read_index(package: Path) -> IndexFile:
     path = package / INDEX_PATH
     try:
         with path.open("rb") as file:
+            # One byte more than may be tells a file that is too long, and bounds the memory.
             data = file.read(limits.MAX_INDEX_BYTES + 1)
     except OSError as error:
         raise PackageError(f"{INDEX_PATH}: cannot be read ({error.strerror})") from error
@@ -195,8 +197,10 @@ def write_index(package: Path, index: Index, key: Ed25519PrivateKey) -> None:
     Raises PackageError where a player would refuse it, OSError.
     """
     source = index_to_json(index)
+    # Read back before it is signed: what a player would refuse is not written.
     parse_index(source)
     signed = sign(source, key)
+    # Spaced for people: what is signed is the canonical form, which no spacing changes.
     write_text(package / INDEX_PATH, json.dumps(signed, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -204,6 +208,7 @@ def parse_index(source: Object) -> Index:
     """The index of a JSON object; raises PackageError and says which field is wrong."""
     schema = fields.text(source, "schema")
     name, _, number = schema.partition("/")
+    # `isdigit` alone takes superscripts and other scripts' digits, at some of which `int` fails.
     if name != SCHEMA_NAME or not number.isascii() or not number.isdigit():
         raise PackageError(f"index: schema {schema!r} is not {SCHEMA_NAME}/{SCHEMA_VERSION}")
     if int(number) > SCHEMA_VERSION:
@@ -302,6 +307,7 @@ def _colour(source: Object) -> dict[str, str | int | bool]:
 
 def _check_sizes(index: Index) -> None:
     """HR is scale x LR but for the few columns and rows that padding to even LR added."""
+    # LR is 2 ceil(shown / 2 r) px, so that r times it is less than 2 r px too much.
     for shown, lr in ((index.hr.width, index.lr.width), (index.hr.height, index.lr.height)):
         if not index.scale * lr - 2 * index.scale < shown <= index.scale * lr:
             raise PackageError(f"index: HR side {shown} px is not {index.scale} x {lr} px cropped")
@@ -309,6 +315,7 @@ def _check_sizes(index: Index) -> None:
 
 def _check_lists(index: Index) -> None:
     starts = [s.start for s in index.segments]
+    # Strictly rising, because a player finds a frame's segment by bisection.
     if not starts or starts != sorted(set(starts)):
         raise PackageError("index: segments are missing or not in the order of their times")
     if sum(s.frames for s in index.segments) != index.frames:
@@ -316,5 +323,6 @@ def _check_lists(index: Index) -> None:
     if any(w.arch.scale != index.scale for w in index.weights):
         raise PackageError("index: a network's scale is not the package's")
     known = [r.segment for r in index.routes if r.segment < len(starts)]
+    # As many segments that exist as there are maps: none twice, and none that is not there.
     if len(set(known)) != len(index.routes):
         raise PackageError("index: route maps name a segment twice, or one that is not there")

@@ -84,6 +84,7 @@ class _Sparse(WeightForm):
         return weights, at
 
     def byte_range(self, n: int) -> tuple[int, int]:
+        # No weight stored, or all of them: how many there are only the bitmap tells.
         return -(-n // 8), -(-n // 8) + n
 
 
@@ -102,6 +103,7 @@ def _read_numbers(
 
 def largest_sums(weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.int64]:
     """[O]: what no sum of weights [O, ...] over activations 0..255, and a bias, can exceed."""
+    # In 64 bits: the lowest integer of 8 or 32 bits is its own absolute value there.
     absolute = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
     return MAX_ACTIVATION * absolute + np.abs(bias.astype(np.int64))
 

@@ -28,6 +28,7 @@ def playlist_name(kind: str) -> str:
 
 def segment_name(number: int | str) -> str:
     """The file of a media segment, from 1, in its stream's folder; or of a template's number."""
+    # DASH's template prints the number itself ($Number%05d$): both must come to the same name.
     return f"seg-{number:05d}.m4s" if isinstance(number, int) else f"seg-{number}.m4s"
 
 
@@ -41,6 +42,7 @@ def routes_path(segment: int) -> str:
     return f"{SR}/routes-{segment + 1:05d}.bin"
 
 
+# What an encode makes, engines of old versions included: a restart removes these, nothing else.
 MADE_FOLDERS = (WORK, VIDEO, AUDIO, SR, OLD_ENGINES)
 MADE_FILES = (
     JOB_FILE,

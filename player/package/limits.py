@@ -15,11 +15,13 @@ MIN_CELL_PX, MAX_CELL_PX = 4, 1024
 
 MAX_FRAMES = 10_000_000
 MAX_SEGMENTS = 100_000
+# As many as the u16 of a route map's header can count.
 MAX_SEGMENT_FRAMES = 0xFFFF
 MAX_SEGMENT_BYTES = 1 << 30
 MAX_TICKS = 1 << 62
 MAX_TIMESCALE = 1 << 31
 
+# The engine has the same bounds of its own (compiler/runtime/blob.c).
 MAX_BLOB_BYTES = 4 << 20
 MAX_WIDTH, MAX_WIDTHS, MAX_EXITS, MAX_BLOCKS = 256, 16, 4, 32
 

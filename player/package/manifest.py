@@ -43,6 +43,7 @@ def write_manifests(package: Path, video: StreamFiles, audio: StreamFiles | None
         if [p.relative_to(package).as_posix() for p in stream.files] != wanted:
             raise PackageError(f"{kind}: segments are not named {wanted[0]}, {wanted[1]}, ...")
         write_text(package / playlist_name(kind), media_playlist(kind, stream))
+    # The masters last: what they name is there by then.
     write_text(package / MASTER_NAME, master_playlist(video, audio))
     write_text(package / MPD_NAME, dash_manifest(video, audio))
 
@@ -93,6 +94,7 @@ def _add_stream(
     codec = {"codecs": stream.codec_string, "bandwidth": str(stream.bandwidth_bps)}
     identity = {"id": kind, **codec, **attributes}
     representation = ET.SubElement(adaptation, "Representation", identity)
+    # presentationTimeOffset: a period begins at zero, the segments' own times where the film does.
     template = ET.SubElement(
         representation,
         "SegmentTemplate",
@@ -107,6 +109,7 @@ def _add_stream(
     for duration, same in _equal_runs(stream.segments):
         first = same[0].start_ticks
         start = {} if first == at else {"t": str(first)}  # players count on from the run before
+        # `r` counts the repetitions, and so one segment less.
         repeat = {"r": str(len(same) - 1)} if len(same) > 1 else {}
         ET.SubElement(timeline, "S", start | {"d": str(duration)} | repeat)
         at = first + duration * len(same)
@@ -118,6 +121,7 @@ def _equal_runs(segments: Sequence[Segment]) -> list[tuple[int, list[Segment]]]:
     for duration, group in groupby(segments, key=lambda s: s.duration_ticks):
         for segment in group:
             last = runs[-1][1] if runs and runs[-1][0] == duration else []
+            # Equal lengths are not enough: behind a gap a new S has to state its time.
             if last and last[-1].start_ticks + duration == segment.start_ticks:
                 last.append(segment)
             else:
@@ -128,6 +132,8 @@ def _equal_runs(segments: Sequence[Segment]) -> list[tuple[int, list[Segment]]]:
 def media_playlist(kind: str, stream: StreamFiles) -> str:
     """The HLS playlist of one stream's segments."""
     lengths = [Fraction(s.duration_ticks, stream.timescale) for s in stream.segments]
+    # The target is whole seconds, and no segment's rounded length may be above it (RFC 8216
+    # 4.3.3.1).
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",

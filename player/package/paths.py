@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from player.package.limits import MAX_NETWORKS
 
+# Rising with what a path costs: plans compare these numbers.
 BICUBIC, EASY, HARD = 0, 1, 2
 PATH_NAMES = ("bicubic", "easy", "hard")
 COARSE = 0x80
@@ -28,6 +29,7 @@ def route_codes(paths: NDArray[Any], networks: NDArray[Any] | int = 0) -> Codes:
     """
     if np.any(np.asarray(networks) >= MAX_NETWORKS) or np.any(np.asarray(networks) < 0):
         raise ValueError(f"a route can name {MAX_NETWORKS} networks")
+    # Of network 0 a code is the path itself, so that what a router decides is codes already.
     return (np.asarray(paths) | np.asarray(networks) << _NETWORK_SHIFT).astype(np.uint8)
 
 

@@ -2,9 +2,8 @@
 
     "PSRR" u8 version  u16 frames  u16 rows  u16 columns  deflated cells       little endian
 
-A cell is one byte, a route code (paths.py). Each frame is stored as XOR with the frame before,
-because routes change slowly and deflate likes zeros. One file a segment; nothing refers to
-another file.
+A cell is one byte, a route code (paths.py). Each frame is stored as XOR with the frame before. One
+file a segment; nothing refers to another file.
 """
 
 import struct
@@ -30,6 +29,7 @@ def pack_routes(codes: Codes) -> bytes:
     frames, rows, columns = codes.shape
     _check_size(frames, rows, columns)
     _check_codes(codes)
+    # Routes change slowly: most of what is left are zeros, which deflate likes.
     delta = codes.copy()
     delta[1:] ^= codes[:-1]
     cells = zlib.compress(delta.tobytes(), 9)
@@ -43,9 +43,11 @@ def unpack_routes(blob: bytes) -> Codes:
     magic, version, *shape = _HEADER.unpack_from(blob)
     if magic != _MAGIC or version != _VERSION:
         raise PackageError("route map: not a route map of version 1; update the player")
+    # Before anything is inflated: the header alone says how much memory that takes.
     _check_size(*shape)
     cells = _inflate(blob[_HEADER.size :], shape[0] * shape[1] * shape[2])
     delta = np.frombuffer(cells, np.uint8).reshape(shape)
+    # XOR undoes itself: of all frames up to one, only that one is left.
     codes = np.bitwise_xor.accumulate(delta, axis=0)
     _check_codes(codes)
     return codes
@@ -71,6 +73,7 @@ def _inflate(data: bytes, size: int) -> bytes:
     """Exactly `size` bytes from a zlib stream that ends with `data`, never allocating more."""
     stream = zlib.decompressobj()
     try:
+        # One byte more than is promised tells a stream that goes on; no more of it is unpacked.
         cells = stream.decompress(data, size + 1)
     except zlib.error as error:
         raise PackageError(f"route map: damaged ({error}); fetch it again") from error
@@ -85,10 +88,11 @@ def patches_of(
     """The rectangles [n, 6] (y, x, h, w, network, path) that cover an LR frame once.
 
     `codes` [rows, columns] is one frame's cells. Neighbouring cells with one route become one
-    rectangle, in rows first, then equal rows: by the halo a bigger patch gives the same pixels
-    with less of them computed twice.
+    rectangle, in rows first, then equal rows.
     """
     rows = []
+    # By the halo a bigger patch gives the same pixels, with less of them computed twice. The coarse
+    # bit is no part of a route: neighbours that differ in it alone are joined.
     for row in codes & ~np.uint8(COARSE):
         edges = [0, *(np.flatnonzero(row[1:] != row[:-1]) + 1).tolist(), len(row)]
         rows.append([(a, b, int(row[a])) for a, b in pairwise(edges)])
@@ -108,6 +112,7 @@ def _merge_rows(rows: list[list[Run]]) -> list[tuple[int, int, int, int, int]]:
     done: list[tuple[int, int, int, int, int]] = []
     growing: dict[Run, int] = {}
     for y, runs in enumerate(rows):
+        # A run grows only by the very same run below it: so what grows stays a rectangle.
         ended = [run for run in growing if run not in runs]
         done += [(growing.pop(run), y, *run) for run in ended]
         growing.update({run: y for run in runs if run not in growing})

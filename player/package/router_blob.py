@@ -11,7 +11,7 @@
 
 All little endian. The length follows from the first 16 bytes alone; nothing points anywhere. What
 the integers mean is defined by `sr/router/reference.py`; `compiler/runtime/router_blob.c` is the
-same parser in C. (A route map is another file: "PSRR", routes.py.)
+same parser in C. (A route map is another file: "PSRR", route_maps.py.)
 """
 
 import struct
@@ -30,6 +30,7 @@ from player.package.weights import self_test_stream
 
 MAX_ROUTER_BYTES = 1 << 19
 MAX_ROUTER_CELL_PX, MAX_CLASSES, MAX_ROUTER_WIDTH, MAX_HOLD_FRAMES = 32, 16, 64, 255
+# 64 features, each (255 + 1023)^2 from its centre at most, make a distance below 2^27.
 CENTRE_LIMIT = 1 << 10  # a centre may lie outside the features' 0..255
 OFFSET_LIMIT = 1 << 29  # a distance is below 2^27: with it no sum, and no margin, leaves 32 bits
 MARGIN_LIMIT = 1 << 31
@@ -79,6 +80,8 @@ class RouterSizes:
     @property
     def total_bytes(self) -> int:
         """Length of the blob."""
+        # Each output of a layer has a bias and a multiplier of 4 bytes; each class C2 numbers of a
+        # centre, of 2 bytes, an offset and a margin of 4, and a path of 1.
         layers = sum(int(np.prod(shape)) + 8 * shape[0] for shape in self.shapes.values())
         return _HEADER.size + layers + self.classes * (2 * self.widths[2] + 9) + 2 * _TAIL.size
 
@@ -133,6 +136,7 @@ def unpack_router(blob: bytes) -> RouterBlob:
     magic, version, cell_px, classes, hold_frames, *widths = _HEADER.unpack_from(blob)
     if magic != _MAGIC or version != _VERSION:
         raise PackageError("router: not a router of version 1; update the player")
+    # After the version, so that a router of a newer one is called that, and not damaged.
     if zlib.crc32(blob[:-4]) != _TAIL.unpack(blob[-4:])[0]:
         raise PackageError("router: the checksum is wrong, the file is damaged; fetch it again")
     first, second, third, squeezed = widths
@@ -142,6 +146,7 @@ def unpack_router(blob: bytes) -> RouterBlob:
     layers, at = {}, _HEADER.size
     for name, shape in sizes.shapes.items():
         layers[name], at = decode_layer(name, blob, at, shape, DENSE)
+    # Where centres, offsets, least margins and paths end.
     ends = np.cumsum([2 * classes * third, 4 * classes, 4 * classes, classes]) + at
     centres = np.frombuffer(blob, "<i2", classes * third, at).reshape(classes, third)
     router = RouterBlob(
@@ -177,6 +182,7 @@ def _check_arrays(router: RouterBlob) -> None:
 def _check_classes(router: RouterBlob) -> None:
     if (np.abs(router.centres.astype(np.int32)) >= CENTRE_LIMIT).any():
         raise PackageError("router: a centre is not within 2^10")
+    # 64 bits, for -2^31 has no absolute value in 32.
     if (np.abs(router.offsets.astype(np.int64)) >= OFFSET_LIMIT).any():
         raise PackageError("router: an offset is not within 2^29")
     if (router.least_margins < 0).any():
@@ -187,6 +193,7 @@ def _check_classes(router: RouterBlob) -> None:
 
 def self_test_frame(cell_px: int) -> NDArray[np.uint8]:
     """The self-test's LR frame [2 cell + 5, 3 cell + 7, 3] u8, no multiple of the cell."""
+    # Cells are cut at the right and bottom, so that the test covers the padding as well.
     height, width = 2 * cell_px + 5, 3 * cell_px + 7
     states = self_test_stream(height * width * 3)
     return (states >> 24).astype(np.uint8).reshape(height, width, 3)

@@ -48,9 +48,11 @@ def signing_key() -> Ed25519PrivateKey:
 def canonical_json(value: dict[str, Any]) -> bytes:
     """One byte string for one value: sorted keys, no spaces, UTF-8, no field `signature`."""
     signed = {k: v for k, v in value.items() if k != "signature"}
+    # Each option fixes one spelling; NaN, which is no JSON, cannot be signed.
     text = json.dumps(
         signed, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+    # JSON can escape half of a surrogate pair, for which strict UTF-8 has no bytes.
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -96,6 +98,7 @@ def check_signature(value: dict[str, Any], trust: frozenset[str] | None = None) 
 
 def _decode(text: object, size: int) -> bytes:
     try:
+        # Strict, for `trust` compares texts: one key must not have a second spelling.
         raw = base64.b64decode(str(text), validate=True)
     except ValueError as error:
         raise PackageError("index: the signature is not base64") from error

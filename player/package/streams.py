@@ -51,5 +51,6 @@ class StreamFiles:
     @property
     def frame_rate(self) -> Fraction:
         """Frames a second in the mean over the film, as a fraction that a manifest can hold."""
+        # 1001 keeps the rates of NTSC exact (24000/1001 and the like).
         ticks = sum(s.duration_ticks for s in self.segments)
         return Fraction(self.frames * self.timescale, max(1, ticks)).limit_denominator(1001)

@@ -133,6 +133,7 @@ def _check_router(blob: bytes, index: Index) -> None:
     """Its cells are those of the index, its paths those of the first network."""
     router = unpack_router(blob)
     router.check_cells(index.fine_h, index.fine_w)
+    # A router's paths are codes of network 0.
     known = {BICUBIC, HARD, *(p for weights in index.weights[:1] for p in weights.arch.paths)}
     if not set(router.paths.tolist()) <= known:
         raise PackageError("network 0 does not have a path that the router names")
@@ -145,6 +146,7 @@ def _check_routes(blob: bytes, entry: RoutesEntry, index: Index) -> None:
     if codes.shape != (frames, *index.grid_shape) or entry.frames != frames:
         raise PackageError(f"a map of {codes.shape} cells does not cover {frames} frames")
     paths = path_of(codes)
+    # Bicubic runs no network: its cells may name any.
     for number in set(network_of(codes)[paths != BICUBIC].tolist()):
         if number >= len(index.weights):
             raise PackageError(f"names network {number}, but there are {len(index.weights)}")

@@ -78,6 +78,7 @@ def pack_weights(
     encode = _encode_integers if dtype in INT8_FORMS else _encode
     payload = b"".join(encode(arch, tensors, dtype))
     rows = []
+    # By rising path, the one order that a reader takes.
     for path, row in sorted((self_test or {}).items()):
         if row.shape != (SELF_TEST_SAMPLES,) or row.dtype != np.uint8:
             raise PackageError("self-test: 64 samples of u8 are wanted for each path")
@@ -87,6 +88,7 @@ def pack_weights(
     head = _HEADER.pack(_MAGIC, _VERSION, *identity, *shape)
     numbers = np.asarray((*arch.widths, *arch.exits), "<u2").tobytes()
     body = head + numbers + struct.pack("<I", len(payload)) + payload + b"".join(rows)
+    # Against damage alone; who made the blob, the index's signature says.
     return body + struct.pack("<I", zlib.crc32(body))
 
 
@@ -187,6 +189,7 @@ def _decode(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray
 def _parse_rows(rows: bytes, arch: Architecture) -> dict[int, NDArray[np.uint8]]:
     table = np.frombuffer(rows, np.uint8).reshape(-1, 1 + SELF_TEST_SAMPLES)
     tests = {int(row[0]): row[1:].copy() for row in table}
+    # A path that is named twice is one key less than rows.
     if tuple(tests) not in ((), arch.paths) or len(tests) != len(table):
         raise PackageError("weights: the self-test is not for this network's paths")
     return tests
@@ -197,6 +200,7 @@ def self_test_stream(count: int, seed: int = 1) -> NDArray[np.uint32]:
     states = np.empty(count, np.uint32)
     state = seed
     for i in range(count):
+        # Python's integers, masked as C's u32 wrap by itself.
         state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
         states[i] = state
     return states
@@ -207,6 +211,7 @@ def self_test_input(scale: int, halo_px: int) -> tuple[NDArray[np.uint8], NDArra
     side = SELF_TEST_PATCH_PX + 2 * halo_px
     pixels = side * side * 3
     states = self_test_stream(pixels + SELF_TEST_SAMPLES)
+    # The upper bits: the lower ones of such a generator repeat after a few states.
     patch = (states[:pixels] >> 24).astype(np.uint8).reshape(side, side, 3)
     outputs = (SELF_TEST_PATCH_PX * scale) ** 2 * 3
     return patch, (states[pixels:] >> 8).astype(np.int64) % outputs

@@ -1,7 +1,4 @@
-"""Putting a package together: the files of `sr/`, the manifests, and the signed index last.
-
-The index is what makes a folder a package, so it is written after everything it names.
-"""
+"""Putting a package together: the files of `sr/`, the manifests, and the signed index last."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +63,7 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
     (package / SR).mkdir(exist_ok=True)
     weights = []
     for network, blob in enumerate(contents.weights):
+        # Parsed first: what a player would refuse is not written.
         arch = unpack_weights(blob).arch
         name = f"{SR}/{weights_name(network)}"
         weights.append(WeightsEntry(**_entry(package, name, blob), arch=arch))
@@ -100,6 +98,7 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
         router=router,
     )
     write_manifests(package, video, audio)
+    # Last, for the index is what makes a folder a package.
     write_index(package, index, key)
     return index
 
