@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 
 from compiler.compile_error import CompileError
 from compiler.emit.c_kernels import emit_c_kernels
-from compiler.emit.engine_tables import emit_engine
+from compiler.emit.engine_tables import CONSTANTS, emit_constants, emit_engine
 from compiler.emit.link import compile_c, link, link_program
 from compiler.emit.network import ALL_PATHS, PlannedNetwork, emit_network
 from compiler.emit.objects import write_object
@@ -130,10 +130,11 @@ def _build(
     kernels = [build / f"kernels-{version.name}.o" for version in versions]
     for version, out in zip(versions, kernels, strict=True):
         write_object(KERNELS[dtype].functions(version), machine, version, out)
+    (build / CONSTANTS).write_text(emit_constants(), encoding="utf-8")
     sources = [*runtime_sources(dtype), *write_sources(networks, machine, dtype, info, build)]
     objects = [build / f"{source.stem}.o" for source in sources]
     for source, compiled in zip(sources, objects, strict=True):
-        compile_c(source, (RUNTIME, RUNTIME / dtype), machine, compiled)
+        compile_c(source, (RUNTIME, RUNTIME / dtype, build), machine, compiled)
     libraries = build / ENGINE_LIBRARY, build / _ARCHIVE
     link([*objects, *kernels], RUNTIME / _HEADER, machine, *libraries)
     link_program(BENCH, libraries[1], RUNTIME, machine, build / _BENCH)
@@ -150,7 +151,8 @@ def runtime_sources(dtype: str) -> list[Path]:
 def _gather(sources: Sequence[Path], dtype: str, folder: Path) -> None:
     """Everything that a C compiler needs for the library, in one folder."""
     folder.mkdir()
-    for path in (*sources, *RUNTIME.glob("*.h"), *(RUNTIME / dtype).glob("*.h")):
+    headers = (*RUNTIME.glob("*.h"), *(RUNTIME / dtype).glob("*.h"), folder.parent / CONSTANTS)
+    for path in (*sources, *headers):
         shutil.copy(path, folder)
 
 

@@ -9,20 +9,7 @@ from pathlib import Path
 import tvm
 
 from compiler.compile_error import CompileError
-from compiler.kernels.versions import (
-    FP32_AVX2,
-    FP32_AVX512,
-    FP32_C,
-    FP32_NEON,
-    INT8_AVX2,
-    INT8_AVX512VNNI,
-    INT8_AVXVNNI,
-    INT8_C,
-    INT8_DOTPROD,
-    INT8_I8MM,
-    INT8_NEON,
-    Version,
-)
+from compiler.kernels.versions import VERSIONS, Version
 
 KIB = 1024
 
@@ -44,29 +31,23 @@ class Target:
 
 
 def _x86_64_v4(name: str) -> Target:
-    """Processors with AVX-512; those without its VNNI take the AVX2 kernels for int8."""
-    versions = {"fp32": (FP32_AVX512,), "int8": (INT8_AVX512VNNI, INT8_AVX2)}
-    return Target(name, _X86_TRIPLE, _X86_C, 640 * KIB, versions)
+    return Target(name, _X86_TRIPLE, _X86_C, 640 * KIB, VERSIONS["x86-64-v4"])
 
 
 def _x86_64_v3(name: str) -> Target:
     """Every x86 processor with AVX2, and the best that it has beyond that."""
-    versions = {
-        "fp32": (FP32_AVX512, FP32_AVX2),
-        "int8": (INT8_AVX512VNNI, INT8_AVXVNNI, INT8_AVX2),
-    }
-    return Target(name, _X86_TRIPLE, _X86_C, 512 * KIB, versions)
+    return Target(name, _X86_TRIPLE, _X86_C, 512 * KIB, VERSIONS["x86-64-v3"])
 
 
 def aarch64_target(name: str = "host") -> Target:
     """64-bit ARM under Linux."""
-    return Target(name, "aarch64-linux-gnu", "aarch64-linux-gnu.2.28", 256 * KIB, _ARM_VERSIONS)
+    return Target(name, "aarch64-linux-gnu", "aarch64-linux-gnu.2.28", 256 * KIB, VERSIONS["arm64"])
 
 
 def _android_arm64(name: str) -> Target:
     """64-bit ARM under Android. The C files are compiled against musl's headers (bionic.py)."""
     return Target(
-        name, "aarch64-unknown-linux-android", "aarch64-linux-musl", 256 * KIB, _ARM_VERSIONS
+        name, "aarch64-unknown-linux-android", "aarch64-linux-musl", 256 * KIB, VERSIONS["arm64"]
     )
 
 
@@ -86,11 +67,9 @@ def _host(name: str) -> Target:
 def _plain_c(name: str) -> Target:
     """Any machine with a C compiler; the library is built for this one's kind of processor."""
     machine = f"{platform.machine().lower()}-linux-gnu"
-    versions = {"fp32": (FP32_C,), "int8": (INT8_C,)}
-    return Target(name, machine, f"{machine}.2.28", 256 * KIB, versions)
+    return Target(name, machine, f"{machine}.2.28", 256 * KIB, VERSIONS["c"])
 
 
-_ARM_VERSIONS = {"fp32": (FP32_NEON,), "int8": (INT8_I8MM, INT8_DOTPROD, INT8_NEON)}
 _X86_TRIPLE = "x86_64-linux-gnu"
 _X86_C = "x86_64-linux-gnu.2.28"
 

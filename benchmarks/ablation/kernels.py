@@ -13,7 +13,6 @@ from tvm.tirx import PrimFunc
 from compiler.kernels.c_text import conv_table
 from compiler.kernels.int8 import DOT_PRODUCTS, tiles
 from compiler.kernels.int8.convolution import (
-    BLOCK,
     PIXEL,
     ConvolutionTile,
     convolution_kernel,
@@ -21,6 +20,7 @@ from compiler.kernels.int8.convolution import (
 from compiler.kernels.int8.dot import DotProduct
 from compiler.kernels.versions import Version
 from player.package.anchor import TAPS
+from player.package.architecture import BLOCK
 
 _SCALES = (2, 3, 4)
 _NAMES = {"hidden": "requantise", "detail": "requantise", "down": "down", "add": "add"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.ablation import kernels
-from compiler.emit.engine_tables import emit_engine
+from compiler.emit.engine_tables import CONSTANTS, emit_constants, emit_engine
 from compiler.emit.link import compile_c, link
 from compiler.emit.network import PlannedNetwork
 from compiler.emit.objects import write_object
@@ -32,6 +32,7 @@ def make_parts(machine: Target, isas: tuple[str, ...], folder: Path) -> Parts:
     """Compile what all variants share, for the machine's versions of these names."""
     versions = tuple(v for v in machine.versions[DTYPE] if v.name in isas)
     machine = replace(machine, versions={DTYPE: versions})
+    (folder / CONSTANTS).write_text(emit_constants(), encoding="utf-8")
     table = folder / "unfused_table.c"
     table.write_text(kernels.table(versions), encoding="utf-8")
     sources = [*runtime_sources(DTYPE), _HERE / "unfused.c", table]
@@ -42,7 +43,7 @@ def make_parts(machine: Target, isas: tuple[str, ...], folder: Path) -> Parts:
 
 def _compile(source: Path, machine: Target, folder: Path) -> Path:
     out = folder / f"{source.stem}.o"
-    compile_c(source, _INCLUDES, machine, out)
+    compile_c(source, (*_INCLUDES, folder, folder.parent), machine, out)
     return out
 
 

@@ -10,7 +10,7 @@ second one. So orders, rings and places come from the compiler's own planner.
 
 from dataclasses import dataclass, replace
 
-from compiler.plan.formats import BLOCK, Int8, RowShape
+from compiler.plan.formats import Int8, RowShape
 from compiler.plan.graph import (
     ANCHOR_HALO,
     ANCHOR_ROWS,
@@ -21,6 +21,7 @@ from compiler.plan.graph import (
     Value,
 )
 from compiler.plan.path_plan import HR_ROW, Plane
+from player.package.architecture import BLOCK
 
 _SUM_BYTES, _DETAIL_BYTES = 4, 2
 _DOWN, _TOTAL = "anchor_down", "total"

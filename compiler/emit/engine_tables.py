@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from compiler.emit.network import PlannedNetwork
 from compiler.kernels import KERNELS
+from compiler.kernels.versions import cpu_features
 from compiler.targets import Target
+from player.package.architecture import BLOCK, GROUP
+
+CONSTANTS = "generated.h"
 
 
 def emit_engine(
@@ -32,6 +36,28 @@ def emit_engine(
         "const char *psr_version_name(const psr_version *version) { return version->name; }",
         "uint32_t psr_version_needs(const psr_version *version) { return version->needs; }\n",
         *kernels.constants(),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def emit_constants() -> str:
+    """The header by which C has the numbers that Python owns; internal.h includes it."""
+    bits = [f"    PSR_CPU_{name} = {1 << i}," for i, name in enumerate(cpu_features())]
+    lines = [
+        "/* Generated: numbers that the C shares with the Python that owns them. */",
+        "#ifndef PSR_GENERATED_H",
+        "#define PSR_GENERATED_H",
+        "",
+        f"enum {{ PSR_BLOCK = {BLOCK} }}; /* channels that lie together in memory */",
+        f"enum {{ PSR_GROUP = {GROUP} }}; /* input channels of one int8 dot product */",
+        "",
+        "/* What a kernel version needs of the processor. */",
+        "enum {",
+        *bits,
+        "};",
+        "",
+        "#endif",
         "",
     ]
     return "\n".join(lines)

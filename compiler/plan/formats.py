@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from compiler.compile_error import CompileError
 from compiler.plan.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, Convolution
+from player.package.architecture import BLOCK
 
-BLOCK = 16  # channels that lie together, PSR_BLOCK in the runtime
 _EVERYWHERE = f"(psr_reach){{{{{ANCHOR_HALO}, {ANCHOR_HALO}, {ANCHOR_HALO}}}}}"
 _PIXEL = 4  # numbers of an input pixel, PSR_PIXEL
 

@@ -19,7 +19,7 @@ uint32_t psr_cpu_features(void) {
     const uint32_t saved = saved_registers();
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
     if ((saved & avx512_state) == avx512_state && (b & v4) == v4) {
-        found |= PSR_CPU_AVX512;
+        found |= PSR_CPU_AVX512; /* as x86-64-v4 means it */
         if (c & 1u << 11) found |= PSR_CPU_AVX512VNNI;
     }
     if ((saved & avx_state) == avx_state && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 4)

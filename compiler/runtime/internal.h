@@ -2,10 +2,10 @@
 #ifndef PSR_INTERNAL_H
 #define PSR_INTERNAL_H
 
+#include "generated.h"
 #include "pocketsr.h"
 
 enum {
-    PSR_BLOCK = 16,      /* channels that lie together in memory */
     PSR_PIXEL = 4,       /* numbers of an input pixel */
     PSR_TAPS = 5,        /* of the bicubic kernel, in LR pixels */
     PSR_MAX_SIDE = 8192, /* of a patch or a frame, in LR pixels */
@@ -18,15 +18,6 @@ enum { PSR_PATH_ALL = PSR_PATHS }; /* every path in one loop, each where the mas
 
 /* Number formats of a blob. */
 enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3, PSR_INT8_SPARSE = 4 };
-
-/* What a kernel version needs of the processor. */
-enum {
-    PSR_CPU_AVX512 = 1, /* F, BW, CD, DQ, VL: x86-64-v4 */
-    PSR_CPU_AVX512VNNI = 2,
-    PSR_CPU_AVXVNNI = 4,
-    PSR_CPU_DOTPROD = 8,
-    PSR_CPU_I8MM = 16
-};
 
 /* A value of the network as the plan keeps it: a ring of the rows that are still needed.
  * Row y lies at ((y + bias) mod ring) * row; pixel p, block b of it at p * pixel + b * block.

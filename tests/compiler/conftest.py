@@ -144,7 +144,7 @@ _EVEX_VERSION = replace(
     INT8_AVXVNNI,
     name=EVEX,
     features=("+avx512vnni", "+avx512vl"),
-    needs="PSR_CPU_AVX512 | PSR_CPU_AVX512VNNI",
+    needs=("AVX512", "AVX512VNNI"),
 )
 
 

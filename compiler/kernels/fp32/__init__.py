@@ -3,7 +3,7 @@
 from tvm.tirx import PrimFunc
 
 from compiler.kernels.c_text import c_numbers, conv_table, version_table
-from compiler.kernels.fp32.convolution import BLOCK, PIXEL, ConvolutionTile, convolution_kernel
+from compiler.kernels.fp32.convolution import PIXEL, ConvolutionTile, convolution_kernel
 from compiler.kernels.fp32.rows import (
     load_kernel,
     store_anchor_kernel,
@@ -12,6 +12,7 @@ from compiler.kernels.fp32.rows import (
 )
 from compiler.kernels.versions import Version
 from player.package.anchor import TAPS, phase_taps
+from player.package.architecture import BLOCK
 
 _SCALES = (2, 3, 4)
 
@@ -51,7 +52,7 @@ def table(version: Version) -> list[str]:
             version.name,
             [
                 f'    .name = "{version.name}",',
-                f"    .needs = {version.needs},",
+                f"    .needs = {version.c_needs},",
                 f"    .group_blocks = {version.tile.blocks},",
                 f"    .tile_pixels = {{{c_numbers(version.tile.pixels)}}},",
                 *conv_table("conv", names),

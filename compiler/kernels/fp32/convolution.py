@@ -17,7 +17,8 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-BLOCK = 16  # channels that lie together in memory, on every target
+from player.package.architecture import BLOCK
+
 PIXEL = 4  # floats of an input pixel: red, green, blue, zero
 
 

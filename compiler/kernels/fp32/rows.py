@@ -11,8 +11,9 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.fp32.convolution import BLOCK, PIXEL
+from compiler.kernels.fp32.convolution import PIXEL
 from player.package.anchor import TAPS
+from player.package.architecture import BLOCK
 
 
 def load_kernel() -> PrimFunc:

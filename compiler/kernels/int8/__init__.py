@@ -4,7 +4,6 @@ from tvm.tirx import PrimFunc
 
 from compiler.kernels.c_text import c_numbers, conv_table, version_table
 from compiler.kernels.int8.convolution import (
-    BLOCK,
     PIXEL,
     ConvolutionTile,
     detail_kernel,
@@ -16,6 +15,7 @@ from compiler.kernels.int8.rows import anchor_kernel, load_kernel, store_kernel
 from compiler.kernels.int8.scalar import SCALAR_DOT_PRODUCTS
 from compiler.kernels.versions import Version
 from player.package.anchor import TAPS, fixed_taps
+from player.package.architecture import BLOCK
 
 DOT_PRODUCTS = X86_DOT_PRODUCTS | ARM_DOT_PRODUCTS | SCALAR_DOT_PRODUCTS
 _SCALES = (2, 3, 4)
@@ -63,7 +63,7 @@ def table(version: Version) -> list[str]:
             version.name,
             [
                 f'    .name = "{version.name}",',
-                f"    .needs = {version.needs},",
+                f"    .needs = {version.c_needs},",
                 f"    .group_blocks = {version.tile.blocks},",
                 f"    .lanes = {dot.lanes},",
                 f"    .packing = {{{', '.join(d.packing for d in dots)}}},",

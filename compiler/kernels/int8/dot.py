@@ -10,8 +10,7 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import Buffer
 
-BLOCK = 16  # channels that lie together in memory, on every target
-GROUP = 4  # input channels that one dot product takes
+from player.package.architecture import GROUP
 
 
 class DotProduct(ABC):

@@ -10,9 +10,10 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.int8.convolution import BLOCK, PIXEL
+from compiler.kernels.int8.convolution import PIXEL
 from compiler.kernels.int8.dot import DotProduct
 from player.package.anchor import TAPS
+from player.package.architecture import BLOCK
 
 _ROUND, _FRACTION_BITS = 32, 6
 _WINDOW = 16  # bytes: four input pixels

@@ -6,7 +6,8 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import Buffer
 
-from compiler.kernels.int8.dot import BLOCK, GROUP, DotProduct
+from compiler.kernels.int8.dot import DotProduct
+from player.package.architecture import BLOCK, GROUP
 
 
 class Scalar(DotProduct):

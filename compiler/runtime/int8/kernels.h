@@ -6,8 +6,6 @@
 #include "mask.h"
 #include "planes.h"
 
-enum { PSR_GROUP = 4 }; /* input channels of one dot product */
-
 /* The order of a group's weights for a vector of outputs. */
 enum {
     PSR_PACK_QUADS,      /* [output][4] */

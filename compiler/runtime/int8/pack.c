@@ -82,25 +82,58 @@ static size_t place_in_groups(int32_t packing, int32_t lanes, int32_t lane, int3
     }
 }
 
-/* Index of weight (o, i, ky, kx): [group of output blocks][ky][in block][kx][group][vector]. */
-static size_t weight_index(const psr_version *version, const psr_conv *conv, int32_t o, int32_t i,
-                           int32_t ky, int32_t kx) {
-    const int32_t block = o / PSR_BLOCK, first = block / version->group_blocks * version->group_blocks;
-    const int whole = conv->out_blocks - first >= version->group_blocks;
-    const int32_t start = whole ? first : block;
-    const size_t width = (size_t)(whole ? version->group_blocks : 1) * PSR_BLOCK;
-    const int32_t packing = packing_of(version, conv), together = groups_together(packing);
-    const int32_t before = i / PSR_BLOCK * (PSR_BLOCK / PSR_GROUP);
-    const int32_t group = i / PSR_GROUP / together * together;
-    const int32_t left = conv->in_groups - before;
-    const int32_t in_block = left < PSR_BLOCK / PSR_GROUP ? left : PSR_BLOCK / PSR_GROUP;
-    const size_t tap = ((size_t)ky * conv->in_groups + before) * conv->window +
-                       (size_t)kx * in_block + (group - before);
-    const int32_t vector = (o - start * PSR_BLOCK) / version->lanes;
-    return (size_t)start * PSR_BLOCK * conv->window * conv->window * conv->in_groups * PSR_GROUP +
-           tap * width * PSR_GROUP + (size_t)vector * version->lanes * together * PSR_GROUP +
-           place_in_groups(packing, version->lanes, o % version->lanes,
-                           i % (together * PSR_GROUP));
+/* Where a weight lies in a packed convolution: its place on each axis, the outermost axis first.
+ *
+ *   [output group][ky][input block][kx][step][vector][lane and input]
+ *
+ * That is the order of the kernels' loops (kernels/int8/convolution.py), so that a kernel reads its
+ * weights as one stream, front to back, and no loop needs a stride of its own. Blocks of inputs lie
+ * outside kx because a row of activations has a block's pixels side by side: the columns of the
+ * window are then steps of one pixel through the same cache lines. */
+typedef struct {
+    int32_t out_block;  /* where the group of output blocks begins that one kernel computes */
+    int32_t out_blocks; /* and how many blocks it has */
+    int32_t ky;
+    int32_t in_groups_before; /* groups of four inputs in the blocks before this one */
+    int32_t in_groups;        /* and in this one: the last may have fewer than a block holds */
+    int32_t kx;
+    int32_t step;   /* first of the groups in the block whose weights lie together */
+    int32_t vector; /* of outputs, in the group of output blocks */
+    int32_t lane;   /* of the vector */
+    int32_t input;  /* of the step */
+} axes;
+
+static axes axes_of(const psr_version *version, const psr_conv *conv, int32_t o, int32_t i,
+                    int32_t ky, int32_t kx) {
+    const int32_t per_block = PSR_BLOCK / PSR_GROUP, most = version->group_blocks;
+    const int32_t together = groups_together(packing_of(version, conv));
+    const int32_t block = o / PSR_BLOCK, first = block / most * most;
+    /* Blocks that are too few for a group are computed one at a time. */
+    const int is_whole = conv->out_blocks - first >= most;
+    const int32_t out_block = is_whole ? first : block;
+    const int32_t before = i / PSR_BLOCK * per_block, left = conv->in_groups - before;
+    return (axes){.out_block = out_block,
+                  .out_blocks = is_whole ? most : 1,
+                  .ky = ky,
+                  .in_groups_before = before,
+                  .in_groups = left < per_block ? left : per_block,
+                  .kx = kx,
+                  .step = i / PSR_GROUP / together * together - before,
+                  .vector = (o - out_block * PSR_BLOCK) / version->lanes,
+                  .lane = o % version->lanes,
+                  .input = i % (together * PSR_GROUP)};
+}
+
+static size_t index_of(const psr_version *version, const psr_conv *conv, axes at) {
+    const int32_t packing = packing_of(version, conv);
+    const size_t outputs = (size_t)at.out_blocks * PSR_BLOCK;
+    const size_t window = (size_t)conv->window * conv->window;
+    const size_t group = (size_t)at.out_block * PSR_BLOCK * window * conv->in_groups;
+    const size_t row = ((size_t)at.ky * conv->in_groups + at.in_groups_before) * conv->window;
+    const size_t tap = row + (size_t)at.kx * at.in_groups + at.step;
+    const size_t vector = (size_t)at.vector * version->lanes * groups_together(packing);
+    return (group + tap * outputs + vector) * PSR_GROUP +
+           place_in_groups(packing, version->lanes, at.lane, at.input);
 }
 
 static void put_weight(const psr_version *version, const psr_conv *conv, size_t at, int8_t value) {
@@ -129,9 +162,8 @@ static int fill_output(const psr_net *net, const psr_conv *conv, const psr_conv_
         if (value == INT8_MIN) return PSR_E_LIMIT;
         sum += value;
         magnitude += abs(value);
-        const size_t at =
-            weight_index(net->version, conv, to, j / (k * k), j / k % k, j % k);
-        put_weight(net->version, conv, at, value);
+        const axes at = axes_of(net->version, conv, to, j / (k * k), j / k % k, j % k);
+        put_weight(net->version, conv, index_of(net->version, conv, at), value);
     }
     if ((int64_t)MOST_PIXEL * magnitude + llabs((long long)bias) >= MOST_SUM) return PSR_E_LIMIT;
     if (!(scale >= LEAST_SCALE && scale < MOST_SCALE)) return PSR_E_LIMIT;
