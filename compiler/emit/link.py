@@ -64,19 +64,18 @@ def export_map(header: str) -> str:
 
 def _android_libraries(target: Target, folder: Path) -> list[str]:
     """Flags and libraries that make a shared library one that bionic loads."""
+    stubs = []
+    for name, functions in BIONIC.items():
+        source, library = folder / f"{name}.c", folder / name
+        source.write_text(stub_source(functions), encoding="utf-8")
+        flags = ["-w", "-fno-builtin", "-shared", "-nostdlib", f"-Wl,-soname,{name}"]
+        _run([*_ZIG, "cc", *flags, "-target", target.c_target, str(source), "-o", str(library)])
+        stubs.append(str(library))
     return [
         *("-nostdlib", "-Wl,-soname,libpocketsr.so", "-Wl,-z,defs", "-Wl,--as-needed"),
         *("-Wl,--hash-style=both", f"-Wl,-z,max-page-size={_PAGE_BYTES}"),
-        *(str(_stub(name, target, folder)) for name in BIONIC),
+        *stubs,
     ]
-
-
-def _stub(name: str, target: Target, folder: Path) -> Path:
-    source, library = folder / f"{name}.c", folder / name
-    source.write_text(stub_source(BIONIC[name]), encoding="utf-8")
-    flags = ["-w", "-fno-builtin", "-shared", "-nostdlib", f"-Wl,-soname,{name}"]
-    _run([*_ZIG, "cc", *flags, "-target", target.c_target, str(source), "-o", str(library)])
-    return library
 
 
 def _run(command: list[str]) -> None:

@@ -58,7 +58,10 @@ def emit_path(network: PlannedNetwork, path: str) -> str:
     plan, arch = network.plans[path], network.arch
     graph, depth = plan.schedule.graph, plan.schedule.depth
     planes = [plane_text(p, plan.memory.offsets[p.name]) for p in plan.planes.values()]
-    calls = [step_call(network, plan, s.operation, _c_row(s.delay)) for s in plan.schedule.steps]
+    calls = [
+        step_call(network, plan, s.operation, f"s - {s.delay}" if s.delay else "s")
+        for s in plan.schedule.steps
+    ]
     lines = [
         f"/* {arch.name} x{arch.scale}, path {path}: halo {graph.halo} pixels.",
         f" * Arena: {_c_size(plan.memory.arena, 'columns')} bytes. */",
@@ -73,10 +76,6 @@ def emit_path(network: PlannedNetwork, path: str) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def _c_row(delay: int) -> str:
-    return f"s - {delay}" if delay else "s"
 
 
 def _c_size(size: Size, width: str) -> str:
@@ -124,7 +123,13 @@ def _c_pointer(value: str | None) -> str:
 def network_tables(network: PlannedNetwork) -> str:
     """The C tables by which the runtime finds a network's layers and paths."""
     arch, name = network.arch, network.symbol
-    shuffled = _shuffled_layers(network)
+    graphs = [plan.schedule.graph for plan in network.plans.values()]
+    shuffled = {
+        c.weights
+        for graph in graphs
+        for c in graph.convolutions
+        if c.result in shuffled_values(graph)
+    }
     convs = [
         f"    {{{out}, {inp}, {k}, {int(layer in shuffled)}}}, /* {layer} */"
         for layer, (out, inp, k, _) in network.layers.items()
@@ -152,12 +157,6 @@ def network_tables(network: PlannedNetwork) -> str:
         "",
     ]
     return "\n".join(lines)
-
-
-def _shuffled_layers(network: PlannedNetwork) -> set[str]:
-    graphs = [plan.schedule.graph for plan in network.plans.values()]
-    pairs = [(shuffled_values(graph), graph) for graph in graphs]
-    return {c.weights for values, graph in pairs for c in graph.convolutions if c.result in values}
 
 
 def _c_path(network: PlannedNetwork, path: str) -> str:

@@ -59,18 +59,15 @@ def _not_understood(program: ExportedProgram, reason: str) -> str:
     for node in program.graph.nodes:
         operator = str(node.target).removeprefix("aten.")
         if node.op == "call_function" and f"'{operator}'" in reason:
+            # The torch module that the node comes from, by its path in the network.
+            stack = list((node.meta.get("nn_module_stack") or {}).values())
+            path = str(stack[-1][0]).removeprefix(_PREFIX) if stack else ""
+            where = f"module {path}" if path else "the network's own forward"
             return (
-                f"network: operator {operator} in {_module_path(node)} (node {node.name}) is not "
+                f"network: operator {operator} in {where} (node {node.name}) is not "
                 "known to the importer; use convolutions, ReLU, sums, crops and one pixel shuffle"
             )
     return f"network: not understood by the importer: {reason}"
-
-
-def _module_path(node: Any) -> str:
-    """The torch module that a node comes from, by its path in the network."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    path = str(stack[-1][0]) if stack else ""
-    return f"module {path.removeprefix(_PREFIX)}" if path else "the network's own forward"
 
 
 class _SliceConverter:
@@ -89,7 +86,11 @@ class _SliceConverter:
 
     def __call__(self, node: Any, importer: Any) -> relax.Expr:
         x = importer.env[node.args[0]]
-        axis, begin, end, step = self._operands(node, importer)
+        given = dict(enumerate(node.args))
+        operands = [importer.env.get(given.get(i), given.get(i)) for i in range(1, 5)]
+        defaults = (0, 0, _NO_END, 1)  # begin and end may be numbers or formulas of sizes
+        pairs = zip(operands, defaults, strict=True)
+        axis, begin, end, step = (default if o is None else o for o, default in pairs)
         if x.ty.shape is None:
             return self._emit(importer, x, axis, begin, end, step, inbound=False)
         length = self._element(x.ty.shape.values[axis])
@@ -100,14 +101,6 @@ class _SliceConverter:
             return x
         ends = formula_of(cut.begin), formula_of(cut.end)
         return self._emit(importer, x, axis, *ends, 1, inbound=True)
-
-    @staticmethod
-    def _operands(node: Any, importer: Any) -> tuple[int, Any, Any, int]:
-        """Axis, begin, end and step; begin and end may be numbers or formulas of sizes."""
-        given = dict(enumerate(node.args))
-        values = [importer.env.get(given.get(i), given.get(i)) for i in range(1, 5)]
-        axis, begin, end, step = values
-        return axis or 0, 0 if begin is None else begin, _NO_END if end is None else end, step or 1
 
     def _element(self, size: Any) -> Element:
         """A length or an end, its symbols bounded as the exported program says."""

@@ -89,7 +89,9 @@ def _read(reader: _Reader, var: relax.Var, value: relax.Expr) -> None:
         source = value.args[0] if isinstance(value, relax.Call) else value
         reader.names[var] = reader.names[source]
     elif _is_store(reader.module, value):
-        _read_store(reader, function, value)
+        residual = reader.names[_residual(reader.module, value)]
+        reader.store = Store(residual, composite_of(function) == STORE_ANCHORED)
+        reader.scale = isqrt(reader.values[residual].channels // 3)
         reader.names[var] = "hr"
     else:
         _read_convolution(reader, var, function, value)
@@ -122,12 +124,6 @@ def operators_of(function: relax.Function) -> dict[str, relax.Call]:
     """The calls of a composite by operator; of two sums the last stays."""
     values = [binding.value for binding in bindings_of(function)]
     return {value.op.name: value for value in values if isinstance(value, relax.Call)}
-
-
-def _read_store(reader: _Reader, function: relax.Function, call: relax.Call) -> None:
-    residual = reader.names[_residual(reader.module, call)]
-    reader.store = Store(residual, composite_of(function) == STORE_ANCHORED)
-    reader.scale = isqrt(reader.values[residual].channels // 3)
 
 
 def _read_convolution(

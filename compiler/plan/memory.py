@@ -10,7 +10,7 @@ The planner doesn't ask what is counted: sizes, offsets and the alignment are in
 caller chooses.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import permutations
@@ -146,18 +146,13 @@ def _reinsert(order: list[Buffer], limit: Size) -> list[Buffer]:
     moved = True
     while moved:
         moved = False
-        for candidate in _neighbours(order):
+        rests = [(buffer, [b for b in order if b is not buffer]) for buffer in order]
+        for candidate in ([*r[:i], b, *r[i:]] for b, r in rests for i in range(len(order))):
             arena = _stack(candidate).arena
             if arena < least and arena.fits(limit):
                 order, least, moved = candidate, arena, True
                 break
     return order
-
-
-def _neighbours(order: list[Buffer]) -> Iterator[list[Buffer]]:
-    for buffer in order:
-        rest = [b for b in order if b is not buffer]
-        yield from ([*rest[:i], buffer, *rest[i:]] for i in range(len(order)))
 
 
 def _try_all(order: list[Buffer], limit: Size) -> list[Buffer]:

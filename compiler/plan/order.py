@@ -131,16 +131,12 @@ def least_peak_order(tasks: Sequence[Task], sizes: Mapping[str, Size]) -> Order 
         if not level:
             return None
         if len(level) > BEAM:
-            level, is_exact = _best(level, (1 << count) - 1), False
+            # The best, and the given order's own set: so the result is never worse than that order.
+            ranked = sorted(level, key=lambda done: (level[done].peak, level[done].alive))
+            kept = {*ranked[:BEAM], (1 << count) - 1}
+            level, is_exact = {done: level[done] for done in level if done in kept}, False
     (state,) = level.values()
     return Order(state.tasks, state.peak, is_exact)
-
-
-def _best(level: dict[int, _State], given: int) -> dict[int, _State]:
-    """The BEAM sets with the least peak and the least alive, and the given order's."""
-    ranked = sorted(level, key=lambda done: (level[done].peak, level[done].alive))[:BEAM]
-    kept = {*ranked, given} & set(level)
-    return {done: level[done] for done in level if done in kept}
 
 
 def peak_of(tasks: Sequence[Task], sizes: Mapping[str, Size], sequence: Sequence[int]) -> Size:

@@ -110,11 +110,8 @@ def _shuffled_and_clipped(y: DFPattern) -> tuple[DFPattern, dict[str, DFPattern]
 
 
 def _plain_store(proofs: ShapeProofs) -> FusionPattern:
-    def is_store(context: PatternCheckContext) -> bool:
-        return _is_store(proofs, context.annotated_expr)
-
     pattern, parts = _shuffled_and_clipped(wildcard())
-    return FusionPattern(STORE, pattern, parts, is_store)
+    return FusionPattern(STORE, pattern, parts, lambda c: _is_store(proofs, c.annotated_expr))
 
 
 def _anchored_store(proofs: ShapeProofs) -> FusionPattern:
