@@ -46,6 +46,7 @@ def pair_with_reference(
         original = next(originals, None)
         for frame in frames:
             time_s = frame.pts * time_base
+            # Either side may lack frames: their times decide, not their numbers.
             while original and original.pts * info.time_base < time_s - near_s:
                 original = next(originals, None)
             if original is None:

@@ -17,6 +17,7 @@ def macs_per_pixel(arch: Architecture, path: int) -> int:
     Bicubic is counted as its separable form, 5 taps a pass; a network's anchor is not counted.
     """
     if path == BICUBIC:
+        # Across, a row of LR pixels becomes r times as wide; down, r such rows come of each.
         return 3 * (5 * arch.scale + 5 * arch.scale**2)
     weights = {s.name: s.size for s in tensor_layout(arch) if s.name.endswith(".weight")}
     # Only a chain can be left early; every path of the others runs all of their layers.

@@ -30,6 +30,7 @@ _POINTER, _BYTES, _INT = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 _SIZE, _STRIDE = ctypes.c_size_t, ctypes.c_ssize_t
 _OUT = ctypes.POINTER(ctypes.c_void_p)
 _IMAGES = (_POINTER, _STRIDE, _INT, _INT, _POINTER, _STRIDE)  # lr, its stride, h, w, hr, its stride
+# Result and arguments of each function: without them ctypes would cut pointers to 32 bits.
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "psr_abi": (ctypes.c_uint32, []),
     "psr_build_info": (_BYTES, []),
@@ -100,6 +101,8 @@ def check_code(code: int, what: str) -> None:
 
 def row_stride(image: Image) -> int:
     """Bytes from row to row; raises EngineError where C could not read or write the pixels."""
+    # [row, column, colour] with strides (any, 3, 1); rows that overlap or run backwards are
+    # refused.
     packed = image.ndim == 3 and image.shape[2] == 3 and image.strides[1:] == (3, 1)
     if image.dtype != np.uint8 or not packed or image.strides[0] < 3 * image.shape[1]:
         raise EngineError("PSR_E_ARG", f"image {image.shape} {image.dtype} is not RGB24 in rows")

@@ -46,6 +46,7 @@ class Needs:
 
     def met_by(self, info: dict[str, Any]) -> bool:
         """Whether the engine that `info` (engine.json) describes runs all of them."""
+        # Through JSON, as engine.json has gone: there a tuple is a list.
         wanted = json.loads(json.dumps([asdict(arch) for arch in self.architectures]))
         compiled = info.get("architectures")
         fits = (info.get("abi"), info.get("dtype")) == (ENGINE_ABI, self.dtype)
@@ -71,6 +72,7 @@ def needs_of(directory: Path, scale: int, entries: Sequence[WeightsEntry]) -> Ne
 
 def dtype_of(blobs: Iterable[WeightsBlob]) -> str:
     """The arithmetic that weights are made for: "fp32" where all are floats, else "int8"."""
+    # Where no blob can be read this is int8, what `encode` makes by default.
     return "fp32" if {blob.is_int8 for blob in blobs} == {False} else "int8"
 
 

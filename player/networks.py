@@ -28,6 +28,7 @@ class NetworkSet:
     @cached_property
     def _table(self) -> NDArray[np.int32]:
         """[32, 3, 2]: for a network number and a path of the routes, those to run."""
+        # What is not loaded stays (0, 0): the path bicubic, which every network has, of the first.
         table = np.zeros((32, HARD + 1, 2), np.int32)
         for number, place in self.places.items():
             paths = self.networks[place].paths

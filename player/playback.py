@@ -74,6 +74,7 @@ def play_package(
         on_event(event)
 
     frames = upscale(package, engine, options.threads, listen, options.limit)
+    # Closing ends the decoder's thread, even where a sink has failed.
     with ExitStack() as stack, closing(frames):
         sinks: list[Sink] = [hashed] if options.verify else []
         if options.out:
@@ -103,6 +104,7 @@ def play(frames: Iterable[UpscaledFrame], sinks: Sequence[Sink] = ()) -> Playbac
     seconds = time.perf_counter() - started
     if not times:
         return Playback(0, seconds, Rate(0.0, 0.0, 0.0))
+    # Percentiles of the times, and then rates: the 95th is that of the slow frames.
     p50, p95 = (1 / max(t, 1e-9) for t in np.percentile(times, [50, 95]).tolist())
     return Playback(len(times), seconds, Rate(p50, p95, len(times) / max(seconds, 1e-9)))
 

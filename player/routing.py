@@ -97,6 +97,7 @@ class RouteBook:
         position = self._seen[segment]
         self._seen[segment] += 1
         if self._map is not None:
+            # Where more frames decode than the map has, its last routes go on.
             codes = self._map[min(position, len(self._map) - 1)]
         else:
             codes = self._live.codes(position, lr) if self._live is not None else self._hard
