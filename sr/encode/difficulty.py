@@ -37,6 +37,7 @@ def score_difficulty(work: Work) -> tuple[Difficulty, dict[str, float]]:
         samples = work.samples_of(grid)
         generic = network_of(work.generic)
         scores = measure_difficulty(generic, pairs, grid, samples, work.progress.at)
+        # Through memory, because the file is to be sealed.
         buffer = io.BytesIO()
         np.savez(buffer, **vars(scores))
         write_sealed(file, buffer.getvalue())
@@ -71,6 +72,7 @@ def measure_difficulty(
     fine_db = psnr_from_sse(fine, samples)
     scale, (height, width) = network.arch.scale, pairs[0].hr.shape[:2]
     cell_mse = of_cells / np.maximum(patch_samples(cells, scale, height, width), 1)
+    # Infinite where nothing is wrong, and an infinite score spoils every mean and share.
     return Difficulty(
         np.minimum(fine_db, MOST_DB), np.minimum(coarse_db, MOST_DB), cell_mse.astype(np.float32)
     )
@@ -78,6 +80,7 @@ def measure_difficulty(
 
 def patch_sums(cells: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
     """[T, ch, cw] of cells of CELL_PX summed over each patch of a grid -> [T, gh, gw]."""
+    # CELL_PX divides both sides of a patch, so that every patch is whole cells.
     rows, columns = grid.fine_h // CELL_PX, grid.fine_w // CELL_PX
     of_cells = Grid(cells.shape[1], cells.shape[2], rows, columns)
     return np.stack([sum_cells(frame, of_cells) for frame in cells])

@@ -56,6 +56,7 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
                 f"{options.training.backbone} has no int8 form: this package is fp32, with f16 "
                 "weights, and an engine compiled for int8 does not open it"
             )
+        # Sums in torch depend on it, and the same job must end with the same bytes.
         torch.set_num_threads(options.training.threads)
         report = _run(Work(options, Film(options, info), job, progress))
     job.close(report)
@@ -71,6 +72,7 @@ def _run(work: Work) -> dict[str, Any]:
     tasks, networks = overfit_networks(work, difficulty)
     blobs = [network.blob for network in networks]
     router, router_row = make_router(work, blobs)
+    # A router is asked for in vain where all cells take one path: then a map says so.
     mapped = router is None or options.routes.routes == "both"
     routes = plan_all_routes(work, blobs, difficulty) if mapped else []
     contents = Contents(

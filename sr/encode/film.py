@@ -144,6 +144,7 @@ def training_set(pairs: list[FramePair], scale: int, margin_px: int) -> Training
     """LR frames with a margin, HR frames continued by their edge pixels to r times the LR size."""
     height, width = pairs[0].lr.shape[:2]
     margin = (margin_px, margin_px)
+    # As the engine continues a frame, so that borders are learned as they will be run.
     lr = np.stack([np.pad(p.lr, (margin, margin, (0, 0)), mode="edge") for p in pairs])
     hr_h, hr_w = pairs[0].hr.shape[:2]
     beyond = ((0, height * scale - hr_h), (0, width * scale - hr_w), (0, 0))

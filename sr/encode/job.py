@@ -102,6 +102,8 @@ class Job:
 
     def close(self, report: dict[str, Any]) -> None:
         """Write the report, the last file, and drop what only the work needed; may be repeated."""
+        # The report first: cut off here, the job counts as done, and closing it again removes the
+        # rest.
         write_text(self.out / REPORT_FILE, json.dumps(report, indent=1) + "\n")
         shutil.rmtree(self.work)
 
@@ -115,6 +117,7 @@ def open_job(options: EncodeOptions, restart: bool, warn: Warn) -> Job:
     if out.resolve() == options.source.resolve() or out.is_file():
         raise UsageError(f"{out} is a file: give a new folder with -o")
     wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **options.to_json()}
+    # The film and not its name: another one under the same name is another job.
     wanted["source_sha256"] = digest(options.source)[0]
     # A folder that is no job of ours is never emptied, --restart or not.
     if restart and (out / JOB_FILE).exists():

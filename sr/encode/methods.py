@@ -55,6 +55,7 @@ def chunk_labels(difficulty: Difficulty, options: TrainingOptions) -> NDArray[np
     """The chunk of each fine patch [T, gh, gw], 0 the hardest, by `chunk_rule`."""
     if options.chunk_rule == "quantile":
         return equal_count(difficulty.fine_db, options.chunks)
+    # Mean squared errors to a factor, which is all that equal sums need.
     mean_errors = 10 ** (-difficulty.fine_db / 10)
     return error_balanced(difficulty.fine_db, mean_errors, options.chunks)
 
@@ -89,4 +90,5 @@ METHODS: dict[str, Method] = {
 
 def chunk_thresholds_db(fine_db: Scores, labels: NDArray[np.int64]) -> Scores:
     """[k - 1] rising PSNR limits between chunks, to put the patches of other frames into them."""
+    # A chunk begins at its own lowest PSNR; the hardest, 0, has no limit below.
     return np.array([fine_db[labels == i].min() for i in range(1, int(labels.max()) + 1)])

@@ -133,6 +133,7 @@ class EncodeOptions:
         if given.get("budget") or given.get("budget_ms"):
             stages = stages or DEFAULT
         given["stages"] = parse_stages(stages) if stages else ()
+        # Each name once, and in the order given, which is the order of the router's classes.
         given["protect"] = tuple(dict.fromkeys(name for name in names if name))
         records = {}
         for name, record in RECORDS.items():

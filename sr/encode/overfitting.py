@@ -76,6 +76,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     training, progress = work.options.training, work.progress
     network = _start(work)
     data = work.film.training_set(network.halo_px(HARD))
+    # A seed for each network of the job, far from those of a job with the next seed.
     sampler = sampler_of(work, task, data, material, training.seed * 1000 + number)
     rows: list[dict[str, Any]] = []
     zeros = None  # what the stages left at zero stays there while it learns to round

@@ -46,6 +46,7 @@ def protected(work: Work, cell_px: tuple[int, int], frames: Sequence[int]) -> Pr
     groups = work.film.content(cell_px, frames)
     labels = np.zeros_like(groups.labels)
     for number, name in enumerate(wanted, start=1):
+        # The first name stands for all that is in no group.
         if name not in groups.names[1:]:
             raise UsageError(
                 f"--protect {name}: {work.options.routes.groups} has {', '.join(groups.names[1:])}"
@@ -61,5 +62,6 @@ def protected(work: Work, cell_px: tuple[int, int], frames: Sequence[int]) -> Pr
 
 def on_hard_path(codes: Codes, cells: NDArray[np.bool_]) -> Codes:
     """Routes [T, gh, gw] with the marked cells on the hard path of network 0."""
+    # Coarse marks are made anew: a protected cell may have parted a patch.
     plain = np.where(cells, np.uint8(HARD), codes & ~np.uint8(COARSE))
     return merge_coarse(plain.astype(np.uint8))

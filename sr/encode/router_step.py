@@ -81,6 +81,7 @@ def make_router(work: Work, blobs: list[bytes]) -> tuple[bytes | None, dict[str,
         oracle = path_of(planned).astype(np.int64)
         paths = tuple(int(p) for p in np.unique(oracle))
         if len(paths) + len(asked.protect) < 2:
+            # An empty file, so that the step has one to prove that it is done.
             write_sealed(file, b"")
             return {"bytes": 0, "reason": f"every cell takes the path {PATH_NAMES[paths[0]]}"}
         blob, row = _fit(work, lesson, oracle, paths)
@@ -164,5 +165,6 @@ def _labelled(lesson: _Lesson, loss_db: float, paths: tuple[int, ...]) -> Router
         return data
     cells = data.classes.shape[1], data.classes.shape[2]
     content = torch.from_numpy(shifted_content(lesson.content, shape, cells))
+    # After the paths' classes come those of content, which count from 1.
     classes = torch.where(content > 0, len(paths) - 1 + content, data.classes)
     return replace(data, classes=classes)

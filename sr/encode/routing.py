@@ -76,7 +76,9 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     groups = frame_groups(stream.segments, asked.route_hold_frames)
     measure = _summed_sse if asked.probe_share == 1 else sampled_sse
     sse = measure(work, network, work.route_grid, groups)
+    # Of each cell only what is displayed, in LR pixels.
     pixels = work.samples_of(work.route_grid) / (3 * work.film.scale**2)
+    # A frame group's cell is computed in each of its frames, as its errors are the sum of theirs.
     frames = np.bincount(groups)[:, None, None]
     costs = path_macs(network.arch)[:, None, None, None] * (frames * pixels)
     codes = plan_routes(sse, costs, max_loss_db=asked.max_loss_db)[groups]

@@ -49,6 +49,7 @@ def sampled_sse(work: Work, network: Scored, grid: Grid, groups: Groups) -> Erro
     cheap, errors = np.zeros(shape), np.zeros((len(PATH_NAMES), *shape))
     features = np.zeros((*shape, len(FEATURES) - 1))
     work.progress.stage("routes", len(groups))
+    # The first frame is its own predecessor: no temporal difference.
     before: Errors | None = None
     pairs = zip(groups, work.film.pairs(), strict=True)
     for number, (group, pair) in enumerate(pairs, start=1):
@@ -98,6 +99,7 @@ def block_errors(
         block = Grid(height, width, grid.fine_h, grid.fine_w)
         padded = with_halo(pair.lr, Patch(y, x, height, width), halo)
         hr = pair.hr[scale * y : scale * (y + height), scale * x : scale * (x + width)]
+        # Infinite, for the planner, on a path that the network lacks.
         sse = np.full((len(PATH_NAMES), *block.shape), np.inf)
         for path, picture in upscale_patch(network, padded).items():
             sse[path] = patch_sse(picture, hr, block, scale)
@@ -162,6 +164,7 @@ def nearest_errors(
     # As a list, for k = 1 alone would come back without its axis.
     ranks = [*range(1, min(NEAREST, int(known.sum())) + 1)]
     distances, found = cKDTree(table[known]).query(table, k=ranks)
+    # Cells that look exactly alike are at distance 0.
     weights = 1 / (distances + 1e-3)
     share = (left[:, found] * weights).sum(axis=-1) / weights.sum(axis=-1)
     predicted = (share * floor).reshape(errors.shape)

@@ -56,6 +56,7 @@ def _milliseconds(work: Work, find: FindLatency) -> Budget:
     table = parse_table(work.job.step("latency", measure))
     height, width = work.film.grid.height, work.film.grid.width
     rule = WidthRule(table.width_step, table.width_step)
+    # A whole frame on the hard path: routes can only make it cheaper.
     return Budget(limit, "ms a frame", lambda a: table.predict_ms(a, HARD, height, width), rule)
 
 

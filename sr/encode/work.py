@@ -38,12 +38,10 @@ class Work:
 
     @property
     def route_grid(self) -> Grid:
-        """The grid of the route map: finer than the patches where paths share one network.
-
-        The engine runs all paths of a network in one loop, so that small cells cost no halo.
-        """
+        """The grid of the route map: finer than the patches where paths share one network."""
         if not self.method.dynamic:
             return self.film.grid
+        # The engine runs all paths of a network in one loop, so that small cells cost no halo.
         cell = self.options.routes.route_cell_px
         return Grid(self.film.grid.height, self.film.grid.width, cell, cell)
 

@@ -25,6 +25,7 @@ class Chain(Network):
     def __init__(self, arch: Architecture) -> None:
         super().__init__(arch)
         inputs = (arch.planes, *arch.widths)
+        # `inputs` is one longer: its last width is what the deepest exit reads.
         pairs = zip(inputs, arch.widths, strict=False)
         self.trunk = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in pairs)
         out = 3 * arch.scale**2
@@ -39,10 +40,12 @@ class Chain(Network):
         return self.arch.exits[self.arch.paths.index(path)]
 
     def halo_px(self, path: int) -> int:
+        # Each 3x3 reads a pixel more on every side, the anchor always 2.
         return max(self._depth(path), ANCHOR_HALO_PX)
 
     def residual(self, x: Tensor, path: int) -> Tensor:
         depth = self._depth(path)
+        # Only where the anchor's halo is wider than that of so few convolutions.
         features = crop(x, self.halo_px(path) - depth)
         for convolution in self.trunk[:depth]:
             features = convolution(features).relu()
@@ -56,5 +59,7 @@ class Chain(Network):
             features = convolution(features).relu()
             if i in self.arch.exits:
                 at = self.arch.exits.index(i)
+                # What an early exit does not need: the margin that the convolutions behind it still
+                # read.
                 outputs[self.arch.paths[at]] = self.exits[at](crop(features, depth - i))
         return outputs

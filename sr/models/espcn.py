@@ -23,6 +23,7 @@ class Espcn(Network):
         init_trunk(m for m in self.trunk if isinstance(m, nn.Conv2d))
 
     def halo_px(self, path: int) -> int:
+        # Its tail is a 3x3 convolution as well.
         return len(self.trunk) + 1
 
     def residual(self, x: Tensor, path: int) -> Tensor:

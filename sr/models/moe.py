@@ -140,6 +140,8 @@ class ExpertLayer(nn.Module):
     def kernels(self, gates: Tensor) -> Tensor:
         """Gates [N, E] -> folded kernels [N, O, I, k, k], in fp32."""
         with torch.autocast("cpu", enabled=False):
+            # All experts at once, [N, O, s + E r] @ [s + E r, I k k]: 1x1 after 3x3 is one matrix
+            # product.
             scaled = self.up.weight.flatten(1) * self._spread(gates)[:, None]  # [N, O, s + E r]
             added = scaled @ self.down.weight.flatten(1)
             return self.shared.weight + added.unflatten(2, self.down.weight.shape[1:])
@@ -161,6 +163,7 @@ class ExpertLayer(nn.Module):
     def forward(self, x: Tensor, described: Tensor) -> Tensor:
         """[N, I, H, W] and content [N, D] -> [N, O, H - 2, W - 2]."""
         kernels = self.kernels(self.gates(described))
+        # Condensed, or a single crop: one kernel serves all.
         if len(kernels) == 1:
             return F.conv2d(x, kernels[0], self.bias)
         each = zip(x.split(1), kernels, strict=True)
@@ -181,6 +184,7 @@ class MoeChain(Chain):
 
     def __init__(self, plain: Network, plan: ExpertPlan) -> None:
         super().__init__(plain.arch)
+        # Before the layers are wrapped, whose parameters have other names.
         self.load_state_dict(plain.state_dict())
         described = 2 * plain.arch.widths[0]
         for depth, convolution in enumerate(self.trunk):
@@ -197,6 +201,7 @@ class MoeChain(Chain):
         """The outputs [N, C, ...] of the first `depth` convolutions after their ReLU."""
         features = self.trunk[0](x).relu()
         yield features
+        # Once, behind the convolution without experts: all layers' routers read the same.
         described = content(features)
         for layer in self.trunk[1:depth]:
             features = layer(features, described).relu()

@@ -45,6 +45,7 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.arch = arch
         if self.has_anchor:
+            # Not in checkpoints: it follows from the scale.
             self.register_buffer("anchor", anchor_weight(arch.scale), persistent=False)
 
     @abstractmethod
@@ -69,6 +70,7 @@ class Network(nn.Module, ABC):
         """[N, 3, H + 2R, W + 2R] -> [N, 3, r H, r W], not clamped."""
         y = self.residual(x, path)
         if self.has_anchor:
+            # A path's halo may be deeper than the anchor's.
             inner = crop(x, self.halo_px(path) - ANCHOR_HALO_PX)
             y = y + F.conv2d(inner, self.anchor)
         return F.pixel_shuffle(y, self.arch.scale)
@@ -95,6 +97,9 @@ class Network(nn.Module, ABC):
                 setattr_parameter(self.get_submodule(name), kind, value / factor)
 
     def _unit_factor(self, name: str, kind: str) -> float:
+        # A pixel is 255 times its unit value. What reads pixels has its weights divided; what
+        # writes them has weights and biases multiplied; wdsr's skip does both, and keeps its
+        # weights.
         reads = name in self.input_convolutions and kind == "weight"
         writes = name in self.output_convolutions
         return (1 / PIXEL_MAX if reads else 1.0) * (PIXEL_MAX if writes else 1.0)
@@ -112,8 +117,7 @@ def setattr_parameter(module: nn.Module, kind: str, value: Tensor) -> None:
 def init_trunk(convolutions: Iterable[nn.Conv2d]) -> None:
     """The first convolution: He (ICCV 2015). The others: identity and a little of He's noise.
 
-    Close to the identity a deep plain chain learns as if it had skip connections, and the phone
-    pays for none; measured in docs/training.md.
+    What that is worth is measured in docs/training.md.
     """
     for i, convolution in enumerate(convolutions):
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
@@ -121,12 +125,15 @@ def init_trunk(convolutions: Iterable[nn.Conv2d]) -> None:
         nn.init.zeros_(convolution.bias)
         if i > 0:
             with torch.no_grad():
+                # Close to the identity a deep plain chain learns as if it had skip connections, and
+                # the phone pays for none.
                 identity = nn.init.dirac_(torch.empty_like(convolution.weight))
                 convolution.weight.mul_(IDENTITY_NOISE).add_(identity)
 
 
 def init_silent(convolution: nn.Conv2d) -> None:
     """Almost zero, so that training starts from the anchor."""
+    # Not zero itself, through which no gradient would reach the trunk.
     nn.init.normal_(convolution.weight, std=1e-3)
     assert convolution.bias is not None
     nn.init.zeros_(convolution.bias)

@@ -32,6 +32,7 @@ def architecture(backbone: str, scale: int, dynamic: bool) -> Architecture:
 
 def build_network(arch: Architecture, seed: int = 0) -> Network:
     """A freshly initialised network; the same seed gives the same weights."""
+    # Forked, so that the caller's own random numbers go on as if nothing had been drawn.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return FAMILIES[arch.name](arch)
@@ -65,6 +66,7 @@ def export_paths(arch: Architecture, tensors: Tensors | None = None) -> dict[str
     Parameters are named as in `tensor_layout`, behind the prefix `network.`.
     """
     network = deployed_network(arch, tensors) if tensors else build_network(arch).eval()
+    # Of a weight in parts the program would name the parts, and the compiler finds weights by name.
     _remove_parametrisations(network)
     return {PATH_NAMES[path]: _export(network, path) for path in arch.paths}
 

@@ -27,6 +27,7 @@ class Block(nn.Module):
         self.project = _normalised(expanded, units, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Two convolutions without padding have taken 2 px off every side.
         return self.project(self.expand(x).relu()) + crop(x, 2)
 
 
@@ -47,6 +48,7 @@ class Wdsr(Network):
         self.skip = _normalised(arch.planes, out, 5)
 
     def halo_px(self, path: int) -> int:
+        # 2 px a block, 1 for the head and 1 for the tail; the 5x5 skip reads 2.
         return 2 * len(self.blocks) + 2
 
     def residual(self, x: Tensor, path: int) -> Tensor:

@@ -77,7 +77,9 @@ def _watched(network: Network, seen: dict[str, list[NDArray[np.float32]]]) -> It
     for name, module in network.get_submodule("trunk").named_children():
         parts = seen.setdefault(f"trunk.{name}", [])
 
+        # `parts` is bound as a default: a closure would see the loop's last list.
         def keep(_: nn.Module, __: object, out: Tensor, parts: list = parts) -> None:
+            # The hook sees the convolution's output, before the ReLU.
             flat = out.detach().relu().flatten()
             parts.append(flat[:: max(1, len(flat) // VALUES_A_BATCH)].numpy())
 

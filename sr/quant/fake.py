@@ -6,7 +6,7 @@
 Rounding has no useful gradient, so it is taken for the identity (straight-through; Bengio et al.,
 2013), cut to zero where a value is clamped. The step of each trunk convolution's output is
 learned with the weights, as a logarithm (LSQ, Esser et al., ICLR 2020, section 2.1: the gradient
-of the step is what a step more would change). All in float32: bf16 has no room for 24-bit sums.
+of the step is what a step more would change). All in float32.
 """
 
 import math
@@ -30,8 +30,11 @@ class _RoundActivations(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor) -> Tensor:
         codes = x / step
+        # Up to 255.5 a value only rounds, to 255; beyond, and at the ReLU's zero, it is clamped.
         inside = (codes > 0) & (codes < LEVELS + 0.5)
         rounded = codes.round().clamp_(0, LEVELS)
+        # What a larger step changes: inside the rounding's error, in steps; clamped, the code
+        # itself.
         ctx.save_for_backward(inside, rounded - codes * inside)
         return rounded * step
 
@@ -47,6 +50,7 @@ def rounded_weight(weight: Tensor) -> Tensor:
     most = weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
     step = (most / MAX_WEIGHT).clamp_min(_SMALLEST_STEP)
     rounded = (weight.detach() / step).round() * step
+    # The value is `rounded`, the gradient goes to `weight`.
     return weight + (rounded - weight.detach())
 
 
@@ -58,6 +62,7 @@ class RoundedConvolution(nn.Module):
         self.weight, self.bias = plain.weight, plain.bias
 
     def forward(self, x: Tensor) -> Tensor:
+        # bf16 has no room for 24-bit sums.
         with torch.autocast("cpu", enabled=False):
             return F.conv2d(x.float(), rounded_weight(self.weight), self.bias)
 
@@ -67,6 +72,7 @@ class RoundedHidden(RoundedConvolution):
 
     def __init__(self, plain: nn.Conv2d, step: float) -> None:
         super().__init__(plain)
+        # As a logarithm a step stays positive, wherever the optimiser takes it.
         self.log_step = nn.Parameter(torch.tensor(math.log(step)))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -59,8 +59,10 @@ def fine_tune(
     `companion` lets them. With `checkpoint`, goes on from it, as `overfit` does.
     """
     steps = calibrate(network, calibration_crops(sampler))
+    # After calibration, which watches the real convolutions.
     make_fake(network, steps.activations)
     own = replace(sampler, seed=sampler.seed + FINE_TUNING_SEED)
     overfit(network, own, plan, checkpoint, on_step, companion)
+    # The weights' steps are not learned: the largest weight of each output is 127 all along.
     learned = StepSet(learned_activations(network), weight_steps(network))
     return quantise(network.arch, network.deployed_arrays(), learned)

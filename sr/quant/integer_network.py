@@ -39,6 +39,7 @@ class IntegerNetwork:
         margin = halo - ANCHOR_HALO_PX
         inner = patch[margin : len(patch) - margin, margin : patch.shape[1] - margin]
         bicubic = integer_anchor(inner, scale)
+        # espcn has no anchor: its residual is the whole picture.
         base = bicubic if self.arch.name == "chain" else np.zeros_like(bicubic)
         frames = {BICUBIC: to_pixels(bicubic)}
         for path, detail in self._details(_planes(patch), halo).items():
@@ -77,7 +78,10 @@ class _Layer:
         return self._scaled(q).clamp_(-32768, 32767)
 
     def _scaled(self, q: Tensor) -> Tensor:
+        # Whole numbers below 2^24 (the packer's proof): exact in float32, in whatever order torch
+        # adds.
         sums = F.conv2d(q, self._weight, self._bias)
+        # Half to even, as `reference.scaled` rounds.
         return sums.mul_(self._multiplier).round_()
 
 

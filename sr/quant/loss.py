@@ -22,11 +22,13 @@ def quantisation_loss_db(before: Network, after: IntegerNetwork, sampler: CropSa
     The crops are drawn by the sampler's shares, so each network is judged by its own patches.
     """
     own = replace(sampler, seed=sampler.seed + _SEED)
+    # Summed over all crops before the logarithm, as a film's PSNR is.
     squares = np.zeros(2)
     for step in range(_BATCHES):
         batch = own.draw(step)
         lr, hr = _pixels(batch.lr), _pixels(batch.hr)
         squares += [_squared(_run(before, lr), hr), _squared(_run_integers(after, lr), hr)]
+    # (before, after), turned round; the floor is for crops that come out without any error.
     most, least = np.maximum(squares, 1e-9)[::-1]
     return 10 * math.log10(most / least)
 

@@ -41,6 +41,7 @@ def source_of(arch: Architecture, name: str) -> str | None:
     if name.startswith("trunk."):
         depth = int(name.removeprefix("trunk."))
     else:
+        # An exit reads what so many convolutions have made, espcn's tail what all have.
         depth = arch.exits[int(name.removeprefix("exits."))] if name != "tail" else arch.exits[-1]
     return f"trunk.{depth - 1}" if depth else None
 
@@ -80,6 +81,7 @@ def integer_layer(
     """Weight, bias and multiplier of one convolution [O, I, k, k], for weight steps [O] and the
     steps of what it reads and writes. A weight step is raised where the sums would reach 2^24.
     """
+    # Twice the least multiplier: rounding to float32 cannot take it below.
     steps = np.maximum(steps, 2 * LEAST_MULTIPLIER * writes / reads)
     steps = bounded_steps(weight, bias, steps, reads)
     multiplier = (steps * reads / writes).astype(np.float32)
@@ -90,12 +92,15 @@ def bounded_steps(
     weight: NDArray[Any], bias: NDArray[Any], steps: NDArray[np.float64], reads: float
 ) -> NDArray[np.float64]:
     """[O]: the weight steps, raised where 255 sum|w| + |bias| would not stay below 2^24."""
+    # The steps at which a bias alone takes 0.9 of 2^24; smaller ones leave the weights too little.
     least = np.abs(bias.astype(np.float64)) / (reads * _BIAS_SHARE * SUM_LIMIT)
     steps = np.maximum(steps, least)
     while True:
         sums = largest_sums(_weights(weight, steps), _biases(bias, steps * reads))
         if (sums < SUM_LIMIT).all():
             return steps
+        # Integers shrink as their step grows, but for rounding: hence a little more, and another
+        # look.
         steps = steps * np.maximum(1.0, 1.001 * sums / SUM_LIMIT)
 
 

@@ -26,6 +26,7 @@ from player.package.paths import BICUBIC
 
 FRACTION_BITS = 6
 _ROUND = 1 << (FRACTION_BITS - 1)
+# u8, whose lower bound is the ReLU; and s16.
 _HIDDEN, _DETAIL = (0, 255), (-32768, 32767)
 
 Pixels = NDArray[np.uint8]
@@ -93,6 +94,8 @@ def convolve(q: Pixels, weight: NDArray[np.int8], bias: NDArray[np.int32]) -> In
     for y in range(window):
         for x in range(window):
             seen = q[y : y + height, x : x + width].astype(np.int32)
+            # One place of the window at a time, [h, w, I] @ [I, O]; of whole numbers the order is
+            # no matter.
             sums += seen @ weight[:, :, y, x].T.astype(np.int32)
     return sums
 
@@ -101,6 +104,7 @@ def scaled(
     sums: Integers, multiplier: NDArray[np.float32], least_and_most: tuple[int, int]
 ) -> Integers:
     """Sums [..., O] times the multipliers [O], rounded half to even, clamped."""
+    # The one place where floats round: the sum is exact as a float32, `rint` goes half to even.
     products = sums.astype(np.float32) * multiplier
     return np.clip(np.rint(products), *least_and_most).astype(np.int32)
 
@@ -128,6 +132,7 @@ def detail_layer(
 def shuffle(values: NDArray[Any], scale: int) -> NDArray[Any]:
     """Channels [h, w, 3 r^2], ordered (colour, dy, dx), to their pixels [r h, r w, 3]."""
     height, width = values.shape[:2]
+    # (y, x, colour, dy, dx) becomes (y, dy, x, dx, colour).
     cells = values.reshape(height, width, 3, scale, scale)
     return cells.transpose(0, 3, 1, 4, 2).reshape(height * scale, width * scale, 3)
 
@@ -145,6 +150,7 @@ def anchor(patch: Pixels, scale: int) -> Integers:
     for dx in range(scale):
         for k in range(TAPS):
             values = patch[:, k : k + width].astype(np.int32) << 7
+            # Every product is rounded, not their sum: so the 16-bit instruction does it.
             wide[:, dx::scale] += mulhrs(values, across[dx, k])
     tall = np.zeros((height * scale, width * scale, 3), np.int32)
     for dy in range(scale):
@@ -155,4 +161,5 @@ def anchor(patch: Pixels, scale: int) -> Integers:
 
 def store(base: Integers | np.int32, residual: Integers | np.int32) -> Pixels:
     """Anchor and residual in Q6 to pixels: their sum rounded half up, clamped to u8."""
+    # The shift rounds down, below zero too: with 32 added that is half up.
     return np.clip((base + residual + _ROUND) >> FRACTION_BITS, 0, 255).astype(np.uint8)

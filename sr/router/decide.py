@@ -52,6 +52,7 @@ def decide(scores: Scores, rule: Rule) -> tuple[Paths, Paths, Scores]:
     """Class, path and margin of each cell from scores [..., K], where less is nearer."""
     shifted = scores + np.asarray(rule.offsets)
     nearest = np.argmin(shifted, axis=-1)
+    # The two smallest come first; more of an order is not needed.
     lowest = np.partition(shifted, 1, axis=-1)
     margin = lowest[..., 1] - lowest[..., 0]
     sure = margin >= np.asarray(rule.least_margin)[nearest]

@@ -70,6 +70,7 @@ class RouterNetwork(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.embed = nn.Conv2d(3, first, QUARTER_PX, stride=QUARTER_PX)
+            # Edges repeat, as in the integers (reference.py) and in the engine.
             self.mix = nn.Conv2d(first, second, 3, padding=1, padding_mode="replicate")
             self.pool = nn.Conv2d(second, third, shape.quarters, stride=shape.quarters)
             self.squeeze: nn.Conv2d | None = None
@@ -81,6 +82,7 @@ class RouterNetwork(nn.Module):
                 # Around a half, inside the hard sigmoid's slope: outside of it nothing learns.
                 nn.init.constant_(self.excite.bias, 0.5)
         _start_with_textures(self.embed)
+        # Training puts them at the class means before its first step.
         self.centres = nn.Parameter(torch.zeros(shape.classes, third))
 
     def forward(self, frames: Tensor) -> Tensor:

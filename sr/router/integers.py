@@ -59,8 +59,10 @@ def pack_router(
     steps = activation_steps(network, frames)
     router = quantise_router(network, steps, hold_frames)
     step = score_step(steps)
+    # In the network's own units still: `with_rule` makes integers of the sum.
     corrected = np.asarray(offsets) + distance_errors(network, router, frames, step)
     router = with_rule(router, step, paths, corrected.tolist(), least_margins)
+    # The self-test comes last, being one of the finished integers.
     return pack_router_blob(replace(router, self_test=reference.self_test_crc(router)))
 
 
@@ -92,6 +94,7 @@ def quantise_router(
     shape = network.shape
     sizes = RouterSizes(shape.cell_px, shape.classes, hold_frames, (*shape.widths, shape.squeeze))
     layers = {}
+    # The network reads unit range, the integers pixels; then each layer what the one before wrote.
     reads = 1 / PIXEL_MAX
     for name in LAYERS:
         kinds = (network.get_parameter(f"{name}.{kind}") for kind in ("weight", "bias"))

@@ -72,6 +72,7 @@ def metric_terms(
     if weights.triplet:
         terms["triplet"] = weights.triplet * triplet_centre_loss(scaled, scaled_centres, labels)
     if weights.cosine:
+        # Of the raw ones: a cosine has no unit.
         terms["cosine"] = weights.cosine * triplet_cosine_centre_loss(features, centres, labels)
     return terms
 
@@ -84,5 +85,6 @@ def class_means(features: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 def _own_and_others(values: Tensor, labels: Tensor, excluded: float) -> tuple[Tensor, Tensor]:
     """[N, K] -> the own class's [N], and [N, K] with the own class's replaced by `excluded`."""
+    # One place a row, so that the selection keeps the order of the rows.
     own = F.one_hot(labels, values.shape[1]).bool()
     return values[own], values.masked_fill(own, excluded)

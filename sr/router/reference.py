@@ -7,8 +7,7 @@
 
 Every layer is the hidden layer of `sr/quant/reference.py`: u8 activations, s8 weights, s32 sums
 below 2^24, one float32 multiplication, rounding half to even, clamping to 0..255. The attention's
-255 stands for 1. Distances, offsets and margins are s32 and cannot leave it: a distance is at most
-64 x (255 + 1023)^2 < 2^27, an offset within 2^29, so a margin is below 2^30 + 2^27.
+255 stands for 1. Distances, offsets and margins are s32 and cannot leave it.
 """
 
 import zlib
@@ -40,6 +39,7 @@ def windows(q: Pixels, side: int) -> Pixels:
 def strided_layer(router: RouterBlob, name: str, q: Pixels) -> Pixels:
     """A convolution [O, C, k, k] of stride k and its ReLU: [H, W, C] -> [H / k, W / k, O]."""
     weight, bias, multiplier = router.layers[name]
+    # A window as one vector makes of the strided convolution a 1x1 one.
     flat = weight.reshape(len(weight), -1, 1, 1)
     return hidden_layer(windows(q, weight.shape[-1]), flat, bias, multiplier)
 
@@ -47,6 +47,7 @@ def strided_layer(router: RouterBlob, name: str, q: Pixels) -> Pixels:
 def features(router: RouterBlob, lr: Pixels) -> Pixels:
     """f [rows, columns, C2] u8 of the cells of a frame [h, w, 3] u8, before the attention."""
     quarters = strided_layer(router, "embed", pad_to_cells(lr, router.sizes.cell_px))
+    # `mix` alone looks beyond its own quarter.
     around = np.pad(quarters, ((1, 1), (1, 1), (0, 0)), "edge")
     return strided_layer(router, "pool", hidden_layer(around, *router.layers["mix"]))
 
@@ -61,6 +62,8 @@ def attended(router: RouterBlob, lr: Pixels) -> Pixels:
 
 def scores(router: RouterBlob, found: Pixels) -> Integers:
     """Squared distance to each centre and its offset, s32 [..., K], for f' [..., C2] u8."""
+    # At most 64 x (255 + 1023)^2 < 2^27 for a distance and 2^29 for an offset: a margin, which is
+    # the difference of two such sums, stays below 2^30 + 2^27.
     difference = found[..., None, :].astype(np.int32) - router.centres.astype(np.int32)
     return (difference**2).sum(axis=-1, dtype=np.int32) + router.offsets
 

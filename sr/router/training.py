@@ -155,6 +155,7 @@ class _Run:
         batch = self.data.batch(chosen)
         frames = pad_to_cells(batch.frames, self.network.shape.cell_px)
         axes = MIRRORS[int(torch.randint(len(MIRRORS), (), generator=self.draws))]
+        # Padded before it is mirrored: partial cells would lie at the other end.
         terms = self._terms(replace(batch, frames=frames).mirrored(axes))
         self.optimiser.zero_grad()
         torch.stack(list(terms.values())).sum().backward()
@@ -171,6 +172,7 @@ class _Run:
         known = classes >= 0
         features, labels = _rows(attended)[known], classes[known]
         share = self.class_weight[labels] * batch.importance.flatten()[known]
+        # Shares of one whole: the terms are means, however many cells are labelled.
         share = share / share.sum().clamp(min=1e-9)
         found = metric_terms(features, self.network.centres, labels, weights)
         if weights.cross_entropy:

@@ -36,6 +36,7 @@ def cell_sums(quarters: Errors, side: int) -> Errors:
     """[..., qh, qw] -> sums over side x side quarters, partial cells at right and bottom too."""
     *rest, rows, columns = quarters.shape
     beyond = [(0, 0)] * len(rest) + [(0, -rows % side), (0, -columns % side)]
+    # Zeros: what lies beyond the frame has no error.
     whole = np.pad(quarters, beyond)
     cells = whole.reshape(*rest, whole.shape[-2] // side, side, whole.shape[-1] // side, side)
     return cells.sum(axis=(-3, -1))
@@ -141,6 +142,7 @@ def content_of_cells(
         cover = cell_sums((cut == number).astype(np.float64), shape.quarters)
         rows, columns = cover.shape[1:]
         part = np.s_[:, :rows, :columns]
+        # "Greater": of classes that cover a cell alike the first keeps it.
         better = (cover >= least) & (cover > most[part])
         found[part][better], most[part][better] = number, cover[better]
     return found

@@ -23,6 +23,7 @@ def with_branches(network: Network, channels: int, seed: int) -> MoeChain:
     """A copy that computes the same, with a branch of `channels` at each trunk convolution."""
     wide = moe_chain(network, ExpertPlan(experts=1, channels=channels, chosen=1, shared=0), seed)
     for layer in wide.layers.values():
+        # A constant gate: the one expert is always on, and no router is asked.
         layer.condense(torch.ones(1))
     return wide
 

@@ -73,6 +73,7 @@ class CropSampler:
 
     def draw(self, step: int) -> Batch:
         """The batch of a step: a function of seed and step alone, so that training can resume."""
+        # Of its own for each step, so that a checkpoint has no state of it to keep.
         rng = np.random.default_rng([self.seed, step])
         cells = self.cells(step, rng)
         places = [self.place(int(cell), rng) for cell in cells]
@@ -81,6 +82,7 @@ class CropSampler:
     def cells(self, step: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """[N]: the patches that a batch is drawn around, counted row by row and frame by frame."""
         drawn = rng.random(self.batch) * self._ends[-1]
+        # "right", so that a patch with a share of 0 has no width and is never hit.
         return np.searchsorted(self._ends, drawn, side="right")
 
     def batch_at(self, places: Places) -> Batch:
@@ -104,6 +106,7 @@ class CropSampler:
         for axis, side in enumerate(self.crop_px):
             extent = self.cell_px[axis]
             centred = at[axis] * extent + (extent - side) / 2 + jitter[axis] * side / 2
+            # At the border a crop is moved inside, and not cut.
             corner[axis] = min(max(round(centred), 0), self.data.size_px[axis] - side)
         return t, corner[0], corner[1]
 
@@ -114,6 +117,7 @@ class CropSampler:
         return min(self.side_px, height), min(self.side_px, width)
 
     def _crops_lr(self, places: Places) -> Tensor:
+        # A frame begins m px before its first pixel, a crop m px before its own: the two cancel.
         (h, w), halo = self.crop_px, 2 * self.data.margin_px
         return _stack([self.data.lr[t, y : y + h + halo, x : x + w + halo] for t, y, x in places])
 

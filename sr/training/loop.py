@@ -3,8 +3,7 @@
     crops -> residuals of every path (bf16) -> + anchor (fp32) -> squared error of each path
           -> weighted sum -> Muon (trunk) and Adam (the rest), warm-up and cosine
 
-Squared error, because the product is judged by PSNR; the anchor stays in fp32, because bf16 has
-fewer bits than a pixel.
+Squared error, because the product is judged by PSNR.
 """
 
 import math
@@ -101,11 +100,13 @@ class TrainingPlan:
         """What the peak rates are multiplied by: linear warm-up, then cosine to zero."""
         share = (self.begin + step) / (self.whole or self.steps)
         cosine = 0.5 * (1 + math.cos(math.pi * share))
+        # `step` and not `share`: each part warms up anew, as its optimisers are new.
         return min(1.0, (step + 1) / WARM_UP_STEPS) * cosine
 
     def split(self, step: int) -> tuple["TrainingPlan", "TrainingPlan"]:
         """The part of the first `step` steps, and the rest."""
         whole = self.whole or self.steps
+        # `whole` stays, so that the rest goes on along the same cosine.
         rest = replace(self, steps=self.steps - step, begin=self.begin + step, whole=whole)
         return replace(self, steps=step, whole=whole), rest
 
@@ -132,6 +133,7 @@ class Optimisers:
     def step(self, factor: float) -> None:
         """Step along the gradients, the peak rates multiplied by `factor`."""
         for optimiser, peak in zip(self._all, self._peaks, strict=True):
+            # From the peak and the step alone: a run that goes on has the same rates.
             optimiser.param_groups[0]["lr"] = peak * factor
             optimiser.step()
 
@@ -240,6 +242,9 @@ def pixel_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
     the mean over the r x r pixels and three colours that come of it."""
     with torch.autocast("cpu", torch.bfloat16):
         residuals = network.residuals(batch.lr)
+    # In fp32: bf16 has fewer bits than a pixel, and most of a pixel is anchor.
     detail = batch.hr - network.base(batch.lr, network.halo_px(HARD))
+    # The target is unshuffled once, instead of a shuffle for every path; its errors lie at LR
+    # pixels.
     wanted = F.pixel_unshuffle(detail, network.arch.scale)
     return {path: (r.float() - wanted).square().mean(dim=1) for path, r in residuals.items()}

@@ -18,7 +18,9 @@ _ROUNDS = 5
 
 def orthogonalise(matrix: Tensor) -> Tensor:
     """[m, n] -> [m, n] with singular values in about 0.7..1.2 and the same singular vectors."""
+    # The quintic wants no singular value above 1: the Frobenius norm is at least the largest.
     x = matrix / (matrix.norm() + 1e-7)
+    # Turned where that makes the matrices of the rounds below the smaller ones.
     if transposed := x.shape[0] > x.shape[1]:
         x = x.T
     for _ in range(_ROUNDS):
@@ -46,5 +48,6 @@ def _update(weight: Tensor, state: dict[str, Tensor], lr: float, momentum: float
         return
     average = state.setdefault("average", torch.zeros_like(weight))
     average.lerp_(weight.grad, 1 - momentum)
+    # Nesterov: the gradient counts once more, on top of the momentum that has it already.
     direction = weight.grad.lerp(average, momentum).reshape(weight.shape[0], -1)
     weight.add_(orthogonalise(direction).reshape(weight.shape), alpha=-lr)
