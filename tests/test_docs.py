@@ -1,21 +1,20 @@
 """The pages stay true: links lead somewhere, tables name what exists."""
 
 import importlib
-import json
+import importlib.util
 import re
 from pathlib import Path
-from statistics import mean
 
 import pytest
 
-from benchmarks import laboratory
-from benchmarks.shrink import summary, table
+from benchmarks import tables
 from sr.cli import COMMANDS
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
 from sr.shrink.registry import STAGES
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -44,64 +43,126 @@ def test_presets_and_methods_on_the_training_page_are_the_tables():
         assert f"| `{name}` |" in text
 
 
-def test_the_training_table_is_the_json():
-    rows = json.loads((ROOT / "benchmarks" / "results" / "training.json").read_text())["rows"]
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    for row in rows:
-        assert f"| {row['hard']:.2f} | {row['easy']:.2f} |" in text, row["arm"]
+def test_generated_tables_are_those_of_the_json():
+    assert tables.main(["--check"]) == 0
 
 
-def test_the_shrinking_tables_are_the_json():
-    result = json.loads((ROOT / "benchmarks" / "results" / "shrink.json").read_text())
-    text = (ROOT / "docs" / "shrinking.md").read_text(encoding="utf-8")
-    for arm in result["arms"]:
-        rows = [row for row in result["rows"] if row["arm"] == arm]
-        means = [mean(row[k] for row in rows) for k in ("psnr_db", "worst_group_db", "spread_db")]
-        numbers = " | ".join(f"{value:.2f}" for value in means)
-        assert f"| {arm} | {len(rows)} | {numbers} |" in text, arm
-    for claim in result["claims"]:
-        assert f"| {claim['claim']} | {claim['verdict']} |" in text, claim["claim"]
+def test_every_table_of_results_is_on_the_page_of_results():
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    elsewhere = {name for name in tables.TABLES if name.startswith("ablation.")} | {"readme"}
+    assert set(re.findall(r"<!-- table: (\S+) -->", text)) == set(tables.TABLES) - elsewhere
 
 
-# The page of each reproduction; the others are on the shrinking page.
-PAGE_OF_ENTRY = {
-    "graph": "laboratory_tables.md",
-    "metric": "laboratory_tables.md",
-    "tri_level": "laboratory_tables.md",
-    "data_tickets": "laboratory_tables.md",
-}
-PAGE_OF_TABLE = {
-    "patches": "laboratory_tables.md",
-    "router": "laboratory_tables.md",
-    "probes": "laboratory_tables.md",
-    "teacher": "laboratory_tables.md",
-    "branches": "training.md",
-}
+# Tables of what something is, not of what was measured: weights of losses, versions, formulas.
+NUMBER = re.compile(r"[*+-]*\d+\.\d+( ± \S+)?( ?[x%]| dB)?[*]*")
+NOT_MEASURED = {"term", "version", "chain 6 x 32 x4, path", "element", "option", "ABI"}
 
 
-@pytest.mark.parametrize("name", PAGE_OF_TABLE)
-def test_the_tables_of_data_and_routing_are_the_json(name):
-    result = json.loads((ROOT / "benchmarks" / "results" / f"shrink_{name}.json").read_text())
-    text = (ROOT / "docs" / PAGE_OF_TABLE[name]).read_text(encoding="utf-8")
-    for line in summary(result["rows"], table(name).SHOWN).splitlines():
-        assert line in text, line
-    for claim in result["claims"]:
-        assert f"| {claim['claim']} | {claim['verdict']} |" in text, claim["claim"]
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_no_table_of_numbers_is_typed(page):
+    text = tables.MARKED.sub("", page.read_text(encoding="utf-8"))
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        head, _, *rows = table.splitlines()
+        cells = [cell for row in rows for cell in row.split("|")[2:]]
+        numbers = [
+            cell for cell in cells if re.fullmatch(r"[*+-]*\d+\.\d+( ?[x%]| dB)?[*]*", cell.strip())
+        ]
+        assert not numbers or head.split("|")[1].strip() in NOT_MEASURED, head
 
 
-def test_the_laboratory_s_tables_are_what_its_command_makes():
-    assert laboratory.PAGE.read_text(encoding="utf-8") == laboratory.page()
+def test_every_number_in_the_rows_of_the_readme_is_in_a_result(results):
+    rows = re.search(r"<!-- table: readme -->\n(.*?)<!-- end -->", README, re.DOTALL)[1]
+    measured = [line.split("|")[2] for line in rows.splitlines()[2:]]
+    assert len(measured) == 4
+    for text, paths in zip(measured, ROW_PATHS, strict=True):
+        found = re.findall(r"\d+\.\d+|\d+(?= kbps| of super)", text)
+        assert found == [f"{at(results, path):.{digits}f}" for path, digits in paths], text
 
 
-def test_the_reproductions_are_the_json():
-    entries = json.loads((ROOT / "benchmarks" / "results" / "reproduce.json").read_text())[
-        "entries"
+# What the rows of the README quote, in their order: path into the result files, decimals.
+ROW_PATHS = (
+    (
+        ("demo bicubic psnr_rgb", 2),
+        ("demo generic psnr_rgb", 2),
+        ("demo psnr rgb", 2),
+        ("demo kbps video", 0),
+        ("demo kbps sr", 0),
+    ),
+    (("quant loss least", 2), ("quant loss most", 2)),
+    (
+        ("peers summary int8_ratio_to_fastest_peer", 2),
+        ("peers summary int8_ratio_to_fastest_peer_2_threads", 2),
+    ),
+    (
+        ("played summary mean_ratio_1_thread", 1),
+        ("played summary mean_ratio_2_threads", 1),
+        ("played summary ratio_to_fastest_peer_2_threads least", 2),
+        ("played summary ratio_to_fastest_peer_2_threads most", 1),
+        ("played summary given_away_db least", 2),
+        ("played summary given_away_db most", 2),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def results() -> dict:
+    found = {name: tables.read(name) for name in ("demo", "quant", "peers", "played")}
+    tuned = [r for r in found["quant"]["rows"] if r["arm"] == "int8 fine-tuned"]
+    found["quant"]["loss"] = {r["clip"]: r["loss_db"] for r in tuned}
+    return found
+
+
+def at(results: dict, path: str) -> float:
+    value = results
+    for key in path.split():
+        if key in ("least", "most"):
+            value = (min if key == "least" else max)(value.values())
+        else:
+            value = value[key]
+    return value
+
+
+def test_the_demo_that_the_readme_speaks_of_is_the_json(results):
+    rate = sum(results["demo"]["kbps"][part] for part in ("video", "sr"))
+    assert f"spends {rate:.0f} kbps" in README
+    assert f"for {results['demo']['psnr']['rgb']:.1f} dB" in README
+
+
+def test_the_readme_shows_the_picture_then_the_two_commands_then_the_caveats():
+    lines = README.splitlines()
+    assert len(lines) <= 110
+    places = [
+        README.index(w)
+        for w in ("docs/demo.png", "make demo", "phone was", "plain encode", "| what")
     ]
-    for name, entry in entries.items():
-        page = PAGE_OF_ENTRY.get(name, "shrinking.md")
-        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-        for claim in entry["claims"]:
-            assert f"| {claim['claim']} | {claim['verdict']} |" in text, claim["claim"]
+    assert places == sorted(places)
+    between = README[
+        README.index("(docs/demo.png)") + len("(docs/demo.png)") : README.index("make demo")
+    ]
+    assert between.split() == ["```sh"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_command_that_is_named_exists(page):
+    text = page.read_text(encoding="utf-8")
+    spoken = re.findall(r"^(?:    )?((?:pocketsr|python -m) .*)$", text, re.MULTILINE)
+    spoken += re.findall(r"`((?:pocketsr|python -m) [^`]*)`", text)
+    for line in spoken:
+        words = re.split(r"\s+#|[;&<>]| \| ", line)[0].replace("\\|", "|").split()
+        if words[0] == "python":
+            module = words[2].rstrip(",.")
+            if module.split(".")[0] in ("sr", "chunking", "compiler", "player", "benchmarks"):
+                assert importlib.util.find_spec(module) is not None, line
+        elif re.fullmatch(r"[a-z]+", words[1]):
+            known = {o for p in command_of(words[1]).params for o in (*p.opts, *p.secondary_opts)}
+            for option in (w.strip("[],.") for w in words[2:]):
+                name = option.split("|")[0].split("=")[0]
+                assert not name.startswith("-") or name in known | {"--help"}, line
+
+
+def command_of(name: str):
+    assert name in COMMANDS, name
+    return importlib.import_module(f"sr.commands.{name}").command
 
 
 def test_every_stage_is_on_the_shrinking_page():

@@ -1,4 +1,4 @@
-"""The tables of `python -m benchmarks.reproduce`, made from its JSON alone."""
+"""Rows of results as tables in Markdown, made from the JSON alone."""
 
 import json
 import statistics
@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import RESULTS
 from chunking.input_error import InputError
 
 Row = Mapping[str, Any]
+Forms = Mapping[str, str]  # head of a column -> how a row's numbers are written there
 SAMPLE = {"mean", "standard_error", "runs"}  # what benchmarks.verdict.sample makes
+
+
+def read(name: str) -> dict[str, Any]:
+    """A result file of benchmarks/results."""
+    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return result
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -118,3 +126,20 @@ def _nested(value: Any) -> str:
     if nested and not (isinstance(value, Mapping) and value.keys() == SAMPLE):
         return f"({_text(value)})"
     return _text(value)
+
+
+def lines(heads: Sequence[str], *rows: Sequence[str]) -> str:
+    """A table of cells that are texts already."""
+    return markdown([dict(zip(heads, row, strict=True)) for row in rows])
+
+
+def formed(rows: Sequence[Row], forms: Forms) -> str:
+    """A line for each row; a cell is empty where the row lacks what its form names."""
+
+    def cell(form: str, row: Row) -> str:
+        try:
+            return form.format(**row)
+        except (KeyError, TypeError):
+            return ""
+
+    return markdown([{head: cell(form, row) for head, form in forms.items()} for row in rows])

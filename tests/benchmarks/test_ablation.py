@@ -189,7 +189,8 @@ def test_the_ladder_multiplies_up_to_the_whole():
 
 def test_the_page_shows_the_recorded_result():
     result = json.loads((RESULTS / "compiler.json").read_text(encoding="utf-8"))
-    assert markdown(result["rows"]) in PAGE.read_text(encoding="utf-8")
+    for subject in ("whole", "routed", "tiles"):
+        assert markdown(result["rows"], subject) in PAGE.read_text(encoding="utf-8")
     isas = {row["arm"]: row["isa"] for row in result["rows"]}
     assert isas["all_routed"] == isas["combined"] == isas["all"] != isas["neither"]
     assert result["summary"] == summary(result["rows"])

@@ -1,0 +1,105 @@
+"""The tables of engines: speed, memory, what each pass of the compiler is worth, times to come."""
+
+from statistics import fmean
+from typing import Any
+
+from benchmarks.reproduction.table import formed, lines, read
+
+
+def peers() -> str:
+    """Frames of 480x270 on one thread, the fastest int8 first."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in read("peers")["rows"]:
+        of_one = found.setdefault(row["runtime"], {"runtime": row["runtime"]})
+        size = (row["subject"], row.get("lr"), row.get("threads"))
+        if size == ("hard", "480x270", 1):
+            of_one[f"{row['dtype']}_gops"] = row["gops"]
+        if row["subject"] == "footprint":
+            of_one[f"{row['dtype']}_mib"] = row["peak_over_idle_mib"]
+    for name, loss in read("peers")["summary"]["int8_loss_db"].items():
+        found[name]["loss_db"] = round(loss, 2) + 0.0  # no minus before a zero
+    timed = [row for row in found.values() if "fp32_gops" in row]
+    fastest = sorted(timed, key=lambda row: -row.get("int8_gops", 0))
+    forms = {
+        "runtime": "{runtime}",
+        "int8, GOPS": "{int8_gops:.0f}",
+        "fp32, GOPS": "{fp32_gops:.0f}",
+        "int8 loses, dB": "{loss_db:.2f}",
+        "peak memory, MiB: int8": "{int8_mib:.1f}",
+        "fp32": "{fp32_mib:.1f}",
+    }
+    return formed(fastest, forms)
+
+
+def played() -> str:
+    summary = read("played")["summary"]
+    one, two = (summary[f"ratio_to_fastest_peer_{n}"] for n in ("1_thread", "2_threads"))
+    given = summary["given_away_db"]
+    rows = [(c, f"{one[c]:.2f}", f"{two[c]:.2f}", f"{given[c]:.3f}") for c in one]
+    means = [f"{summary[f'mean_ratio_{n}']:.2f}" for n in ("1_thread", "2_threads")]
+    heads = ("clip", "x fastest peer, one thread", "two threads", "dB given away by routes")
+    return lines(heads, *rows, ("mean", *means, f"{fmean(given.values()):.3f}"))
+
+
+def ablation(subject: str) -> str:
+    """One pass left out at a time; `subject`: the whole frame, a routed one, or tiles."""
+    from benchmarks.compiler import markdown  # imports TVM, which no other table needs
+
+    return markdown(read("compiler")["rows"], subject)
+
+
+def ladder() -> str:
+    """What each step adds from no pass at all, in the order in which they are put back."""
+    words = {
+        "neither_versions": "kernels for AVX-512 VNNI in place of AVX2",
+        "rows_sharing": "vertical fusion",
+        "rows": "order, shared memory",
+        "all": "tile fusion by rows",
+    }
+    steps, summary = read("compiler")["ladder"], read("compiler")["summary"]
+    passes = summary["speedup_all_vs_neither"] / steps[0]["speedup"]
+    rows = [(words[s["to"]], f"{s['speedup']:.2f}", f"{s['memory']:.2f}") for s in steps]
+    rows.append(("all of them but the instruction set", f"{passes:.2f}", ""))
+    rows.append(
+        ("all of them, against no reuse of memory", "", f"{summary['memory_all_vs_neither']:.0f}")
+    )
+    return lines(("put back", "x speed", "x less memory"), *rows)
+
+
+def shapes() -> str:
+    from benchmarks.shapes import table  # imports TVM as well
+
+    return table(read("shapes")["rows"])
+
+
+def latency() -> str:
+    """Networks that the table was not made from, and how far it is off."""
+    result = read("latency")
+    forms = {"widths": "{widths}", "time": "{time_ratio:.2f}", "MACs": "{macs_ratio:.2f}"}
+    table = formed(result["frame"]["rows"], forms | {"error of the table": "{error:+.1%}"})
+    frame, own = (
+        "median {median_error:.1%}, worst {worst_error:.1%}, {pairs_in_wrong_order} of {pairs} "
+        "pairs in the wrong order".format(**part["summary"])
+        for part in (result["frame"], result)
+    )
+    return f"{table}\n\nErrors: {frame}; at the size that the table was made with: {own}."
+
+
+def router_engine() -> str:
+    forms = {
+        "instruction set": "{isa}",
+        "hard path, ms": "{hard_ms:.1f}",
+        "router, ms": "{router_ms:.2f}",
+        "share of time": "{time_ratio:.1%}",
+        "of MACs": "{macs_ratio:.2%}",
+    }
+    return formed(read("router")["rows"], forms)
+
+
+def android() -> str:
+    forms = {"core": "{core}", "LLVM's model": "{model}", "kernels": "{isa}", "GHz": "{clock_ghz}"}
+    forms |= {
+        "products a cycle": "{products_per_cycle}",
+        "FPS, estimated": "{estimated_fps_1_core}",
+    }
+    return formed(read("android")["rows"], forms)

@@ -1,0 +1,257 @@
+"""The tables of results in README and docs, made from benchmarks/results/*.json alone.
+
+    python -m benchmarks.tables [--check]
+
+A page says where a table goes, and this fills it in:
+
+    <!-- table: quant -->
+    ...
+    <!-- end -->
+
+`--check` writes nothing and ends in 1 where a page is older than the JSON. A number that is in no
+JSON cannot get into a table: tests/test_docs.py holds the pages to that.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from benchmarks.engine_tables import (
+    ablation,
+    android,
+    ladder,
+    latency,
+    peers,
+    played,
+    router_engine,
+    shapes,
+)
+from benchmarks.reproduction.table import Forms, formed, lines, markdown, over_seeds, read
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+Row = Mapping[str, Any]
+
+
+def readme() -> str:
+    demo, quant, peers, played = (read(name) for name in ("demo", "quant", "peers", "played"))
+    engine, frames = peers["summary"], played["summary"]
+    losses = [row["loss_db"] for row in quant["rows"] if row["arm"] == "int8 fine-tuned"]
+    given = frames["given_away_db"].values()
+    two = frames["ratio_to_fastest_peer_2_threads"].values()
+    return lines(
+        ("what", "measured", "command → result"),
+        (
+            f"{demo['frames']} frames of Big Buck Bunny 720p, x{demo['scale']}, AV1, PSNR-RGB",
+            f"bicubic {demo['bicubic']['psnr_rgb']:.2f} dB, the shipped generic network "
+            f"{demo['generic']['psnr_rgb']:.2f} dB, **PocketSR {demo['psnr']['rgb']:.2f} dB**; "
+            f"{demo['kbps']['video']:.0f} kbps of LR video + {demo['kbps']['sr']:.0f} of "
+            "super-resolution",
+            "`make demo` → [demo.json](benchmarks/results/demo.json)",
+        ),
+        (
+            f"integers against fp32, {len(losses)} clips, lossless LR",
+            f"**{min(losses):.2f} to {max(losses):.2f} dB** lost after fine-tuning",
+            "`python -m benchmarks.quant` → [quant.json](benchmarks/results/quant.json)",
+        ),
+        (
+            "int8 engine against the fastest other int8 runtime, 480x270 → 1920x1080",
+            f"**{engine['int8_ratio_to_fastest_peer']:.2f}x** on one thread, "
+            f"{engine['int8_ratio_to_fastest_peer_2_threads']:.2f}x on two "
+            f"({engine['int8_fastest_peer']})",
+            "`python -m benchmarks.peers` → [peers.json](benchmarks/results/peers.json)",
+        ),
+        (
+            "frames as played, with routes, against the fastest runtime without, "
+            f"mean of {len(given)} clips",
+            f"**{frames['mean_ratio_1_thread']:.1f}x** on one thread, "
+            f"{frames['mean_ratio_2_threads']:.1f}x on two ({min(two):.2f} to {max(two):.1f}), "
+            f"for {min(given):.2f} to {max(given):.2f} dB",
+            "`python -m benchmarks.played --clip PACKAGE FILM` → "
+            "[played.json](benchmarks/results/played.json)",
+        ),
+    )
+
+
+def quality() -> str:
+    """Each as it was encoded: lossless LR, crops drawn as the method's paper says."""
+    forms = {
+        "clip": "{clip}",
+        "preset": "{preset}",
+        "method": "{method}",
+        "PSNR-RGB, dB": "{measure[psnr][rgb]:.2f}",
+        "bicubic, dB": "{measure[bicubic][psnr_rgb]:.2f}",
+        "LR video, kbps": "{measure[kbps][video]:,.0f} ({lr_codec})",
+        "weights, bytes": "{measure[bytes][weights]:,}",
+        "MAC a frame": "{measure[macs_per_frame]:.3g}",
+        "network switches a frame": "{measure[model_switches_per_frame]:.1f}",
+    }
+    return formed(read("quality")["rows"], forms)
+
+
+def quant() -> str:
+    forms = {"clip": "{clip}", "arm": "{arm}"}
+    forms |= {"hard path, dB": "{psnr_db[hard]:.2f}", "lost against fp32, dB": "{loss_db:+.3f}"}
+    return formed(read("quant")["rows"], forms)
+
+
+def training() -> str:
+    forms = {"arm (one clip, one seed)": "{arm}", "hard path, dB": "{hard:.2f}"}
+    return formed(
+        read("training")["rows"],
+        forms | {"easy path, dB": "{easy:.2f}", "seconds": "{seconds:.0f}"},
+    )
+
+
+def difficulty() -> str:
+    chunks = " / ".join(f"{{patches_in_error_balanced_chunks[{i}]:.0%}}" for i in range(4))
+    forms = {
+        "clip": "{clip}",
+        "rank correlation with the error: residual energy": "{rho_residual_energy:.2f}",
+        "DCT energy": "{rho_dct_energy:.2f}",
+        "error in the hardest quarter": "{error_in_hardest_quarter:.0%}",
+        "patches in 4 error-balanced chunks": chunks,
+    }
+    return formed(read("difficulty")["rows"], forms)
+
+
+# Tables of benchmarks.shrink -> file, columns. A head names the arm that a ratio is against.
+ARMS: dict[str, tuple[str, Forms]] = {
+    "stages": (
+        "shrink",
+        {
+            "PSNR, dB": "{psnr_db:.2f}",
+            "worst group, dB": "{worst_group_db:.2f}",
+            "spread of drops, dB": "{spread_db:.2f}",
+            "bytes": "{bytes:,.0f}",
+            "MACs / dense": "{macs_ratio:.2f}",
+            "engine time / dense": "{time_ratio:.2f}",
+            "server, s": "{server_s:.0f}",
+        },
+    ),
+    "uniform": (
+        "shrink_uniform",
+        {
+            "PSNR, dB": "{psnr_db:.2f}",
+            "worst group, dB": "{worst_group_db:.2f}",
+            "bytes": "{bytes:,.0f}",
+            "server, s": "{server_s:.0f}",
+        },
+    ),
+    "branches": (
+        "shrink_branches",
+        {
+            "hard path, dB": "{psnr_db:.2f}",
+            "easy path, dB": "{easy_db:.2f}",
+            "server, s": "{server_s:.0f}",
+            "step's time / plain": "{step_ratio:.2f}",
+        },
+    ),
+    "patches": (
+        "shrink_patches",
+        {
+            "hard path everywhere, dB": "{psnr_db:.2f}",
+            "as served, dB": "{served_db:.2f}",
+            "time / all patches": "{work:.2f}",
+        },
+    ),
+    "probes": (
+        "shrink_probes",
+        {
+            "regret, dB": "{regret_db:.3f}",
+            "cells known": "{probed_share:.0%}",
+            "pairs pruned": "{edges_pruned:.0%}",
+            "rank correlation": "{rank_correlation:.3f}",
+        },
+    ),
+    "router": (
+        "shrink_router",
+        {
+            "regret, dB": "{regret_db:.3f}",
+            "MACs / oracle": "{macs_ratio:.2f}",
+            "regret at equal MACs": "{equal_regret_db:.3f}",
+            "lowest rate: regret, dB": "{low_regret_db:.3f}",
+            "MACs / oracle there": "{low_macs_ratio:.2f}",
+            "regret at equal MACs there": "{low_equal_regret_db:.3f}",
+        },
+    ),
+    "teacher": (
+        "shrink_teacher",
+        {
+            "PSNR, dB": "{psnr_db:.2f}",
+            "GFLOP a step": "{gflops:.2f}",
+            "step's time / teacher": "{step_ratio:.2f}",
+        },
+    ),
+}
+
+
+def arms(name: str) -> str:
+    """Means over clips and seeds; an arm with fewer runs has fewer of them behind it."""
+    file, forms = ARMS[name]
+    result, rows = read(file), []
+    for arm in result["arms"]:
+        runs = [row for row in result["rows"] if row["arm"] == arm]
+        numbers = {k for k, v in runs[0].items() if isinstance(v, int | float)}
+        means = {k: fmean(r[k] for r in runs) for k in numbers if all(k in r for r in runs)}
+        rows.append({"arm": arm, "runs": len(runs), **means})
+    return formed(rows, {"arm": "{arm}", "runs": "{runs}", **forms})
+
+
+def paper(name: str) -> str:
+    """A published system on its own kind of task: its arms, then what it claims."""
+    entry = read("reproduce")["entries"][name]
+    rows = over_seeds(entry["rows"], entry["table_by"])
+    seeds = ", ".join(map(str, entry["seeds"]))
+    return f"Seeds {seeds}.\n\n{markdown(rows)}\n\n{_claims(entry)}"
+
+
+def claims_of(file: str) -> str:
+    return _claims(read(file))
+
+
+def _claims(result: Row) -> str:
+    """Means ± their standard errors; a note stands behind a claim that has one."""
+    found = result["claims"]
+    columns = ("claim", "verdict", "measured", "note")
+    shown = columns if any(c.get("note") for c in found) else columns[:3]
+    return markdown([{column: claim.get(column, "") for column in shown} for claim in found])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    **{f.__name__: f for f in (readme, quality, quant, training, difficulty, peers, played)},
+    **{f.__name__: f for f in (ladder, shapes, latency, router_engine, android)},
+    **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},
+    **{f"shrink.{name}": partial(arms, name) for name in ARMS},
+    **{f"shrink.{n}.claims": partial(claims_of, file) for n, (file, _) in ARMS.items()},
+    **{f"paper.{name}": partial(paper, name) for name in read("reproduce")["entries"]},
+}
+
+
+def filled(text: str) -> str:
+    """A page with its tables as the JSON has them. Raises KeyError for a table that is not here."""
+    return MARKED.sub(lambda m: f"{m[1]}{TABLES[m[2]]()}\n{m[3]}", text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, tell what is old")
+    check = parser.parse_args(arguments).check
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    old = {page: made for page, text in texts.items() if (made := filled(text)) != text}
+    for page, made in old.items():
+        print(f"{page.name}: {'old' if check else 'filled in'}")
+        if not check:
+            page.write_text(made, encoding="utf-8")
+    return 1 if old and check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
