@@ -1,5 +1,6 @@
 """Audio beside the LR stream: copied packet by packet where MP4 can hold it, else made AAC."""
 
+# PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
 import io

@@ -4,8 +4,6 @@ Labels are integers of the shape of the scores; 0 is the hardest chunk. Scores a
 or anything else that is low where a patch is hard.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """Times of frames as integer ticks: the file's own, mended only where they can mean nothing."""
 
-from __future__ import annotations
-
 from chunking.parts import Warn
 from chunking.probe import VideoInfo
 
@@ -22,7 +20,12 @@ class Clock:
         """Ticks of frame `index`, whose decoder says `pts`; frames in order of presentation."""
         if not self._info.has_timestamps:
             return index * self._info.tick_factor
-        ticks = self._next() if pts is None else pts * self._info.tick_factor + self._shift
+        if pts is None:
+            self._say("frames without a time: they are placed one frame interval after the last")
+            interval = max(1, round(1 / (self._info.frame_rate * self._info.time_base)))
+            ticks = 0 if self._last is None else self._last + interval
+        else:
+            ticks = pts * self._info.tick_factor + self._shift
         if self._last is None and ticks < 0:
             # Once, at the first frame, and all later ones alike: no interval changes.
             self._say(f"times begin {-ticks} ticks before zero: all are moved by that")
@@ -33,11 +36,6 @@ class Clock:
             ticks = self._last + 1
         self._last = ticks
         return ticks
-
-    def _next(self) -> int:
-        self._say("frames without a time: they are placed one frame interval after the last")
-        interval = max(1, round(1 / (self._info.frame_rate * self._info.time_base)))
-        return 0 if self._last is None else self._last + interval
 
     def _say(self, message: str) -> None:
         if not self._warned:

@@ -5,8 +5,6 @@ them unspecified is decided here once, by `resolve_colour`, and every stream wri
 carries the decision as explicit tags, so that no two players can decide differently.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 import av
@@ -37,6 +35,8 @@ _EXACT = (
     | Interpolation.FULL_CHR_H_INP
     | Interpolation.BITEXACT
 )
+
+_RGB_FORMATS = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "x2rgb", "x2bgr")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def resolve_colour(tags: ColourTags, pix_fmt: str, width: int, height: int) -> C
     transfer follow the matrix. The range is limited unless the pixel format says full.
     Raises InputError for a matrix that is no linear conversion of RGB (ICtCp, YCgCo, ...).
     """
-    if _is_rgb(pix_fmt):
+    if pix_fmt.startswith(_RGB_FORMATS):
         return _with_companions("rgb", True, tags)
     matrix = _name(MATRICES, tags.matrix)
     # 2 is unspecified, 0 in a YUV stream and 3 are senseless: all of them are decided here.
@@ -80,7 +80,9 @@ def resolve_colour(tags: ColourTags, pix_fmt: str, width: int, height: int) -> C
             f"colour matrix {tags.matrix} (H.273) is not supported: convert the video to BT.709"
         )
     if matrix is None or matrix == "rgb":
-        matrix = _guess_matrix(tags.primaries, width, height)
+        is_hd = max(width, height) >= 1280 or min(width, height) > 576
+        by_primaries = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
+        matrix = by_primaries.get(tags.primaries, "bt709" if is_hd else "smpte170m")
     # FFmpeg's yuvj formats say "full" by their name, whatever the tag says.
     full = tags.range == _FULL or pix_fmt.startswith("yuvj")
     return _with_companions(matrix, full, tags)
@@ -91,11 +93,6 @@ def yuv_colour(colour: Colour) -> Colour:
     if colour.matrix != "rgb":
         return colour
     return replace(colour, matrix="bt709", full_range=False)
-
-
-def rgb_colour(colour: Colour) -> Colour:
-    """The same primaries and transfer, stored as full-range RGB."""
-    return replace(colour, matrix="rgb", full_range=True)
 
 
 def tag_numbers(colour: Colour) -> ColourTags:
@@ -154,14 +151,6 @@ def _swscale_matrix(colour: Colour) -> int | None:
     return 5 if colour.matrix == "smpte170m" else MATRICES[colour.matrix]
 
 
-def _guess_matrix(primaries: int, width: int, height: int) -> str:
-    by_primaries = {1: "bt709", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 9: "bt2020nc"}
-    if primaries in by_primaries:
-        return by_primaries[primaries]
-    long_px, short_px = max(width, height), min(width, height)
-    return "bt709" if long_px >= 1280 or short_px > 576 else "smpte170m"
-
-
 def _with_companions(matrix: str, full_range: bool, tags: ColourTags) -> Colour:
     default_primaries = {"bt470bg": "bt470bg", "smpte170m": "smpte170m", "fcc": "bt470m",
                          "smpte240m": "smpte240m", "bt2020nc": "bt2020"}  # fmt: skip
@@ -174,11 +163,6 @@ def _with_companions(matrix: str, full_range: bool, tags: ColourTags) -> Colour:
         primaries=_name(PRIMARIES, tags.primaries) or default_primaries.get(matrix, "bt709"),
         transfer=_name(TRANSFERS, tags.transfer) or default_transfer.get(matrix, "bt709"),
     )
-
-
-def _is_rgb(pix_fmt: str) -> bool:
-    names = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "pal8", "x2rgb", "x2bgr")
-    return pix_fmt.startswith(names)
 
 
 def _name(table: dict[str, int], number: int) -> str | None:

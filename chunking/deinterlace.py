@@ -1,10 +1,8 @@
 """Interlaced frames made progressive: bwdif, one frame for two fields, times unchanged.
 
-Deinterlacing comes before shrinking, because bicubic shrinking of a combed frame would blend
+Deinterlacing comes before downscaling, because bicubic downscaling of a combed frame would blend
 two moments into one LR line, and the network would learn to restore combs.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,23 +18,21 @@ def deinterlace(frames: Iterator[av.VideoFrame], stream: VideoStream) -> Iterato
     for frame in frames:
         # A filter graph wants size and format, and they are known with the first frame.
         if graph is None:
-            graph = _bwdif_graph(stream, frame)
+            graph = Graph()
+            source = graph.add_buffer(
+                width=frame.width,
+                height=frame.height,
+                format=frame.format,
+                time_base=stream.time_base,
+            )
+            # send_frame: a frame for two fields, so that count and times stay as they are.
+            bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+            graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
         graph.vpush(frame)
         yield from _pull(graph, stream)
     if graph is not None:
         graph.vpush(None)
         yield from _pull(graph, stream)
-
-
-def _bwdif_graph(stream: VideoStream, frame: av.VideoFrame) -> Graph:
-    graph = Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base
-    )
-    # send_frame: a frame for two fields, so that count and times stay as they are.
-    bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-    graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
-    return graph
 
 
 def _pull(graph: Graph, stream: VideoStream) -> Iterator[av.VideoFrame]:

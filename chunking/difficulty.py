@@ -7,8 +7,6 @@
 | `dct_energy` | LR alone | easy |
 """
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

@@ -1,17 +1,15 @@
 """The encoders of the LR stream: all that is known of a codec, by command line and manifest too."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from chunking.colour import Colour, rgb_colour, tag_numbers, yuv_colour
+from chunking.colour import Colour, tag_numbers, yuv_colour
 
 # SVT-AV1 writes its banner to stderr past FFmpeg's log; 1 is "errors only".
 os.environ.setdefault("SVT_LOG", "1")
@@ -88,7 +86,9 @@ CODEC_STRINGS: dict[bytes, Callable[[bytes], str]] = {
 
 def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:
     """The colour that the encoded stream has for a source of `colour`."""
-    return rgb_colour(colour) if encoder.pix_fmt == "rgb24" else yuv_colour(colour)
+    if encoder.pix_fmt == "rgb24":  # the same primaries and transfer, and no conversion at all
+        return replace(colour, matrix="rgb", full_range=True)
+    return yuv_colour(colour)
 
 
 def add_encoder(

@@ -3,8 +3,6 @@
 Source: ISO/IEC 14496-12 4.2. What a codec's string says stands with its encoder (encoders.py).
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

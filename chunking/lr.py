@@ -1,7 +1,5 @@
 """From HR to LR: the one bicubic downscaling that server, tests and benchmarks share."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

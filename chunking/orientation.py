@@ -1,7 +1,5 @@
 """How a decoded frame must be turned to stand upright: the display matrix of its container."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import dataclass
 from typing import cast

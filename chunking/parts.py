@@ -1,7 +1,5 @@
 """CMAF segments on disk: what a stream is made of, and the writing of it, part by part."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple

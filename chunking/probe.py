@@ -1,7 +1,5 @@
 """What a video file is, and whether it will work: everything known before decoding it all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -128,11 +126,20 @@ def _describe_stream(
     source: Source, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
 ) -> VideoInfo:
     pix_fmt, orientation = frame.format.name, orientation_of(frame)
+    tags = ColourTags(
+        frame.colorspace, frame.color_range, int(frame.color_primaries), int(frame.color_trc)
+    )
     height, width = orientation.size(frame.height, frame.width)
     raw = bool(container.format.flags & _NO_TIMESTAMPS)
-    rate, rate_warning = _raw_rate(source, stream) if raw else (_nominal_rate(stream), None)
+    # For encoders' rate control only, where the stream has times: those come from the pts.
+    rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
+    rate, rate_warning = (rate if 1 <= rate <= 240 else _DEFAULT_RATE), None
+    if raw:
+        rate, rate_warning = _raw_rate(source, stream)
     base = 1 / rate if raw else Fraction(stream.time_base or Fraction(1, 90000))
-    duration_s = _duration_s(container, stream)
+    duration_s = container.duration / av.time_base if container.duration else None
+    if stream.duration and stream.time_base:
+        duration_s = float(stream.duration * stream.time_base)
     # 0 stands for unknown, as None does.
     sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
     info = VideoInfo(
@@ -148,7 +155,7 @@ def _describe_stream(
         codec=stream.codec_context.name,
         pix_fmt=pix_fmt,
         bit_depth=max(c.bits for c in frame.format.components),
-        colour=resolve_colour(_tags(frame), pix_fmt, width, height),
+        colour=resolve_colour(tags, pix_fmt, width, height),
         sample_aspect_ratio=(
             1 / sample_aspect_ratio if orientation.transpose else sample_aspect_ratio
         ),
@@ -163,12 +170,6 @@ def _describe_stream(
         raise InputError(f"{describe(source)}: time base {base} is finer than MP4 can hold")
     said = [rate_warning] if rate_warning else []
     return _with_warnings(info, said)
-
-
-def _tags(frame: av.VideoFrame) -> ColourTags:
-    return ColourTags(
-        frame.colorspace, frame.color_range, int(frame.color_primaries), int(frame.color_trc)
-    )
 
 
 def _with_warnings(info: VideoInfo, said: list[str]) -> VideoInfo:
@@ -192,42 +193,26 @@ def _with_warnings(info: VideoInfo, said: list[str]) -> VideoInfo:
     return replace(info, warnings=tuple(said))
 
 
-def _nominal_rate(stream: VideoStream) -> Fraction:
-    """Frames a second for encoders' rate control only; times always come from the pts."""
-    rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
-    return rate if 1 <= rate <= 240 else _DEFAULT_RATE
-
-
 def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None]:
     """Frames a second of a stream without timestamps, and a warning if nothing states it.
 
     A fresh decoder is asked, because the raw demuxer claims 25 whatever the stream says.
     """
+    if isinstance(source, str | PathLike):
+        with Path(source).open("rb") as file:
+            beginning = file.read(1 << 20)
+    else:
+        place = source.tell()  # FFmpeg has it open, and reads on from there
+        source.seek(0)
+        beginning = source.read(1 << 20)
+        source.seek(place)
     decoder = av.VideoCodecContext.create(stream.codec_context.codec.name, "r")
     assert isinstance(decoder, av.VideoCodecContext)
     with suppress(av.FFmpegError):
         # The parameter sets, where a rate can stand, come with the first packets.
-        for packet in decoder.parse(_first_bytes(source, 1 << 20))[:8]:
+        for packet in decoder.parse(beginning)[:8]:
             decoder.decode(packet)
     rate = Fraction(decoder.framerate or 0)
     if 1 <= rate <= 240:
         return rate, None
     return _DEFAULT_RATE, "a raw stream without times: 30 frames a second are assumed"
-
-
-def _first_bytes(source: Source, count: int) -> bytes:
-    """The beginning of a source that FFmpeg has open; a file object keeps its place."""
-    if isinstance(source, str | PathLike):
-        with Path(source).open("rb") as file:
-            return file.read(count)
-    place = source.tell()
-    source.seek(0)
-    data = source.read(count)
-    source.seek(place)
-    return data
-
-
-def _duration_s(container: InputContainer, stream: VideoStream) -> float | None:
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None

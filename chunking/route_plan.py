@@ -5,8 +5,6 @@
     sse [3, T, gh, gw] -> steps up -> sorted by gain a MAC -> prefix within budget -> codes
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

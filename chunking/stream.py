@@ -7,8 +7,6 @@ Every segment starts with a key frame and holds absolute times (tfdt), so that i
 init.mp4 alone: the loss of one segment costs no other.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@
 Times are the source's own: a variable frame rate stays variable, nothing is re-timed.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

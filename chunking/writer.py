@@ -1,5 +1,6 @@
 """Video out: upscaled frames into one ordinary file, with the source's times, colour and audio."""
 
+# PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
 import os
