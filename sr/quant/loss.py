@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,11 @@ def quantisation_loss_db(before: Network, after: IntegerNetwork, sampler: CropSa
     for step in range(_BATCHES):
         batch = own.draw(step)
         lr, hr = _pixels(batch.lr), _pixels(batch.hr)
-        squares += [_squared(_run(before, lr), hr), _squared(_run_integers(after, lr), hr)]
+        with torch.no_grad():
+            real = before(torch.from_numpy(lr).permute(0, 3, 1, 2).float(), HARD)
+        shown = real.round().clamp(0, PIXEL_MAX).permute(0, 2, 3, 1).numpy()
+        whole = np.stack([after.upscale_all(crop)[HARD] for crop in lr])
+        squares += [_squared(shown, hr), _squared(whole, hr)]
     # (before, after), turned round; the floor is for crops that come out without any error.
     most, least = np.maximum(squares, 1e-9)[::-1]
     return 10 * math.log10(most / least)
@@ -38,16 +43,5 @@ def _pixels(batch: Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray((batch * PIXEL_MAX).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def _run(network: Network, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    x = torch.from_numpy(lr).permute(0, 3, 1, 2).float()
-    with torch.no_grad():
-        hr = network(x, HARD).round().clamp(0, PIXEL_MAX)
-    return hr.byte().permute(0, 2, 3, 1).numpy()
-
-
-def _run_integers(network: IntegerNetwork, lr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.stack([network.upscale_all(crop)[HARD] for crop in lr])
-
-
-def _squared(hr: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> float:
+def _squared(hr: NDArray[Any], wanted: NDArray[np.uint8]) -> float:
     return float(np.square(hr.astype(np.float64) - wanted).sum())
