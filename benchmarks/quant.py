@@ -37,7 +37,7 @@ from sr.encode.methods import METHODS
 from sr.encode.options import TrainingOptions
 from sr.models import Network, deployed_network
 from sr.packing import network_of, to_pixels, trainable_network
-from sr.quant.calibrate import LEVELS, Rule, calibrate, least_squares
+from sr.quant.calibrate import LEVELS, Rule, calibrate, least_squares, percentile
 from sr.quant.finetune import (
     FINE_TUNING_SEED,
     calibration_crops,
@@ -71,11 +71,6 @@ class Start:
 def largest(values: NDArray[np.float32]) -> float:
     """The step that cuts nothing off."""
     return float(values.max()) / LEVELS
-
-
-def percentile(values: NDArray[np.float32]) -> float:
-    """The step that cuts off one value in ten thousand."""
-    return float(np.quantile(values, 0.9999)) / LEVELS
 
 
 def calibrated(rule: Rule) -> Callable[[Start], Scored]:

@@ -26,6 +26,11 @@ _SMALLEST_STEP = 1e-6  # of a layer that is always zero
 Rule = Callable[[NDArray[np.float32]], float]
 
 
+def percentile(values: NDArray[np.float32]) -> float:
+    """The step that cuts off one value in ten thousand."""
+    return float(np.quantile(values, 0.9999)) / LEVELS
+
+
 def least_squares(values: NDArray[np.float32]) -> float:
     """The step of the least squared error, of rounding and of cutting off together."""
     most = float(values.max())

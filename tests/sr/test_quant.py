@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.quant import largest, percentile
+from benchmarks.quant import largest
 from player.networks import generic_blob
 from player.package.anchor import integer_anchor
 from player.package.architecture import Architecture, convolutions, tensor_layout
@@ -18,7 +18,7 @@ from player.package.weights import FLOAT16, INT8, pack_weights, self_test_input,
 from sr.models import Network, build_network, deployed_network
 from sr.packing import pack_integers
 from sr.quant import reference
-from sr.quant.calibrate import calibrate, hidden_values, least_squares
+from sr.quant.calibrate import calibrate, hidden_values, least_squares, percentile
 from sr.quant.fake import learned_activations, make_fake, rounded_weight
 from sr.quant.finetune import (
     calibration_crops,
