@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.assembly import functions, innermost_loop, instructions, longest_loop, loops
 from benchmarks.harness import RESULTS, environment, write_json
-from compiler.emit.objects import write_object
+from compiler.emit.kernels import write_object
 from compiler.kernels import KERNELS
 from compiler.kernels.versions import Version
 from compiler.targets import find_target

@@ -16,7 +16,7 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.emit.objects import write_object
+from compiler.emit.kernels import write_object
 from compiler.kernels.versions import Version
 from compiler.targets import Target, find_target
 

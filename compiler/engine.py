@@ -11,11 +11,10 @@ from pathlib import Path
 from torch.export import ExportedProgram
 
 from compiler.compile_error import CompileError
-from compiler.emit.c_kernels import emit_c_kernels
 from compiler.emit.engine_tables import CONSTANTS, emit_constants, emit_engine
+from compiler.emit.kernels import emit_c_kernels, write_object
 from compiler.emit.link import compile_c, link, link_program
 from compiler.emit.network import ALL_PATHS, PlannedNetwork, emit_network
-from compiler.emit.objects import write_object
 from compiler.kernels import KERNELS
 from compiler.pipeline import plan_graph, plan_program
 from compiler.plan.formats import NumberFormat, find_format
@@ -100,25 +99,6 @@ def describe(networks: Sequence[PlannedNetwork], machine: Target, dtype: str) ->
     }
 
 
-def write_sources(
-    networks: Sequence[PlannedNetwork],
-    machine: Target,
-    dtype: str,
-    info: dict[str, object],
-    build: Path,
-) -> list[Path]:
-    """The generated C files; those of the runtime are compiled where they lie."""
-    texts = {f"{n.symbol}.c": emit_network(n) for n in networks}
-    texts["engine.c"] = emit_engine(networks, machine, dtype, info)
-    for version in machine.versions[dtype]:
-        if version.is_c:
-            functions = KERNELS[dtype].functions(version)
-            texts[f"kernels-{version.name}.c"] = emit_c_kernels(functions)
-    for name, text in texts.items():
-        (build / name).write_text(text, encoding="utf-8")
-    return [build / name for name in texts]
-
-
 def _build(
     networks: Sequence[PlannedNetwork],
     machine: Target,
@@ -130,8 +110,16 @@ def _build(
     kernels = [build / f"kernels-{version.name}.o" for version in versions]
     for version, out in zip(versions, kernels, strict=True):
         write_object(KERNELS[dtype].functions(version), machine, version, out)
-    (build / CONSTANTS).write_text(emit_constants(), encoding="utf-8")
-    sources = [*runtime_sources(dtype), *write_sources(networks, machine, dtype, info, build)]
+    texts = {CONSTANTS: emit_constants(), "engine.c": emit_engine(networks, machine, dtype, info)}
+    texts |= {f"{n.symbol}.c": emit_network(n) for n in networks}
+    for version in machine.versions[dtype]:
+        if version.is_c:
+            functions = KERNELS[dtype].functions(version)
+            texts[f"kernels-{version.name}.c"] = emit_c_kernels(functions)
+    for name, text in texts.items():
+        (build / name).write_text(text, encoding="utf-8")
+    generated = [build / name for name in texts if name != CONSTANTS]
+    sources = [*runtime_sources(dtype), *generated]  # the runtime's are compiled where they lie
     objects = [build / f"{source.stem}.o" for source in sources]
     for source, compiled in zip(sources, objects, strict=True):
         compile_c(source, (RUNTIME, RUNTIME / dtype, build), machine, compiled)

@@ -30,13 +30,10 @@ class Target:
         return tvm.target.Target(config)
 
 
-def _x86_64_v4(name: str) -> Target:
-    return Target(name, _X86_TRIPLE, _X86_C, 640 * KIB, VERSIONS["x86-64-v4"])
-
-
-def _x86_64_v3(name: str) -> Target:
-    """Every x86 processor with AVX2, and the best that it has beyond that."""
-    return Target(name, _X86_TRIPLE, _X86_C, 512 * KIB, VERSIONS["x86-64-v3"])
+def _x86_64(name: str, kind: str = "x86-64-v3", cache_kib: int = 512) -> Target:
+    """Every x86 processor with AVX2, and the best that it has beyond that; or of another kind."""
+    triple = "x86_64-linux-gnu"
+    return Target(name, triple, f"{triple}.2.28", cache_kib * KIB, VERSIONS[kind])
 
 
 def aarch64_target(name: str = "host") -> Target:
@@ -45,7 +42,7 @@ def aarch64_target(name: str = "host") -> Target:
 
 
 def _android_arm64(name: str) -> Target:
-    """64-bit ARM under Android. The C files are compiled against musl's headers (bionic.py)."""
+    """64-bit ARM under Android. The C files are compiled against musl's headers (emit/link.py)."""
     return Target(
         name, "aarch64-unknown-linux-android", "aarch64-linux-musl", 256 * KIB, VERSIONS["arm64"]
     )
@@ -60,7 +57,7 @@ def _host(name: str) -> Target:
         return aarch64_target(name)
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     if {"avx2", "fma", "bmi2"} <= flags:
-        return _x86_64_v3(name)
+        return _x86_64(name)
     raise CompileError("target host: this processor has no AVX2; use c")
 
 
@@ -70,13 +67,10 @@ def _plain_c(name: str) -> Target:
     return Target(name, machine, f"{machine}.2.28", 256 * KIB, VERSIONS["c"])
 
 
-_X86_TRIPLE = "x86_64-linux-gnu"
-_X86_C = "x86_64-linux-gnu.2.28"
-
 TARGETS: dict[str, Callable[[str], Target]] = {
     "host": _host,
-    "x86-64-v3": _x86_64_v3,
-    "x86-64-v4": _x86_64_v4,
+    "x86-64-v3": _x86_64,
+    "x86-64-v4": lambda name: _x86_64(name, "x86-64-v4", 640),
     "android-arm64": _android_arm64,
     "c": _plain_c,
 }

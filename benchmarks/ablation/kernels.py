@@ -10,14 +10,10 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.c_text import conv_table
-from compiler.kernels.int8 import DOT_PRODUCTS, tiles
-from compiler.kernels.int8.convolution import (
-    PIXEL,
-    ConvolutionTile,
-    convolution_kernel,
-)
+from compiler.kernels.int8 import DOT_PRODUCTS
+from compiler.kernels.int8.convolution import convolution_kernel
 from compiler.kernels.int8.dot import DotProduct
+from compiler.kernels.tiles import PIXEL, ConvolutionTile, conv_table, tiles
 from compiler.kernels.versions import Version
 from player.package.anchor import TAPS
 from player.package.architecture import BLOCK

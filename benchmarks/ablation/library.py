@@ -5,9 +5,9 @@ from pathlib import Path
 
 from benchmarks.ablation import kernels
 from compiler.emit.engine_tables import CONSTANTS, emit_constants, emit_engine
+from compiler.emit.kernels import write_object
 from compiler.emit.link import compile_c, link
 from compiler.emit.network import PlannedNetwork
-from compiler.emit.objects import write_object
 from compiler.engine import RUNTIME, describe, runtime_sources
 from compiler.kernels import KERNELS
 from compiler.kernels.versions import Version

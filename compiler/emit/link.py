@@ -8,10 +8,9 @@ where it builds a C library), later calls take them from its cache.
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from compiler.android.bionic import BIONIC, stub_source
 from compiler.compile_error import CompileError
 from compiler.targets import Target
 
@@ -21,6 +20,24 @@ _ANDROID = Path(__file__).parents[1] / "android"
 # Android keeps x18 for itself (its shadow call stack). zig ignores clang's -ffixed-x18.
 _ANDROID_FLAGS = ["-mcpu=generic+reserve_x18", "-include", str(_ANDROID / "bionic_abi.h")]
 _PAGE_BYTES = 16384  # the largest page of an Android device, which segments must not share
+
+# Android's C library as far as an engine may use it: what to link against, without the NDK.
+# A shared library must name `libc.so` and `libm.so` as what it needs, and must not use a function
+# that bionic lacks (musl and glibc export many). So it is linked against libraries made here, which
+# have these names and no code; a function that is not listed fails the link.
+# arm64 Android begins with API level 21; every function here is older.
+# Source: the version scripts bionic/libc/libc.map.txt and bionic/libm/libm.map.txt.
+BIONIC: Mapping[str, tuple[str, ...]] = {
+    "libc.so": (
+        *("calloc", "free", "getauxval", "malloc", "posix_memalign", "realloc"),
+        *("memcmp", "memcpy", "memmove", "memset", "qsort", "strcmp", "strlen", "strncmp"),
+        *("pthread_cond_broadcast", "pthread_cond_destroy", "pthread_cond_init"),
+        *("pthread_cond_signal", "pthread_cond_wait", "pthread_create", "pthread_join"),
+        *("pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock"),
+        *("pthread_mutex_unlock", "pthread_once"),
+    ),
+    "libm.so": ("ldexp", "ldexpf", "lrint", "lrintf", "nearbyintf", "rintf", "roundf"),
+}
 
 
 def compile_c(source: Path, includes: Sequence[Path], target: Target, out: Path) -> None:
@@ -67,7 +84,8 @@ def _android_libraries(target: Target, folder: Path) -> list[str]:
     stubs = []
     for name, functions in BIONIC.items():
         source, library = folder / f"{name}.c", folder / name
-        source.write_text(stub_source(functions), encoding="utf-8")
+        code = "".join(f"void {function}(void) {{}}\n" for function in functions)
+        source.write_text(code, encoding="utf-8")  # linked with, never run
         flags = ["-w", "-fno-builtin", "-shared", "-nostdlib", f"-Wl,-soname,{name}"]
         _run([*_ZIG, "cc", *flags, "-target", target.c_target, str(source), "-o", str(library)])
         stubs.append(str(library))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from compiler.kernels.c_text import c_numbers
+from compiler.kernels.tiles import c_numbers
 from compiler.plan.graph import ANCHOR_ROWS, INPUT, Convolution, Store
 from compiler.plan.memory import Size
 from compiler.plan.path_plan import HR_ROW, PathPlan, Plane, shuffled_values
@@ -134,6 +134,13 @@ def network_tables(network: PlannedNetwork) -> str:
         f"    {{{out}, {inp}, {k}, {int(layer in shuffled)}}}, /* {layer} */"
         for layer, (out, inp, k, _) in network.layers.items()
     ]
+    paths = []
+    for path in (*PATH_NAMES, ALL_PATHS):
+        entry = "{NULL, 0, 0, 0}"
+        if path in network.plans:
+            halo, arena = network.plans[path].schedule.graph.halo, network.plans[path].memory.arena
+            entry = f"{{{name}_{path}, {halo}, {arena.per_column}, {arena.fixed}}}"
+        paths.append(f"        {entry}, /* {path} */")
     lines = [
         f"static const uint16_t {name}_widths[] = {{{c_numbers(arch.widths)}}};",
         f"static const uint16_t {name}_exits[] = {{{c_numbers(arch.exits)}}};",
@@ -151,17 +158,9 @@ def network_tables(network: PlannedNetwork) -> str:
         f"    .n_convs = {len(network.layers)},",
         f"    .convs = {name}_convs,",
         "    .paths = {",
-        *(f"        {_c_path(network, p)}, /* {p} */" for p in (*PATH_NAMES, ALL_PATHS)),
+        *paths,
         "    },",
         "};",
         "",
     ]
     return "\n".join(lines)
-
-
-def _c_path(network: PlannedNetwork, path: str) -> str:
-    if path not in network.plans:
-        return "{NULL, 0, 0, 0}"
-    schedule, arena = network.plans[path].schedule, network.plans[path].memory.arena
-    numbers = c_numbers((schedule.graph.halo, arena.per_column, arena.fixed))
-    return f"{{{network.symbol}_{path}, {numbers}}}"

@@ -40,19 +40,15 @@ def _statement(stmt: Stmt, flat: Flat) -> Stmt:
         case tirx.IfThenElse(else_case=None):
             return tirx.IfThenElse(stmt.condition, _statement(stmt.then_case, flat), None)
         case tirx.AllocBuffer() if stmt.buffer.dtype.lanes > 1:
-            flat[stmt.buffer] = _numbers_of(stmt.buffer)
+            (vectors,), dtype = stmt.buffer.shape, stmt.buffer.dtype
+            numbers = (vectors * dtype.lanes,), dtype.with_lanes(1)
+            flat[stmt.buffer] = tirx.decl_buffer(*numbers, stmt.buffer.name)
             return tirx.AllocBuffer(flat[stmt.buffer])
         case tirx.AllocBuffer() | tirx.DeclBuffer():
             return stmt
         case BufferStore():
             return _store(stmt, flat)
     raise CompileError(f"kernel: {type(stmt).__name__} has no scalar form")
-
-
-def _numbers_of(buffer: Var) -> Var:
-    (vectors,) = buffer.shape
-    element = buffer.dtype.with_lanes(1)
-    return tirx.decl_buffer((vectors * buffer.dtype.lanes,), element, buffer.name)
 
 
 def _store(stmt: BufferStore, flat: Flat) -> Stmt:
@@ -91,13 +87,6 @@ def _is_shuffled(value: Any) -> bool:
     return False
 
 
-def _shuffled(value: Any, lane: int, flat: Flat) -> Any:
-    """The lane of the vectors, laid end to end, that the shuffle's `lane`-th index names."""
-    lanes = value.vectors[0].ty.dtype.lanes
-    vector, of_vector = divmod(int(value.indices[lane]), lanes)
-    return _lane_of(value.vectors[vector], of_vector, flat)
-
-
 def _lane_of(value: Any, lane: Any, flat: Flat) -> Any:
     """One lane of a vector; a number is the same in every lane."""
     match value:
@@ -111,7 +100,10 @@ def _lane_of(value: Any, lane: Any, flat: Flat) -> Any:
             element = value.ty.dtype.with_lanes(1)
             return tirx.Cast(element, _lane_of(value.value, lane, flat))
         case tirx.Shuffle():
-            return _shuffled(value, int(lane), flat)
+            # Its indices count the lanes of its vectors, laid end to end.
+            lanes = value.vectors[0].ty.dtype.lanes
+            vector, of_vector = divmod(int(value.indices[int(lane)]), lanes)
+            return _lane_of(value.vectors[vector], of_vector, flat)
         case TensorLoad():
             buffer, index = _place(value.source, value.indices[0], lane, flat)
             return tirx.BufferLoad(buffer, [index])

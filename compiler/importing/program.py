@@ -20,7 +20,7 @@ from tvm.tirx.analysis import undefined_vars
 from compiler.compile_error import CompileError
 from compiler.importing.shapes.domain import Domain
 from compiler.importing.shapes.lattice import Element, Known, formula_of
-from compiler.importing.shapes.slicing import inbound_cut
+from compiler.importing.shapes.rules import inbound_cut
 
 _PREFIX = "network."  # of a tensor's name in sr.models.export_paths, not in tensor_layout
 _NO_END = (1 << 63) - 1

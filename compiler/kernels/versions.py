@@ -41,30 +41,18 @@ class Version:
     def is_c(self) -> bool:
         return not self.cpu
 
-    @property
-    def c_needs(self) -> str:
-        return " | ".join(f"PSR_CPU_{name}" for name in self.needs) or "0"
-
 
 _V3, _V4 = "x86-64-v3", "x86-64-v4"
+_DOT = ("+neon", "+dotprod")
+_WIDE = TileShape(2, (12, 8, 4))
 
-FP32_AVX512 = Version("avx512", "fp32", _V4, (), ("AVX512",), 16, 32, TileShape(2, (12, 8, 4)))
+FP32_AVX512 = Version("avx512", "fp32", _V4, (), ("AVX512",), 16, 32, _WIDE)
 FP32_AVX2 = Version("avx2", "fp32", _V3, (), (), 8, 16, TileShape(1, (6, 4, 2)))
 FP32_NEON = Version("neon", "fp32", "generic", ("+neon",), (), 4, 32, TileShape(1, (6, 4, 2)))
 
 # 12 pixels x 2 vectors of sums are 24 of 32 registers: no slower than 14, and stored in fours.
 INT8_AVX512VNNI = Version(
-    "avx512vnni",
-    "int8",
-    _V4,
-    ("+avx512vnni",),
-    (
-        "AVX512",
-        "AVX512VNNI",
-    ),
-    16,
-    32,
-    TileShape(2, (12, 8, 4)),
+    "avx512vnni", "int8", _V4, ("+avx512vnni",), ("AVX512", "AVX512VNNI"), 16, 32, _WIDE
 )
 INT8_AVXVNNI = Version(
     "avxvnni", "int8", _V3, ("+avxvnni",), ("AVXVNNI",), 8, 16, TileShape(1, (6, 4, 2))
@@ -76,25 +64,15 @@ INT8_AVX2 = Version("avx2", "int8", _V3, (), (), 8, 16, TileShape(1, (4, 2, 1)))
 INT8_NEON = Version("neon", "int8", "generic", ("+neon",), (), 4, 32, TileShape(1, (3, 2, 1)))
 # 5 pixels x 4 vectors are 20 of 32 registers, 5 hold a pixel's channels each, the rest weights.
 INT8_DOTPROD = Version(
-    "dotprod",
-    "int8",
-    "generic",
-    ("+neon", "+dotprod"),
-    ("DOTPROD",),
-    4,
-    32,
-    TileShape(1, (5, 2, 1)),
+    "dotprod", "int8", "generic", _DOT, ("DOTPROD",), 4, 32, TileShape(1, (5, 2, 1))
 )
 # Pixels come in pairs. 6 would fill all registers, and LLVM then spills.
 INT8_I8MM = Version(
     "i8mm",
     "int8",
     "generic",
-    ("+neon", "+dotprod", "+i8mm"),
-    (
-        "DOTPROD",
-        "I8MM",
-    ),
+    (*_DOT, "+i8mm"),
+    ("DOTPROD", "I8MM"),
     4,
     32,
     TileShape(1, (4, 2, 2)),

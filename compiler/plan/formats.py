@@ -37,12 +37,13 @@ class NumberFormat(ABC):
 
     name: str
     slack_px: int
+    value_bytes: int  # of an input's or a hidden layer's number
 
-    @abstractmethod
-    def input(self) -> RowShape: ...
+    def input(self) -> RowShape:
+        return RowShape(1, _PIXEL * self.value_bytes)
 
-    @abstractmethod
-    def hidden(self, channels: int) -> RowShape: ...
+    def hidden(self, channels: int) -> RowShape:
+        return RowShape(-(-channels // BLOCK), BLOCK * self.value_bytes)
 
     @abstractmethod
     def detail(self, channels: int, scale: int) -> RowShape: ...
@@ -70,12 +71,7 @@ class Fp32(NumberFormat):
 
     name = "fp32"
     slack_px = 4
-
-    def input(self) -> RowShape:
-        return RowShape(1, _PIXEL * 4)
-
-    def hidden(self, channels: int) -> RowShape:
-        return RowShape(-(-channels // BLOCK), BLOCK * 4)
+    value_bytes = 4
 
     def detail(self, channels: int, scale: int) -> RowShape:
         return RowShape(1, -(-channels // BLOCK) * BLOCK * 4)
@@ -100,12 +96,7 @@ class Int8(NumberFormat):
 
     name = "int8"
     slack_px = 8  # of x2, whose 12-byte pixels are written 32 bytes at a time
-
-    def input(self) -> RowShape:
-        return RowShape(1, _PIXEL)
-
-    def hidden(self, channels: int) -> RowShape:
-        return RowShape(-(-channels // BLOCK), BLOCK)
+    value_bytes = 1
 
     def detail(self, channels: int, scale: int) -> RowShape:
         return RowShape(scale, 3 * scale * 2)

@@ -42,25 +42,18 @@ def lower_to_graph(module: tvm.IRModule) -> PathGraph:
     layers = {p.name: str(n) for p, n in zip(weights, main.attrs["tensors"], strict=True)}
     bindings = bindings_of(main)
     proofs = prove_shapes(module)
-    reader = _Reader(module, proofs, layers, _patch(module, proofs, bindings))
+    store = next((b.value for b in bindings if _is_store(module, b.value)), None)
+    if store is None:
+        raise CompileError("network: it does not end in a pixel shuffle and a clip to 0..255")
+    # The patch without halo: rows and columns of what the store reads.
+    *_, rows, columns = proofs.dims(_residual(module, store)) or ()
+    reader = _Reader(module, proofs, layers, (rows, columns))
     _define(reader, image, INPUT)
     for binding in bindings:
         _read(reader, binding.var, binding.value)
-    if reader.store is None:
-        raise CompileError("network: it does not end in a pixel shuffle and a clip to 0..255")
+    assert reader.store is not None
     halo = reader.values[INPUT].margin
     return PathGraph(reader.scale, halo, reader.values, tuple(reader.convolutions), reader.store)
-
-
-def _patch(
-    module: tvm.IRModule, proofs: ShapeProofs, bindings: list[relax.Binding]
-) -> tuple[Element, Element]:
-    """Rows and columns of the patch without halo: those of what the store reads."""
-    for binding in bindings:
-        if _is_store(module, binding.value):
-            *_, rows, columns = proofs.dims(_residual(module, binding.value)) or ()
-            return rows, columns
-    raise CompileError("network: it does not end in a pixel shuffle and a clip to 0..255")
 
 
 def _callee(module: tvm.IRModule, value: relax.Expr) -> relax.Function | None:

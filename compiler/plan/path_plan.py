@@ -7,7 +7,7 @@ from compiler.plan.formats import NumberFormat, RowShape
 from compiler.plan.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, PathGraph, Store
 from compiler.plan.memory import Buffer, MemoryPlan, Size, plan_memory
 from compiler.plan.row_order import order_steps
-from compiler.plan.schedule import RowSchedule, lifetimes
+from compiler.plan.schedule import RowSchedule, readings_of
 
 ALIGN_BYTES = 64  # a cache line, PSR_ALIGN
 ARENA_COLUMNS = 16  # places are worked out for a multiple of these columns, PSR_COLUMNS
@@ -93,7 +93,14 @@ def _planes(schedule: RowSchedule, number_format: NumberFormat) -> list[Plane]:
 
 
 def live_buffers(schedule: RowSchedule, planes: dict[str, Plane]) -> list[Buffer]:
-    """A ring of several rows lives through the whole body; a single row only until it is read."""
+    """Of each value the first and the last step of the body that use it, both included."""
     store = next(i for i, s in enumerate(schedule.steps) if isinstance(s.operation, Store))
-    lives = {HR_ROW: (store, store), **lifetimes(schedule)}
+    lives = {HR_ROW: (store, store)}
+    for reading in readings_of(schedule.steps):
+        first, last = lives.get(reading.value, (reading.producer, reading.reader))
+        first, last = min(first, reading.producer), max(last, reading.reader)
+        # A ring lives through the whole body: it carries rows from one step of the loop to the
+        # next. A single row lives only until it is read.
+        whole = (0, len(schedule.steps) - 1)
+        lives[reading.value] = (first, last) if reading.is_same_row else whole
     return [Buffer(name, planes[name].size, *lives[name]) for name in planes]

@@ -13,7 +13,7 @@ broadcasts, or might, is none of its business.
     [relu](conv(x) + bias) [+ z]  ->  pocketsr.convolution[_relu|_add](x, weight, bias[, z])
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tvm
@@ -38,29 +38,42 @@ _PIXELS = (0.0, 255.0)
 
 def recognise_stores() -> Pass:
     """Pixel shuffle and clip, with the anchor where its constant is the bicubic kernel."""
+    return _recognise("recognise_stores", store_patterns)
 
-    @module_pass(opt_level=0, name="recognise_stores")
+
+def recognise_convolutions() -> Pass:
+    """Convolution and bias, with the ReLU or the sum that follows."""
+    return _recognise("recognise_convolutions", convolution_patterns)
+
+
+def _recognise(name: str, patterns: Callable[[ShapeProofs], list[FusionPattern]]) -> Pass:
+    @module_pass(opt_level=0, name=name)
     def run(module: tvm.IRModule, _: PassContext) -> tvm.IRModule:
-        proofs = prove_shapes(module)
-        return FuseOpsByPattern(store_patterns(proofs))(module)
+        return FuseOpsByPattern(patterns(prove_shapes(module)))(module)
 
     return run
 
 
 def store_patterns(proofs: ShapeProofs) -> list[FusionPattern]:
     """The end of a network, where `proofs` says that it is a pixel shuffle."""
-    return [_anchored_store(proofs), _plain_store(proofs)]
+    kernel = is_const()
+    total = is_op("relax.add")(wildcard(), is_op("relax.nn.conv2d")(wildcard(), kernel))
+    plain, parts = _shuffled_and_clipped(wildcard())
+    anchored, sum_parts = _shuffled_and_clipped(total)
+    sum_parts = {**sum_parts, "kernel": kernel, "total": total}
 
+    def is_store(context: PatternCheckContext) -> bool:
+        return _is_store(proofs, context.annotated_expr)
 
-def recognise_convolutions() -> Pass:
-    """Convolution and bias, with the ReLU or the sum that follows."""
+    def is_anchored_store(context: PatternCheckContext) -> bool:
+        parts = context.annotated_expr
+        is_one_shape = proofs.same_shape(*parts["total"].args)
+        return is_one_shape and is_store(context) and _is_anchor(proofs, parts)
 
-    @module_pass(opt_level=0, name="recognise_convolutions")
-    def run(module: tvm.IRModule, _: PassContext) -> tvm.IRModule:
-        proofs = prove_shapes(module)
-        return FuseOpsByPattern(convolution_patterns(proofs))(module)
-
-    return run
+    return [
+        FusionPattern(STORE_ANCHORED, anchored, sum_parts, is_anchored_store),
+        FusionPattern(STORE, plain, parts, is_store),
+    ]
 
 
 def convolution_patterns(proofs: ShapeProofs) -> list[FusionPattern]:
@@ -71,7 +84,11 @@ def convolution_patterns(proofs: ShapeProofs) -> list[FusionPattern]:
     total = is_op("relax.add")(before_sum, wildcard())
 
     def is_biased(context: PatternCheckContext) -> bool:
-        return _is_biased(proofs, context.annotated_expr)
+        """The sum adds one number to each channel, and broadcasts no further."""
+        convolved, bias = (proofs.dims(s) for s in context.annotated_expr["biased"].args)
+        if convolved is None:
+            return False
+        return proofs.equal_rows(bias, (Known(1), convolved[1], Known(1), Known(1)))
 
     def is_summed(context: PatternCheckContext) -> bool:
         both = context.annotated_expr["total"].args
@@ -82,15 +99,6 @@ def convolution_patterns(proofs: ShapeProofs) -> list[FusionPattern]:
         FusionPattern(CONVOLUTION_ADD, total, {**sum_parts, "total": total}, is_summed),
         FusionPattern(CONVOLUTION, plain, parts, is_biased),
     ]
-
-
-def _is_biased(proofs: ShapeProofs, parts: Mapping[str, relax.Call]) -> bool:
-    """Whether the sum adds one number to each channel, and broadcasts no further."""
-    convolved, bias = (proofs.dims(side) for side in parts["biased"].args)
-    if convolved is None or bias is None or len(bias) != len(convolved):
-        return False
-    wanted = (Known(1), convolved[1], Known(1), Known(1))
-    return all(proofs.domain.equal(b, w) for b, w in zip(bias, wanted, strict=True))
 
 
 def _biased_convolution() -> tuple[DFPattern, dict[str, DFPattern]]:
@@ -107,25 +115,6 @@ def _shuffled_and_clipped(y: DFPattern) -> tuple[DFPattern, dict[str, DFPattern]
     clipped = is_op("relax.clip")(merged, wildcard(), wildcard())
     parts = {"split": split, "permuted": permuted, "merged": merged, "clipped": clipped}
     return clipped, parts
-
-
-def _plain_store(proofs: ShapeProofs) -> FusionPattern:
-    pattern, parts = _shuffled_and_clipped(wildcard())
-    return FusionPattern(STORE, pattern, parts, lambda c: _is_store(proofs, c.annotated_expr))
-
-
-def _anchored_store(proofs: ShapeProofs) -> FusionPattern:
-    def is_anchored_store(context: PatternCheckContext) -> bool:
-        parts = context.annotated_expr
-        is_one_shape = proofs.same_shape(*parts["total"].args)
-        return is_one_shape and _is_store(proofs, parts) and _is_anchor(proofs, parts)
-
-    kernel = is_const()
-    anchor = is_op("relax.nn.conv2d")(wildcard(), kernel)
-    total = is_op("relax.add")(wildcard(), anchor)
-    pattern, parts = _shuffled_and_clipped(total)
-    parts = {**parts, "kernel": kernel, "total": total}
-    return FusionPattern(STORE_ANCHORED, pattern, parts, is_anchored_store)
 
 
 def _is_store(proofs: ShapeProofs, parts: Mapping[str, relax.Call]) -> bool:

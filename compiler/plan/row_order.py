@@ -7,8 +7,8 @@ its own for each such ring, because it forbids orders that the single rows may w
 rings to choose for, all choices are tried, so the result is the best of all orders.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from itertools import combinations
+from collections.abc import Collection, Mapping
+from itertools import chain, combinations
 
 from compiler.plan.memory import Size
 from compiler.plan.order import NOTHING, Task, least_peak_order, peak_of
@@ -24,7 +24,10 @@ def order_steps(schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size) 
     """
     best, least = schedule, memory_of(schedule, rows, scratch)
     sizes = _row_sizes(schedule, rows)
-    for early in _choices(schedule, rows):
+    late = {value for value in _ring_values(schedule) if _last_readers(schedule, value)}
+    largest = sorted(late, key=lambda value: (rows[value], value))[-MOST_CHOICES:]
+    # Sets of rings that are to lose a row, from none to all that may.
+    for early in chain(*(combinations(largest, count) for count in range(len(largest) + 1))):
         order = least_peak_order(_tasks(schedule, scratch, early), sizes)
         if order is None:
             continue
@@ -38,23 +41,12 @@ def memory_of(schedule: RowSchedule, rows: Mapping[str, Size], scratch: Size) ->
     """All rings, and the peak of the single rows: the least that an arena can have."""
     tasks = _tasks(schedule, scratch, early=())
     total = peak_of(tasks, _row_sizes(schedule, rows), range(len(tasks)))
-    for value in _ring_values(schedule):
-        for _ in range(schedule.rings[value]):
-            total += rows[value]
-    return total
+    return sum((rows[v] for v in _ring_values(schedule) for _ in range(schedule.rings[v])), total)
 
 
 def _ring_values(schedule: RowSchedule) -> list[str]:
     readings = readings_of(schedule.steps)
     return sorted({r.value for r in readings if not r.is_same_row})
-
-
-def _choices(schedule: RowSchedule, rows: Mapping[str, Size]) -> Iterable[tuple[str, ...]]:
-    """Sets of rings that are to lose a row, from none to all that may."""
-    late = {value for value in _ring_values(schedule) if _last_readers(schedule, value)}
-    largest = sorted(late, key=lambda value: (rows[value], value))[-MOST_CHOICES:]
-    for count in range(len(largest) + 1):
-        yield from combinations(largest, count)
 
 
 def _last_readers(schedule: RowSchedule, value: str) -> frozenset[int]:

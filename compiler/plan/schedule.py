@@ -88,22 +88,16 @@ def schedule_rows(graph: PathGraph) -> RowSchedule:
     """As late as possible: only what reads the input late keeps more than its window of rows."""
     anchor = (AnchorPass(),) if graph.store.anchored else ()
     operations: tuple[Operation, ...] = (Load(), *graph.convolutions, *anchor, graph.store)
-    lags = _lags(operations)
-    depth = -lags[0]
-    steps = tuple(Step(o, depth + lag) for o, lag in zip(operations, lags, strict=True))
-    return RowSchedule(graph, steps, _rings(steps))
-
-
-def _lags(operations: tuple[Operation, ...]) -> list[int]:
-    """Delays counted back from the store's, which is 0."""
     latest: dict[str, int] = {}
-    lags = []
+    lags: list[int] = []  # delays counted back from the store's, which is 0
     for operation in reversed(operations):
         lag = latest.get(result_of(operation) or "", 0)
         lags.append(lag)
         for value, radius in reads_of(operation):
             latest[value] = min(latest.get(value, lag - radius), lag - radius)
-    return lags[::-1]
+    lags.reverse()
+    steps = tuple(Step(o, lag - lags[0]) for o, lag in zip(operations, lags, strict=True))
+    return RowSchedule(graph, steps, _rings(steps))
 
 
 def reordered(schedule: RowSchedule, order: Sequence[int]) -> RowSchedule:
@@ -139,21 +133,6 @@ def readings_of(steps: Sequence[Step]) -> list[Reading]:
                 lag = step.delay - made.delay
                 found.append(Reading(value, producer, reader, lag - radius, lag + radius))
     return found
-
-
-def lifetimes(schedule: RowSchedule) -> dict[str, tuple[int, int]]:
-    """First and last step of the body in which a value's memory is in use, both included.
-
-    A ring lives through the whole body: it carries rows from one step of the loop to the next.
-    """
-    end = len(schedule.steps) - 1
-    lives: dict[str, tuple[int, int]] = {}
-    for reading in readings_of(schedule.steps):
-        first, last = lives.get(reading.value, (reading.producer, reading.reader))
-        stays = not reading.is_same_row
-        first, last = min(first, reading.producer), max(last, reading.reader)
-        lives[reading.value] = (0, end) if stays else (first, last)
-    return lives
 
 
 def _rings(steps: Sequence[Step]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from tvm import relax
 
 from compiler.compile_error import CompileError
 from compiler.importing.shapes import ShapeProofs, prove_shapes
-from compiler.importing.shapes.slicing import crop_of
+from compiler.importing.shapes.rules import crop_of
 from compiler.plan.recognise import composite_of
 
 _CROP = "relax.strided_slice"
@@ -47,7 +47,9 @@ def layer_places(main: relax.Function) -> dict[relax.Var, str]:
     nearest: dict[relax.Var, str] = {}
     places: dict[relax.Var, str] = {}
     for binding in bindings_of(main):
-        read = [a for a in _arguments(binding.value) if isinstance(a, relax.Var)]
+        value = binding.value
+        arguments = value.args if isinstance(value, relax.Call) else [value]
+        read = [a for a in arguments if isinstance(a, relax.Var)]
         own = [weights[a].rsplit(".", 1)[0] for a in read if a in weights]
         before = [nearest[a] for a in read if a in nearest]
         if own or before:
@@ -57,15 +59,9 @@ def layer_places(main: relax.Function) -> dict[relax.Var, str]:
     return places
 
 
-def _arguments(value: relax.Expr) -> list[relax.Expr]:
-    return list(value.args) if isinstance(value, relax.Call) else [value]
-
-
 def _check_crop(proofs: ShapeProofs, call: relax.Call, where: str) -> None:
     """A crop takes as many pixels from both ends of rows and columns, whatever their number."""
-    site = proofs.site(call)
-    cuts = crop_of(site)
-    length = proofs.dims(call.args[0])
+    cuts, length = crop_of(proofs.site(call)), proofs.dims(call.args[0])
     if cuts is None or length is None or not set(cuts) <= {_ROWS, _COLUMNS}:
         raise CompileError(
             f"network: slice {where} is not a crop by fixed numbers of pixels of rows and columns"

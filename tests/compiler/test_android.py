@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 
 from compiler import CompileError, compile_engine
-from compiler.android.bionic import BIONIC
 from compiler.emit import link
-from compiler.emit.link import compile_c, export_map
+from compiler.emit.link import BIONIC, compile_c, export_map
 from compiler.engine import BENCH, RUNTIME
 from compiler.targets import find_target
 from player.package.architecture import Architecture

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from benchmarks.assembly import count_products, functions, innermost_loop, instructions
-from compiler.emit.objects import write_object
+from compiler.emit.kernels import write_object
 from compiler.kernels import KERNELS
 from compiler.targets import find_target
 

@@ -10,7 +10,7 @@ import pytest
 from tvm.script import tirx as T
 
 from compiler import CompileError, compile_engine
-from compiler.emit.c_kernels import emit_c_kernels
+from compiler.emit.kernels import emit_c_kernels
 from compiler.emit.scalarise import scalarise
 from player.engine import Engine
 from player.package.paths import BICUBIC

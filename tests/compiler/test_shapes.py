@@ -9,10 +9,8 @@ from tvm.relax import TensorType
 
 from compiler.importing.shapes import NAC, Inferred, Known, Symbolic
 from compiler.importing.shapes.domain import Domain
-from compiler.importing.shapes.formula import greatest, least, quotient
-from compiler.importing.shapes.lattice import UNDEF, first_of
-from compiler.importing.shapes.rules import RULES
-from compiler.importing.shapes.slicing import inbound_cut
+from compiler.importing.shapes.lattice import UNDEF, first_of, greatest, least, quotient
+from compiler.importing.shapes.rules import RULES, inbound_cut
 from tests.compiler.relax_programs import Program, called, symbols
 
 op = relax.op

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from compiler import CompileError, compile_engine
-from compiler.emit.objects import write_object
+from compiler.emit.kernels import write_object
 from compiler.kernels import KERNELS
 from compiler.kernels.versions import Version
 from compiler.plan.formats import FORMATS

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from compiler.emit.objects import write_object
+from compiler.emit.kernels import write_object
 from compiler.kernels import KERNELS
 from compiler.kernels.versions import (
     FP32_AVX2,

@@ -5,8 +5,17 @@ from collections.abc import Callable, Sequence
 from benchmarks.reproduction.shapes.cells import fits, is_constant, total
 from benchmarks.reproduction.shapes.registry import ALL_RULES
 from compiler.importing.shapes.facts import UNDEFINED, Cells, Facts, TensorFacts, TupleFacts
-from compiler.importing.shapes.formula import Number, greatest, least, quotient_up
-from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant
+from compiler.importing.shapes.lattice import (
+    NAC,
+    UNDEF,
+    Element,
+    Known,
+    NotConstant,
+    Number,
+    greatest,
+    least,
+    quotient_up,
+)
 from compiler.importing.shapes.operators import (
     OperatorClass,
     Site,

@@ -5,8 +5,16 @@ from collections.abc import Callable
 from benchmarks.reproduction.shapes.cells import fits
 from benchmarks.reproduction.shapes.registry import ALL_RULES
 from compiler.importing.shapes.facts import Cells
-from compiler.importing.shapes.formula import Number, greatest, least, quotient
-from compiler.importing.shapes.lattice import NAC, UNDEF, Element, NotConstant
+from compiler.importing.shapes.lattice import (
+    NAC,
+    UNDEF,
+    Element,
+    NotConstant,
+    Number,
+    greatest,
+    least,
+    quotient,
+)
 from compiler.importing.shapes.operators import OperatorClass, Site
 from compiler.importing.shapes.rules import broadcast, broadcast_back, same_shape, same_shape_back
 

@@ -4,8 +4,15 @@ from benchmarks.reproduction.shapes.cells import known
 from benchmarks.reproduction.shapes.registry import ALL_RULES
 from benchmarks.reproduction.shapes.slicing import slice_length
 from compiler.importing.shapes.facts import Cells, Facts, TensorFacts, TupleFacts
-from compiler.importing.shapes.formula import greatest, quotient_up
-from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant
+from compiler.importing.shapes.lattice import (
+    NAC,
+    UNDEF,
+    Element,
+    Known,
+    NotConstant,
+    greatest,
+    quotient_up,
+)
 from compiler.importing.shapes.operators import (
     OperatorClass,
     Site,
@@ -14,8 +21,7 @@ from compiler.importing.shapes.operators import (
     ranked,
     ranked_or_stop,
 )
-from compiler.importing.shapes.rules import dims_from
-from compiler.importing.shapes.slicing import scalar_of, slice_bounds
+from compiler.importing.shapes.rules import dims_from, scalar_of, slice_bounds
 
 
 @ALL_RULES.enter(OperatorClass.ISVDOS, "broadcast_to")

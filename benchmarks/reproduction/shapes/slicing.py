@@ -5,8 +5,8 @@
 
 from compiler.importing.shapes import NAC, UNDEF, Element, Known
 from compiler.importing.shapes.domain import Domain
-from compiler.importing.shapes.formula import Number, greatest, least, quotient_up
-from compiler.importing.shapes.slicing import from_start
+from compiler.importing.shapes.lattice import Number, greatest, least, quotient_up
+from compiler.importing.shapes.rules import from_start
 
 
 def slice_length(

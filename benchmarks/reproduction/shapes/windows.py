@@ -4,8 +4,15 @@ from collections.abc import Sequence
 
 from benchmarks.reproduction.shapes.registry import ALL_RULES
 from compiler.importing.shapes.facts import UNDEFINED, Facts, TensorFacts
-from compiler.importing.shapes.formula import quotient, quotient_up
-from compiler.importing.shapes.lattice import NAC, UNDEF, Element, Known, NotConstant
+from compiler.importing.shapes.lattice import (
+    NAC,
+    UNDEF,
+    Element,
+    Known,
+    NotConstant,
+    quotient,
+    quotient_up,
+)
 from compiler.importing.shapes.operators import (
     OperatorClass,
     Site,

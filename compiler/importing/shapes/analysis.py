@@ -158,11 +158,10 @@ def _transferred(rule: Rule, site: Site) -> Facts:
         return UNPROVED  # a run ends here with an error
     if not isinstance(facts, TensorFacts):
         return facts
-    rank = rank_of(facts)
     if facts.rank is UNDEF:
         return TensorFacts(UNDEF, UNDEF)
-    follows = rule.values is not None and rank is not None and rank <= 1
-    values = rule.values(site) if follows and rule.values else NAC
+    rank = rank_of(facts)
+    values = rule.values(site) if rule.values and rank is not None and rank <= 1 else NAC
     return TensorFacts(facts.dims, values, facts.dtype)
 
 

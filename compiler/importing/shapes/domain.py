@@ -10,7 +10,6 @@ from tvm.ir import Range
 from tvm.sym import Analyzer, ConstIntBound
 from tvm.tirx import IntImm
 
-from compiler.importing.shapes.formula import Number, greatest, size_of
 from compiler.importing.shapes.lattice import (
     NAC,
     UNDEF,
@@ -18,8 +17,11 @@ from compiler.importing.shapes.lattice import (
     Inferred,
     Known,
     NotConstant,
+    Number,
     constant_of,
     formula_of,
+    greatest,
+    size_of,
 )
 
 MAX_SIZE = 96  # of a formula; a longer one would help nobody and cost every later proof

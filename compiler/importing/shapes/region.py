@@ -23,7 +23,6 @@ from compiler.importing.shapes.facts import (
     scalar_facts,
     shape_facts,
 )
-from compiler.importing.shapes.formula import value_of
 from compiler.importing.shapes.lattice import (
     NAC,
     UNDEF,
@@ -32,6 +31,7 @@ from compiler.importing.shapes.lattice import (
     NotConstant,
     Symbolic,
     formula_of,
+    value_of,
 )
 
 _INTEGERS = ("int32", "int64")

@@ -11,27 +11,13 @@ step. The arithmetic is the same for every tile shape, so that a pixel's value d
 where in a row its tile began.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
+from compiler.kernels.tiles import PIXEL, ConvolutionTile
 from player.package.architecture import BLOCK
-
-PIXEL = 4  # floats of an input pixel: red, green, blue, zero
-
-
-@dataclass(frozen=True)
-class ConvolutionTile:
-    """The shape of one kernel: the part of a convolution that the schedule decides."""
-
-    in_channels: int
-    out_blocks: int
-    pixels: int
-
-    def name(self, version: str) -> str:
-        return f"psr_{version}_conv_i{self.in_channels}_o{self.out_blocks}_p{self.pixels}"
 
 
 def convolution_kernel(tile: ConvolutionTile, lanes: int) -> PrimFunc:  # noqa: C901 (a loop nest)

@@ -11,7 +11,7 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.fp32.convolution import PIXEL
+from compiler.kernels.tiles import PIXEL
 from player.package.anchor import TAPS
 from player.package.architecture import BLOCK
 

@@ -2,33 +2,18 @@
 
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.c_text import c_numbers, conv_table, version_table
-from compiler.kernels.int8.convolution import (
-    PIXEL,
-    ConvolutionTile,
-    detail_kernel,
-    hidden_kernel,
-)
+from compiler.kernels.int8.convolution import detail_kernel, hidden_kernel
 from compiler.kernels.int8.dot import X86_DOT_PRODUCTS
 from compiler.kernels.int8.dot_arm import ARM_DOT_PRODUCTS
 from compiler.kernels.int8.rows import anchor_kernel, load_kernel, store_kernel
 from compiler.kernels.int8.scalar import SCALAR_DOT_PRODUCTS
+from compiler.kernels.tiles import SCALES, c_numbers, conv_table, tiles, version_table
 from compiler.kernels.versions import Version
 from player.package.anchor import TAPS, fixed_taps
 from player.package.architecture import BLOCK
 
 DOT_PRODUCTS = X86_DOT_PRODUCTS | ARM_DOT_PRODUCTS | SCALAR_DOT_PRODUCTS
-_SCALES = (2, 3, 4)
 _STORES = {"store_sum": (True, True), "store_anchor": (True, False), "store_detail": (False, True)}
-
-
-def tiles(version: Version) -> list[list[list[ConvolutionTile]]]:
-    """Every kernel that a row of any convolution may need: by input, outputs and pixels."""
-    blocks = range(1, version.tile.blocks + 1)
-    return [
-        [[ConvolutionTile(source, b, pixels) for pixels in version.tile.pixels] for b in blocks]
-        for source in (PIXEL, BLOCK)
-    ]
 
 
 def functions(version: Version) -> dict[str, PrimFunc]:
@@ -39,7 +24,7 @@ def functions(version: Version) -> dict[str, PrimFunc]:
     found = {f"{prefix}_load": load_kernel(dot)}
     found |= {t.name(version.name, "hidden"): hidden_kernel(t, dot) for t in flat}
     found |= {t.name(version.name, "detail"): detail_kernel(t, dot) for t in flat}
-    found |= {f"{prefix}_anchor_x{scale}": anchor_kernel(dot, scale) for scale in _SCALES}
+    found |= {f"{prefix}_anchor_x{scale}": anchor_kernel(dot, scale) for scale in SCALES}
     return found | {f"{prefix}_{name}": store_kernel(dot, *o) for name, o in _STORES.items()}
 
 
@@ -57,14 +42,11 @@ def table(version: Version) -> list[str]:
     return [
         f"extern psr_load_kernel {prefix}_load;",
         *(f"extern psr_conv_kernel {name};" for name in flat),
-        *(f"extern psr_anchor_kernel {prefix}_anchor_x{scale};" for scale in _SCALES),
+        *(f"extern psr_anchor_kernel {prefix}_anchor_x{scale};" for scale in SCALES),
         *(f"extern psr_store_kernel {prefix}_{name};" for name in _STORES),
         *version_table(
-            version.name,
+            version,
             [
-                f'    .name = "{version.name}",',
-                f"    .needs = {version.c_needs},",
-                f"    .group_blocks = {version.tile.blocks},",
                 f"    .lanes = {dot.lanes},",
                 f"    .packing = {{{', '.join(d.packing for d in dots)}}},",
                 f"    .step_groups = {{{c_numbers(d.groups for d in dots)}}},",
@@ -75,7 +57,7 @@ def table(version: Version) -> list[str]:
                 *conv_table("hidden", names["hidden"]),
                 *conv_table("detail", names["detail"]),
                 "    .anchor = {",
-                *(f"        [{scale}] = {prefix}_anchor_x{scale}," for scale in _SCALES),
+                *(f"        [{scale}] = {prefix}_anchor_x{scale}," for scale in SCALES),
                 "    },",
                 *(f"    .{name} = {prefix}_{name}," for name in _STORES),
             ],
@@ -86,7 +68,7 @@ def table(version: Version) -> list[str]:
 def constants() -> list[str]:
     """C text: the taps in fixed point, across in the order of the kernel's lanes."""
     across, down = [], []
-    for scale in _SCALES:
+    for scale in SCALES:
         horizontal, vertical = fixed_taps(scale)
         lanes = range(BLOCK)
         numbers = [int(horizontal[min(j // 3, scale - 1), k]) for k in range(TAPS) for j in lanes]

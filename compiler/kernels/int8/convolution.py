@@ -11,29 +11,16 @@ the groups of four input channels; groups that a pruned width lacks are not comp
 part of the epilogue (sr/quant/reference.py is the definition).
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tvm.script import tirx as T
 from tvm.tirx import Buffer, PrimFunc
 
 from compiler.kernels.int8.dot import DotProduct
+from compiler.kernels.tiles import PIXEL, ConvolutionTile
 from player.package.architecture import BLOCK, GROUP
 
-PIXEL = 4  # bytes of an input pixel: red, green, blue, anything
 _GROUPS = BLOCK // GROUP
-
-
-@dataclass(frozen=True)
-class ConvolutionTile:
-    """The shape of one kernel: the part of a convolution that the schedule decides."""
-
-    in_channels: int
-    out_blocks: int
-    pixels: int
-
-    def name(self, version: str, kind: str) -> str:
-        return f"psr_{version}_{kind}_i{self.in_channels}_o{self.out_blocks}_p{self.pixels}"
 
 
 class Axes(NamedTuple):

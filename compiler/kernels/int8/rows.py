@@ -10,8 +10,8 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.int8.convolution import PIXEL
 from compiler.kernels.int8.dot import DotProduct
+from compiler.kernels.tiles import PIXEL
 from player.package.anchor import TAPS
 from player.package.architecture import BLOCK
 
@@ -94,26 +94,14 @@ def store_kernel(dot: DotProduct, anchored: bool, detailed: bool) -> PrimFunc:
     """One HR row of `values` bytes: anchor + detail, or one of the two alone."""
     lanes = 2 * dot.lanes
 
-    def anchor_at(anchor: Any, rows: Any, taps: Any, x: Any) -> Any:
-        start = T.broadcast(T.int16(_ROUND), lanes)
-        products = [
-            dot.mulhrs(
-                anchor[T.ramp(rows[k] + x * lanes, 1, lanes)], T.broadcast(taps[k], lanes), lanes
-            )
-            for k in range(TAPS)
-        ]
-        return sum(products, start=start)
-
     def summed(anchor: Any, rows: Any, taps: Any, detail: Any, x: Any) -> Any:
         """Saturating where both meet: what it cuts off is clamped anyway."""
-        parts = []
-        parts.append(
-            anchor_at(anchor, rows, taps, x) if anchored else T.broadcast(T.int16(_ROUND), lanes)
-        )
-        if not detailed:
-            return parts[0]
+        total = T.broadcast(T.int16(_ROUND), lanes)
+        for k in range(TAPS if anchored else 0):
+            row = anchor[T.ramp(rows[k] + x * lanes, 1, lanes)]
+            total = total + dot.mulhrs(row, T.broadcast(taps[k], lanes), lanes)
         added = detail[T.ramp(x * lanes, 1, lanes)]
-        return dot.add_saturated(parts[0], added, lanes)
+        return dot.add_saturated(total, added, lanes) if detailed else total
 
     @T.prim_func(s_tir=True, private=True)
     def kernel(

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tvm import relax
 from tvm.ir import is_prim_expr
 
-from compiler.importing.shapes.formula import value_of
+from compiler.importing.shapes.lattice import value_of
 
 
 def conv2d(x, weight, attrs):

@@ -9,8 +9,7 @@ from benchmarks.reproduction.shapes.registry import ALL_RULES
 from benchmarks.reproduction.shapes.slicing import slice_length
 from compiler.importing.shapes import NAC, Known, Symbolic, TensorFacts, TupleFacts
 from compiler.importing.shapes.domain import Domain
-from compiler.importing.shapes.formula import value_of
-from compiler.importing.shapes.lattice import formula_of
+from compiler.importing.shapes.lattice import formula_of, value_of
 from compiler.importing.shapes.operators import OperatorClass
 from tests.compiler.relax_programs import Program, branch, called, numbers, symbols
 

@@ -14,8 +14,7 @@ from tvm import relax
 
 from benchmarks.reproduction.shapes import count_constants, everything, isvdos, prove_shapes
 from compiler.importing.shapes import NAC, Facts, ShapeProofs, Symbolic, TensorFacts, TupleFacts
-from compiler.importing.shapes.formula import value_of
-from compiler.importing.shapes.lattice import formula_of
+from compiler.importing.shapes.lattice import formula_of, value_of
 from tests.benchmarks.reproduction.shapes.relax_graphs import DECLARED, FAILURES, make_function
 from tests.benchmarks.reproduction.shapes.relax_reference import Run
 

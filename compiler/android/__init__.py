@@ -1,1 +1,0 @@
-"""What engines for Android need beside the engine: bionic's names and types, and the JNI layer."""
