@@ -110,38 +110,34 @@ def _build(
     kernels = [build / f"kernels-{version.name}.o" for version in versions]
     for version, out in zip(versions, kernels, strict=True):
         write_object(KERNELS[dtype].functions(version), machine, version, out)
-    texts = {CONSTANTS: emit_constants(), "engine.c": emit_engine(networks, machine, dtype, info)}
-    texts |= {f"{n.symbol}.c": emit_network(n) for n in networks}
+    (build / CONSTANTS).write_text(emit_constants(), encoding="utf-8")
+    texts = {f"{n.symbol}.c": emit_network(n) for n in networks}
+    texts["engine.c"] = emit_engine(networks, machine, dtype, info)
     for version in machine.versions[dtype]:
         if version.is_c:
             functions = KERNELS[dtype].functions(version)
             texts[f"kernels-{version.name}.c"] = emit_c_kernels(functions)
     for name, text in texts.items():
         (build / name).write_text(text, encoding="utf-8")
-    generated = [build / name for name in texts if name != CONSTANTS]
-    sources = [*runtime_sources(dtype), *generated]  # the runtime's are compiled where they lie
+    # The runtime's files are compiled where they lie.
+    sources = [*runtime_sources(dtype), *(build / name for name in texts)]
     objects = [build / f"{source.stem}.o" for source in sources]
     for source, compiled in zip(sources, objects, strict=True):
         compile_c(source, (RUNTIME, RUNTIME / dtype, build), machine, compiled)
     libraries = build / ENGINE_LIBRARY, build / _ARCHIVE
     link([*objects, *kernels], RUNTIME / _HEADER, machine, *libraries)
     link_program(BENCH, libraries[1], RUNTIME, machine, build / _BENCH)
-    if not versions:
-        _gather(sources, dtype, build / SOURCES)
+    if not versions:  # everything that a C compiler needs for the library, in one folder
+        (build / SOURCES).mkdir()
+        headers = (*RUNTIME.glob("*.h"), *(RUNTIME / dtype).glob("*.h"), build / CONSTANTS)
+        for path in (*sources, *headers):
+            shutil.copy(path, build / SOURCES)
     return build
 
 
 def runtime_sources(dtype: str) -> list[Path]:
     """The hand-written C files of an engine."""
     return [*sorted(RUNTIME.glob("*.c")), *sorted((RUNTIME / dtype).glob("*.c"))]
-
-
-def _gather(sources: Sequence[Path], dtype: str, folder: Path) -> None:
-    """Everything that a C compiler needs for the library, in one folder."""
-    folder.mkdir()
-    headers = (*RUNTIME.glob("*.h"), *(RUNTIME / dtype).glob("*.h"), folder.parent / CONSTANTS)
-    for path in (*sources, *headers):
-        shutil.copy(path, folder)
 
 
 def _install(build: Path, info: dict[str, object], out: Path) -> EngineFiles:

@@ -78,11 +78,12 @@ class _SliceConverter:
     """
 
     def __init__(self, program: ExportedProgram) -> None:
-        self._bounds = {
-            str(symbol): (int(bounds.lower), _upper(bounds.upper))
-            for symbol, bounds in program.range_constraints.items()
-        }
         self._domain = Domain()
+        self._bounds: dict[str, tuple[int, int | None]] = {}
+        for symbol, bounds in program.range_constraints.items():
+            low, high = int(bounds.lower), bounds.upper  # torch writes infinity as a symbol
+            is_bound = high.is_number and high <= _LARGEST
+            self._bounds[str(symbol)] = low, int(high) if is_bound else None
 
     def __call__(self, node: Any, importer: Any) -> relax.Expr:
         x = importer.env[node.args[0]]
@@ -115,8 +116,3 @@ class _SliceConverter:
     ) -> relax.Expr:
         sliced = relax.op.strided_slice(x, [axis], [begin], [end], [step], assume_inbound=inbound)
         return importer.block_builder.emit(sliced)
-
-
-def _upper(bound: Any) -> int | None:
-    """An upper bound of torch; it writes infinity as a symbol of its own."""
-    return int(bound) if bound.is_number and bound <= _LARGEST else None

@@ -71,7 +71,11 @@ def _sdot(acc: Any, weights: Any, activations: Any) -> Any:
 
 
 class _SdotOfPixels(_Arm):
-    """SDOT on the four bytes of an input pixel."""
+    """SDOT on the four bytes of an input pixel; the classes below take more of other inputs."""
+
+    @property
+    def of_pixels(self) -> DotProduct:
+        return _SdotOfPixels()
 
     def add(self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any) -> Any:
         return _sdot(acc, self.weights(weight, weight_at), self.four_activations(src, at))
@@ -81,10 +85,6 @@ class Dotprod(_SdotOfPixels):
     """SDOT by lane: sixteen channels lie in a register, each step takes four of them."""
 
     groups, parts = 4, 4
-
-    @property
-    def of_pixels(self) -> DotProduct:
-        return _SdotOfPixels()
 
     def step(
         self, acc: Any, src: Buffer, at: Any, weight: Buffer, weight_at: Any, p: Any, part: Any
@@ -103,10 +103,6 @@ class I8mm(_SdotOfPixels):
 
     packing = "PSR_PACK_OCTETS"
     groups, parts = 4, 2
-
-    @property
-    def of_pixels(self) -> DotProduct:
-        return _SdotOfPixels()
 
     def start(self, bias: Buffer, p: Any, v: Any) -> Any:
         pair = T.reinterpret("int64", bias[T.ramp(v * 4 + p % 2 * 2, 1, 2)])
@@ -131,8 +127,4 @@ class I8mm(_SdotOfPixels):
         return T.Shuffle(halves, [at, at + 1, 4 + at, 5 + at])
 
 
-ARM_DOT_PRODUCTS: dict[str, DotProduct] = {
-    "i8mm": I8mm(),
-    "dotprod": Dotprod(),
-    "neon": Neon(),
-}
+ARM_DOT_PRODUCTS: dict[str, DotProduct] = {"i8mm": I8mm(), "dotprod": Dotprod(), "neon": Neon()}
