@@ -21,16 +21,17 @@ from benchmarks.harness import environment, parse_arguments, write_json
 from player.costs import macs_per_pixel
 from player.package.architecture import Architecture
 from player.package.paths import HARD
-from sr.latency.benched import benched_architectures, static_chain
 from sr.latency.measure import (
     HOST,
     SIZE,
     PathTimes,
     Patience,
+    benched_architectures,
     build_table,
     compile_networks,
     describe_machine,
     processor_name,
+    static_chain,
     time_networks,
 )
 from sr.latency.table import MS, LatencyTable

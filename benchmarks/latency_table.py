@@ -28,19 +28,20 @@ import click
 from player.package.architecture import Architecture
 from player.package.artefact import write_text
 from sr.cli import explain
-from sr.latency.benched import DEFAULT_WIDEST, benched_architectures, random_blob, static_chain
-from sr.latency.latency_error import LatencyError
 from sr.latency.measure import (
+    DEFAULT_WIDEST,
     HOST,
     SIZE,
     PathTimes,
+    benched_architectures,
     build_table,
     compile_networks,
     describe_machine,
     measure_latency,
+    random_blob,
+    static_chain,
 )
-from sr.latency.table import LatencyTable
-from sr.latency.work import Cache
+from sr.latency.table import Cache, LatencyError, LatencyTable
 
 SCHEMA = "pocketsr.latency-bench/1"
 MANIFEST, SCRIPT, PROGRAM, BICUBIC = "bench.json", "run.sh", "psr-bench", "bicubic"

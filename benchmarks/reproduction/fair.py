@@ -46,7 +46,7 @@ from benchmarks.reproduction.resnet import ResNet, block_widths, count_macs
 from benchmarks.reproduction.rows import Row, RowStore
 from benchmarks.shrinking.controls import Magnitudes
 from benchmarks.verdict import all_of, at_least, at_most, column_of, differences, sample
-from sr.shrink.fair_masks import (
+from sr.shrink.fair import (
     BiLevelScores,
     ChannelMasks,
     MaskPlan,

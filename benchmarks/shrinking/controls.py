@@ -25,8 +25,14 @@ from sr.shrink.channels import ChannelLayer, cut_channels
 from sr.shrink.chase import ChannelRemoval, Chase, rising
 from sr.shrink.chex import Chex, Exploration, drawn
 from sr.shrink.condense import Condensation, Condense, LayerRecord
-from sr.shrink.fair import Fair, fair_sampler, mask_plans, prune_masked, unpruned_trace
-from sr.shrink.fair_masks import BiLevelScores
+from sr.shrink.fair import (
+    BiLevelScores,
+    Fair,
+    fair_sampler,
+    mask_plans,
+    prune_masked,
+    unpruned_trace,
+)
 from sr.shrink.fair_term import Fairness, FairTerm
 from sr.shrink.sparse import SparseTraining
 from sr.shrink.stage import (

@@ -5,8 +5,7 @@ the table and its predictions need NumPy alone. Only measuring (`measure.py`) lo
 the compiler and the engine, and only when it is called, as the commands do.
 """
 
-from sr.latency.find import find_latency
-from sr.latency.latency_error import LatencyError
-from sr.latency.table import LatencyTable
+from sr.latency.measure import find_latency
+from sr.latency.table import LatencyError, LatencyTable
 
 __all__ = ["LatencyError", "LatencyTable", "find_latency"]

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.architecture import BLOCK, GROUP
-from sr.latency.latency_error import LatencyError
-from sr.latency.work import PathWork
+from sr.latency.table import LatencyError, PathWork
 
 Array = NDArray[np.float64]
 _PER_BLOCK, _PER_EXIT = 4, 3
@@ -55,7 +54,16 @@ def fit_layers(
     size = np.linalg.norm(matrix, axis=0)
     if not size.all() or np.linalg.matrix_rank(matrix / size) < len(size):
         raise LatencyError("latency: the networks do not determine every layer; bench more of them")
-    return _layers(non_negative(matrix / size, wanted) / size, blocks, groups)
+    terms = non_negative(matrix / size, wanted) / size
+    steps = np.stack([_steps(g) for g in range(1, groups + 1)])
+    by_block = terms[1:-_PER_EXIT].reshape(blocks, _PER_BLOCK)
+    convolution = np.cumsum(steps @ by_block.T, axis=1)
+    exits = steps[:, :_PER_EXIT] @ terms[-_PER_EXIT:]
+    return LayerTimes(
+        tuple((terms[0] * np.arange(1, blocks + 1)).tolist()),
+        tuple(tuple(row) for row in convolution.tolist()),
+        tuple(exits.tolist()),
+    )
 
 
 def _steps(groups: int) -> Array:
@@ -73,18 +81,6 @@ def _row(work: PathWork, blocks: int) -> Array:
             first = layer.blocks * layer.pixels
     exit_ = _steps(work.exit_groups)[:_PER_EXIT] * work.frame_px
     return np.concatenate([[first], terms.ravel(), exit_])
-
-
-def _layers(terms: Array, blocks: int, groups: int) -> LayerTimes:
-    steps = np.stack([_steps(g) for g in range(1, groups + 1)])
-    by_block = terms[1:-_PER_EXIT].reshape(blocks, _PER_BLOCK)
-    convolution = np.cumsum(steps @ by_block.T, axis=1)
-    exits = steps[:, :_PER_EXIT] @ terms[-_PER_EXIT:]
-    return LayerTimes(
-        tuple((terms[0] * np.arange(1, blocks + 1)).tolist()),
-        tuple(tuple(row) for row in convolution.tolist()),
-        tuple(exits.tolist()),
-    )
 
 
 def non_negative(matrix: Array, wanted: Array) -> Array:

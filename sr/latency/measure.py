@@ -1,10 +1,16 @@
-"""Measuring a table on this machine: networks in turns, in this process, until the medians stand.
+"""Which table a target has: a file's, or this machine's own, measured once and kept.
+
+The networks that are measured are chains of mixed widths. What a network computes does not change
+how long it takes, so the weights are noise. The widths are drawn, so that each layer is seen beside
+many others, and a few networks are of one width alone. They run in turns, in this process, until
+the medians stand.
 
 The machine is shared and changes its clock. So every network runs once a round, what counts is its
 median over the rounds, and of the time only that in which the thread had a processor: others
 cannot take that away. The compiler and the engine are loaded here, when they are called.
 """
 
+import hashlib
 import importlib.metadata
 import platform
 import statistics
@@ -17,22 +23,81 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from player.package.architecture import Architecture
+from player.package.architecture import BLOCK, GROUP, Architecture, convolutions, tensor_layout
+from player.package.artefact import write_text
 from player.package.paths import BICUBIC, HARD
-from sr.latency.benched import DEFAULT_WIDEST, benched_architectures, random_blob
+from player.package.signature import home
+from player.package.weights import FLOAT32, INT8, pack_weights
 from sr.latency.fit import fit_layers
-from sr.latency.latency_error import LatencyError
-from sr.latency.table import LatencyTable, Machine
-from sr.latency.work import Cache, arena_column_bytes, path_widths, path_work
+from sr.latency.table import (
+    FAMILY,
+    Cache,
+    LatencyError,
+    LatencyTable,
+    Machine,
+    arena_column_bytes,
+    parse_table,
+    path_widths,
+    path_work,
+)
 
 if TYPE_CHECKING:
     from compiler.engine import EngineFiles
     from player.engine import Engine, Network
 
+FOLDER = "latency"  # in $POCKETSR_HOME
 HOST = "host"
 SIZE = (135, 480)  # LR height and width, px: a frame's width, and height enough
 VALUE_BYTES = {"int8": 1, "fp32": 4}
 _NS = 1e9  # of a second
+DEFAULT_WIDEST = 64
+LEAST_WIDEST, MOST_WIDEST = 32, 128  # inputs of one block alone leave terms undetermined
+MIXED = 24  # networks of drawn widths, of up to 64 channels
+_DEPTHS = (3, 8)  # least, and one above the most
+_EVEN_DEPTH = 5
+_WEIGHT_MOST, _BIAS_MOST, _MULTIPLIER = 57, 100, 2e-3  # 255 * 57 * 9 * 128 stays below 2^24
+
+
+def find_latency(target: str, dtype: str = "int8", scale: int = 4) -> LatencyTable:
+    """The table of `host`, measured at the first call, or of a path to a table's JSON.
+
+    Raises LatencyError for a target that cannot be measured here, a file that is no table, and a
+    table of another dtype or scale; OSError where a file cannot be read or the cache not written.
+    """
+    if target == HOST:
+        return _measured_once(dtype, scale)
+    path = Path(target)
+    if not (path.suffix == ".json" or path.is_file()):
+        raise LatencyError(cannot_measure(target))
+    table = parse_table(path.read_bytes(), str(path))
+    if (table.machine.dtype, table.machine.scale) != (dtype, scale):
+        raise LatencyError(
+            f"{path}: a table of {table.machine.dtype} at x{table.machine.scale}, "
+            f"not of {dtype} at x{scale}; make one by `python -m benchmarks.latency_table --scale "
+            f"{scale}`"
+        )
+    return table
+
+
+def cache_path(target: str, dtype: str, scale: int) -> Path:
+    """Where a measured table is kept: another version or processor has another file."""
+    made_with = f"{importlib.metadata.version('pocketsr')}|{processor_name()}"
+    digest = hashlib.sha256(made_with.encode()).hexdigest()[:12]
+    return home() / FOLDER / f"{target}-{dtype}-x{scale}-{digest}.json"
+
+
+def _measured_once(dtype: str, scale: int) -> LatencyTable:
+    path = cache_path(HOST, dtype, scale)
+    try:
+        table = parse_table(path.read_bytes(), str(path))
+        if (table.machine.dtype, table.machine.scale) == (dtype, scale):
+            return table
+    except (FileNotFoundError, LatencyError):
+        pass  # not measured yet, or a damaged file: it is measured again
+    table = measure_latency(HOST, dtype, scale)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_text(path, table.to_json())
+    return table
 
 
 @dataclass(frozen=True)
@@ -51,6 +116,45 @@ class PathTimes:
 
     hard_ns: tuple[float, ...]
     bicubic_ns: float
+
+
+def benched_architectures(scale: int, widest: int = DEFAULT_WIDEST) -> tuple[Architecture, ...]:
+    """The networks whose times determine every layer up to `widest` channels, always the same.
+
+    Raises LatencyError for a width that is not a multiple of 16 from 32 to 128.
+    """
+    if widest % BLOCK or not LEAST_WIDEST <= widest <= MOST_WIDEST:
+        limits = f"{LEAST_WIDEST}..{MOST_WIDEST}"
+        raise LatencyError(f"latency: --widest {widest} is not a multiple of {BLOCK} in {limits}")
+    rng = np.random.default_rng(0)
+    widths = range(GROUP, widest + 1, GROUP)
+    count = MIXED * widest // DEFAULT_WIDEST
+    drawn = [rng.choice(widths, rng.integers(*_DEPTHS)) for _ in range(count)]
+    even = [[width] * _EVEN_DEPTH for width in (GROUP, *range(BLOCK, widest + 1, BLOCK))]
+    odd = [[width] * _EVEN_DEPTH for width in range(BLOCK + GROUP, widest, BLOCK)]
+    return tuple(static_chain(scale, w) for w in (*(d.tolist() for d in drawn), *even, *odd))
+
+
+def static_chain(scale: int, widths: Sequence[int]) -> Architecture:
+    """The chain of these widths with one exit, at its end."""
+    return Architecture(FAMILY, scale, tuple(widths), (len(widths),))
+
+
+def random_blob(arch: Architecture, dtype: str) -> bytes:
+    """A weights blob of noise, without a self-test; `dtype` is int8 or fp32."""
+    rng = np.random.default_rng(0)
+    if dtype == "fp32":
+        specs = tensor_layout(arch)
+        return pack_weights(
+            arch, {s.name: rng.normal(0, 0.05, s.shape).astype(np.float32) for s in specs}, FLOAT32
+        )
+    tensors: dict[str, np.ndarray] = {}
+    for name, shape in convolutions(arch):
+        weight = rng.integers(-_WEIGHT_MOST, _WEIGHT_MOST + 1, shape).astype(np.int8)
+        bias = rng.integers(0, _BIAS_MOST, shape[0]).astype(np.int32)
+        tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
+        tensors[f"{name}.multiplier"] = np.full(shape[0], _MULTIPLIER, np.float32)
+    return pack_weights(arch, tensors, INT8)
 
 
 def measure_latency(

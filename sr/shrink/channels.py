@@ -40,30 +40,25 @@ def couplings(traced: Traced) -> list[Coupling]:
     """What is coupled to the outputs of each prunable convolution, in their order."""
     graph = _graph(traced)
     names = {module: name for name, module in traced.model.named_modules()}
-    return [_coupling(graph, names, traced.model, name) for name in traced.prunable]
+    found = []
+    for name in traced.prunable:
+        whole = traced.model.get_submodule(name)
+        group = graph.get_pruning_group(whole, torch_pruning.prune_conv_out_channels, idxs=[0])
+        # Sets that keep the graph's order.
+        carriers: dict[str, None] = {}
+        readers: dict[str, None] = {}
+        for dependency, _ in group:
+            module = dependency.target.module
+            if module in names and any(True for _ in module.parameters()):
+                carries = graph.is_out_channel_pruning_fn(dependency.handler)
+                (carriers if carries else readers)[names[module]] = None
+        found.append(Coupling(name, tuple(carriers), tuple(readers)))
+    return found
 
 
 def _graph(traced: Traced) -> torch_pruning.DependencyGraph:
     graph = torch_pruning.DependencyGraph()
     return graph.build_dependency(traced.model, traced.example, forward_fn=traced.forward)
-
-
-def _coupling(
-    graph: torch_pruning.DependencyGraph,
-    names: Mapping[nn.Module, str],
-    model: nn.Module,
-    name: str,
-) -> Coupling:
-    whole = model.get_submodule(name)
-    group = graph.get_pruning_group(whole, torch_pruning.prune_conv_out_channels, idxs=[0])
-    carriers: list[str] = []
-    readers: list[str] = []
-    for dependency, _ in group:
-        module = dependency.target.module
-        if module in names and any(True for _ in module.parameters()):
-            carries = graph.is_out_channel_pruning_fn(dependency.handler)
-            (carriers if carries else readers).append(names[module])
-    return Coupling(name, tuple(dict.fromkeys(carriers)), tuple(dict.fromkeys(readers)))
 
 
 def cut_channels(traced: Traced, kept: Mapping[str, Iterable[int]]) -> None:

@@ -35,6 +35,7 @@ from sr.shrink.stage import (
     cost_of_widths,
     cut_network,
     open_channels,
+    steps_in_intervals,
     with_terms,
     with_widths,
 )
@@ -69,28 +70,21 @@ class BudgetRemover:
     def __call__(
         self, scores: Sequence[Tensor], on: Sequence[Tensor], left: float, rng: torch.Generator
     ) -> list[Tensor]:
-        ends = allocate(
-            [self._reachable(s, m) for s, m in zip(scores, on, strict=True)],
-            self.cost,
-            self.limit,
-            self.rule,
-        )
-        widths = [end + ceil((len(m) - end) * left) for end, m in zip(ends, on, strict=True)]
-        return [_narrowed(s, m, w, rng) for s, m, w in zip(scores, on, widths, strict=True)]
-
-    def _reachable(self, scores: Tensor, on: Tensor) -> list[float]:
-        """The best live channels, as many as the widest end that may still be."""
-        live = scores[on].sort(descending=True).values
-        whole = len(live) if bool(on.all()) else len(live) // self.rule.step * self.rule.step
-        return [float(score) for score in live[: max(whole, self.rule.floor)]]
-
-
-def _narrowed(scores: Tensor, on: Tensor, width: int, rng: torch.Generator) -> Tensor:
-    """Of the channels that are on, the `width` of the highest scores."""
-    order = rising(scores.masked_fill(~on, -1), rng)
-    mask = on.clone()
-    mask[order[: max(0, len(on) - width)]] = False
-    return mask
+        step, reachable = self.rule.step, []
+        for score, mask in zip(scores, on, strict=True):
+            # The best live channels, as many as the widest end that may still be.
+            live = score[mask].sort(descending=True).values
+            whole = len(live) if bool(mask.all()) else len(live) // step * step
+            reachable.append(live[: max(whole, self.rule.floor)].tolist())
+        ends = allocate(reachable, self.cost, self.limit, self.rule)
+        masks = []
+        for score, mask, end in zip(scores, on, ends, strict=True):
+            width = end + ceil((len(mask) - end) * left)
+            order = rising(score.masked_fill(~mask, -1), rng)
+            narrowed = mask.clone()
+            narrowed[order[: max(0, len(mask) - width)]] = False
+            masks.append(narrowed)
+        return masks
 
 
 def rising(scores: Tensor, rng: torch.Generator) -> Tensor:
@@ -230,7 +224,13 @@ class Chase(Stage):
     def apply(self, network: Network, work: StageWork) -> Network:
         check_chain(network, self.name)
         full = network.arch
-        before, after = work.plan.split(self._removing_steps(work.plan.steps))
+        if self.remove_until > self.settle_share:  # nothing could grow in place of what goes
+            raise StageError(
+                f"--stages {self.name}: remove_until {self.remove_until} is after settle_share "
+                f"{self.settle_share}, when masks are fixed; make it smaller"
+            )
+        removing = steps_in_intervals(self.name, work.plan.steps, self.remove_until, self.interval)
+        before, after = work.plan.split(removing)
         graph, layers = open_channels(network)
         for module in network.modules():
             # UMM takes the weights as they are: the channels' factors stay 1.
@@ -259,22 +259,6 @@ class Chase(Stage):
     def first_removal(self, steps: int, removing: int) -> int:
         """After how many of the `removing` steps, of `steps` in all, channels begin to go."""
         return 0
-
-    def _removing_steps(self, steps: int) -> int:
-        """A whole number of intervals. Raises StageError where there is no room for one, and where
-        nothing could grow any more in place of what goes."""
-        if self.remove_until > self.settle_share:
-            raise StageError(
-                f"--stages {self.name}: remove_until {self.remove_until} is after settle_share "
-                f"{self.settle_share}, when masks are fixed; make it smaller"
-            )
-        intervals = round(self.remove_until * steps) // self.interval
-        if intervals < 1:
-            raise StageError(
-                f"--stages {self.name}: {steps} steps leave no room for an update every "
-                f"{self.interval}: raise --steps to {round(self.interval / self.remove_until)}"
-            )
-        return intervals * self.interval
 
     def sparse_training(self, network: Network, work: StageWork) -> SparseTraining:
         """ERK's masks on the whole network. Raises BudgetError, StageError."""

@@ -26,7 +26,6 @@ from sr.shrink.budget import Budget
 from sr.shrink.channels import ChannelLayer, kept_channels
 from sr.shrink.stage import (
     Stage,
-    StageError,
     StageWork,
     Term,
     attach,
@@ -34,6 +33,7 @@ from sr.shrink.stage import (
     check_chain,
     cut_network,
     open_channels,
+    steps_in_intervals,
     with_terms,
 )
 from sr.training.branches import overfit_with_branches
@@ -137,7 +137,10 @@ class Exploration(Companion):
 
     def _update(self, done: int) -> None:
         """Give back all that was off, then choose anew."""
-        self._restore()
+        with torch.no_grad():  # off channels get their last parameters back
+            for layer, on, last in zip(self.layers, self.on, self._last, strict=True):
+                for row, saved in zip(layer.rows, last, strict=True):
+                    row[~on] = saved[~on]
         rng = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + done)
         ends = done == self.plan.steps
         share = 0.0 if ends else self.plan.regrown(done)
@@ -148,13 +151,6 @@ class Exploration(Companion):
             back = self.regrow(columns_of(layer), stay, max(n, k) - k, rng)
             on[:] = False
             on[torch.cat([stay, back])] = True
-
-    @torch.no_grad()
-    def _restore(self) -> None:
-        """Off channels get their last parameters back."""
-        for layer, on, last in zip(self.layers, self.on, self._last, strict=True):
-            for row, saved in zip(layer.rows, last, strict=True):
-                row[~on] = saved[~on]
 
     @torch.no_grad()
     def _silence(self) -> None:
@@ -212,7 +208,10 @@ class Chex(Stage):
 
     def apply(self, network: Network, work: StageWork) -> Network:
         check_chain(network, self.name)
-        before, after = work.plan.split(self._exploring_steps(work.plan.steps))
+        exploring = steps_in_intervals(
+            self.name, work.plan.steps, self.explore_share, self.interval
+        )
+        before, after = work.plan.split(exploring)
         allocator = budget_allocator(network, work.budget)
         graph, layers = open_channels(network)
         attach(self.terms, network, layers)
@@ -231,13 +230,3 @@ class Chex(Stage):
         return overfit_with_branches(
             small, work.sampler, after, work.seed, saved, work.on_step, beside
         )
-
-    def _exploring_steps(self, steps: int) -> int:
-        """A whole number of intervals. Raises StageError where there is no room for one."""
-        intervals = round(self.explore_share * steps) // self.interval
-        if intervals < 1:
-            raise StageError(
-                f"--stages {self.name}: {steps} steps leave no room for an update every "
-                f"{self.interval}: raise --steps to {round(self.interval / self.explore_share)}"
-            )
-        return intervals * self.interval

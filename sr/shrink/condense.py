@@ -24,7 +24,7 @@ from torch import Tensor
 
 from player.package.paths import HARD
 from sr.models import Network
-from sr.models.moe import ExpertLayer, ExpertPlan, MoeChain, Routing, balance_loss, moe_chain
+from sr.models.moe import ExpertLayer, ExpertPlan, MoeChain, balance_loss, moe_chain
 from sr.models.network import crop
 from sr.shrink.expert_search import (
     GateStatistics,
@@ -72,7 +72,10 @@ def record_layer(network: MoeChain, depth: int, batches: Sequence[Batch]) -> Lay
     statistics = GateStatistics(layer.plan.experts)
     bases, targets, outputs = [], [], []
     for batch in batches:
-        x, routing = _input_of(network, depth, batch.lr)
+        # The features that the layer reads, and what its router decides.
+        *_, x, _ = network.activations(_framed(network, batch.lr), depth + 1)
+        routing = layer.routing
+        assert routing is not None
         statistics.add(routing.chosen, routing.gates)
         base, parts = _shared_and_experts(layer, x)
         gates = routing.all_gates()
@@ -83,14 +86,6 @@ def record_layer(network: MoeChain, depth: int, batches: Sequence[Batch]) -> Lay
     contributions = torch.cat(outputs, dim=1) * constants[:, None, None]
     counts = statistics.counts
     return LayerRecord(torch.cat(bases), torch.cat(targets), contributions, counts, constants)
-
-
-def _input_of(network: MoeChain, depth: int, lr: Tensor) -> tuple[Tensor, Routing]:
-    """The features that the layer at `depth` reads, and what its router decides."""
-    *_, before, _ = network.activations(_framed(network, lr), depth + 1)
-    routing = network.layers[depth].routing
-    assert routing is not None
-    return before, routing
 
 
 def _framed(network: MoeChain, lr: Tensor) -> Tensor:
@@ -179,16 +174,23 @@ class Condensation(Companion):
     """
 
     def __init__(self, network: Network, batches: Sequence[Batch], plan: CondensingPlan) -> None:
-        self._network, self._batches, self._plan = with_experts(network), batches, plan
+        if not (isinstance(network, MoeChain) and network.layers):
+            raise StageError(
+                f"condense: the {network.arch.name} network has no experts to condense: make it a "
+                "mixture of experts and train that first (the stage condense does both)"
+            )
+        self._network, self._batches, self._plan = network, batches, plan
         self.order: list[int] = []
         self.kept: dict[int, tuple[int, ...]] = {}
 
     def extra_loss(self, batch: Batch, errors: PixelErrors, step: int) -> Tensor | None:
-        losses = [
-            _balance(layer, layer.routing)
-            for layer in self._network.layers.values()
-            if layer.routing is not None
-        ]
+        losses = []
+        for layer in self._network.layers.values():
+            if (routing := layer.routing) is not None:
+                # By the layer's running load, which these crops' gates enter first.
+                given = routing.all_gates().detach().mean(dim=0) / routing.chosen.shape[1]
+                layer.load.lerp_(given, 1 - LOAD_MEMORY)
+                losses.append(balance_loss(routing.probabilities, layer.load.clone()))
         return self._plan.balance * torch.stack(losses).sum() if losses else None
 
     def after_step(self, step: int) -> None:
@@ -225,23 +227,6 @@ class Condensation(Companion):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.order, self.kept = list(state["order"]), dict(state["kept"])
-
-
-def with_experts(network: Network) -> MoeChain:
-    """The network itself. Raises StageError where it has no layer with experts."""
-    if isinstance(network, MoeChain) and network.layers:
-        return network
-    raise StageError(
-        f"condense: the {network.arch.name} network has no experts to condense: make it a mixture "
-        "of experts and train that first (the stage condense does both)"
-    )
-
-
-def _balance(layer: ExpertLayer, routing: Routing) -> Tensor:
-    """The layer's balance loss by its running load, which these crops' gates enter first."""
-    given = routing.all_gates().detach().mean(dim=0) / routing.chosen.shape[1]
-    layer.load.lerp_(given, 1 - LOAD_MEMORY)
-    return balance_loss(routing.probabilities, layer.load.clone())
 
 
 @dataclass(frozen=True)

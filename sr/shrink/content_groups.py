@@ -108,12 +108,16 @@ def _boxes_mask(
     """[h, w] u8: the group of each LR pixel; of two boxes the later lies above."""
     mask = np.zeros(lr_size, np.uint8)
     for number, box in enumerate(boxes):
-        slices, label = _box_slices(box, per_px, where), _label(box, names, where)
+        slices, name = _box_slices(box, per_px, where), box.get("group")
+        if name not in names[1:]:
+            raise InputError(
+                f"{where}: group {name} is none of {', '.join(names[1:])}; add it to groups"
+            )
         for earlier in boxes[:number]:
             if earlier["group"] != box["group"] and _overlap(earlier, box) > SAME_PLACE:
                 also = earlier["group"]
                 raise InputError(f"{where}: {box} is labelled {also} as well; give it one group")
-        mask[slices] = label
+        mask[slices] = names.index(name)
     return mask
 
 
@@ -220,12 +224,3 @@ def _box_slices(box: Any, per_px: tuple[float, float], where: str) -> tuple[slic
     down, across = per_px
     rows = slice(max(0, round(y * down)), max(0, round((y + height) * down)))
     return rows, slice(max(0, round(x * across)), max(0, round((x + width) * across)))
-
-
-def _label(box: Any, names: Sequence[str], where: str) -> int:
-    name = box.get("group")
-    if name not in names[1:]:
-        raise InputError(
-            f"{where}: group {name} is none of {', '.join(names[1:])}; add it to groups"
-        )
-    return names.index(name)

@@ -25,7 +25,7 @@ from sr.shrink.budget import Budget, BudgetError, dense_bytes, hard_macs, sparse
 from sr.shrink.stage import Stage, StageWork, with_widths
 from sr.training.checkpoint import load_state, save_state
 from sr.training.data import CropSampler
-from sr.training.loop import OnStep, pixel_errors
+from sr.training.loop import pixel_errors
 
 _SCORING_SEED, _SCORING_BATCHES = 503, 16  # crops that no training drew
 
@@ -89,19 +89,15 @@ def _part(work: StageWork, arch: Architecture, number: int, count: int) -> Stage
     folder = work.folder / f"stage-{number}" if work.folder else None
     if folder:
         folder.mkdir(parents=True, exist_ok=True)
+    on_step = work.on_step  # told of steps counted over all stages
     return replace(
         work,
         plan=replace(work.plan, steps=ends[number + 1] - ends[number]),
         budget=replace(work.budget, limit=limit),
         sampler=replace(work.sampler, seed=work.sampler.seed + 10 * number),
         folder=folder,
-        on_step=_counted_from(ends[number], work.on_step),
+        on_step=on_step and (lambda done, quality_db: on_step(ends[number] + done, quality_db)),
     )
-
-
-def _counted_from(begin: int, on_step: OnStep | None) -> OnStep | None:
-    """Steps counted over all stages."""
-    return on_step and (lambda done, quality_db: on_step(begin + done, quality_db))
 
 
 def _run(network: Network, stage: Stage, work: StageWork) -> tuple[Network, dict[str, Any]]:

@@ -110,6 +110,17 @@ def check_chain(network: Network, stage: str) -> None:
         )
 
 
+def steps_in_intervals(stage: str, steps: int, share: float, interval: int) -> int:
+    """`share` of the steps, as whole intervals. Raises StageError where there is room for none."""
+    intervals = round(share * steps) // interval
+    if intervals < 1:
+        raise StageError(
+            f"--stages {stage}: {steps} steps leave no room for an update every "
+            f"{interval}: raise --steps to {round(interval / share)}"
+        )
+    return intervals * interval
+
+
 def trunk_names(network: Network) -> tuple[str, ...]:
     """The convolutions whose outputs may go."""
     return tuple(f"trunk.{i}" for i in range(len(network.arch.widths)))

@@ -7,10 +7,8 @@ import pytest
 
 from benchmarks.latency import SCALE, SIZE, UNSEEN, compare, summarise
 from player.package.paths import HARD
-from sr.latency.benched import benched_architectures, static_chain
-from sr.latency.measure import PathTimes
-from sr.latency.table import MS, LatencyTable, Machine
-from sr.latency.work import Cache
+from sr.latency.measure import PathTimes, benched_architectures, static_chain
+from sr.latency.table import MS, Cache, LatencyTable, Machine
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "benchmarks" / "results" / "latency.json"

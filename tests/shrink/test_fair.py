@@ -22,12 +22,12 @@ from sr.shrink import fair_term
 from sr.shrink.budget import Budget, WidthRule, hard_macs
 from sr.shrink.channels import ChannelLayer
 from sr.shrink.chex import Chex
-from sr.shrink.fair import fair_terms
-from sr.shrink.fair_masks import (
+from sr.shrink.fair import (
     BiLevelScores,
     ChannelMasks,
     MaskPlan,
     ScorePlan,
+    fair_terms,
     implicit_gradient,
     top_k,
 )

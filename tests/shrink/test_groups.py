@@ -11,7 +11,7 @@ from PIL import Image
 from chunking.input_error import InputError
 from player.package.architecture import Architecture
 from sr.shrink.content_groups import ContentGroups, groups_from_boxes, groups_from_masks
-from sr.shrink.content_sampler import check_groups, grouped, held_out
+from sr.shrink.fair_term import check_groups, grouped, held_out
 from sr.shrink.stage import StageError
 from sr.training.data import CropSampler, TrainingSet
 

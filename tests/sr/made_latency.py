@@ -7,8 +7,7 @@ import numpy as np
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, HARD
 from sr.latency.measure import HOST, PathTimes
-from sr.latency.table import MS, LatencyTable, Machine
-from sr.latency.work import Cache
+from sr.latency.table import MS, Cache, LatencyTable, Machine
 
 SIZE = (135, 480)
 CACHE = Cache(512 * 1024, 232, 1)

@@ -19,8 +19,7 @@ from sr.encode.film import Film
 from sr.encode.job import open_job
 from sr.encode.options import EncodeOptions
 from sr.encode.work import Work
-from sr.latency.table import LatencyTable, Machine
-from sr.latency.work import Cache
+from sr.latency.table import Cache, LatencyTable, Machine
 from sr.models import Network
 from sr.progress import Progress
 from sr.shrink import registry

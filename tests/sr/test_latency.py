@@ -10,13 +10,20 @@ import pytest
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, EASY, HARD
 from sr.latency import LatencyError
-from sr.latency.benched import benched_architectures, static_chain
 from sr.latency.fit import fit_layers, non_negative
 from sr.latency.measure import (
+    benched_architectures,
     build_table,
+    static_chain,
 )
-from sr.latency.table import LatencyTable, parse_table
-from sr.latency.work import Cache, arena_column_bytes, cut_columns, path_work
+from sr.latency.table import (
+    Cache,
+    LatencyTable,
+    arena_column_bytes,
+    cut_columns,
+    parse_table,
+    path_work,
+)
 from tests.sr.made_latency import CACHE, MACHINE, SIZE, assert_monotone, frame_times, made_table
 
 

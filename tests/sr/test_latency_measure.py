@@ -20,13 +20,15 @@ from benchmarks.latency_table import (
 )
 from player.package.paths import HARD
 from player.package.weights import INT8, unpack_weights
-from sr.latency import LatencyError, find, find_latency
-from sr.latency.benched import benched_architectures, random_blob, static_chain
+from sr.latency import LatencyError, find_latency, measure
 from sr.latency.measure import (
     HOST,
     Patience,
+    benched_architectures,
     compile_networks,
     measure_latency,
+    random_blob,
+    static_chain,
     time_in_turns,
     time_networks,
 )
@@ -47,12 +49,12 @@ def measurements(monkeypatch, tmp_path, table):
     """How often this machine was measured; nothing is really measured."""
     calls = []
 
-    def measure(target: str, dtype: str, scale: int) -> LatencyTable:
+    def pretend(target: str, dtype: str, scale: int) -> LatencyTable:
         calls.append((target, dtype, scale))
         return replace(table, machine=replace(table.machine, dtype=dtype, scale=scale))
 
     monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(find, "measure_latency", measure)
+    monkeypatch.setattr(measure, "measure_latency", pretend)
     return calls
 
 
@@ -65,7 +67,7 @@ def test_this_machine_is_measured_once_for_each_format_and_scale(measurements):
 
 def test_a_damaged_cache_is_measured_again(measurements):
     first = find_latency(HOST)
-    path = find.cache_path(HOST, "int8", 4)
+    path = measure.cache_path(HOST, "int8", 4)
     path.write_bytes(path.read_bytes()[:100])
     assert find_latency(HOST) == first and len(measurements) == 2
     assert parse_table(path.read_bytes()) == first
@@ -73,7 +75,7 @@ def test_a_damaged_cache_is_measured_again(measurements):
 
 def test_another_processor_is_measured_again(measurements, monkeypatch):
     find_latency(HOST)
-    monkeypatch.setattr(find, "processor_name", lambda: "another")
+    monkeypatch.setattr(measure, "processor_name", lambda: "another")
     find_latency(HOST)
     assert len(measurements) == 2
 
