@@ -33,7 +33,10 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
     The attribute `tensors` of main names main's weights in the order of its parameters.
     Raises CompileError for an operator that TVM's importer does not know.
     """
-    converters: dict[str, Callable[..., Any]] = {"slice.Tensor": _SliceConverter(program)}
+    converters: dict[str, Callable[..., Any]] = {
+        "slice.Tensor": _SliceConverter(program),
+        "pixel_shuffle.default": _decomposed_shuffle,
+    }
     try:
         with warnings.catch_warnings():
             # The importer copies classes that torch has deprecated; no user can mend that.
@@ -43,6 +46,9 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
                 keep_params_as_input=True,
                 unwrap_unit_return_tuple=True,
                 custom_convert_map=converters,
+                # torch would trace the network anew for it, which takes seconds, and of all
+                # operators that the engine has it changes pixel shuffle alone.
+                run_ep_decomposition=False,
             )
     except (AssertionError, NotImplementedError, ValueError) as error:
         raise CompileError(_not_understood(program, str(error))) from error
@@ -70,6 +76,15 @@ def _not_understood(program: ExportedProgram, reason: str) -> str:
     return f"network: not understood by the importer: {reason}"
 
 
+def _decomposed_shuffle(node: Any, importer: Any) -> relax.Expr:
+    """Pixel shuffle as torch decomposes it, [n, c r r, h, w] -> [n, c, h r, w r]."""
+    x, r, emit = importer.env[node.args[0]], node.args[1], importer.block_builder.emit
+    n, channels, h, w = x.ty.shape.values
+    split = emit(relax.op.reshape(x, [n, int(channels) // r**2, r, r, h, w]))
+    woven = emit(relax.op.permute_dims(split, [0, 1, 4, 2, 5, 3]))
+    return emit(relax.op.reshape(woven, [n, int(channels) // r**2, h * r, w * r]))
+
+
 class _SliceConverter:
     """x[:, :, a:-b] as a slice whose ends need no clamping, wherever that is proved.
 
@@ -92,6 +107,9 @@ class _SliceConverter:
         defaults = (0, 0, _NO_END, 1)  # begin and end may be numbers or formulas of sizes
         pairs = zip(operands, defaults, strict=True)
         axis, begin, end, step = (default if o is None else o for o, default in pairs)
+        # `x[:, :, a:-b]` is exported with a slice for each colon, which takes all there is.
+        if isinstance(end, int) and (begin, end, step) == (0, _NO_END, 1):
+            return x
         if x.ty.shape is None:
             return self._emit(importer, x, axis, begin, end, step, inbound=False)
         length = self._element(x.ty.shape.values[axis])
