@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import av
@@ -41,8 +40,7 @@ def copy_audio(
         with av.open(str(source), "r") as container:
             if not container.streams.audio:
                 return None
-            packets = partial(_packets, container, container.streams.audio[0], on_warning)
-            return _write_audio(packets, out, on_warning, end_s, segment_s)
+            return _write_audio(container, out, on_warning, end_s, segment_s)
     except (av.FFmpegError, ValueError) as error:
         on_warning(f"the audio of {source} is left out: {error}")
         return None
@@ -55,8 +53,20 @@ def audio_packets(files: Sequence[Path]) -> tuple[InputContainer, AudioStream]:
     return container, container.streams.audio[0]
 
 
+def copied_packets(
+    container: InputContainer, source: AudioStream, target: OutputContainer
+) -> Iterator[Packet[AudioStream]]:
+    """The packets of `source`, for a stream of `target` made when the first is asked for."""
+    copy = target.add_stream_from_template(source)
+    for packet in container.demux(source):
+        # The last packet that `demux` gives is empty, and only flushes decoders.
+        if packet.dts is not None:
+            packet.stream = copy
+            yield packet
+
+
 def _write_audio(
-    packets_for: Callable[[OutputContainer], Iterator[Packet[AudioStream]]],
+    container: InputContainer,
     out: Path,
     warn: Warn,
     end_s: float | None,
@@ -66,7 +76,7 @@ def _write_audio(
     # Every packet of sound is a key frame: cut at those, each would be a segment of its own.
     sink = SegmentSplitter(parts.write)
     with open_cmaf(sink, frag_duration=str(round(segment_s * 1e6))) as target:
-        for packet in _until_it_breaks_off(packets_for(target), warn):
+        for packet in _packets(container, target, warn):
             start_s = float((packet.pts or 0) * packet.time_base)
             # What lies before zero is an encoder's priming, for which segments have no time.
             if start_s >= 0 and (end_s is None or start_s < end_s):
@@ -79,38 +89,28 @@ def _write_audio(
     return parts.finish(spans, timescale, width=0, height=0)
 
 
-def _until_it_breaks_off(
-    packets: Iterator[Packet[AudioStream]], warn: Warn
-) -> Iterator[Packet[AudioStream]]:
-    """What can be read of a truncated or damaged source: half of the sound beats none."""
-    try:
-        yield from packets
-    except av.FFmpegError as error:
-        warn(f"the audio breaks off: {error}")
-
-
 def _packets(
-    container: InputContainer, source: AudioStream, warn: Warn, target: OutputContainer
+    container: InputContainer, target: OutputContainer, warn: Warn
 ) -> Iterator[Packet[AudioStream]]:
     """Packets for `target`: the source's own, or newly encoded AAC."""
-    codec = source.codec_context.codec.canonical_name
-    if codec in COPIED_CODECS:
-        copy = target.add_stream_from_template(source)
-        for packet in container.demux(source):
-            # The last packet that `demux` gives is empty, and only flushes decoders.
-            if packet.dts is not None:
-                packet.stream = copy
-                yield packet
-        return
-    warn(f"audio in {codec} does not fit MP4: it is encoded again as AAC")
-    # "1 channels" and the like name no layout that the encoder would take.
-    layout = source.layout.name if source.layout.name in _AAC_LAYOUTS else "stereo"
-    encoder = target.add_stream("aac", rate=source.rate, layout=layout)
-    assert isinstance(encoder, AudioStream)
-    encoder.bit_rate = _AAC_BPS
-    for frame in container.decode(source):
-        yield from encoder.encode(frame)
-    yield from encoder.encode(None)
+    source = container.streams.audio[0]
+    # Of a truncated or damaged source what can be read is kept: half of the sound beats none.
+    try:
+        codec = source.codec_context.codec.canonical_name
+        if codec in COPIED_CODECS:
+            yield from copied_packets(container, source, target)
+            return
+        warn(f"audio in {codec} does not fit MP4: it is encoded again as AAC")
+        # "1 channels" and the like name no layout that the encoder would take.
+        layout = source.layout.name if source.layout.name in _AAC_LAYOUTS else "stereo"
+        encoder = target.add_stream("aac", rate=source.rate, layout=layout)
+        assert isinstance(encoder, AudioStream)
+        encoder.bit_rate = _AAC_BPS
+        for frame in container.decode(source):
+            yield from encoder.encode(frame)
+        yield from encoder.encode(None)
+    except av.FFmpegError as error:
+        warn(f"the audio breaks off: {error}")
 
 
 def _measure(init: Path, segments: Sequence[Path]) -> tuple[list[Span], int]:

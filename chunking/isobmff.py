@@ -66,7 +66,11 @@ class SegmentSplitter:
             size, kind = struct.unpack_from(">I4s", self._pending)
             if size > len(self._pending):
                 break
-            self._take(kind, bytes(self._pending[:size]))
+            # What came before a moof is whole: at first ftyp and moov, later a moof and its mdat.
+            if kind in (b"moof", b"mfra"):
+                self.finish()
+            if kind != b"mfra":
+                self._part += self._pending[:size]
             del self._pending[:size]
         return len(data)
 
@@ -75,13 +79,6 @@ class SegmentSplitter:
         if self._part:
             self._on_part(bytes(self._part))
             self._part.clear()
-
-    def _take(self, kind: bytes, box: bytes) -> None:
-        # What came before a moof is whole: at first ftyp and moov, later a moof and its mdat.
-        if kind in (b"moof", b"mfra"):
-            self.finish()
-        if kind != b"mfra":
-            self._part += box
 
 
 def _sample_description(init: bytes) -> bytes:

@@ -8,6 +8,7 @@ Times are the source's own: a variable frame rate stays variable, nothing is re-
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import av
@@ -94,22 +95,16 @@ class _Damage:
         if self.broke_off:
             return "ends in the middle"
         frame_s = float(1 / info.frame_rate)
-        stated_s = _stated_duration_s(stream)
+        stated_s = float((stream.duration or 0) * (stream.time_base or 0))
+        # Matroska states a length as a tag, 00:00:02.000000000; transport streams state none.
+        tag = stream.metadata.get("DURATION", "")
+        if not stream.duration and re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
+            hours, minutes, seconds = tag.split(":")
+            stated_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         # The last frame starts one interval before the end; two more allow for rounding and VFR.
         if info.has_timestamps and end_s + 3 * frame_s < stated_s:
             return f"is cut off ({end_s + frame_s:.2f} s of {stated_s:.2f} s)"
         return None
-
-
-def _stated_duration_s(stream: VideoStream) -> float:
-    """How long the container says the stream is; 0 where it does not (transport streams)."""
-    if stream.duration:
-        return float(stream.duration * (stream.time_base or 0))
-    tag = stream.metadata.get("DURATION", "")  # Matroska: 00:00:02.000000000
-    if not re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
-        return 0.0
-    hours, minutes, seconds = tag.split(":")
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
 def _decode_leniently(
@@ -124,17 +119,11 @@ def _decode_leniently(
         except av.FFmpegError:
             # The container itself broke off; the decoder may still hold frames to reorder.
             damage.broke_off = True
-            yield from _drain(stream)
+            with suppress(av.FFmpegError):
+                yield from stream.decode(None)
             return
         try:
             yield from packet.decode()
         except av.FFmpegError:
             # One packet alone: the container can be read on.
             damage.packets += 1
-
-
-def _drain(stream: VideoStream) -> list[av.VideoFrame]:
-    try:
-        return stream.decode(None)
-    except av.FFmpegError:
-        return []

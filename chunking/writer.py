@@ -17,7 +17,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 
-from chunking.audio import audio_packets
+from chunking.audio import audio_packets, copied_packets
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
 from chunking.input_error import InputError
@@ -68,7 +68,12 @@ class VideoWriter:
         )  # fmt: skip
         # Players seek to key frames, and `add_encoder` leaves them to its caller.
         self._stream.codec_context.gop_size = 250
-        self._audio = self._copied_audio(audio)
+        self._audio: Iterator[Packet[AudioStream]] = iter(())
+        if audio:
+            opened, source = audio_packets(audio)
+            self._open.enter_context(opened)
+            self._audio = copied_packets(opened, source, self._container)
+        # Asked for now, because all streams of a file must exist before its first frame.
         self._next_audio = next(self._audio, None)
 
     def write(self, rgb: np.ndarray, pts: int) -> None:
@@ -97,22 +102,6 @@ class VideoWriter:
                 os.replace(self._temporary, self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
-
-    def _copied_audio(self, files: Sequence[Path]) -> Iterator[Packet[AudioStream]]:
-        """The audio packets for this file; its stream must exist before the first frame."""
-        if not files:
-            return iter(())
-        container, source = audio_packets(files)
-        self._open.enter_context(container)
-        copy = self._container.add_stream_from_template(source)
-
-        def packets() -> Iterator[Packet[AudioStream]]:
-            for packet in container.demux(source):
-                if packet.dts is not None:
-                    packet.stream = copy
-                    yield packet
-
-        return packets()
 
     def _mux_audio_until(self, end_s: Fraction | None) -> None:
         """Audio up to `end_s`, or all that is left: interleaved files play without seeking."""

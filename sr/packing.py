@@ -24,8 +24,16 @@ HALF, SINGLE = 2, 1  # dtypes of a blob
 def pack_network(network: Network, dtype: int = HALF) -> bytes:
     """The blob of a network in training form: units folded, rounded to `dtype`, self-tested."""
     tensors = network.deployed_arrays()
-    rounded = unpack_weights(pack_weights(network.arch, tensors, dtype)).tensors
-    return pack_weights(network.arch, tensors, dtype, _self_test(network.arch, dict(rounded)))
+    blob = unpack_weights(pack_weights(network.arch, tensors, dtype))
+    # The engine computes with the rounded weights: so does the network that the test samples.
+    rounded = deployed_network(network.arch, blob.tensors)
+    samples = {}
+    for path in network.arch.paths:
+        patch, positions = self_test_input(network.arch.scale, rounded.halo_px(path))
+        x = torch.from_numpy(patch).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            samples[path] = to_pixels(rounded(x, path)).ravel()[positions]
+    return pack_weights(network.arch, tensors, dtype, samples)
 
 
 def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
@@ -40,21 +48,6 @@ def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
         patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
         samples[path] = reference.upscale(arch, tensors, patch, path).ravel()[positions]
     return pack_weights(arch, tensors, dtype, samples)
-
-
-def _self_test(
-    arch: Architecture, tensors: dict[str, NDArray[np.float32]]
-) -> dict[int, NDArray[np.uint8]]:
-    """For each path, 64 samples of the right output for the seeded input."""
-    network = deployed_network(arch, tensors)
-    samples = {}
-    for path in arch.paths:
-        patch, positions = self_test_input(arch.scale, network.halo_px(path))
-        x = torch.from_numpy(patch).permute(2, 0, 1)[None].float()
-        with torch.no_grad():
-            pixels = to_pixels(network(x, path))
-        samples[path] = pixels.ravel()[positions]
-    return samples
 
 
 def to_pixels(hr: Tensor) -> NDArray[np.uint8]:

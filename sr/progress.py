@@ -63,12 +63,9 @@ class Progress:
             self._said_at = monotonic()
             self.event("progress", name=self._name, done=done, total=self._total, db=quality_db)
             if not self._console.is_terminal:
-                self._plain(done, quality)
-
-    def _plain(self, done: int, quality: str) -> None:
-        left_s = (monotonic() - self._began_at) * (self._total - done) / max(done, 1)
-        left = f", {left_s:.0f} s left" if self._total else ""
-        print(f"{self._name} {done}/{self._total or '?'} {quality}{left}", file=sys.stderr)
+                left_s = (monotonic() - self._began_at) * (self._total - done) / max(done, 1)
+                left = f", {left_s:.0f} s left" if self._total else ""
+                print(f"{self._name} {done}/{self._total or '?'} {quality}{left}", file=sys.stderr)
 
     def warn(self, message: str) -> None:
         """One line for people; an event for programs."""

@@ -50,10 +50,7 @@ def upscale_patch(network: Scored, padded: Image) -> dict[int, Image]:
     """The same for a patch with its halo [h + 2R, w + 2R, 3] u8, R that of the hard path."""
     if isinstance(network, IntegerNetwork):
         return network.upscale_all(padded)
-    return _upscale_in_bf16(network, padded, network.halo_px(HARD))
-
-
-def _upscale_in_bf16(network: Network, padded: Image, halo: int) -> dict[int, Image]:
+    halo = network.halo_px(HARD)
     x = torch.from_numpy(padded).permute(2, 0, 1)[None].float()
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():

@@ -94,7 +94,13 @@ class Network(nn.Module, ABC):
             for full_name, value in tensors.items():
                 name, kind = full_name.rsplit(".", 1)
                 factor = 1.0 if pixel_units else self._unit_factor(name, kind)
-                setattr_parameter(self.get_submodule(name), kind, value / factor)
+                module = self.get_submodule(name)
+                parameter = getattr(module, kind)
+                if isinstance(parameter, nn.Parameter):
+                    parameter.copy_(value / factor)
+                else:
+                    # A parametrised weight is set through its right inverse.
+                    setattr(module, kind, value / factor)
 
     def _unit_factor(self, name: str, kind: str) -> float:
         # A pixel is 255 times its unit value. What reads pixels has its weights divided; what
@@ -103,15 +109,6 @@ class Network(nn.Module, ABC):
         reads = name in self.input_convolutions and kind == "weight"
         writes = name in self.output_convolutions
         return (1 / PIXEL_MAX if reads else 1.0) * (PIXEL_MAX if writes else 1.0)
-
-
-def setattr_parameter(module: nn.Module, kind: str, value: Tensor) -> None:
-    """Set a weight or bias in place; a parametrised weight goes through its right inverse."""
-    parameter = getattr(module, kind)
-    if isinstance(parameter, nn.Parameter):
-        parameter.copy_(value)
-    else:
-        setattr(module, kind, value)
 
 
 def init_trunk(convolutions: Iterable[nn.Conv2d]) -> None:

@@ -67,14 +67,10 @@ def export_paths(arch: Architecture, tensors: Tensors | None = None) -> dict[str
     """
     network = deployed_network(arch, tensors) if tensors else build_network(arch).eval()
     # Of a weight in parts the program would name the parts, and the compiler finds weights by name.
-    _remove_parametrisations(network)
-    return {PATH_NAMES[path]: _export(network, path) for path in arch.paths}
-
-
-def _remove_parametrisations(network: Network) -> None:
     for module in network.modules():
         if nn.utils.parametrize.is_parametrized(module):
             nn.utils.parametrize.remove_parametrizations(module, "weight")
+    return {PATH_NAMES[path]: _export(network, path) for path in arch.paths}
 
 
 def _export(network: Network, path: int) -> ExportedProgram:

@@ -6,8 +6,7 @@ Hidden values are 0..largest, most of them small. A step that reaches the larges
 a few values; a smaller one cuts them off.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -34,13 +33,11 @@ def percentile(values: NDArray[np.float32]) -> float:
 def least_squares(values: NDArray[np.float32]) -> float:
     """The step of the least squared error, of rounding and of cutting off together."""
     most = float(values.max())
-    errors = [_squared_error(values, share * most / LEVELS) for share in _CANDIDATES]
+    errors = []
+    for step in _CANDIDATES * most / LEVELS:
+        codes = np.minimum(np.rint(values / max(step, _SMALLEST_STEP)), LEVELS)
+        errors.append(float(np.mean((codes * step - values) ** 2)))
     return float(_CANDIDATES[int(np.argmin(errors))]) * most / LEVELS
-
-
-def _squared_error(values: NDArray[np.float32], step: float) -> float:
-    codes = np.minimum(np.rint(values / max(step, _SMALLEST_STEP)), LEVELS)
-    return float(np.mean((codes * step - values) ** 2))
 
 
 def calibrate(network: Network, batches: Iterable[Tensor], rule: Rule = least_squares) -> StepSet:
@@ -60,14 +57,6 @@ def weight_steps(network: Network) -> dict[str, NDArray[np.float64]]:
 def hidden_values(network: Network, batches: Iterable[Tensor]) -> dict[str, NDArray[np.float32]]:
     """For each convolution of the trunk, a sample of its values after the ReLU."""
     seen: dict[str, list[NDArray[np.float32]]] = {}
-    with torch.no_grad(), _watched(network, seen):
-        for batch in batches:
-            network.residuals(batch)
-    return {name: np.concatenate(parts) for name, parts in seen.items()}
-
-
-@contextmanager
-def _watched(network: Network, seen: dict[str, list[NDArray[np.float32]]]) -> Iterator[None]:
     hooks = []
     for name, module in network.get_submodule("trunk").named_children():
         parts = seen.setdefault(f"trunk.{name}", [])
@@ -80,7 +69,10 @@ def _watched(network: Network, seen: dict[str, list[NDArray[np.float32]]]) -> It
 
         hooks.append(module.register_forward_hook(keep))
     try:
-        yield
+        with torch.no_grad():
+            for batch in batches:
+                network.residuals(batch)
     finally:
         for hook in hooks:
             hook.remove()
+    return {name: np.concatenate(parts) for name, parts in seen.items()}

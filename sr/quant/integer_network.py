@@ -43,7 +43,8 @@ class IntegerNetwork:
         base = bicubic if self.arch.name == "chain" else np.zeros_like(bicubic)
         frames = {BICUBIC: to_pixels(bicubic)}
         for path, detail in self._details(_planes(patch), halo).items():
-            frames[path] = to_pixels(base + _interleaved(F.pixel_shuffle(detail, scale)))
+            planes = F.pixel_shuffle(detail, scale)[0]
+            frames[path] = to_pixels(base + planes.permute(1, 2, 0).to(torch.int32).numpy())
         return frames
 
     def _details(self, q: Tensor, halo: int) -> dict[int, Tensor]:
@@ -89,11 +90,6 @@ def _planes(patch: Image) -> Tensor:
     """[H, W, 3] u8 -> [1, 3, H, W] float32, channels last in memory."""
     pixels = torch.from_numpy(patch).permute(2, 0, 1)[None].float()
     return pixels.contiguous(memory_format=torch.channels_last)
-
-
-def _interleaved(planes: Tensor) -> NDArray[np.int32]:
-    """[1, 3, H, W] of whole numbers -> [H, W, 3]."""
-    return planes[0].permute(1, 2, 0).to(torch.int32).numpy()
 
 
 def to_pixels(values: NDArray[np.int32] | NDArray[np.int16]) -> Image:

@@ -87,7 +87,11 @@ class CropSampler:
 
     def batch_at(self, places: Places) -> Batch:
         """The crops at (frame, top, left)."""
-        return Batch(self._crops_lr(places), self._crops_hr(places))
+        (h, w), halo, r = self.crop_px, 2 * self.data.margin_px, self.data.scale
+        # A frame begins m px before its first pixel, a crop m px before its own: the two cancel.
+        lr = [self.data.lr[t, y : y + h + halo, x : x + w + halo] for t, y, x in places]
+        hr = [self.data.hr[t, r * y : r * (y + h), r * x : r * (x + w)] for t, y, x in places]
+        return Batch(_stack(lr), _stack(hr))
 
     @cached_property
     def _ends(self) -> NDArray[np.float64]:
@@ -115,17 +119,6 @@ class CropSampler:
         """The crop's height and width: smaller than `side_px` only where the frame is."""
         height, width = self.data.size_px
         return min(self.side_px, height), min(self.side_px, width)
-
-    def _crops_lr(self, places: Places) -> Tensor:
-        # A frame begins m px before its first pixel, a crop m px before its own: the two cancel.
-        (h, w), halo = self.crop_px, 2 * self.data.margin_px
-        return _stack([self.data.lr[t, y : y + h + halo, x : x + w + halo] for t, y, x in places])
-
-    def _crops_hr(self, places: Places) -> Tensor:
-        (h, w), r = self.crop_px, self.data.scale
-        return _stack(
-            [self.data.hr[t, r * y : r * (y + h), r * x : r * (x + w)] for t, y, x in places]
-        )
 
 
 def _stack(crops: list[NDArray[np.uint8]]) -> Tensor:
