@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chunking.colour import Colour, ColourTags, resolve_colour
+from chunking.encoders import ENCODERS
 from chunking.input_error import InputError
 from chunking.stream import read_stream, write_lr_stream
 from chunking.video import probe, read_frames
@@ -50,7 +51,7 @@ def colour_reference(request):
     return next(p for p in plugins if hasattr(p, "rgb_to_yuv444"))
 
 
-@pytest.mark.parametrize("codec", ["h264", "av1", "h265", "lossless"])
+@pytest.mark.parametrize("codec", list(ENCODERS))
 @pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt2020nc"])
 def test_colour_bars_survive_source_and_lr_stream(bar_clip, tmp_path, matrix, full, codec):
@@ -59,7 +60,7 @@ def test_colour_bars_survive_source_and_lr_stream(bar_clip, tmp_path, matrix, fu
     assert (info.colour.matrix, info.colour.full_range) == (matrix, full)
     frames = list(read_frames(source))
     assert worst_error(frames[0].rgb) <= 2
-    crf = {"av1": 5, "h264": 3, "h265": 0}.get(codec)
+    crf = {"av1": 5, "h264": 3}.get(codec, 0)
     files = write_lr_stream(frames, tmp_path, info, codec, crf)
     segments = [segment.path for segment in files.segments]
     assert worst_error(next(iter(read_stream(files.init, segments))).rgb) <= 3
@@ -74,7 +75,8 @@ def joined_colour(files, folder) -> Colour:
 
 def assert_tags_carried(source: Colour, lr: Colour, codec: str) -> None:
     assert (lr.primaries, lr.transfer) == (source.primaries, source.transfer)
-    expected = ("rgb", True) if codec == "lossless" else (source.matrix, source.full_range)
+    as_rgb = ENCODERS[codec].pix_fmt == "rgb24"
+    expected = ("rgb", True) if as_rgb else (source.matrix, source.full_range)
     assert (lr.matrix, lr.full_range) == expected
 
 

@@ -8,6 +8,7 @@ import os
 import re
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -227,6 +228,13 @@ def test_a_scale_that_leaves_nothing_is_refused():
     check_scale(64, 64, 4)
     with pytest.raises(InputError, match="too small for x4"):
         check_scale(48, 64, 4)
+
+
+def test_the_page_has_every_codec_with_its_default():
+    text = (Path(__file__).parents[2] / "docs" / "chunking.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .+ \|(?: (\d+))? \|$", text, re.MULTILINE)
+    told = {name: int(crf) if crf else None for name, crf in rows}
+    assert told == {name: encoder.crf for name, encoder in ENCODERS.items()}
 
 
 def test_a_new_codec_is_a_row_of_the_encoders(clip_info, moving_frames, tmp_path, monkeypatch):
