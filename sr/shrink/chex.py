@@ -137,10 +137,7 @@ class Exploration(Companion):
 
     def _update(self, done: int) -> None:
         """Give back all that was off, then choose anew."""
-        with torch.no_grad():  # off channels get their last parameters back
-            for layer, on, last in zip(self.layers, self.on, self._last, strict=True):
-                for row, saved in zip(layer.rows, last, strict=True):
-                    row[~on] = saved[~on]
+        self._restore()
         rng = torch.Generator().manual_seed(self.plan.seed * 1_000_003 + done)
         ends = done == self.plan.steps
         share = 0.0 if ends else self.plan.regrown(done)
@@ -151,6 +148,13 @@ class Exploration(Companion):
             back = self.regrow(columns_of(layer), stay, max(n, k) - k, rng)
             on[:] = False
             on[torch.cat([stay, back])] = True
+
+    @torch.no_grad()
+    def _restore(self) -> None:
+        """Off channels get their last parameters back."""
+        for layer, on, last in zip(self.layers, self.on, self._last, strict=True):
+            for row, saved in zip(layer.rows, last, strict=True):
+                row[~on] = saved[~on]
 
     @torch.no_grad()
     def _silence(self) -> None:

@@ -101,8 +101,7 @@ class BiLevelScores(Term):
         self.learn([layer.columns for layer in self._layers], step)
 
     def importance(self, layer: ChannelLayer) -> Tensor | None:
-        names = [each.name for each in self._layers]
-        return self.scores[names.index(layer.name)]
+        return self.scores[[each.name for each in self._layers].index(layer.name)]
 
     def of(self, layers: Sequence[ChannelLayer]) -> list[Tensor]:
         return [s * layer.importance() for s, layer in zip(self.scores, layers, strict=True)]
