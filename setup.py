@@ -17,6 +17,7 @@ CORE = [
     "pillow>=11",
     "rich>=14",
     "scikit-image>=0.25",
+    "scipy>=1.14",
     "torch>=2.13",
     # Which parameters belong to a channel, and cutting them out.
     "torch-pruning>=1.6",

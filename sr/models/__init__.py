@@ -8,7 +8,6 @@ from sr.models.registry import (
     build_network,
     deployed_network,
     export_paths,
-    path_halo_px,
 )
 
 __all__ = [
@@ -19,5 +18,4 @@ __all__ = [
     "build_network",
     "deployed_network",
     "export_paths",
-    "path_halo_px",
 ]

@@ -4,9 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.architecture import Architecture, Tensors
-from player.package.paths import BICUBIC, HARD, PATH_NAMES
+from player.package.paths import PATH_NAMES
 from sr.models.chain import Chain
 from sr.models.espcn import Espcn
 from sr.models.network import PIXEL_MAX, Network
@@ -45,10 +44,6 @@ def deployed_network(arch: Architecture, tensors: Tensors) -> Network:
     return network
 
 
-def path_halo_px(network: Network, path: int) -> int:
-    return ANCHOR_HALO_PX if path == BICUBIC else network.halo_px(path)
-
-
 class _PathProgram(nn.Module):
     """One path as the compiler takes it: clamped to pixel values."""
 
@@ -82,15 +77,3 @@ def _export(network: Network, path: int) -> ExportedProgram:
     program = _PathProgram(network, path).eval()
     with torch.no_grad():
         return torch.export.export(program, (example,), dynamic_shapes=shapes)
-
-
-__all__ = [
-    "BACKBONES",
-    "FAMILIES",
-    "HARD",
-    "architecture",
-    "build_network",
-    "deployed_network",
-    "export_paths",
-    "path_halo_px",
-]

@@ -21,10 +21,11 @@ from player.package.anchor import anchor_kernel
 from player.package.architecture import Architecture, tensor_layout
 from player.package.paths import BICUBIC
 from player.package.weights import pack_weights, self_test_input
-from sr.models import deployed_network, path_halo_px
+from sr.models import deployed_network
 from sr.models.network import Network as TorchNetwork
 from tests.compiler import int8_cases
 from tests.compiler.programs import exported_network
+from tests.compiler.seeded import path_halo_px
 
 F32 = 1
 ARCHITECTURES = (

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from player.package.anchor import HALO_PX
 from player.package.architecture import Architecture
+from player.package.paths import BICUBIC
 from player.package.weights import INT8, pack_weights, self_test_input
+from sr.models import Network
 from sr.quant import reference
 
 _PATIENCE_S = 120  # a run takes a fraction of a second, also emulated
@@ -31,6 +34,11 @@ def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray], dtype: int = I
         patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
         rows[path] = reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
     return pack_weights(arch, tensors, dtype, rows)
+
+
+def path_halo_px(network: Network, path: int) -> int:
+    """LR pixels of context that a path reads on every side, of the anchor alone too."""
+    return HALO_PX if path == BICUBIC else network.halo_px(path)
 
 
 def reference_crc(

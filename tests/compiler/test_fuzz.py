@@ -27,9 +27,10 @@ from player.package.architecture import Architecture, tensor_layout
 from player.package.integers import check_layer
 from player.package.package_error import PackageError
 from player.package.weights import pack_weights, self_test_input, unpack_weights
-from sr.models import deployed_network, path_halo_px
+from sr.models import deployed_network
 from sr.quant import reference
 from tests.compiler.programs import exported_network
+from tests.compiler.seeded import path_halo_px
 from tests.player import sparse_blobs
 
 FUZZ = Path(__file__).parent / "fuzz"
