@@ -208,6 +208,7 @@ def bench(subject: Subject, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(subject, tuple(entrants), folder, rounds=2)
 
 
+@pytest.mark.slow
 def test_a_tiny_comparison(bench):
     """Both runtimes in both formats compute the same picture in turns, and every row is there."""
     rows = measure_whole(bench, SIZE, 1)
@@ -224,6 +225,7 @@ def test_a_tiny_comparison(bench):
     json.dumps(rows)
 
 
+@pytest.mark.slow
 def test_quality_is_measured_on_the_test_frames(bench):
     rows = {(r["runtime"], r["dtype"]): r for r in measure_quality(bench, SIZE)}
     assert rows[OURS, "fp32"]["psnr_exact_db"] > 60

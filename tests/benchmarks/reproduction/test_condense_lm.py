@@ -96,6 +96,7 @@ class TestRun:
         assert reproduce._problem(result) is None
         json.dumps(result)
 
+    @pytest.mark.slow
     def test_a_killed_run_goes_on_with_the_same_numbers(self, tiny, tmp_path, monkeypatch):
         whole = run((0,), True, tmp_path / "whole")
         add, left = Rows.add, iter(range(7))

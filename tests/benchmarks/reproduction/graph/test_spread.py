@@ -78,6 +78,7 @@ def _gain(errors: np.ndarray) -> np.ndarray:
     return errors[BICUBIC] - errors[HARD]
 
 
+@pytest.mark.slow
 def test_the_ticket_finds_the_gain_of_cells_not_probed(textured) -> None:
     """Texture decides the gain here, bicubic's error alone says nothing of it."""
     probes = textured.probes()
@@ -100,6 +101,7 @@ def test_the_cut_form_says_what_was_trained(textured) -> None:
     assert np.allclose(spreader.left(textured.graph, kept), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_predicted_errors_lose_less_than_the_mean(textured) -> None:
     probes = textured.probes()
     predicted = predicted_errors(

@@ -18,6 +18,9 @@ from benchmarks.reproduction.graph.transfer import (
 from chunking.difficulty import rank_correlation
 from player.package.paths import BICUBIC, HARD
 
+# Tickets are trained in each of these; what they are made of is tested beside, in seconds.
+pytestmark = pytest.mark.slow
+
 FAST = replace(PLAN, epochs=25, rounds=6)
 
 
