@@ -14,7 +14,7 @@ ROUTER_PATH = f"{SR}/router.bin"
 MPD_NAME, MASTER_NAME = "manifest.mpd", "master.m3u8"
 INIT_NAME = "init.mp4"
 SEGMENTS = "seg-*.m4s"  # as a glob, in a stream's folder
-# Versions before 0.2 put an engine here. Nothing in a package is code: it is never loaded.
+# Earlier versions put an engine here. Nothing in a package is code: it is never loaded.
 OLD_ENGINES = "engine"
 # An engine's own folder, in the user's cache or where `compile -o` says.
 ENGINE_LIBRARY, ENGINE_INFO = "libpocketsr.so", "engine.json"
