@@ -18,6 +18,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from player.package.layout import JOB_FILE, REPORT_FILE
 
@@ -55,21 +56,30 @@ BOXES = (
 )
 
 
-def write_film(path: Path) -> None:
-    """12 frames of 192x160 px, lossless: drifting waves that bicubic loses, and a smooth ramp."""
-    y, x = np.mgrid[:160, :192]
+def drifting_pictures(count: int, height: int, width: int) -> list[NDArray[np.uint8]]:
+    """[H, W, 3] u8: waves that bicubic loses on the left, a smooth ramp on the right."""
+    y, x = np.mgrid[:height, :width]
+    pictures = []
+    for i in range(count):
+        waves = 127 + 90 * np.sin((x + i) * 1.9) * np.cos((y - i) * 1.1)
+        ramp = (x + y + i) * 200 / (height + width)
+        grey = np.where(x < width // 2, waves, ramp)
+        pictures.append(np.stack([grey, grey[::-1], 255 - grey], axis=-1).astype(np.uint8))
+    return pictures
+
+
+def write_film(path: Path, pictures: list[NDArray[np.uint8]], rate: int = 30) -> Path:
+    """Lossless H.264 RGB."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264rgb", rate=30, options={"qp": "0"})
-        stream.height, stream.width = y.shape
-        stream.pix_fmt, stream.time_base = "rgb24", Fraction(1, 30)
-        for i in range(12):
-            waves = 127 + 90 * np.sin((x + i) * 1.9) * np.cos((y - i) * 1.1)
-            grey = np.where(x < 96, waves, (x + y + i) * 200 / 352)
-            picture = np.stack([grey, grey[::-1], 255 - grey], axis=-1).astype(np.uint8)
+        stream = container.add_stream("libx264rgb", rate=rate, options={"qp": "0"})
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.time_base = "rgb24", Fraction(1, rate)
+        for i, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-            frame.pts, frame.time_base = i, Fraction(1, 30)
+            frame.pts, frame.time_base = i, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
 
 
 def encode(tree: Path, film: Path, out: Path, options: str) -> str | None:
@@ -106,7 +116,7 @@ def main() -> None:
         subprocess.run([*git, "add", "--detach", str(other), options.against], check=True)
         try:
             (folder / "groups.json").write_text(BOXES)
-            write_film(folder / "film.mp4")
+            write_film(folder / "film.mp4", drifting_pictures(12, 160, 192))
             for side in ("ours", "theirs"):
                 (folder / side).mkdir()
             for case in options.case:
