@@ -41,7 +41,7 @@ class Bench:
 
     def order_of(self, dtype: str, size: Size | None = None) -> Order:
         subject = self.subject
-        return Order(self.folder, dtype, size, subject.halo_px, subject.arch.scale)
+        return Order(self.folder, dtype, size, subject.halo_px, subject.arch.hr_units)
 
     def sessions(self, size: Size | None, threads: int) -> dict[Entrant, Session]:
         """Every entrant, opened; those that cannot take any size are left out for `size` None."""
@@ -82,7 +82,7 @@ def _convert(
 ) -> list[str]:
     reasons = []
     for size in sizes:
-        order = Order(folder, entrant.dtype, size, subject.halo_px, subject.arch.scale)
+        order = Order(folder, entrant.dtype, size, subject.halo_px, subject.arch.hr_units)
         try:
             entrant.runtime.convert(subject, order)
         except Unsupported as error:

@@ -79,7 +79,7 @@ def learned_tiles(tiles: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[
 
 def generic_sampler(network: Network, tiles: NDArray[np.uint8]) -> CropSampler:
     """Draws from all tiles alike, with the network's halo."""
-    scale = network.arch.scale
+    scale = network.arch.hr_units
     data = training_set(tiles, scale, network.halo_px(network.arch.paths[-1]))
     grid = (-(-side // cell) for side, cell in zip(data.size_px, CELL_PX, strict=True))
     return CropSampler(data, np.ones((len(tiles), *grid)), CELL_PX, BATCH, seed=scale)

@@ -17,6 +17,7 @@ from chunking.grid import Grid
 from chunking.video import read_frames
 from player.bicubic import upscale_bicubic
 from player.engines import engine_of
+from player.package.scale import Scale
 from player.session import open_package
 from player.upscale import UpscaledFrame, upscale
 
@@ -48,10 +49,10 @@ def best_place(ours: Pixels, bicubic: Pixels, original: Pixels) -> tuple[int, in
     return min(int(y) * side, height - CROP_PX), min(int(x) * side, width - CROP_PX)
 
 
-def comparison(frame: UpscaledFrame, original: Pixels, scale: int) -> Image.Image:
+def comparison(frame: UpscaledFrame, original: Pixels, scale: Scale) -> Image.Image:
     """The four crops in a row, each under its name."""
     height, width = original.shape[:2]
-    nearest = frame.lr.repeat(scale, axis=0).repeat(scale, axis=1)[:height, :width]
+    nearest = frame.lr.repeat(int(scale), axis=0).repeat(int(scale), axis=1)[:height, :width]
     bicubic = upscale_bicubic(frame.lr, scale)[:height, :width]
     y, x = best_place(frame.rgb, bicubic, original)
     side = ZOOM * CROP_PX

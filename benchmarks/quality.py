@@ -23,6 +23,7 @@ from player.compare import PathArm, pair_with_reference
 from player.engines import engine_of
 from player.metrics import psnr_db
 from player.package.paths import HARD
+from player.package.scale import hr_px
 from player.session import Package, open_package, read_entry
 from player.upscale import crop, upscale
 
@@ -49,7 +50,9 @@ def seam_loss(package: Package, reference: Path, every: int = 4) -> dict[str, fl
     network = engine.load(read_entry(package, index.weights[0]))
     whole = PathArm(network, engine.pool(), HARD)
     mask = seam_mask(
-        index.hr.height, index.hr.width, (index.fine_h * index.scale, index.fine_w * index.scale)
+        index.hr.height,
+        index.hr.width,
+        (hr_px(index.fine_h, index.scale), hr_px(index.fine_w, index.scale)),
     )
     squares: dict[str, list[float]] = {}
     for frame, original in pair_with_reference(

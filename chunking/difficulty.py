@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from chunking.grid import Grid, sum_cells
+from player.package.scale import Scale, hr_px
 
 
-def patch_sse(sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
+def patch_sse(sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: Scale) -> np.ndarray:
     """Squared error of each fine cell, [gh, gw] float64, over RGB.
 
     `sr` [H', W', 3] covers at least `hr` [H, W, 3]; what lies beyond HR is not displayed and
@@ -21,15 +22,15 @@ def patch_sse(sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: int) -> np.ndar
     """
     height, width = hr.shape[:2]
     difference = sr[:height, :width].astype(np.float64) - hr
-    squares = np.zeros((grid.height * scale, grid.width * scale))
+    squares = np.zeros((hr_px(grid.height, scale), hr_px(grid.width, scale)))
     squares[:height, :width] = (difference * difference).sum(axis=2)
     return sum_cells(squares, grid, scale)
 
 
-def patch_samples(grid: Grid, scale: int, height: int, width: int) -> np.ndarray:
+def patch_samples(grid: Grid, scale: Scale, height: int, width: int) -> np.ndarray:
     """[gh, gw] int64: displayed RGB samples of each fine cell of an HR frame height x width."""
-    rows = np.minimum(np.arange(grid.shape[0] + 1) * grid.fine_h * scale, height)
-    columns = np.minimum(np.arange(grid.shape[1] + 1) * grid.fine_w * scale, width)
+    rows = [min(hr_px(i * grid.fine_h, scale), height) for i in range(grid.shape[0] + 1)]
+    columns = [min(hr_px(i * grid.fine_w, scale), width) for i in range(grid.shape[1] + 1)]
     return 3 * np.outer(np.diff(rows), np.diff(columns)).astype(np.int64)
 
 
@@ -39,9 +40,9 @@ def psnr_from_sse(sse: np.ndarray, samples: np.ndarray | int) -> np.ndarray:
         return 10 * np.log10(255.0**2 * np.asarray(samples) / np.asarray(sse, np.float64))
 
 
-def residual_energy(lr: np.ndarray, hr: np.ndarray, grid: Grid, scale: int) -> np.ndarray:
+def residual_energy(lr: np.ndarray, hr: np.ndarray, grid: Grid, scale: Scale) -> np.ndarray:
     """[gh, gw]: squared error of bicubic upscaling, what a network is to add (stand-in 1)."""
-    size = (grid.width * scale, grid.height * scale)
+    size = (hr_px(grid.width, scale), hr_px(grid.height, scale))
     upscaled = np.asarray(Image.fromarray(lr).resize(size, Image.Resampling.BICUBIC))
     return patch_sse(upscaled, hr, grid, scale)
 

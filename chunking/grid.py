@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from player.package.paths import grid_shape
+from player.package.scale import Scale, hr_px
 
 
 @dataclass(frozen=True, order=True)
@@ -75,10 +76,10 @@ class Grid:
         return [*range(0, length, step), length]
 
 
-def sum_cells(values: np.ndarray, grid: Grid, scale: int = 1) -> np.ndarray:
+def sum_cells(values: np.ndarray, grid: Grid, scale: Scale = 1) -> np.ndarray:
     """[scale*H, scale*W] summed over each fine cell -> [rows, columns] float64."""
-    rows = np.arange(0, grid.height, grid.fine_h) * scale
-    columns = np.arange(0, grid.width, grid.fine_w) * scale
+    rows = [hr_px(y, scale) for y in range(0, grid.height, grid.fine_h)]
+    columns = [hr_px(x, scale) for x in range(0, grid.width, grid.fine_w)]
     # `reduceat` sums up to the next start, and at last to the end: partial cells need no padding.
     by_row = np.add.reduceat(values.astype(np.float64), rows, axis=0)
     return np.add.reduceat(by_row, columns, axis=1)

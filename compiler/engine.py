@@ -78,7 +78,7 @@ def plan_network(network: Network, number_format: NumberFormat) -> PlannedNetwor
 
     Raises CompileError for a network that has no kernels in that format.
     """
-    plans = {"bicubic": plan_graph(bicubic_graph(network.arch.scale), number_format)}
+    plans = {"bicubic": plan_graph(bicubic_graph(network.arch.hr_units), number_format)}
     own = {name: plan_program(p, number_format) for name, p in network.paths.items()}
     together = merged_graph([plan.schedule.graph for plan in own.values()])
     plans |= own

@@ -21,6 +21,7 @@ from player.engine import Engine, Network, Pool
 from player.networks import generic_blob
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD
+from player.package.scale import Scale
 from player.prefetch import prefetch
 from player.upscale import UpscaledFrame, whole_frame
 
@@ -111,13 +112,13 @@ class PathArm:
 class BicubicArm:
     """Bicubic without an engine."""
 
-    scale: int
+    scale: Scale
 
     def __call__(self, lr: Image) -> Image:
         return upscale_bicubic(lr, self.scale)
 
 
-def control_arms(engine: Engine | None, scale: int, threads: int | None) -> dict[str, Arm]:
+def control_arms(engine: Engine | None, scale: Scale, threads: int | None) -> dict[str, Arm]:
     """The controls by name: "bicubic" always, "generic" where an engine runs that network."""
     try:
         generic = engine.load(generic_blob(scale, engine.info["dtype"])) if engine else None

@@ -6,40 +6,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.architecture import Architecture, tensor_layout
-from player.package.paths import BICUBIC, PATH_NAMES, network_of, path_of
+from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, network_of, path_of
 
 Patches = NDArray[np.int32]
 
 
-def macs_per_pixel(arch: Architecture, path: int) -> int:
+def macs_per_pixel(arch: Architecture, path: int) -> float:
     """Multiply-accumulates of a path for an LR pixel, halos not counted.
 
-    Bicubic is counted as its separable form, 5 taps a pass; a network's anchor is not counted.
+    Bicubic is counted as its separable form, 5 taps a pass, at scale 1 it costs nothing; a
+    network's anchor is not counted.
     """
     if path == BICUBIC:
+        if arch.scale == 1:
+            return 0
         # Across, a row of LR pixels becomes r times as wide; down, r such rows come of each.
-        return 3 * (5 * arch.scale + 5 * arch.scale**2)
+        return float(3 * (5 * arch.scale + 5 * arch.scale**2))
     weights = {s.name: s.size for s in tensor_layout(arch) if s.name.endswith(".weight")}
     # Only a chain can be left early; every path of the others runs all of their layers.
     if arch.name != "chain":
         return sum(weights.values())
     number = arch.paths.index(path)
     layers = [f"trunk.{i}.weight" for i in range(arch.exits[number])]
-    return sum(weights[name] for name in (*layers, f"exits.{number}.weight"))
+    macs = sum(weights[name] for name in (*layers, f"exits.{number}.weight"))
+    return macs / arch.units**2  # once for each unit of u x u pixels
 
 
 def path_macs(arch: Architecture) -> NDArray[np.float64]:
     """[3]: `macs_per_pixel` of bicubic, easy and hard."""
-    return np.array([macs_per_pixel(arch, path) for path in range(len(PATH_NAMES))], np.float64)
+    return np.array([macs_per_pixel(arch, path) for path in PLANNED_PATHS], np.float64)
 
 
 def frame_macs(patches: Patches, archs: Sequence[Architecture]) -> int:
     """Multiply-accumulates of a frame's patches [n, 6], their halos not counted."""
-    return sum(h * w * macs_per_pixel(archs[n], p) for h, w, n, p in patches[:, 2:].tolist())
+    return round(sum(h * w * macs_per_pixel(archs[n], p) for h, w, n, p in patches[:, 2:].tolist()))
 
 
 def path_pixels(patches: Patches) -> NDArray[np.int64]:
-    """[3]: how many LR pixels of a frame each path makes."""
+    """[5]: how many LR pixels of a frame each path makes."""
     areas = patches[:, 2].astype(np.int64) * patches[:, 3]
     return np.bincount(patches[:, 5], areas, len(PATH_NAMES)).astype(np.int64)
 

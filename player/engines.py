@@ -28,6 +28,7 @@ from player.package.index import WeightsEntry
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
 from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
 from player.package.package_error import PackageError
+from player.package.scale import Scale
 from player.package.signature import home
 from player.package.weights import WeightsBlob, unpack_weights
 from player.session import Event, Listener, Package, ignore
@@ -53,7 +54,7 @@ class Needs:
         return fits and isinstance(compiled, list) and all(arch in compiled for arch in wanted)
 
 
-def needs_of(directory: Path, scale: int, entries: Sequence[WeightsEntry]) -> Needs:
+def needs_of(directory: Path, scale: Scale, entries: Sequence[WeightsEntry]) -> Needs:
     """What the networks of `entries` need, and the generic one that may have to replace them.
 
     The architectures are in this order, the generic one left out where it is missing.

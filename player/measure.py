@@ -25,7 +25,8 @@ from player.networks import NetworkSet, load_networks
 from player.package.index import FileEntry, Index
 from player.package.layout import INDEX_PATH
 from player.package.package_error import PackageError
-from player.package.paths import PATH_NAMES
+from player.package.paths import HARD, PATH_NAMES
+from player.package.scale import hr_px, scale_number
 from player.playback import play
 from player.session import Listener, Package, ignore
 from player.upscale import UpscaledFrame, crop, upscale
@@ -103,12 +104,17 @@ def measure(
         "frames": frames,
         "width": index.hr.width,
         "height": index.hr.height,
-        "scale": index.scale,
+        "scale": scale_number(index.scale),
         "method": index.method,
         "preset": index.preset,
         **_quality(tally, options),
         **_sizes(package, index),
-        "paths": dict(zip(PATH_NAMES, shares.tolist(), strict=True)),
+        # The paths between easy and hard are named where a network has them.
+        "paths": {
+            name: s
+            for i, (name, s) in enumerate(zip(PATH_NAMES, shares.tolist(), strict=True))
+            if i <= HARD or s
+        },
         "macs_per_frame": tally.macs // max(1, frames),
         "model_switches_per_frame": tally.switches / max(1, frames),
         "fps": vars(playback.fps),
@@ -132,7 +138,7 @@ def _compare(
     count = min(index.frames, options.limit or index.frames)
     # Evenly spaced, the first and the last frame among them.
     sampled = set(np.linspace(0, count - 1, min(count, options.ssim_frames)).round().tolist())
-    patch_px = STDO_PATCH_PX[0] * index.scale, STDO_PATCH_PX[1] * index.scale
+    patch_h_px, patch_w_px = (hr_px(side, index.scale) for side in STDO_PATCH_PX)
     frames = upscale(package, engine, options.threads, limit=options.limit)
     for frame, original in pair_with_reference(frames, reference, index.time_base):
         tally.ours.add(frame.rgb, original)
@@ -143,7 +149,9 @@ def _compare(
         if frame.index in sampled:
             tally.ssim.append(metrics.ssim_y(frame.rgb, original))
         if options.protocol == "stdo":
-            tally.shaved += metrics.shaved_patch_errors(frame.rgb, original, *patch_px, index.scale)
+            tally.shaved += metrics.shaved_patch_errors(
+                frame.rgb, original, patch_h_px, patch_w_px, index.scale
+            )
     return tally
 
 

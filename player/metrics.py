@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from player.package.scale import Scale
+
 Image = NDArray[np.uint8]
 
 PEAK = 255.0
@@ -60,7 +62,7 @@ def ssim_y(a: Image, b: Image) -> float:
 
 
 def shaved_patch_errors(
-    a: Image, b: Image, patch_h_px: int, patch_w_px: int, scale: int
+    a: Image, b: Image, patch_h_px: int, patch_w_px: int, scale: Scale
 ) -> list[float]:
     """The mean squared RGB error of each HR patch of two frames [H, W, 3] u8.
 
@@ -69,7 +71,7 @@ def shaved_patch_errors(
     the STDO and Dy-DCA code is the PSNR of the mean of these errors over all frames.
     """
     _check_shapes(a, b)
-    shave = scale + 4
+    shave = math.ceil(scale) + 4
     errors = []
     for y in range(0, a.shape[0], patch_h_px):
         for x in range(0, a.shape[1], patch_w_px):

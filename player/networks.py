@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from player.engine import Engine, Network
 from player.package.generic import blob_path
 from player.package.index import WeightsEntry
+from player.package.limits import MAX_NETWORKS
 from player.package.package_error import PackageError
-from player.package.paths import HARD
+from player.package.paths import BICUBIC, HARD, PATH_NAMES
+from player.package.scale import Scale
 from player.session import Event, Listener, Package, read_entry
 
 
@@ -27,12 +29,13 @@ class NetworkSet:
 
     @cached_property
     def _table(self) -> NDArray[np.int32]:
-        """[32, 3, 2]: for a network number and a path of the routes, those to run."""
+        """[16, 5, 2]: for a network number and a path of the routes, those to run."""
         # What is not loaded stays (0, 0): the path bicubic, which every network has, of the first.
-        table = np.zeros((32, HARD + 1, 2), np.int32)
+        table = np.zeros((MAX_NETWORKS, len(PATH_NAMES), 2), np.int32)
         for number, place in self.places.items():
+            table[number, BICUBIC] = (place, BICUBIC)
             paths = self.networks[place].paths
-            for path in range(HARD + 1):
+            for path in range(BICUBIC + 1, len(PATH_NAMES)):
                 # A replacement may lack a path of the routes; the hard one every network has.
                 table[number, path] = (place, path if path in paths else HARD)
         return table
@@ -80,7 +83,7 @@ def _load_own(
         return None
 
 
-def generic_blob(scale: int, dtype: str) -> bytes:
+def generic_blob(scale: Scale, dtype: str) -> bytes:
     """The generic network that ships with the player, for engines of `dtype`, int8 or fp32.
 
     Raises PackageError where it is missing.
@@ -95,7 +98,7 @@ def generic_blob(scale: int, dtype: str) -> bytes:
 class _Generic:
     """The generic network, loaded when it is first needed."""
 
-    def __init__(self, engine: Engine, scale: int, on_event: Listener) -> None:
+    def __init__(self, engine: Engine, scale: Scale, on_event: Listener) -> None:
         self._engine, self._scale, self._on_event = engine, scale, on_event
 
     @cached_property

@@ -11,6 +11,7 @@ from pathlib import Path
 from player.package.index import FileEntry, Index, digest, read_index
 from player.package.layout import INDEX_PATH, INIT_NAME, SEGMENTS, VIDEO
 from player.package.package_error import PackageError
+from player.package.scale import Scale
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Package:
     problems: tuple[Event, ...] = field(default=())
 
     @property
-    def scale(self) -> int:
+    def scale(self) -> Scale:
         """HR pixels for an LR pixel, 1 where nothing is known."""
         return self.index.scale if self.index else 1
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from player.bicubic import upscale_bicubic
 from player.engine import Engine
+from player.package.scale import Scale
 from player.playback import PlayOptions, lr_info, shown_size
 from player.prefetch import prefetch
 from player.session import Listener, Package, ignore
@@ -101,7 +102,7 @@ class Shown:
 class Show:
     """The state of a running film: what the keys have asked for."""
 
-    def __init__(self, display: Display, pacer: Pacer, scale: int) -> None:
+    def __init__(self, display: Display, pacer: Pacer, scale: Scale) -> None:
         self._display, self._pacer, self._scale = display, pacer, scale
         self._compare = self._quit = False
 

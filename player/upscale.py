@@ -20,6 +20,7 @@ from player.bicubic import upscale_bicubic
 from player.engine import Engine, Pool
 from player.networks import NetworkSet, load_networks
 from player.package.paths import BICUBIC
+from player.package.scale import Scale
 from player.prefetch import prefetch
 from player.routing import FramePlan, RouteBook, load_live_routes
 from player.session import Event, Listener, NotAPackageError, Package, ignore, intact_files
@@ -122,7 +123,7 @@ class EngineUpscaler:
 class BicubicUpscaler:
     """Bicubic without an engine; 1 is a scale too, and shows the LR video as it is."""
 
-    scale: int
+    scale: Scale
 
     def __call__(self, lr: Image, plan: FramePlan | None) -> tuple[Patches, Image]:
         """As `EngineUpscaler`; the plan is of no use to it."""

@@ -29,7 +29,7 @@ def pack_network(network: Network, dtype: int = HALF) -> bytes:
     rounded = deployed_network(network.arch, blob.tensors)
     samples = {}
     for path in network.arch.paths:
-        patch, positions = self_test_input(network.arch.scale, rounded.halo_px(path))
+        patch, positions = self_test_input(network.arch, path)
         x = torch.from_numpy(patch).permute(2, 0, 1)[None].float()
         with torch.no_grad():
             samples[path] = to_pixels(rounded(x, path)).ravel()[positions]
@@ -45,7 +45,7 @@ def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
     dtype = min(INT8_FORMS, key=lambda form: len(pack_weights(arch, tensors, form)))
     samples = {}
     for path in arch.paths:
-        patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
+        patch, positions = self_test_input(arch, path)
         samples[path] = reference.upscale(arch, tensors, patch, path).ravel()[positions]
     return pack_weights(arch, tensors, dtype, samples)
 

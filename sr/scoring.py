@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
-from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.paths import BICUBIC, HARD, PATH_NAMES
+from player.package.anchor import anchor_halo_px
+from player.package.paths import BICUBIC, HARD, PLANNED_PATHS
 from player.package.weights import WeightsBlob
 from sr.models import Network
 from sr.models.anchor import upsample
@@ -58,9 +58,10 @@ def upscale_patch(network: Scored, padded: Image) -> dict[int, Image]:
             residuals = network.residuals(x)
         base = network.base(x, halo)
         scale = network.arch.scale
-        details = {path: F.pixel_shuffle(r.float(), scale) for path, r in residuals.items()}
+        side = network.arch.hr_units
+        details = {path: F.pixel_shuffle(r.float(), side) for path, r in residuals.items()}
     frames = {path: to_pixels(detail + base) for path, detail in details.items()}
-    anchor = upsample(crop(x, halo - ANCHOR_HALO_PX), scale)
+    anchor = upsample(crop(x, halo - anchor_halo_px(scale)), scale)
     return {BICUBIC: to_pixels(anchor), **frames}
 
 
@@ -72,7 +73,7 @@ def path_sse(
     Infinite for a path that the network lacks.
     """
     for pair in pairs:
-        errors = np.full((len(PATH_NAMES), *grid.shape), np.inf)
+        errors = np.full((len(PLANNED_PATHS), *grid.shape), np.inf)
         for path, frame in upscale_paths(network, pair.lr).items():
             errors[path] = patch_sse(frame, pair.hr, grid, network.arch.scale)
         yield errors

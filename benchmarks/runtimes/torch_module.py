@@ -28,7 +28,7 @@ class PaddedHardPath(HardPath):
         margin = ANCHOR_HALO_PX - self.network.halo_px(HARD)
         inner = nn.functional.pad(x, (margin,) * 4)
         y = self.network.residual(x, HARD) + nn.functional.conv2d(inner, self.network.anchor)
-        return nn.functional.pixel_shuffle(y, self.network.arch.scale).clamp(0.0, PIXEL_MAX)
+        return nn.functional.pixel_shuffle(y, self.network.arch.hr_units).clamp(0.0, PIXEL_MAX)
 
 
 class ChannelsLast(nn.Module):

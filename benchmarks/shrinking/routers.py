@@ -32,7 +32,7 @@ from chunking.route_plan import plan_routes
 from player.costs import path_macs
 from player.metrics import psnr_db
 from player.package.artefact import write_bytes
-from player.package.paths import PATH_NAMES, path_of
+from player.package.paths import PLANNED_PATHS, path_of
 from player.package.weights import unpack_weights
 from sr.models.network import PIXEL_MAX
 from sr.router.decide import (
@@ -53,12 +53,12 @@ from sr.scoring import path_sse, scored_network
 
 LOSS_DB = 0.05
 MOST_CLEAN_DB, MOST_LOW_DB = 0.1, 0.2
-SHAPE = RouterShape(classes=len(PATH_NAMES))
+SHAPE = RouterShape(classes=len(PLANNED_PATHS))
 PLAIN_SHAPE = replace(SHAPE, squeeze=0)
 PLAN = RouterPlan(steps=200, frames=10)
 CLEAN, LOW = "clean", "low"
 UNSURE_SHARE = 0.05
-PATHS = tuple(range(len(PATH_NAMES)))
+PATHS = tuple(range(len(PLANNED_PATHS)))
 
 Errors = NDArray[np.float64]
 Images = NDArray[np.uint8]

@@ -201,7 +201,7 @@ def _integers_psnr(network: Network, clip: Clip, sampler: CropSampler) -> float:
     return float(judge_blob(blob, clip)["psnr_db"])
 
 
-def _network_flops(clip: Clip) -> int:
+def _network_flops(clip: Clip) -> float:
     """Of a step of the deployed network: forward and twice that backward."""
     return 3 * 2 * macs_per_pixel(clip.arch, HARD) * BATCH * CROP_PX**2
 

@@ -1,8 +1,12 @@
 """The architecture of a network: what fixes its shape, and the layout of its tensors.
 
-chain   trunk.0 .. trunk.D-1 (3x3, ReLU) -> exits.0, exits.1 (1x1 to 3 r^2 channels)
+chain   trunk.0 .. trunk.D-1 (3x3, ReLU) -> up to four exits (1x1 to 3 (r u)^2 channels)
 espcn   trunk (3x3, ReLU) -> tail (3x3 to 3 r^2 channels)
 wdsr    head, blocks of expand and project, tail, and a 5x5 skip
+
+A chain sees *units* of u x u LR pixels as one place with 3 u^2 planes, ordered (colour, dy, dx),
+and makes r u x r u HR pixels of each. A filter at scale 1 on units of 2 x 2 costs a quarter of the
+same layers on single pixels.
 """
 
 from collections.abc import Mapping
@@ -12,9 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.limits import MAX_BLOCKS, MAX_WIDTH, MAX_WIDTHS
+from player.package.anchor import anchor_reach
+from player.package.limits import MAX_BLOCKS, MAX_DEPTH, MAX_EXITS, MAX_UNITS, MAX_WIDTH
 from player.package.package_error import PackageError
-from player.package.paths import EASY, HARD
+from player.package.paths import BICUBIC, PATHS_OF_EXITS
+from player.package.scale import SCALES, Scale, scale_number
 
 # As in the headers of blobs that are out there: a number is never given again.
 ARCHITECTURE_IDS = {"chain": 1, "espcn": 2, "wdsr": 3}
@@ -32,29 +38,54 @@ class Architecture:
 
     `widths` are the output channels of the trunk's convolutions (chain, espcn), or
     (units, expanded units, blocks) for wdsr. `exits` are the trunk depths after which a path
-    leaves, shallow to deep; a static network has one.
+    leaves, shallow to deep; a static network has one. `units` is u, the side of a unit.
     """
 
     name: str
-    scale: int
+    scale: Scale
     widths: tuple[int, ...]
     exits: tuple[int, ...]
-    planes: int = 3
+    units: int = 1
 
     def __post_init__(self) -> None:
         """Raises PackageError where a number is outside its limit."""
         if self.name not in ARCHITECTURE_IDS:
             known = ", ".join(ARCHITECTURE_IDS)
             raise PackageError(f"unknown architecture {self.name!r}: this version knows {known}")
-        if self.scale not in (2, 3, 4) or self.planes != 3:
-            raise PackageError(f"architecture {self.name}: scale {self.scale} is not 2, 3 or 4")
+        _check_units(self)
         _check_widths(self)
         _check_exits(self)
 
     @property
     def paths(self) -> tuple[int, ...]:
-        """The paths that need the network: (easy, hard), or hard alone."""
-        return (EASY, HARD) if len(self.exits) == 2 else (HARD,)
+        """The paths that need the network, shallow to deep: (easy, hard), or hard alone."""
+        return PATHS_OF_EXITS[len(self.exits)]
+
+    @property
+    def planes(self) -> int:
+        """Of a unit, as the first convolution sees it."""
+        return 3 * self.units**2
+
+    @property
+    def hr_units(self) -> int:
+        """r u: HR pixels on a side of what a unit becomes."""
+        return int(self.scale * self.units)
+
+    def depth(self, path: int) -> int:
+        """Convolutions of the trunk that a path runs."""
+        return self.exits[self.paths.index(path)]
+
+    def halo_px(self, path: int) -> int:
+        """Context that a path reads on every side, in LR pixels: whole units."""
+        reach = anchor_reach(self.scale, self.units)
+        if path == BICUBIC:
+            return self.units * reach
+        if self.name == "wdsr":
+            # Head and tail, and two convolutions a block.
+            return 2 * self.widths[2] + 2
+        if self.name == "espcn":
+            return len(self.widths) + 1
+        return self.units * max(self.depth(path), reach)
 
 
 @dataclass(frozen=True)
@@ -69,9 +100,26 @@ class TensorSpec:
         return int(np.prod(self.shape))
 
 
+def _check_units(arch: Architecture) -> None:
+    if arch.scale not in SCALES or not 1 <= arch.units <= MAX_UNITS:
+        raise PackageError(
+            f"architecture {arch.name}: scale {arch.scale} on units of {arch.units} px is not of "
+            f"1, 1.5, 2, 3, 4 on 1..{MAX_UNITS}"
+        )
+    if (arch.scale * arch.units).denominator != 1:
+        raise PackageError(
+            f"architecture {arch.name}: scale {scale_number(arch.scale)} makes no whole pixels of "
+            f"units of {arch.units} px; use units of 2"
+        )
+    if arch.name != "chain" and (arch.units != 1 or arch.scale not in (2, 3, 4)):
+        raise PackageError(f"architecture {arch.name}: only scales 2, 3, 4 on single pixels")
+
+
 def _check_widths(arch: Architecture) -> None:
-    if not 1 <= len(arch.widths) <= MAX_WIDTHS:
-        raise PackageError(f"architecture {arch.name}: {len(arch.widths)} widths, not 1..16")
+    if not 1 <= len(arch.widths) <= MAX_DEPTH:
+        raise PackageError(
+            f"architecture {arch.name}: depth {len(arch.widths)} is not in 1..{MAX_DEPTH}"
+        )
     # The third number of wdsr counts its blocks, and is no width.
     channels = arch.widths[:2] if arch.name == "wdsr" else arch.widths
     if any(w % GROUP or not GROUP <= w <= MAX_WIDTH for w in channels):
@@ -83,20 +131,20 @@ def _check_widths(arch: Architecture) -> None:
 
 
 def _check_exits(arch: Architecture) -> None:
-    depth = arch.widths[2] if arch.name == "wdsr" else len(arch.widths)
+    deepest = arch.widths[2] if arch.name == "wdsr" else len(arch.widths)
     rising = tuple(sorted(set(arch.exits))) == arch.exits
-    most = 2 if arch.name == "chain" else 1
+    most = MAX_EXITS if arch.name == "chain" else 1
     if not (1 <= len(arch.exits) <= most and rising and arch.exits[0] >= 1):
         raise PackageError(f"architecture {arch.name}: exits {arch.exits} are not rising depths")
     # Convolutions behind the last exit would be shipped, and never run.
-    if arch.exits[-1] != depth:
-        raise PackageError(f"architecture {arch.name}: the last exit is not the depth {depth}")
+    if arch.exits[-1] != deepest:
+        raise PackageError(f"architecture {arch.name}: the last exit is not the depth {deepest}")
 
 
 def convolutions(arch: Architecture) -> tuple[tuple[str, Shape], ...]:
     """The name and the weight's shape [O, I, k, k] of each convolution, in the payload's order."""
-    # Of each LR pixel r x r HR pixels in three colours, as the pixel shuffle takes them.
-    out, planes = 3 * arch.scale**2, arch.planes
+    # Of each unit its HR pixels in three colours, as the pixel shuffle takes them.
+    out, planes = 3 * arch.hr_units**2, arch.planes
     if arch.name == "wdsr":
         units, expanded, blocks = arch.widths
         body: list[tuple[str, Shape]] = []

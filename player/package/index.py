@@ -22,10 +22,11 @@ from player.package.architecture import Architecture
 from player.package.artefact import write_text
 from player.package.fields import Object, parse_object
 from player.package.layout import INDEX_PATH
-from player.package.limits import MAX_BLOB_BYTES, MAX_EXITS, MAX_WIDTH, MAX_WIDTHS
+from player.package.limits import MAX_BLOB_BYTES, MAX_DEPTH, MAX_EXITS, MAX_UNITS, MAX_WIDTH
 from player.package.package_error import PackageError
 from player.package.paths import grid_shape
 from player.package.router_blob import MAX_ROUTER_BYTES
+from player.package.scale import Scale, parse_scale, scale_number
 from player.package.signature import check_signature, sign
 
 SCHEMA_NAME, SCHEMA_VERSION = "pocketsr.index", 1
@@ -82,12 +83,12 @@ class Index:
     """The whole of `sr/index.json` but its signature.
 
     `hr` is the size to show: the network's output, `scale` times `lr`, cropped at the right and
-    bottom. `time_base` is the length in seconds of a tick of `segments`, `audio_time_base` of
-    `audio`. `colour` holds the tags of the video (matrix, full_range, primaries, transfer).
-    `version` is the PocketSR that made the package.
+    bottom. Without weights the anchor is shown. `time_base` is the length in seconds of a tick of
+    `segments`, `audio_time_base` of `audio`. `colour` holds the tags of the video (matrix,
+    full_range, primaries, transfer). `version` is the PocketSR that made the package.
     """
 
-    scale: int
+    scale: Scale
     lr: Size
     hr: Size
     fine_h: int
@@ -138,12 +139,18 @@ def index_to_json(index: Index) -> dict[str, Any]:
     audio_ratio = index.audio_time_base and list(index.audio_time_base.as_integer_ratio())
     weights = []
     for entry in index.weights:
-        arch = {**vars(entry.arch), "widths": [*entry.arch.widths], "exits": [*entry.arch.exits]}
+        arch = {
+            **vars(entry.arch),
+            "scale": scale_number(entry.arch.scale),
+            "widths": [*entry.arch.widths],
+            "exits": [*entry.arch.exits],
+            "planes": entry.arch.planes,  # players before `units` ask for it
+        }
         weights.append({**vars(entry), "arch": arch})
     return {
         "schema": f"{SCHEMA_NAME}/{SCHEMA_VERSION}",
         "version": index.version,
-        "scale": index.scale,
+        "scale": scale_number(index.scale),
         "lr": {"width": index.lr.width, "height": index.lr.height},
         "hr": {"width": index.hr.width, "height": index.hr.height},
         "grid": {"fine_h": index.fine_h, "fine_w": index.fine_w},
@@ -217,7 +224,7 @@ def parse_index(source: Object) -> Index:
     has_audio = bool(source.get("audio"))
     has_router = source.get("router") is not None
     index = Index(
-        scale=fields.integer(source, "scale", limits.MIN_SCALE, limits.MAX_SCALE),
+        scale=parse_scale(source.get("scale")),
         lr=_size(fields.subobject(source, "lr"), 1),
         hr=_size(fields.subobject(source, "hr"), limits.MAX_SCALE),
         fine_h=fields.integer(grid, "fine_h", limits.MIN_CELL_PX, limits.MAX_CELL_PX),
@@ -268,10 +275,10 @@ def _weights(source: Object) -> WeightsEntry:
         **_file_fields(source, MAX_BLOB_BYTES),
         arch=Architecture(
             name=fields.text(arch, "name"),
-            scale=fields.integer(arch, "scale", limits.MIN_SCALE, limits.MAX_SCALE),
-            widths=fields.integers(arch, "widths", MAX_WIDTHS, MAX_WIDTH),
+            scale=parse_scale(arch.get("scale")),
+            widths=fields.integers(arch, "widths", MAX_DEPTH, MAX_WIDTH),
             exits=fields.integers(arch, "exits", MAX_EXITS, MAX_WIDTH),
-            planes=fields.integer(arch, "planes", 1, 255),
+            units=fields.integer({"units": 1, **arch}, "units", 1, MAX_UNITS),
         ),
     )
 
@@ -310,7 +317,8 @@ def _check_sizes(index: Index) -> None:
     # LR is 2 ceil(shown / 2 r) px, so that r times it is less than 2 r px too much.
     for shown, lr in ((index.hr.width, index.lr.width), (index.hr.height, index.lr.height)):
         if not index.scale * lr - 2 * index.scale < shown <= index.scale * lr:
-            raise PackageError(f"index: HR side {shown} px is not {index.scale} x {lr} px cropped")
+            factor = scale_number(index.scale)
+            raise PackageError(f"index: HR side {shown} px is not {factor} x {lr} px cropped")
 
 
 def _check_lists(index: Index) -> None:
@@ -322,6 +330,12 @@ def _check_lists(index: Index) -> None:
         raise PackageError("index: the segments' frames do not add up to the film's")
     if any(w.arch.scale != index.scale for w in index.weights):
         raise PackageError("index: a network's scale is not the package's")
+    # A patch that began within a unit, or whose HR pixels did, could not be computed.
+    sides = [index.scale.denominator, *(w.arch.units for w in index.weights)]
+    for side in sides:
+        if index.fine_h % side or index.fine_w % side:
+            cell = f"{index.fine_w}x{index.fine_h}"
+            raise PackageError(f"index: cells of {cell} px are not whole units of {side} px")
     known = [r.segment for r in index.routes if r.segment < len(starts)]
     # As many segments that exist as there are maps: none twice, and none that is not there.
     if len(set(known)) != len(index.routes):

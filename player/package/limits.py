@@ -8,7 +8,7 @@ MAX_INDEX_BYTES = 16 << 20
 MAX_PATH_CHARS = 200
 MAX_TEXT_CHARS = 200
 
-MIN_SCALE, MAX_SCALE = 2, 4
+MAX_SCALE = 4
 MAX_LR_SIDE_PX = 8192
 MAX_LR_PIXELS = 4096 * 2304
 MIN_CELL_PX, MAX_CELL_PX = 4, 1024
@@ -21,11 +21,12 @@ MAX_SEGMENT_BYTES = 1 << 30
 MAX_TICKS = 1 << 62
 MAX_TIMESCALE = 1 << 31
 
-# The engine has the same bounds of its own (compiler/runtime/blob.c).
+# The family of networks that one engine plays. `compiler/emit` gives C the same numbers.
 MAX_BLOB_BYTES = 4 << 20
-MAX_WIDTH, MAX_WIDTHS, MAX_EXITS, MAX_BLOCKS = 256, 16, 4, 32
+MAX_WIDTH, MAX_DEPTH, MAX_EXITS, MAX_BLOCKS = 256, 12, 4, 32
+MAX_UNITS = 3
 
-MAX_NETWORKS = 32  # a route code has five bits for the network
+MAX_NETWORKS = 16  # a route code has four bits for the network
 MAX_ROUTES_BYTES = 16 << 20
 MAX_GRID_SIDE = 2048
 MAX_ROUTE_CELLS = 256 << 20  # bytes of one segment's route map once inflated

@@ -1,6 +1,6 @@
 """Paths of a network, and the route codes that name them: what each cell of a frame takes.
 
-    code (u8):  bit 7: cell of a coarse patch | bits 2-6: network | bits 0-1: path
+    code (u8):  bit 7: cell of a coarse patch | bits 6, 1, 0: path | bits 2-5: network
 
 Server, compiler, player and engine all take these numbers from here.
 """
@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 
 from player.package.limits import MAX_NETWORKS
 
-# Rising with what a path costs: plans compare these numbers.
-BICUBIC, EASY, HARD = 0, 1, 2
-PATH_NAMES = ("bicubic", "easy", "hard")
+# Hard is the deepest path of every network, so that each has one; easy the shallowest of several.
+# Between them lie middle and upper: numbers are never given again, so they came last.
+BICUBIC, EASY, HARD, MIDDLE, UPPER = range(5)
+PATH_NAMES = ("bicubic", "easy", "hard", "middle", "upper")
+PLANNED_PATHS = (BICUBIC, EASY, HARD)  # what the server's plans choose from, by rising cost
+# By how many exits a network has: its paths, shallow to deep.
+PATHS_OF_EXITS = ((), (HARD,), (EASY, HARD), (EASY, MIDDLE, HARD), (EASY, MIDDLE, UPPER, HARD))
 COARSE = 0x80
 QUARTER_PX = 4  # LR; the router's cells are multiples of it, and it sees one beyond its own
 _NETWORK_SHIFT, _PATH_BITS = 2, 0x03
+_HIGH_PATH_SHIFT = 4  # from a path's third bit to the code's bit 6
 
 Codes = NDArray[np.uint8]
 
@@ -25,22 +30,25 @@ Codes = NDArray[np.uint8]
 def route_codes(paths: NDArray[Any], networks: NDArray[Any] | int = 0) -> Codes:
     """The codes (u8, same shape) of paths and networks, coarse patches not yet marked.
 
-    Raises ValueError for a network that five bits cannot name.
+    Raises ValueError for a network that four bits cannot name.
     """
     if np.any(np.asarray(networks) >= MAX_NETWORKS) or np.any(np.asarray(networks) < 0):
         raise ValueError(f"a route can name {MAX_NETWORKS} networks")
     # Of network 0 a code is the path itself, so that what a router decides is codes already.
-    return (np.asarray(paths) | np.asarray(networks) << _NETWORK_SHIFT).astype(np.uint8)
+    paths = np.asarray(paths)
+    path_bits = paths & _PATH_BITS | (paths & UPPER) << _HIGH_PATH_SHIFT
+    return (path_bits | np.asarray(networks) << _NETWORK_SHIFT).astype(np.uint8)
 
 
 def path_of(codes: Codes) -> Codes:
     """The path of each cell, same shape."""
-    return codes & np.uint8(_PATH_BITS)
+    high = np.right_shift(codes, _HIGH_PATH_SHIFT, dtype=np.uint8) & np.uint8(UPPER)
+    return codes & np.uint8(_PATH_BITS) | high
 
 
 def network_of(codes: Codes) -> Codes:
-    """The network of each cell, 0..31, same shape."""
-    # Shifted out at the bottom before the mask, the coarse bit at the top goes with the mask.
+    """The network of each cell, 0..15, same shape."""
+    # Shifted out at the bottom before the mask, the bits at the top go with the mask.
     return np.right_shift(codes, _NETWORK_SHIFT, dtype=np.uint8) & np.uint8(MAX_NETWORKS - 1)
 
 

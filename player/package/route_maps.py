@@ -2,8 +2,9 @@
 
     "PSRR" u8 version  u16 frames  u16 rows  u16 columns  deflated cells       little endian
 
-A cell is one byte, a route code (paths.py). Each frame is stored as XOR with the frame before. One
-file a segment; nothing refers to another file.
+Version 2 where a cell takes one of the paths between easy and hard, else version 1, which older
+players read. A cell is one byte, a route code (paths.py). Each frame is stored as XOR with the
+frame before. One file a segment; nothing refers to another file.
 """
 
 import struct
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from player.package import limits
 from player.package.package_error import PackageError
-from player.package.paths import COARSE, HARD, Codes, network_of, path_of
+from player.package.paths import COARSE, HARD, UPPER, Codes, network_of, path_of
 
-_MAGIC, _VERSION = b"PSRR", 1
+_MAGIC = b"PSRR"
+_DEEPEST = {1: HARD, 2: UPPER}  # by version, the last path that it can name
 _HEADER = struct.Struct("<4sBHHH")
 
 
@@ -28,12 +30,13 @@ def pack_routes(codes: Codes) -> bytes:
     """
     frames, rows, columns = codes.shape
     _check_size(frames, rows, columns)
-    _check_codes(codes)
+    version = 1 if (path_of(codes) <= HARD).all() else 2
+    _check_codes(codes, version)
     # Routes change slowly: most of what is left are zeros, which deflate likes.
     delta = codes.copy()
     delta[1:] ^= codes[:-1]
     cells = zlib.compress(delta.tobytes(), 9)
-    return _HEADER.pack(_MAGIC, _VERSION, frames, rows, columns) + cells
+    return _HEADER.pack(_MAGIC, version, frames, rows, columns) + cells
 
 
 def unpack_routes(blob: bytes) -> Codes:
@@ -41,15 +44,15 @@ def unpack_routes(blob: bytes) -> Codes:
     if not _HEADER.size < len(blob) <= limits.MAX_ROUTES_BYTES:
         raise PackageError(f"route map: {len(blob)} bytes is outside the limits; fetch it again")
     magic, version, *shape = _HEADER.unpack_from(blob)
-    if magic != _MAGIC or version != _VERSION:
-        raise PackageError("route map: not a route map of version 1; update the player")
+    if magic != _MAGIC or version not in _DEEPEST:
+        raise PackageError("route map: not a route map of version 1 or 2; update the player")
     # Before anything is inflated: the header alone says how much memory that takes.
     _check_size(*shape)
     cells = _inflate(blob[_HEADER.size :], shape[0] * shape[1] * shape[2])
     delta = np.frombuffer(cells, np.uint8).reshape(shape)
     # XOR undoes itself: of all frames up to one, only that one is left.
     codes = np.bitwise_xor.accumulate(delta, axis=0)
-    _check_codes(codes)
+    _check_codes(codes, version)
     return codes
 
 
@@ -64,8 +67,8 @@ def _check_size(frames: int, rows: int, columns: int) -> None:
         raise PackageError(f"route map: {frames}x{rows}x{columns} cells is outside the limits")
 
 
-def _check_codes(codes: Codes) -> None:
-    if (path_of(codes) > HARD).any():
+def _check_codes(codes: Codes, version: int) -> None:
+    if (path_of(codes) > _DEEPEST[version]).any():
         raise PackageError("route map: a cell names a path that does not exist")
 
 

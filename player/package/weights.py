@@ -1,12 +1,16 @@
 """The weights blob: numbers for a fixed architecture; no names, no offsets, no code.
 
-    "PSRW" version arch scale planes dtype n_widths n_exits n_tests      12 bytes
+    "PSRW" version arch scale planes dtype n_widths n_exits n_tests      12 bytes, version 1
+    "PSRW" version arch scale units dtype n_widths n_exits n_tests       12 bytes, version 2
     u16 widths[n_widths]  u16 exits[n_exits]  u32 payload_bytes
     payload        each convolution's weight [O, I, k, k], then its bias [O];
                    of dtype 3 and 4 (int8, dense and sparse) then its multiplier [O]:
                    player/package/integers.py
     self-test      for each path of the network: u8 path, 64 x u8 samples of the right output
     u32 crc32      of everything before
+
+In version 2 `scale` is 16 p + q for the scale p/q. A network that version 1 can say (a whole scale
+of 2..4, single pixels, two exits) is written as version 1, so that older engines open it.
 
 All little endian. The layout of the payload follows from the architecture alone (of sparse
 weights: and from the bits of their bitmaps), so nothing in a blob can point anywhere.
@@ -17,6 +21,8 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -32,15 +38,17 @@ from player.package.architecture import (
     tensor_layout,
 )
 from player.package.integers import DENSE, SPARSE, decode_layer, encode_layer, layer_byte_range
-from player.package.limits import MAX_BLOB_BYTES, MAX_EXITS, MAX_WIDTHS
+from player.package.limits import MAX_BLOB_BYTES, MAX_DEPTH, MAX_EXITS
 from player.package.package_error import PackageError
+from player.package.scale import Scale, hr_px, parse_scale
 
 FLOAT32, FLOAT16, INT8, INT8_SPARSE = 1, 2, 3, 4
 DTYPES: dict[int, np.dtype[Any]] = {FLOAT32: np.dtype("<f4"), FLOAT16: np.dtype("<f2")}
 INT8_FORMS = {INT8: DENSE, INT8_SPARSE: SPARSE}
 SELF_TEST_PATCH_PX = 8
 SELF_TEST_SAMPLES = 64
-_MAGIC, _VERSION = b"PSRW", 1
+_MAGIC, _VERSIONS = b"PSRW", (1, 2)
+_VERSION_1_PLANES = 3
 _HEADER = struct.Struct("<4s8B")
 
 
@@ -84,12 +92,31 @@ def pack_weights(
             raise PackageError("self-test: 64 samples of u8 are wanted for each path")
         rows.append(bytes([path]) + row.tobytes())
     shape = (len(arch.widths), len(arch.exits), len(rows))
-    identity = (ARCHITECTURE_IDS[arch.name], arch.scale, arch.planes, dtype)
-    head = _HEADER.pack(_MAGIC, _VERSION, *identity, *shape)
+    head = _HEADER.pack(_MAGIC, *_identity(arch), dtype, *shape)
     numbers = np.asarray((*arch.widths, *arch.exits), "<u2").tobytes()
     body = head + numbers + struct.pack("<I", len(payload)) + payload + b"".join(rows)
     # Against damage alone; who made the blob, the index's signature says.
     return body + struct.pack("<I", zlib.crc32(body))
+
+
+def _identity(arch: Architecture) -> tuple[int, int, int, int]:
+    """Version, architecture, scale and planes or units, as the header has them."""
+    number = ARCHITECTURE_IDS[arch.name]
+    if arch.scale in (2, 3, 4) and arch.units == 1 and len(arch.exits) <= 2:
+        return 1, number, int(arch.scale), _VERSION_1_PLANES
+    return 2, number, 16 * arch.scale.numerator + arch.scale.denominator, arch.units
+
+
+def _scale_and_units(version: int, scale: int, last: int) -> tuple[Scale, int]:
+    """The inverse: raises PackageError where the header says what no network has."""
+    if version == 1:
+        if scale not in (2, 3, 4) or last != _VERSION_1_PLANES:
+            raise PackageError(f"weights: scale {scale} with {last} planes is not of version 1")
+        return scale, 1
+    p, q = divmod(scale, 16)
+    if q == 0 or gcd(p, q) != 1:
+        raise PackageError(f"weights: scale {p}/{q} is not a fraction in lowest terms")
+    return parse_scale(Fraction(p, q)), last
 
 
 def _shaped(tensors: Tensors, name: str, shape: Shape) -> NDArray[Any]:
@@ -144,20 +171,19 @@ def unpack_weights(blob: bytes) -> WeightsBlob:
 
 def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
     """Returns the architecture, the dtype, the number of self-test rows and the next offset."""
-    magic, version, arch_id, scale, planes, dtype, n_widths, n_exits, n_tests = _HEADER.unpack_from(
-        body
-    )
-    if magic != _MAGIC or version != _VERSION:
-        raise PackageError("weights: not a weights blob of version 1; update the player")
+    magic, version, arch_id, *ratio, dtype, n_widths, n_exits, n_tests = _HEADER.unpack_from(body)
+    if magic != _MAGIC or version not in _VERSIONS:
+        raise PackageError("weights: not a weights blob of version 1 or 2; update the player")
     names = {v: k for k, v in ARCHITECTURE_IDS.items()}
     if arch_id not in names or dtype not in (*DTYPES, *INT8_FORMS):
         raise PackageError(f"weights: architecture {arch_id}, dtype {dtype} is not known here")
     count = n_widths + n_exits
     at = _HEADER.size + 2 * count
-    if n_widths > MAX_WIDTHS or n_exits > MAX_EXITS or len(body) < at + 4:
+    if n_widths > MAX_DEPTH or n_exits > MAX_EXITS or len(body) < at + 4:
         raise PackageError("weights: the header asks for more than the limits allow")
     numbers = tuple(int(n) for n in np.frombuffer(body, "<u2", count, _HEADER.size))
-    arch = Architecture(names[arch_id], scale, numbers[:n_widths], numbers[n_widths:], planes)
+    scale, units = _scale_and_units(version, *ratio)
+    arch = Architecture(names[arch_id], scale, numbers[:n_widths], numbers[n_widths:], units)
     if dtype in INT8_FORMS:
         check_int8(arch)
     return arch, dtype, n_tests, at
@@ -190,7 +216,7 @@ def _parse_rows(rows: bytes, arch: Architecture) -> dict[int, NDArray[np.uint8]]
     table = np.frombuffer(rows, np.uint8).reshape(-1, 1 + SELF_TEST_SAMPLES)
     tests = {int(row[0]): row[1:].copy() for row in table}
     # A path that is named twice is one key less than rows.
-    if tuple(tests) not in ((), arch.paths) or len(tests) != len(table):
+    if tuple(tests) not in ((), tuple(sorted(arch.paths))) or len(tests) != len(table):
         raise PackageError("weights: the self-test is not for this network's paths")
     return tests
 
@@ -206,12 +232,16 @@ def self_test_stream(count: int, seed: int = 1) -> NDArray[np.uint32]:
     return states
 
 
-def self_test_input(scale: int, halo_px: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The self-test's LR patch [8 + 2 halo, 8 + 2 halo, 3] u8, and the 64 sampled positions."""
-    side = SELF_TEST_PATCH_PX + 2 * halo_px
+def self_test_input(arch: Architecture, path: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The self-test's LR patch [8 + 2 halo, 8 + 2 halo, 3] u8, and the 64 sampled positions.
+
+    On units of 3 the patch is 9 px wide.
+    """
+    patch_px = -(-SELF_TEST_PATCH_PX // arch.units) * arch.units
+    side = patch_px + 2 * arch.halo_px(path)
     pixels = side * side * 3
     states = self_test_stream(pixels + SELF_TEST_SAMPLES)
     # The upper bits: the lower ones of such a generator repeat after a few states.
     patch = (states[:pixels] >> 24).astype(np.uint8).reshape(side, side, 3)
-    outputs = (SELF_TEST_PATCH_PX * scale) ** 2 * 3
+    outputs = hr_px(patch_px, arch.scale) ** 2 * 3
     return patch, (states[pixels:] >> 8).astype(np.int64) % outputs

@@ -25,6 +25,7 @@ from player.package.layout import ROUTER_PATH, SR, routes_path, weights_name
 from player.package.manifest import write_manifests
 from player.package.route_maps import pack_routes
 from player.package.router_blob import unpack_router
+from player.package.scale import Scale
 from player.package.streams import StreamFiles
 from player.package.weights import unpack_weights
 
@@ -39,7 +40,7 @@ class Contents:
     decides where a segment has no route map.
     """
 
-    scale: int
+    scale: Scale
     lr: Size
     hr: Size
     fine_h: int

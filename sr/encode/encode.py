@@ -124,4 +124,4 @@ def _paths(
     paths = path_of(np.concatenate(routes))
     samples = work.samples_of(work.route_grid)
     weights = samples / samples.sum() / len(paths)
-    return {name: float(((paths == i) * weights).sum()) for i, name in enumerate(PATH_NAMES)}
+    return {name: float(((paths == i) * weights).sum()) for i, name in enumerate(PATH_NAMES[:3])}

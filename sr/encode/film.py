@@ -19,6 +19,7 @@ from chunking.lr import downscale, lr_size
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream
 from chunking.video import Frame, read_frames
+from player.package.scale import Scale, hr_px
 from player.package.streams import StreamFiles
 from sr.encode.options import EncodeOptions
 from sr.progress import Progress
@@ -42,7 +43,7 @@ class Film:
         self._masks: dict[int, Image] = {}
 
     @property
-    def scale(self) -> int:
+    def scale(self) -> Scale:
         return self._options.stream.scale
 
     @property
@@ -140,13 +141,13 @@ class Film:
         return groups_from_boxes(groups, lr_size, cell_px, frames)
 
 
-def training_set(pairs: list[FramePair], scale: int, margin_px: int) -> TrainingSet:
+def training_set(pairs: list[FramePair], scale: Scale, margin_px: int) -> TrainingSet:
     """LR frames with a margin, HR frames continued by their edge pixels to r times the LR size."""
     height, width = pairs[0].lr.shape[:2]
     margin = (margin_px, margin_px)
     # As the engine continues a frame, so that borders are learned as they will be run.
     lr = np.stack([np.pad(p.lr, (margin, margin, (0, 0)), mode="edge") for p in pairs])
     hr_h, hr_w = pairs[0].hr.shape[:2]
-    beyond = ((0, height * scale - hr_h), (0, width * scale - hr_w), (0, 0))
+    beyond = ((0, hr_px(height, scale) - hr_h), (0, hr_px(width, scale) - hr_w), (0, 0))
     hr = np.stack([np.pad(p.hr, beyond, mode="edge") for p in pairs])
     return TrainingSet(lr, hr, scale, margin_px)

@@ -19,7 +19,7 @@ from chunking.grid import Grid
 from chunking.route_plan import plan_routes
 from player.costs import path_macs
 from player.package.artefact import read_sealed, write_sealed
-from player.package.paths import HARD, PATH_NAMES, QUARTER_PX, path_of
+from player.package.paths import HARD, PATH_NAMES, PLANNED_PATHS, QUARTER_PX, path_of
 from player.package.weights import unpack_weights
 from sr.encode.protect import on_hard_path, protected
 from sr.encode.work import Work
@@ -139,12 +139,12 @@ def _fit(
     blob = pack_router(network, list(lesson.lr), *numbers)
     height, width = lesson.lr.shape[1:3]
     pixels = np.tile(Grid(height, width, cell_px, cell_px).pixels().ravel(), len(lesson.lr))
-    shares = np.bincount(routed, pixels, len(PATH_NAMES)) / pixels.sum()
+    shares = np.bincount(routed, pixels, len(PLANNED_PATHS)) / pixels.sum()
     return blob, {
         "bytes": len(blob),
         "macs_per_pixel": shape.macs_per_pixel,
         "classes": [*(PATH_NAMES[p] for p in paths), *names],
-        "paths": dict(zip(PATH_NAMES, shares.tolist(), strict=True)),
+        "paths": dict(zip(PATH_NAMES, shares.tolist(), strict=False)),
         "regret_db": round(10 * float(np.log10(routed_sse / best_sse)), 4),
         "macs_ratio": round((routed_macs + own) / budget, 4),
     }

@@ -11,7 +11,7 @@ from chunking.grid import Grid
 from chunking.route_plan import merge_coarse, plan_routes
 from player.costs import path_macs
 from player.package.artefact import read_sealed, write_sealed
-from player.package.paths import HARD, PATH_NAMES, route_codes
+from player.package.paths import HARD, PLANNED_PATHS, route_codes
 from player.package.streams import Segment
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import MOST_DB
@@ -54,7 +54,7 @@ def _summed_sse(
 ) -> NDArray[np.float64]:
     """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group."""
     work.progress.stage("routes", len(groups))
-    errors = np.zeros((len(PATH_NAMES), int(groups[-1]) + 1, *grid.shape))
+    errors = np.zeros((len(PLANNED_PATHS), int(groups[-1]) + 1, *grid.shape))
     scored = path_sse(network, work.film.pairs(), grid)
     for i, (group, sse) in enumerate(zip(groups, scored, strict=True)):
         errors[:, group] += sse
@@ -77,7 +77,7 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     measure = _summed_sse if asked.probe_share == 1 else sampled_sse
     sse = measure(work, network, work.route_grid, groups)
     # Of each cell only what is displayed, in LR pixels.
-    pixels = work.samples_of(work.route_grid) / (3 * work.film.scale**2)
+    pixels = work.samples_of(work.route_grid) / float(3 * work.film.scale**2)
     # A frame group's cell is computed in each of its frames, as its errors are the sum of theirs.
     frames = np.bincount(groups)[:, None, None]
     costs = path_macs(network.arch)[:, None, None, None] * (frames * pixels)

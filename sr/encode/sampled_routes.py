@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from chunking.difficulty import dct_energy, patch_sse
 from chunking.grid import Grid, Patch, sum_cells, with_halo
 from player.bicubic import upscale_bicubic
-from player.package.paths import BICUBIC, HARD, PATH_NAMES
+from player.package.paths import BICUBIC, HARD, PLANNED_PATHS
 from sr.encode.work import Work
 from sr.scoring import FramePair, Scored, upscale_patch
 
@@ -46,7 +46,7 @@ def sampled_sse(work: Work, network: Scored, grid: Grid, groups: Groups) -> Erro
     """
     shape = (int(groups[-1]) + 1, *grid.shape)
     sampled = draw_samples(shape, work.options.routes.probe_share, work.options.training.seed)
-    cheap, errors = np.zeros(shape), np.zeros((len(PATH_NAMES), *shape))
+    cheap, errors = np.zeros(shape), np.zeros((len(PLANNED_PATHS), *shape))
     features = np.zeros((*shape, len(FEATURES) - 1))
     work.progress.stage("routes", len(groups))
     # The first frame is its own predecessor: no temporal difference.
@@ -100,7 +100,7 @@ def block_errors(
         padded = with_halo(pair.lr, Patch(y, x, height, width), halo)
         hr = pair.hr[scale * y : scale * (y + height), scale * x : scale * (x + width)]
         # Infinite, for the planner, on a path that the network lacks.
-        sse = np.full((len(PATH_NAMES), *block.shape), np.inf)
+        sse = np.full((len(PLANNED_PATHS), *block.shape), np.inf)
         for path, picture in upscale_patch(network, padded).items():
             sse[path] = patch_sse(picture, hr, block, scale)
         first = BLOCK * row, BLOCK * column

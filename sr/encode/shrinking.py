@@ -50,7 +50,7 @@ def _milliseconds(work: Work, find: FindLatency) -> Budget:
 
     def measure() -> str:
         work.progress.stage(f"latency of {target}", 0)
-        return find(target, "int8", work.film.scale).to_json()
+        return find(target, "int8", work.arch.hr_units).to_json()
 
     # Measured once a job, so that it resumes with the same widths.
     table = parse_table(work.job.step("latency", measure))

@@ -11,7 +11,6 @@ once, and an exit is a 1x1 convolution: with exits (2, 6) the easy path costs a 
 
 from torch import Tensor, nn
 
-from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.architecture import Architecture
 from sr.models.network import Network, crop, init_silent, init_trunk
 
@@ -28,7 +27,7 @@ class Chain(Network):
         # `inputs` is one longer: its last width is what the deepest exit reads.
         pairs = zip(inputs, arch.widths, strict=False)
         self.trunk = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in pairs)
-        out = 3 * arch.scale**2
+        out = 3 * arch.hr_units**2
         self.exits = nn.ModuleList(nn.Conv2d(arch.widths[d - 1], out, 1) for d in arch.exits)
         self.output_convolutions = tuple(f"exits.{i}" for i in range(len(arch.exits)))
         init_trunk(m for m in self.trunk if isinstance(m, nn.Conv2d))
@@ -36,24 +35,22 @@ class Chain(Network):
             assert isinstance(exit_, nn.Conv2d)
             init_silent(exit_)
 
-    def _depth(self, path: int) -> int:
-        return self.arch.exits[self.arch.paths.index(path)]
-
-    def halo_px(self, path: int) -> int:
-        # Each 3x3 reads a pixel more on every side, the anchor always 2.
-        return max(self._depth(path), ANCHOR_HALO_PX)
+    def first(self, x: Tensor, path: int) -> Tensor:
+        """The places that the trunk reads for x with the halo of `path`."""
+        # Cropped only where the anchor reads further than so few convolutions.
+        margin = self.halo_px(path) // self.arch.units - self.arch.depth(path)
+        return crop(self.places(x), margin)
 
     def residual(self, x: Tensor, path: int) -> Tensor:
-        depth = self._depth(path)
-        # Only where the anchor's halo is wider than that of so few convolutions.
-        features = crop(x, self.halo_px(path) - depth)
+        depth = self.arch.depth(path)
+        features = self.first(x, path)
         for convolution in self.trunk[:depth]:
             features = convolution(features).relu()
         return self.exits[self.arch.paths.index(path)](features)
 
     def residuals(self, x: Tensor) -> dict[int, Tensor]:
         depth = self.arch.exits[-1]
-        features = crop(x, self.halo_px(self.arch.paths[-1]) - depth)
+        features = self.first(x, self.arch.paths[-1])
         outputs = {}
         for i, convolution in enumerate(self.trunk, start=1):
             features = convolution(features).relu()

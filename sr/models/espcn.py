@@ -19,12 +19,8 @@ class Espcn(Network):
         inputs = (arch.planes, *arch.widths)
         pairs = zip(inputs, arch.widths, strict=False)
         self.trunk = nn.ModuleList(nn.Conv2d(i, o, 3) for i, o in pairs)
-        self.tail = nn.Conv2d(arch.widths[-1], 3 * arch.scale**2, 3)
+        self.tail = nn.Conv2d(arch.widths[-1], 3 * arch.hr_units**2, 3)
         init_trunk(m for m in self.trunk if isinstance(m, nn.Conv2d))
-
-    def halo_px(self, path: int) -> int:
-        # Its tail is a 3x3 convolution as well.
-        return len(self.trunk) + 1
 
     def residual(self, x: Tensor, path: int) -> Tensor:
         for convolution in self.trunk:

@@ -208,13 +208,12 @@ class MoeChain(Chain):
             yield features
 
     def residual(self, x: Tensor, path: int) -> Tensor:
-        depth = self._depth(path)
-        *_, features = self.activations(crop(x, self.halo_px(path) - depth), depth)
+        *_, features = self.activations(self.first(x, path), self.arch.depth(path))
         return self.exits[self.arch.paths.index(path)](features)
 
     def residuals(self, x: Tensor) -> dict[int, Tensor]:
         depth = self.arch.exits[-1]
-        inner = crop(x, self.halo_px(self.arch.paths[-1]) - depth)
+        inner = self.first(x, self.arch.paths[-1])
         outputs = {}
         for i, features in enumerate(self.activations(inner, depth), start=1):
             if i in self.arch.exits:

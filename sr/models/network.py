@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
+from player.package.anchor import anchor_halo_px, anchor_reach
 from player.package.architecture import Architecture, tensor_layout
 from player.package.paths import EASY, HARD
 from sr.models.anchor import anchor_weight, upsample
@@ -32,6 +32,8 @@ def crop(x: Tensor, margin_px: int) -> Tensor:
 class Network(nn.Module, ABC):
     """A super-resolution network: LR [N, 3, H + 2R, W + 2R] -> HR [N, 3, r H, r W].
 
+    Sides are whole units of u x u LR pixels, which the convolutions see as one place each.
+
     Trained in unit range (0..1); `deployed_tensors` folds the scaling, so that the deployed
     form works in pixel units. A subclass says which convolutions touch the pixels.
     """
@@ -45,35 +47,45 @@ class Network(nn.Module, ABC):
         super().__init__()
         self.arch = arch
         if self.has_anchor:
-            # Not in checkpoints: it follows from the scale.
-            self.register_buffer("anchor", anchor_weight(arch.scale), persistent=False)
+            # Not in checkpoints: it follows from scale and units.
+            weight = anchor_weight(arch.scale, arch.units)
+            self.register_buffer("anchor", weight, persistent=False)
 
-    @abstractmethod
     def halo_px(self, path: int) -> int:
         """Context that `path` reads on every side, in LR pixels."""
+        return self.arch.halo_px(path)
 
     @abstractmethod
     def residuals(self, x: Tensor) -> dict[int, Tensor]:
-        """Every path's residual [N, 3 r^2, H, W] for x with the hard path's halo."""
+        """Every path's residual [N, 3 (r u)^2, H / u, W / u] for x with the hard path's halo."""
 
     @abstractmethod
     def residual(self, x: Tensor, path: int) -> Tensor:
-        """One path's residual [N, 3 r^2, H, W] for x with that path's halo."""
+        """One path's residual [N, 3 (r u)^2, H / u, W / u] for x with that path's halo."""
 
     def base(self, x: Tensor, halo_px: int) -> Tensor:
         """The anchor [N, 3, r H, r W] (zero where the network has none) for x with `halo_px`."""
         if not self.has_anchor:
             return torch.zeros(())
-        return upsample(crop(x, halo_px - ANCHOR_HALO_PX), self.arch.scale)
+        return upsample(crop(x, halo_px - anchor_halo_px(self.arch.scale)), self.arch.scale)
 
     def forward(self, x: Tensor, path: int = HARD) -> Tensor:
         """[N, 3, H + 2R, W + 2R] -> [N, 3, r H, r W], not clamped."""
         y = self.residual(x, path)
         if self.has_anchor:
             # A path's halo may be deeper than the anchor's.
-            inner = crop(x, self.halo_px(path) - ANCHOR_HALO_PX)
-            y = y + F.conv2d(inner, self.anchor)
-        return F.pixel_shuffle(y, self.arch.scale)
+            margin = self.halo_px(path) // self.arch.units - self.anchor_reach
+            y = y + F.conv2d(crop(self.places(x), margin), self.anchor)
+        return F.pixel_shuffle(y, self.arch.hr_units)
+
+    @property
+    def anchor_reach(self) -> int:
+        """Units that the anchor reads on every side."""
+        return anchor_reach(self.arch.scale, self.arch.units)
+
+    def places(self, x: Tensor) -> Tensor:
+        """[N, 3, H, W] -> [N, 3 u^2, H / u, W / u], what the convolutions see."""
+        return F.pixel_unshuffle(x, self.arch.units) if self.arch.units > 1 else x
 
     def deployed_tensors(self) -> dict[str, Tensor]:
         """The tensors of `tensor_layout`, detached, in pixel units, re-parameterisations folded."""

@@ -6,6 +6,7 @@ from torch.export import Dim, ExportedProgram
 
 from player.package.architecture import Architecture, Tensors
 from player.package.paths import PATH_NAMES
+from player.package.scale import Scale
 from sr.models.chain import Chain
 from sr.models.espcn import Espcn
 from sr.models.network import PIXEL_MAX, Network
@@ -23,10 +24,10 @@ BACKBONES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
 }
 
 
-def architecture(backbone: str, scale: int, dynamic: bool) -> Architecture:
+def architecture(backbone: str, scale: Scale, dynamic: bool, units: int = 1) -> Architecture:
     """The architecture of a backbone's name, as one network with paths or as a static one."""
     family, widths, exits = BACKBONES[backbone]
-    return Architecture(family, scale, widths, exits if dynamic else exits[-1:])
+    return Architecture(family, scale, widths, exits if dynamic else exits[-1:], units)
 
 
 def build_network(arch: Architecture, seed: int = 0) -> Network:
@@ -70,9 +71,15 @@ def export_paths(arch: Architecture, tensors: Tensors | None = None) -> dict[str
 
 def _export(network: Network, path: int) -> ExportedProgram:
     # Exporting at 2 and more keeps torch from specialising on 1; the engine serves 1 as well.
-    smallest = 2 * network.halo_px(path) + 2
-    example = torch.zeros(2, 3, smallest + 8, smallest + 9)
-    sizes = {i: Dim(name, min=smallest, max=MAX_SIDE_PX) for i, name in ((2, "h"), (3, "w"))}
+    units = network.arch.units
+    smallest = 2 * network.halo_px(path) // units + 2  # in units, as h and w are
+    example = torch.zeros(2, 3, units * (smallest + 8), units * (smallest + 9))
+    sizes = {
+        i: units * Dim(name, min=smallest, max=MAX_SIDE_PX // units)
+        if units > 1
+        else Dim(name, min=smallest, max=MAX_SIDE_PX)
+        for i, name in ((2, "h"), (3, "w"))
+    }
     shapes = {"x": {0: Dim("n"), **sizes}}
     program = _PathProgram(network, path).eval()
     with torch.no_grad():

@@ -41,15 +41,11 @@ class Wdsr(Network):
     def __init__(self, arch: Architecture) -> None:
         super().__init__(arch)
         units, expanded, blocks = arch.widths
-        out = 3 * arch.scale**2
+        out = 3 * arch.hr_units**2
         self.head = _normalised(arch.planes, units, 3)
         self.blocks = nn.ModuleList(Block(units, expanded) for _ in range(blocks))
         self.tail = _normalised(units, out, 3)
         self.skip = _normalised(arch.planes, out, 5)
-
-    def halo_px(self, path: int) -> int:
-        # 2 px a block, 1 for the head and 1 for the tail; the 5x5 skip reads 2.
-        return 2 * len(self.blocks) + 2
 
     def residual(self, x: Tensor, path: int) -> Tensor:
         features = self.head(x)

@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.anchor import integer_anchor
+from player.package.anchor import anchor_halo_px, integer_anchor
 from player.package.architecture import Architecture, Tensors, check_int8, convolutions
-from player.package.paths import BICUBIC
+from player.package.paths import BICUBIC, HARD
 from sr.models.network import crop
 from sr.quant import reference
 
@@ -30,26 +29,26 @@ class IntegerNetwork:
 
     def halo_px(self, path: int) -> int:
         """Context that `path` reads on every side, in LR pixels."""
-        return reference.halo_px(self.arch, path)
+        return self.arch.halo_px(path)
 
     def upscale_all(self, patch: Image) -> dict[int, Image]:
         """Every path's pixels [r h, r w, 3] u8, for a patch [h + 2R, w + 2R, 3] u8 with the halo
-        of the deepest path."""
-        scale, halo = self.arch.scale, self.halo_px(self.arch.paths[-1])
-        margin = halo - ANCHOR_HALO_PX
+        of the deepest path; whole units."""
+        arch = self.arch
+        margin = self.halo_px(HARD) - anchor_halo_px(arch.scale)
         inner = patch[margin : len(patch) - margin, margin : patch.shape[1] - margin]
-        bicubic = integer_anchor(inner, scale)
+        anchor = integer_anchor(inner, arch.scale)
         # espcn has no anchor: its residual is the whole picture.
-        base = bicubic if self.arch.name == "chain" else np.zeros_like(bicubic)
-        frames = {BICUBIC: to_pixels(bicubic)}
-        for path, detail in self._details(_planes(patch), halo).items():
-            planes = F.pixel_shuffle(detail, scale)[0]
+        base = anchor if arch.name == "chain" else np.zeros_like(anchor)
+        frames = {BICUBIC: to_pixels(anchor)}
+        for path, detail in self._details(F.pixel_unshuffle(_planes(patch), arch.units)).items():
+            planes = F.pixel_shuffle(detail, arch.hr_units)[0]
             frames[path] = to_pixels(base + planes.permute(1, 2, 0).to(torch.int32).numpy())
         return frames
 
-    def _details(self, q: Tensor, halo: int) -> dict[int, Tensor]:
-        """The residual [1, 3 r^2, h, w] in Q6 of each path, for pixels [1, 3, h + 2R, w + 2R]."""
-        depth = len(self.arch.widths)
+    def _details(self, q: Tensor) -> dict[int, Tensor]:
+        """The residual [1, 3 (r u)^2, h, w] in Q6 of each path, for places [1, 3 u^2, h', w']."""
+        depth, halo = len(self.arch.widths), self.halo_px(HARD) // self.arch.units
         q = crop(q, halo - depth) if self.arch.name == "chain" else q
         details = {}
         with torch.no_grad():

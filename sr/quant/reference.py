@@ -14,15 +14,16 @@ rounding multiplication that x86 (pmulhrsw) and ARM (sqrdmulh) have. Nothing is 
 Q6: 64 is one code value.
 """
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
-from player.package.anchor import TAPS, fixed_taps
+from player.package.anchor import TAPS, anchor_halo_px, fixed_taps, phase_owners
 from player.package.architecture import Architecture, Tensors, check_int8
 from player.package.paths import BICUBIC
+from player.package.scale import Scale
 
 FRACTION_BITS = 6
 _ROUND = 1 << (FRACTION_BITS - 1)
@@ -33,36 +34,28 @@ Pixels = NDArray[np.uint8]
 Integers = NDArray[np.int32]
 
 
-def halo_px(arch: Architecture, path: int) -> int:
-    """Context R that a path reads on every side, in LR pixels."""
-    if path == BICUBIC:
-        return ANCHOR_HALO_PX
-    if arch.name == "espcn":
-        return len(arch.widths) + 1
-    return max(_depth(arch, path), ANCHOR_HALO_PX)
-
-
 def upscale(arch: Architecture, tensors: Tensors, patch: Pixels, path: int) -> Pixels:
-    """One patch with its halo [h + 2R, w + 2R, 3] u8 -> [r h, r w, 3] u8.
+    """One patch with its halo [h + 2R, w + 2R, 3] u8 -> [r h, r w, 3] u8; whole units.
 
     `tensors` are those of an int8 weights blob. Raises PackageError where the architecture has no
     int8 form, ValueError where it has no such path.
     """
     check_int8(arch)
+    base = anchor(crop(patch, arch.halo_px(path) - anchor_halo_px(arch.scale)), arch.scale)
     if path == BICUBIC:
-        return store(anchor(patch, arch.scale), np.int32(0))
-    residual = shuffle(detail(arch, tensors, patch, path), arch.scale)
-    if arch.name == "espcn":
-        return store(np.int32(0), residual)
-    inner = crop(patch, halo_px(arch, path) - ANCHOR_HALO_PX)
-    return store(anchor(inner, arch.scale), residual)
+        return store(base, np.int32(0))
+    residual = shuffle(detail(arch, tensors, patch, path), arch.hr_units)
+    # espcn has no anchor: its residual is the whole picture.
+    return store(np.int32(0) if arch.name == "espcn" else base, residual)
 
 
 def detail(arch: Architecture, tensors: Tensors, patch: Pixels, path: int) -> Integers:
-    """The residual R [h, w, 3 r^2] in Q6 of a patch with the path's halo."""
-    depth = _depth(arch, path)
+    """The residual R [h / u, w / u, 3 (r u)^2] in Q6 of a patch with the path's halo."""
+    depth = arch.depth(path)
     last = "tail" if arch.name == "espcn" else f"exits.{arch.paths.index(path)}"
-    q = crop(patch, halo_px(arch, path) - depth) if arch.name == "chain" else patch
+    q = unshuffle(patch, arch.units)
+    if arch.name == "chain":
+        q = crop(q, arch.halo_px(path) // arch.units - depth)
     for i in range(depth):
         q = hidden_layer(q, *layer_of(tensors, f"trunk.{i}"))
     return detail_layer(q, *layer_of(tensors, last))
@@ -73,11 +66,6 @@ def layer_of(
 ) -> tuple[NDArray[np.int8], NDArray[np.int32], NDArray[np.float32]]:
     """Weight [O, I, k, k], bias [O] and multiplier [O] of a convolution."""
     return tensors[f"{name}.weight"], tensors[f"{name}.bias"], tensors[f"{name}.multiplier"]
-
-
-def _depth(arch: Architecture, path: int) -> int:
-    """Convolutions of the trunk that a path runs."""
-    return arch.exits[arch.paths.index(path)]
 
 
 def crop(image: NDArray[Any], margin_px: int) -> NDArray[Any]:
@@ -125,16 +113,24 @@ def detail_layer(
     bias: NDArray[np.int32],
     multiplier: NDArray[np.float32],
 ) -> Integers:
-    """The last convolution: [H, W, I] u8 -> [H - k + 1, W - k + 1, 3 r^2] in Q6."""
+    """The last convolution: [H, W, I] u8 -> [H - k + 1, W - k + 1, 3 (r u)^2] in Q6."""
     return scaled(convolve(q, weight, bias), multiplier, _DETAIL)
 
 
-def shuffle(values: NDArray[Any], scale: int) -> NDArray[Any]:
-    """Channels [h, w, 3 r^2], ordered (colour, dy, dx), to their pixels [r h, r w, 3]."""
+def shuffle(values: NDArray[Any], side: int) -> NDArray[Any]:
+    """Channels [h, w, 3 s^2], ordered (colour, dy, dx), to their pixels [s h, s w, 3]."""
     height, width = values.shape[:2]
     # (y, x, colour, dy, dx) becomes (y, dy, x, dx, colour).
-    cells = values.reshape(height, width, 3, scale, scale)
-    return cells.transpose(0, 3, 1, 4, 2).reshape(height * scale, width * scale, 3)
+    cells = values.reshape(height, width, 3, side, side)
+    return cells.transpose(0, 3, 1, 4, 2).reshape(height * side, width * side, 3)
+
+
+def unshuffle(pixels: Pixels, side: int) -> Pixels:
+    """The inverse: pixels [s h, s w, 3] to units [h, w, 3 s^2]."""
+    height, width = pixels.shape[0] // side, pixels.shape[1] // side
+    # (y, dy, x, dx, colour) becomes (y, x, colour, dy, dx).
+    cells = pixels.reshape(height, side, width, side, 3)
+    return cells.transpose(0, 2, 4, 1, 3).reshape(height, width, 3 * side**2)
 
 
 def mulhrs(a: Integers, b: Integers | np.int32) -> Integers:
@@ -142,20 +138,28 @@ def mulhrs(a: Integers, b: Integers | np.int32) -> Integers:
     return (a * b + (1 << 14)) >> 15
 
 
-def anchor(patch: Pixels, scale: int) -> Integers:
-    """The bicubic anchor A [r h, r w, 3] in Q6 of a patch [h + 4, w + 4, 3] u8."""
+def anchor(patch: Pixels, scale: Scale) -> Integers:
+    """The anchor A [r h, r w, 3] in Q6 of a patch [h + 4, w + 4, 3] u8, bicubic; at scale 1 of a
+    patch without halo, which it is itself."""
+    if scale == 1:
+        return patch.astype(np.int32) << FRACTION_BITS
     across, down = (taps.astype(np.int32) for taps in fixed_taps(scale))
+    # p phases for every q LR pixels, each around the LR pixel that owns it.
+    owners, (p, q) = phase_owners(scale), Fraction(scale).as_integer_ratio()
     height, width = patch.shape[0] - TAPS + 1, patch.shape[1] - TAPS + 1
-    wide = np.zeros((height + TAPS - 1, width * scale, 3), np.int32)
-    for dx in range(scale):
+    wide = np.zeros((height + TAPS - 1, width * p // q, 3), np.int32)
+    for dx in range(p):
         for k in range(TAPS):
-            values = patch[:, k : k + width].astype(np.int32) << 7
+            first = owners[dx] + k
+            values = patch[:, first : first + width : q][:, : width // q].astype(np.int32) << 7
             # Every product is rounded, not their sum: so the 16-bit instruction does it.
-            wide[:, dx::scale] += mulhrs(values, across[dx, k])
-    tall = np.zeros((height * scale, width * scale, 3), np.int32)
-    for dy in range(scale):
+            wide[:, dx::p] += mulhrs(values, across[dx, k])
+    tall = np.zeros((height * p // q, width * p // q, 3), np.int32)
+    for dy in range(p):
         for k in range(TAPS):
-            tall[dy::scale] += mulhrs(wide[k : k + height], down[dy, k])
+            first = owners[dy] + k
+            rows = wide[first : first + height : q][: height // q]
+            tall[dy::p] += mulhrs(rows, down[dy, k])
     return tall
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from chunking.grid import Grid
 from chunking.route_plan import plan_routes
-from player.package.paths import BICUBIC, EASY, HARD, PATH_NAMES, QUARTER_PX, path_of
+from player.package.paths import BICUBIC, EASY, HARD, PLANNED_PATHS, QUARTER_PX, path_of
 from sr.router.embedding import RouterShape
 from sr.router.training import RouterData
 from sr.shrink.content_groups import LEAST_COVER
@@ -59,7 +59,7 @@ def planned_classes(
     planned = path_of(plan_routes(sse, macs, max_loss_db=max_loss_db))
     rising = sorted(paths)
     # Path codes rise with what a path costs.
-    nearest = [next((p for p in rising if p >= p0), rising[-1]) for p0 in range(len(PATH_NAMES))]
+    nearest = [next((p for p in rising if p >= p0), rising[-1]) for p0 in range(len(PLANNED_PATHS))]
     return np.array([list(paths).index(path) for path in nearest], np.int64)[planned]
 
 

@@ -25,7 +25,6 @@ from torch import Tensor
 from player.package.paths import HARD
 from sr.models import Network
 from sr.models.moe import ExpertLayer, ExpertPlan, MoeChain, balance_loss, moe_chain
-from sr.models.network import crop
 from sr.shrink.expert_search import (
     GateStatistics,
     LayerOrder,
@@ -73,7 +72,7 @@ def record_layer(network: MoeChain, depth: int, batches: Sequence[Batch]) -> Lay
     bases, targets, outputs = [], [], []
     for batch in batches:
         # The features that the layer reads, and what its router decides.
-        *_, x, _ = network.activations(_framed(network, batch.lr), depth + 1)
+        *_, x, _ = network.activations(network.first(batch.lr, HARD), depth + 1)
         routing = layer.routing
         assert routing is not None
         statistics.add(routing.chosen, routing.gates)
@@ -86,11 +85,6 @@ def record_layer(network: MoeChain, depth: int, batches: Sequence[Batch]) -> Lay
     contributions = torch.cat(outputs, dim=1) * constants[:, None, None]
     counts = statistics.counts
     return LayerRecord(torch.cat(bases), torch.cat(targets), contributions, counts, constants)
-
-
-def _framed(network: MoeChain, lr: Tensor) -> Tensor:
-    """LR crops with the hard path's halo, cut to what the trunk reads."""
-    return crop(lr, network.halo_px(HARD) - network.arch.exits[-1])
 
 
 def _shared_and_experts(layer: ExpertLayer, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +126,7 @@ def layer_order(
 @torch.no_grad()
 def _last_output(network: MoeChain, batches: Sequence[Batch]) -> Tensor:
     depth = network.arch.exits[-1]
-    lasts = (list(network.activations(_framed(network, b.lr), depth))[-1] for b in batches)
+    lasts = (list(network.activations(network.first(b.lr, HARD), depth))[-1] for b in batches)
     return torch.cat([_rows(_thinned(last)) for last in lasts])
 
 

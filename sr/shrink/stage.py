@@ -140,7 +140,7 @@ def traced(network: Network) -> Traced:
 
 def with_widths(arch: Architecture, widths: tuple[int, ...]) -> Architecture:
     """The same family, scale and exits."""
-    return Architecture(arch.name, arch.scale, widths, arch.exits, arch.planes)
+    return Architecture(arch.name, arch.scale, widths, arch.exits, arch.units)
 
 
 def cost_of_widths(full: Architecture, budget: Budget) -> Callable[[Widths], float]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from player.package.scale import Scale, hr_px
 from sr.models.network import PIXEL_MAX
 
 Places = Sequence[tuple[int, int, int]]  # frame, top and left, in LR px
@@ -25,13 +26,22 @@ class TrainingSet:
 
     lr: NDArray[np.uint8]
     hr: NDArray[np.uint8]
-    scale: int
+    scale: Scale
     margin_px: int
 
     @property
     def size_px(self) -> tuple[int, int]:
         """Height and width of an LR frame without its margin."""
-        return self.hr.shape[1] // self.scale, self.hr.shape[2] // self.scale
+        beyond = 2 * self.margin_px
+        return self.lr.shape[1] - beyond, self.lr.shape[2] - beyond
+
+    def hr_crop(self, t: int, place: Sequence[int], size_px: Sequence[int]) -> NDArray[np.uint8]:
+        """The HR pixels of an LR crop of frame t, at (top, left) with (height, width)."""
+        rows, columns = (
+            slice(hr_px(first, self.scale), hr_px(first + side, self.scale))
+            for first, side in zip(place, size_px, strict=True)
+        )
+        return self.hr[t, rows, columns]
 
 
 @dataclass(frozen=True)
@@ -87,10 +97,10 @@ class CropSampler:
 
     def batch_at(self, places: Places) -> Batch:
         """The crops at (frame, top, left)."""
-        (h, w), halo, r = self.crop_px, 2 * self.data.margin_px, self.data.scale
+        (h, w), halo = self.crop_px, 2 * self.data.margin_px
         # A frame begins m px before its first pixel, a crop m px before its own: the two cancel.
         lr = [self.data.lr[t, y : y + h + halo, x : x + w + halo] for t, y, x in places]
-        hr = [self.data.hr[t, r * y : r * (y + h), r * x : r * (x + w)] for t, y, x in places]
+        hr = [self.data.hr_crop(t, (y, x), (h, w)) for t, y, x in places]
         return Batch(_stack(lr), _stack(hr))
 
     @cached_property

@@ -238,13 +238,13 @@ class _Run:
 
 
 def pixel_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
-    """The squared error of every path at every LR pixel of every crop [N, c, c], with a gradient:
-    the mean over the r x r pixels and three colours that come of it."""
+    """The squared error of every path at every unit of every crop [N, c / u, c / u], with a
+    gradient: the mean over the pixels and three colours that come of it."""
     with torch.autocast("cpu", torch.bfloat16):
         residuals = network.residuals(batch.lr)
     # In fp32: bf16 has fewer bits than a pixel, and most of a pixel is anchor.
     detail = batch.hr - network.base(batch.lr, network.halo_px(HARD))
-    # The target is unshuffled once, instead of a shuffle for every path; its errors lie at LR
-    # pixels.
-    wanted = F.pixel_unshuffle(detail, network.arch.scale)
+    # The target is unshuffled once, instead of a shuffle for every path; its errors lie at
+    # units.
+    wanted = F.pixel_unshuffle(detail, network.arch.hr_units)
     return {path: (r.float() - wanted).square().mean(dim=1) for path, r in residuals.items()}

@@ -61,7 +61,7 @@ def shop(tensors, tmp_path_factory):
 
 
 def wanted(shop, tensors, path: int) -> np.ndarray:
-    halo = reference.halo_px(ARCH, path)
+    halo = ARCH.halo_px(path)
     padded = np.pad(shop.subject.lr, ((halo, halo), (halo, halo), (0, 0)), "edge")
     return reference.upscale(ARCH, tensors, padded, path)
 

@@ -25,7 +25,6 @@ from sr.models import deployed_network
 from sr.models.network import Network as TorchNetwork
 from tests.compiler import int8_cases
 from tests.compiler.programs import exported_network
-from tests.compiler.seeded import path_halo_px
 
 F32 = 1
 ARCHITECTURES = (
@@ -73,7 +72,7 @@ class Pair:
 
     def samples(self, path: int) -> np.ndarray:
         """The blob's self-test row of a path."""
-        patch, positions = self_test_input(self.arch.scale, path_halo_px(self.reference, path))
+        patch, positions = self_test_input(self.arch, path)
         return self.upscale(patch, path).reshape(-1)[positions]
 
 

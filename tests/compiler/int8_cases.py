@@ -39,7 +39,7 @@ class Case:
 
     @property
     def halo_px(self) -> int:
-        return reference.halo_px(self.arch, self.path)
+        return self.arch.halo_px(self.path)
 
     def patch(self, y: int, x: int, height: int, width: int) -> np.ndarray:
         """The rectangle of the large picture with its halo, [h + 2R, w + 2R, 3] u8."""

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from player.package.anchor import HALO_PX
 from player.package.architecture import Architecture
-from player.package.paths import BICUBIC
 from player.package.weights import INT8, pack_weights, self_test_input
-from sr.models import Network
 from sr.quant import reference
 
 _PATIENCE_S = 120  # a run takes a fraction of a second, also emulated
@@ -31,21 +28,16 @@ def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray], dtype: int = I
     """A weights blob with the reference's own pixels as its self-test."""
     rows = {}
     for path in arch.paths:
-        patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
+        patch, positions = self_test_input(arch, path)
         rows[path] = reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
     return pack_weights(arch, tensors, dtype, rows)
-
-
-def path_halo_px(network: Network, path: int) -> int:
-    """LR pixels of context that a path reads on every side, of the anchor alone too."""
-    return HALO_PX if path == BICUBIC else network.halo_px(path)
 
 
 def reference_crc(
     arch: Architecture, tensors: dict[str, np.ndarray], path: int, size: tuple[int, int]
 ) -> str:
     """crc32 of what the reference makes of psr-bench's first two frames."""
-    crc, halo = 0, reference.halo_px(arch, path)
+    crc, halo = 0, arch.halo_px(path)
     for i in range(2):
         padded = np.pad(seeded_frame(i, *size), [(halo, halo), (halo, halo), (0, 0)], "edge")
         crc = zlib.crc32(reference.upscale(arch, tensors, padded, path).tobytes(), crc)

@@ -30,7 +30,6 @@ from player.package.weights import pack_weights, self_test_input, unpack_weights
 from sr.models import deployed_network
 from sr.quant import reference
 from tests.compiler.programs import exported_network
-from tests.compiler.seeded import path_halo_px
 from tests.player import sparse_blobs
 
 FUZZ = Path(__file__).parent / "fuzz"
@@ -121,7 +120,7 @@ def sparse_tensors(arch: Architecture) -> dict[str, np.ndarray]:
 
 def float_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int) -> np.ndarray:
     network = deployed_network(arch, tensors).eval()
-    patch, positions = self_test_input(arch.scale, path_halo_px(network, path))
+    patch, positions = self_test_input(arch, path)
     with torch.no_grad():
         image = network(torch.tensor(patch).permute(2, 0, 1)[None].float(), path)
     pixels = image.clamp(0, 255).round().byte()[0].permute(1, 2, 0).numpy()
@@ -129,7 +128,7 @@ def float_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int)
 
 
 def integer_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int) -> np.ndarray:
-    patch, positions = self_test_input(arch.scale, reference.halo_px(arch, path))
+    patch, positions = self_test_input(arch, path)
     return reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
 
 

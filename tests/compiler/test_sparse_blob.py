@@ -52,7 +52,7 @@ def test_sparse_and_dense_give_the_same_pixels(subject, density, int8_engine, in
         int8_engine.select_isa(isa)
         dense, sparse = (int8_engine.load(blob) for blob in blobs)
         for path in subject.paths:
-            halo = reference.halo_px(subject, path)
+            halo = subject.halo_px(path)
             shape = (HEIGHT + 2 * halo, WIDTH + 2 * halo, 3)
             patch = draw.integers(0, 256, shape).astype(np.uint8)
             wanted = reference.upscale(subject, made, patch, path)

@@ -29,7 +29,7 @@ def test_the_self_test_is_the_networks_output_at_the_seeded_places():
     blob = unpack_weights(pack_network(trained()))
     network = network_of(blob)
     for path in (EASY, HARD):
-        patch, places = self_test_input(2, network.halo_px(path))
+        patch, places = self_test_input(network.arch, path)
         x = torch.from_numpy(patch.astype(np.float32)).permute(2, 0, 1)[None]
         with torch.no_grad():
             y = network(x, path)[0].permute(1, 2, 0).round().clamp(0, 255).numpy()

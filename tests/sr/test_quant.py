@@ -348,7 +348,7 @@ def test_the_generic_networks_ship_for_both_dtypes_and_nearly_agree(scale):
     assert (floats.dtype, integers.dtype) == (FLOAT16, INT8)
     assert floats.arch == integers.arch
     for path, row in integers.self_test.items():
-        patch, places = self_test_input(scale, reference.halo_px(integers.arch, path))
+        patch, places = self_test_input(integers.arch, path)
         hr = reference.upscale(integers.arch, integers.tensors, patch, path)
         assert np.array_equal(hr.ravel()[places], row)
     y, x = np.mgrid[:24, :30]

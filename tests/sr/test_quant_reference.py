@@ -189,7 +189,7 @@ GOLDEN = {
 def test_golden_pixels(name, path):
     exits = (2, 3) if name == "chain" else (3,)
     arch = Architecture(name, 4, (16, 8, 12), exits)
-    side = 9 + 2 * reference.halo_px(arch, path)
+    side = 9 + 2 * arch.halo_px(path)
     patch = np.random.default_rng(1).integers(0, 256, (side, side + 3, 3)).astype(np.uint8)
     hr = reference.upscale(arch, random_int8(arch, 2), patch, path)
     assert hr.shape == (36, 48, 3)

@@ -47,7 +47,7 @@ class Distillation(Companion):
         with torch.no_grad():
             hr = taught(self._teacher, batch.lr, halo_px, self._sparsity)
             detail = hr - self._network.base(batch.lr, halo_px)
-            wanted = F.pixel_unshuffle(detail, self._network.arch.scale)
+            wanted = F.pixel_unshuffle(detail, self._network.arch.hr_units)
         with torch.autocast("cpu", torch.bfloat16):
             residual = self._network.residual(batch.lr, HARD)
         return self._weight * batch.mean((residual.float() - wanted).square().mean(dim=1))
