@@ -1,6 +1,6 @@
-"""The compiler: torch.export programs -> an engine for a target (docs/compiler.md)."""
+"""The compiler: a target -> an engine for every network of the family (docs/compiler.md)."""
 
 from compiler.compile_error import CompileError
-from compiler.engine import EngineFiles, Network, compile_engine
+from compiler.engine import EngineFiles, compile_engine
 
-__all__ = ["CompileError", "EngineFiles", "Network", "compile_engine"]
+__all__ = ["CompileError", "EngineFiles", "compile_engine"]

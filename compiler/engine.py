@@ -1,41 +1,33 @@
-"""Networks and a target -> an engine: a library with the C interface of runtime/pocketsr.h."""
+"""A target -> an engine: a library with the C interface of runtime/pocketsr.h.
+
+It plays every network of the family: the structures that the passes have planned
+(plan/family.py) and the kernels of the target go in, a network comes when a film is played.
+"""
 
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from torch.export import ExportedProgram
-
-from compiler.compile_error import CompileError
 from compiler.emit.engine_tables import CONSTANTS, emit_constants, emit_engine
+from compiler.emit.family import emit_family
 from compiler.emit.kernels import emit_c_kernels, write_object
 from compiler.emit.link import compile_c, link, link_program
-from compiler.emit.network import ALL_PATHS, PlannedNetwork, emit_network
 from compiler.kernels import KERNELS
-from compiler.pipeline import plan_graph, plan_program
-from compiler.plan.formats import NumberFormat, find_format
-from compiler.plan.graph import bicubic_graph, merged_graph
+from compiler.plan.family import family
+from compiler.plan.formats import find_format
 from compiler.targets import Target, find_target
-from player.package.architecture import Architecture
+from player.package import limits
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY
+from player.package.scale import SCALES, scale_number
 
 VERSION = "0.1.0"
 RUNTIME = Path(__file__).parent / "runtime"
 BENCH = Path(__file__).parent / "bench" / "psr_bench.c"
 SOURCES = "src"  # in an engine's folder: all of it as C, where the kernels are C too
 _ARCHIVE, _HEADER, _BENCH = "libpocketsr.a", "pocketsr.h", "psr-bench"
-
-
-@dataclass(frozen=True)
-class Network:
-    """What to compile: an architecture and its paths (`sr.models.export_paths`)."""
-
-    arch: Architecture
-    paths: Mapping[str, ExportedProgram]
 
 
 @dataclass(frozen=True)
@@ -55,68 +47,46 @@ class EngineFiles:
         return cls(*(folder / name for name in names))
 
 
-def compile_engine(
-    networks: Sequence[Network], target: str, out: Path, dtype: str = "int8"
-) -> EngineFiles:
+def compile_engine(target: str, out: Path, dtype: str = "int8") -> EngineFiles:
     """Write libpocketsr.so, libpocketsr.a, pocketsr.h, engine.json and psr-bench into `out`.
 
-    The engine runs every frame size and every weights blob of these architectures. Raises
-    CompileError for an unknown target or dtype, and for a network that has no kernels.
+    The engine runs every frame size and every weights blob of the family in that number format.
+    Raises CompileError for an unknown target or dtype.
     """
-    machine, number_format = find_target(target), find_format(dtype)
-    if not networks:
-        raise CompileError("no network to compile")
-    planned = [plan_network(n, number_format) for n in networks]
+    machine = find_target(target)
+    find_format(dtype)  # raises before anything is written
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as build:
-        info = describe(planned, machine, dtype)
-        return _install(_build(planned, machine, dtype, info, Path(build)), info, out)
+        info = describe(machine, dtype)
+        return _install(_build(machine, dtype, info, Path(build)), info, out)
 
 
-def plan_network(network: Network, number_format: NumberFormat) -> PlannedNetwork:
-    """Plans of all paths of a network, the one without a network included.
-
-    Raises CompileError for a network that has no kernels in that format.
-    """
-    plans = {"bicubic": plan_graph(bicubic_graph(network.arch.hr_units), number_format)}
-    own = {name: plan_program(p, number_format) for name, p in network.paths.items()}
-    together = merged_graph([plan.schedule.graph for plan in own.values()])
-    plans |= own
-    if together.store.anchored:  # the bicubic path is in it
-        plans[ALL_PATHS] = plan_graph(together, number_format)
-    return PlannedNetwork(network.arch, plans)
-
-
-def describe(networks: Sequence[PlannedNetwork], machine: Target, dtype: str) -> dict[str, object]:
+def describe(machine: Target, dtype: str) -> dict[str, object]:
     """What psr_build_info and engine.json say."""
     return {
         "abi": ENGINE_ABI,
         "target": machine.name,
         "dtype": dtype,
         "isas": [version.name for version in machine.versions[dtype]],
-        "architectures": [asdict(n.arch) for n in networks],
+        "family": {
+            "architectures": ["chain", "espcn", *(["wdsr"] if dtype == "fp32" else [])],
+            "scales": [scale_number(scale) for scale in SCALES],
+            "units": [*range(1, limits.MAX_UNITS + 1)],
+            "depth": limits.MAX_DEPTH,
+            "width": limits.MAX_WIDTH,
+            "exits": limits.MAX_EXITS,
+        },
         "version": VERSION,
     }
 
 
-def _build(
-    networks: Sequence[PlannedNetwork],
-    machine: Target,
-    dtype: str,
-    info: dict[str, object],
-    build: Path,
-) -> Path:
+def _build(machine: Target, dtype: str, info: dict[str, object], build: Path) -> Path:
     versions = [version for version in machine.versions[dtype] if not version.is_c]
     kernels = [build / f"kernels-{version.name}.o" for version in versions]
     for version, out in zip(versions, kernels, strict=True):
         write_object(KERNELS[dtype].functions(version), machine, version, out)
     (build / CONSTANTS).write_text(emit_constants(), encoding="utf-8")
-    texts = {f"{n.symbol}.c": emit_network(n) for n in networks}
-    texts["engine.c"] = emit_engine(networks, machine, dtype, info)
-    for version in machine.versions[dtype]:
-        if version.is_c:
-            functions = KERNELS[dtype].functions(version)
-            texts[f"kernels-{version.name}.c"] = emit_c_kernels(functions)
+    texts = generated_sources(machine, dtype, info)
     for name, text in texts.items():
         (build / name).write_text(text, encoding="utf-8")
     # The runtime's files are compiled where they lie.
@@ -133,6 +103,19 @@ def _build(
         for path in (*sources, *headers):
             shutil.copy(path, build / SOURCES)
     return build
+
+
+def generated_sources(machine: Target, dtype: str, info: dict[str, object]) -> dict[str, str]:
+    """The C files that the compiler writes, by name: plans, tables, kernels that are C."""
+    texts = {
+        "family.c": emit_family(family(find_format(dtype))),
+        "engine.c": emit_engine(machine, dtype, info),
+    }
+    for version in machine.versions[dtype]:
+        if version.is_c:
+            functions = KERNELS[dtype].functions(version)
+            texts[f"kernels-{version.name}.c"] = emit_c_kernels(functions)
+    return texts
 
 
 def runtime_sources(dtype: str) -> list[Path]:

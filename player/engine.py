@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from player.package.architecture import Architecture
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY
 from player.package.package_error import PackageError
-from player.package.paths import BICUBIC, HARD
+from player.package.paths import BICUBIC, PATH_NAMES
 from player.package.router_blob import is_router, unpack_router
+from player.package.scale import hr_px
 from player.package.weights import unpack_weights
 
 MAX_THREADS = 64  # of a pool
@@ -38,7 +39,11 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "psr_select_isa": (_INT, [_BYTES]),
     "psr_net_open": (_INT, [_BYTES, _SIZE, _OUT]),
     "psr_net_close": (None, [_POINTER]),
-    "psr_net_scale": (_INT, [_POINTER]),
+    "psr_fault": (_BYTES, [_BYTES, _SIZE]),
+    "psr_hr_px": (_INT, [_POINTER, _INT]),
+    "psr_unit_px": (_INT, [_POINTER]),
+    "psr_info": (_INT, [_POINTER, _INT, _INT, _POINTER, _SIZE]),
+    "psr_explain": (_INT, [_POINTER, _INT, _POINTER, _SIZE]),
     "psr_halo_px": (_INT, [_POINTER, _INT]),
     "psr_arena_bytes": (_SIZE, [_POINTER, _INT, _INT, _INT]),
     "psr_upscale": (_INT, [_POINTER, _INT, *_IMAGES, _POINTER]),
@@ -54,7 +59,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 }
 _ERRORS = {  # by the value of pocketsr.h: its name there, and what it means
     1: ("PSR_E_FORMAT", "not a blob that this engine can read"),
-    2: ("PSR_E_ARCH", "its architecture is not compiled into this engine; run `compile` again"),
+    2: ("PSR_E_ARCH", "a network outside the family, or of the other dtype"),
     3: ("PSR_E_CRC", "the checksum is wrong, the file is damaged"),
     4: ("PSR_E_LIMIT", "it asks for more than the limits allow"),
     5: ("PSR_E_SELFTEST", "the self-test gives other values than it should"),
@@ -190,7 +195,9 @@ class Engine:
         # for those who use it without us.
         arch = unpack_weights(blob).arch
         handle = ctypes.c_void_p()
-        check_code(self.library.psr_net_open(blob, len(blob), ctypes.byref(handle)), "weights")
+        code = self.library.psr_net_open(blob, len(blob), ctypes.byref(handle))
+        fault = self.library.psr_fault(blob, len(blob)) if code else None
+        check_code(code, f"weights: {fault.decode()}" if fault else "weights")
         return Network(self, handle, arch)
 
     def load_router(self, blob: bytes) -> "Router":
@@ -219,14 +226,34 @@ class Network:
         self.engine = engine
         self.handle = handle
         self.arch = arch
-        self.scale = int(engine.library.psr_net_scale(handle))
-        self.paths = tuple(p for p in range(HARD + 1) if self.halo_px(p) >= 0)
+        self.scale = arch.scale
+        self.paths = tuple(p for p in range(len(PATH_NAMES)) if self.halo_px(p) >= 0)
         # Not __del__: at the interpreter's end the library's functions may be gone before it runs.
         self._finalizer = weakref.finalize(self, engine.library.psr_net_close, handle)
 
     def halo_px(self, path: int) -> int:
         """LR pixels of context that a patch needs on every side; -1 where there is no such path."""
         return int(self.engine.library.psr_halo_px(self.handle, path))
+
+    def info(self, height_px: int, width_px: int) -> dict[str, Any]:
+        """Scale, units, widths and exits; halo, and MACs and arena of a patch, by path."""
+        return self._json("psr_info", height_px, width_px)
+
+    def explain(self, path: int) -> dict[str, Any]:
+        """The plan of a path: its values and steps, as pocketsr.h says; of all paths together
+        for the path behind the last one."""
+        return self._json("psr_explain", path)
+
+    def _json(self, function: str, *arguments: int) -> dict[str, Any]:
+        write = getattr(self.engine.library, function)
+        size = write(self.handle, *arguments, None, 0) + 1
+        if size == 1:
+            raise EngineError("PSR_E_ARG", f"{function} of {arguments}")
+        text = ctypes.create_string_buffer(size)
+        write(self.handle, *arguments, text, size)
+        found = json.loads(text.value)
+        assert isinstance(found, dict)
+        return found
 
     def arena_bytes(self, path: int, height_px: int, width_px: int) -> int:
         """Working memory of `upscale` for a patch of this size without its halo."""
@@ -239,7 +266,7 @@ class Network:
         if halo < 0 or height < 1 or width < 1:
             raise EngineError("PSR_E_ARG", f"patch of {lr.shape} on path {path}")
         lr_stride = row_stride(lr)
-        hr = np.empty((height * self.scale, width * self.scale, 3), np.uint8)
+        hr = np.empty((hr_px(height, self.scale), hr_px(width, self.scale), 3), np.uint8)
         arena = Arena(self.arena_bytes(path, height, width))
         code = self.engine.library.psr_upscale(
             self.handle, path, lr.ctypes.data, lr_stride, height, width,
@@ -315,8 +342,9 @@ class Pool:
         _check_patches(networks, patches, lr)
         height, width = lr.shape[:2]
         scale = networks[0].scale
-        hr = np.empty((height * scale, width * scale, 3), np.uint8) if out is None else out
-        if hr.shape != (height * scale, width * scale, 3):
+        shape = hr_px(height, scale), hr_px(width, scale), 3
+        hr = np.empty(shape, np.uint8) if out is None else out
+        if hr.shape != shape:
             raise EngineError("PSR_E_ARG", f"out of {hr.shape} for a frame of {height}x{width} px")
         # An array of pointers that C reads during the call, and does not keep.
         handles = (ctypes.c_void_p * len(networks))(*(n.handle.value for n in networks))
@@ -342,7 +370,8 @@ def _check_patches(networks: Sequence[Network], patches: NDArray[np.int32], lr: 
     y, x, h, w, network, path = patches.T.astype(np.int64)  # so that no sum can overflow
     inside = (y >= 0) & (x >= 0) & (h >= 1) & (w >= 1)
     inside &= (y + h <= lr.shape[0]) & (x + w <= lr.shape[1])
-    inside &= (network >= 0) & (network < len(networks)) & (path >= BICUBIC) & (path <= HARD)
+    inside &= (network >= 0) & (network < len(networks))
+    inside &= (path >= BICUBIC) & (path < len(PATH_NAMES))
     if not inside.all():
         raise EngineError("PSR_E_ARG", "a patch lies outside the frame, or names no network")
     # By area alone: patches that overlap would pass, and leave pixels of the frame unwritten, but

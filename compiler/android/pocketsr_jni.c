@@ -26,7 +26,7 @@ static void throw_argument(JNIEnv *env, const char *message) {
 static void throw_error(JNIEnv *env, int error) {
     static const char *const messages[] = {
         [PSR_E_FORMAT] = "not a weights blob of this version",
-        [PSR_E_ARCH] = "a network that this engine was not compiled for",
+        [PSR_E_ARCH] = "a network outside the family, or of the other number format",
         [PSR_E_CRC] = "damaged: its checksum is wrong",
         [PSR_E_LIMIT] = "a number in the weights is outside its limits",
         [PSR_E_SELFTEST] = "the self-test gives other pixels here",
@@ -60,8 +60,12 @@ JNIEXPORT jlong JNICALL Java_org_pocketsr_Native_openNet(JNIEnv *env, jclass sel
     (*env)->GetByteArrayRegion(env, blob, 0, n, bytes);
     psr_net *net = NULL;
     const int error = psr_net_open((const uint8_t *)bytes, (size_t)n, &net);
+    const char *fault = error ? psr_fault((const uint8_t *)bytes, (size_t)n) : NULL;
     free(bytes);
-    if (error) throw_error(env, error);
+    if (fault)
+        throw_argument(env, fault);
+    else if (error)
+        throw_error(env, error);
     return (jlong)(intptr_t)net;
 }
 
@@ -70,9 +74,17 @@ JNIEXPORT void JNICALL Java_org_pocketsr_Native_closeNet(JNIEnv *env, jclass sel
     psr_net_close((psr_net *)(intptr_t)net);
 }
 
-JNIEXPORT jint JNICALL Java_org_pocketsr_Native_scale(JNIEnv *env, jclass self, jlong net) {
+/* HR pixels that come of so many LR pixels on a side. */
+JNIEXPORT jint JNICALL Java_org_pocketsr_Native_hrPx(JNIEnv *env, jclass self, jlong net,
+                                                     jint lr_px) {
     (void)env, (void)self;
-    return psr_net_scale((const psr_net *)(intptr_t)net);
+    return psr_hr_px((const psr_net *)(intptr_t)net, lr_px);
+}
+
+/* LR pixels on a side of the network's units: patches begin at their multiples. */
+JNIEXPORT jint JNICALL Java_org_pocketsr_Native_unitPx(JNIEnv *env, jclass self, jlong net) {
+    (void)env, (void)self;
+    return psr_unit_px((const psr_net *)(intptr_t)net);
 }
 
 JNIEXPORT jlong JNICALL Java_org_pocketsr_Native_openPool(JNIEnv *env, jclass self, jint threads) {
@@ -123,9 +135,9 @@ JNIEXPORT void JNICALL Java_org_pocketsr_Native_frame(JNIEnv *env, jclass self, 
     const jsize n_nets = read_nets(env, nets, found);
     if (!n_nets) return;
     if (height < 1 || width < 1) return throw_error(env, PSR_E_ARG);
-    const int64_t scale = psr_net_scale(found[0]);
+    const int64_t hr_height = psr_hr_px(found[0], height), hr_width = psr_hr_px(found[0], width);
     const uint8_t *from = pixels_of(env, lr, height, width);
-    uint8_t *to = from ? pixels_of(env, hr, scale * height, scale * width) : NULL;
+    uint8_t *to = from ? pixels_of(env, hr, hr_height, hr_width) : NULL;
     if (!to) return;
     const jsize numbers = patches ? (*env)->GetArrayLength(env, patches) : -1;
     if (numbers < 0 || numbers % NUMBERS_A_PATCH)
@@ -135,7 +147,7 @@ JNIEXPORT void JNICALL Java_org_pocketsr_Native_frame(JNIEnv *env, jclass self, 
     (*env)->GetIntArrayRegion(env, patches, 0, numbers, (jint *)list);
     const int error =
         psr_frame((psr_pool *)(intptr_t)pool, found, n_nets, list, numbers / NUMBERS_A_PATCH, from,
-                  3 * (ptrdiff_t)width, height, width, to, 3 * (ptrdiff_t)(scale * width));
+                  3 * (ptrdiff_t)width, height, width, to, 3 * (ptrdiff_t)hr_width);
     free(list);
     if (error) throw_error(env, error);
 }

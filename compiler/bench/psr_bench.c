@@ -46,7 +46,7 @@ typedef struct {
     uint32_t crc;
 } result;
 
-static const char *const PATHS[PSR_PATHS] = {"bicubic", "easy", "hard"};
+static const char *const PATHS[PSR_PATHS] = {"bicubic", "easy", "hard", "middle", "upper"};
 
 static void fail(int code, const char *format, ...) {
     va_list arguments;
@@ -77,7 +77,7 @@ static int parse_int(const char *option, const char *text, int most) {
 static int parse_path(const char *text) {
     for (int path = 0; path < PSR_PATHS; ++path)
         if (strcmp(text, PATHS[path]) == 0) return path;
-    fail(EXIT_USAGE, "--path %s: use bicubic, easy or hard", text);
+    fail(EXIT_USAGE, "--path %s: use bicubic, easy, middle, upper or hard", text);
     return -1;
 }
 
@@ -149,15 +149,16 @@ static psr_net *open_network(const char *path) {
     const file blob = read_file(path);
     psr_net *net = NULL;
     const int error = psr_net_open(blob.bytes, blob.n, &net);
-    free(blob.bytes);
+    if (!error) {
+        free(blob.bytes);
+        return net;
+    }
+    const char *fault = psr_fault(blob.bytes, blob.n);
     switch (error) {
-        case PSR_OK: return net;
-        case PSR_E_ARCH: fail(EXIT_INPUT, "%s: a network that this engine was not compiled for", path);
+        case PSR_E_ARCH: fail(EXIT_INPUT, "%s: %s", path, fault);
         case PSR_E_NOMEM: fail(EXIT_FAULT, "out of memory");
-        case PSR_E_CRC: fail(EXIT_DAMAGED, "%s: damaged, its checksum is wrong", path);
-        case PSR_E_LIMIT: fail(EXIT_DAMAGED, "%s: a number in it is outside its limits", path);
         case PSR_E_SELFTEST: fail(EXIT_DAMAGED, "%s: its self-test gives other pixels here", path);
-        default: fail(EXIT_DAMAGED, "%s: not a weights blob", path);
+        default: fail(EXIT_DAMAGED, "%s: %s", path, fault ? fault : "a number is outside its limits");
     }
     return NULL;
 }
@@ -217,7 +218,7 @@ static double upscale(const bench *b, psr_pool *pool) {
     const ptrdiff_t lr_stride = 3 * (ptrdiff_t)o->width;
     const double start = now_s();
     const int error = psr_frame(pool, nets, 1, &whole, 1, b->lr, lr_stride, o->height, o->width,
-                                b->hr, lr_stride * psr_net_scale(b->net));
+                                b->hr, 3 * (ptrdiff_t)psr_hr_px(b->net, o->width));
     if (error) fail(EXIT_FAULT, "psr_frame gives error %d", error);
     return now_s() - start;
 }
@@ -276,9 +277,8 @@ static void open_bench(const options *o, bench *b) {
     b->net = open_network(o->weights);
     if (psr_halo_px(b->net, o->path) < 0)
         fail(EXIT_INPUT, "--path %s: %s has no such path", PATHS[o->path], o->weights);
-    const size_t scale = (size_t)psr_net_scale(b->net);
     b->lr_bytes = (size_t)o->height * (size_t)o->width * 3;
-    b->hr_bytes = b->lr_bytes * scale * scale;
+    b->hr_bytes = (size_t)psr_hr_px(b->net, o->height) * (size_t)psr_hr_px(b->net, o->width) * 3;
     b->frames = read_frames(o, b->lr_bytes);
     b->lr = allocate(b->lr_bytes);
     b->hr = allocate(b->hr_bytes);

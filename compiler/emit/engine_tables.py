@@ -1,33 +1,30 @@
-"""The C file that ties an engine together: its networks, its kernels, its constants."""
+"""The C file that ties an engine together: its kernels and its constants."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from compiler.emit.network import PlannedNetwork
 from compiler.kernels import KERNELS
 from compiler.kernels.versions import cpu_features
+from compiler.plan.formats import SLACK
 from compiler.targets import Target
+from player.package import limits
 from player.package.architecture import BLOCK, GROUP
 
 CONSTANTS = "generated.h"
+_LIMITS = ("MAX_BLOB_BYTES", "MAX_WIDTH", "MAX_DEPTH", "MAX_EXITS", "MAX_BLOCKS", "MAX_UNITS")
+_MOST_STORED = 32  # values of the widest vector of a store kernel
 
 
-def emit_engine(
-    networks: Sequence[PlannedNetwork], target: Target, dtype: str, info: Mapping[str, object]
-) -> str:
+def emit_engine(target: Target, dtype: str, info: Mapping[str, object]) -> str:
     """Definitions of everything that runtime/internal.h and kernels.h declare as generated."""
     versions, kernels = target.versions[dtype], KERNELS[dtype]
-    archs = ", ".join(f"&{n.symbol}" for n in networks)
     tables = [line for version in versions for line in kernels.table(version)]
     text = json.dumps(json.dumps(info, sort_keys=True))
     lines = [
         '#include "kernels.h"\n',
-        *(f"extern const psr_arch {n.symbol};" for n in networks),
-        f"\nconst psr_arch *const psr_archs[] = {{{archs}}};",
-        f"const int32_t psr_n_archs = {len(networks)};",
         f"const int32_t psr_is_int8 = {int(dtype == 'int8')};",
         f"const int32_t psr_cache_bytes = {target.cache_bytes};",
-        f"const char psr_info[] = {text};\n",
+        f"const char psr_build_text[] = {text};\n",
         *tables,
         "const psr_version *const psr_versions[] = {",
         *(f"    &psr_version_{version.name}," for version in versions),
@@ -51,6 +48,13 @@ def emit_constants() -> str:
         "",
         f"enum {{ PSR_BLOCK = {BLOCK} }}; /* channels that lie together in memory */",
         f"enum {{ PSR_GROUP = {GROUP} }}; /* input channels of one int8 dot product */",
+        f"enum {{ PSR_SLACK = {SLACK} }}; /* columns behind a row */",
+        f"enum {{ PSR_MAX_STORE = {_MOST_STORED} }}; /* values of a vector that is stored */",
+        "",
+        "/* The family's limits: player/package/limits.py. */",
+        "enum {",
+        *(f"    PSR_{name} = {getattr(limits, name)}," for name in _LIMITS),
+        "};",
         "",
         "/* What a kernel version needs of the processor. */",
         "enum {",

@@ -1,13 +1,21 @@
 """A version's convolution kernels, one a tile, and the C tables that both formats make of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from numpy.typing import NDArray
 
 from compiler.kernels.versions import Version
+from player.package.anchor import TAPS
 from player.package.architecture import BLOCK
+from player.package.scale import Scale
 
 PIXEL = 4  # numbers of an input pixel: red, green, blue, and one that is not read
-SCALES = (2, 3, 4)
+UNITS = (1, 2, 3)
+# Scales with a bicubic anchor by their place in the C tables; at scale 1 the anchor is LR itself.
+ANCHOR_SLOTS: dict[int, Scale] = {1: Fraction(3, 2), 2: 2, 3: 3, 4: 4}
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,10 @@ def tiles(version: Version) -> list[list[list[ConvolutionTile]]]:
         [[ConvolutionTile(source, b, pixels) for pixels in version.tile.pixels] for b in blocks]
         for source in (PIXEL, BLOCK)
     ]
+
+
+# Kernels of the store by whether they take an anchor, and a detail.
+STORES = {"store_sum": (True, True), "store_anchor": (True, False), "store_detail": (False, True)}
 
 
 def c_numbers(values: Iterable[int]) -> str:
@@ -56,3 +68,44 @@ def version_table(version: Version, fields: Sequence[str]) -> list[str]:
         *fields,
         "};",
     ]
+
+
+def anchor_taps(values: Mapping[int, tuple[NDArray[Any], NDArray[Any]]], c_type: str) -> list[str]:
+    """psr_taps_across[slot][tap][lane] and psr_taps_down[slot][phase][tap], by slot [p, 5] each.
+
+    Across, lane j is value j of a group's [phase][colour]; what lies behind them is not read.
+    """
+    across, down = [], []
+    for slot, (horizontal, vertical) in values.items():
+        lanes = [min(j // 3, len(horizontal) - 1) for j in range(BLOCK)]
+        numbers = [horizontal[phase, k] for k in range(TAPS) for phase in lanes]
+        across.append(f"    [{slot}] = {{{c_numbers(numbers)}}},")
+        down += [f"    [{slot}][{d}] = {{{c_numbers(t)}}}," for d, t in enumerate(vertical)]
+    return [
+        f"const {c_type} psr_taps_across[5][{TAPS * BLOCK}] = {{",
+        *across,
+        "};",
+        f"const {c_type} psr_taps_down[5][4][{TAPS}] = {{",
+        *down,
+        "};",
+    ]
+
+
+def end_table(prefix: str) -> tuple[list[str], list[str]]:
+    """C text: declarations of the kernels at the two ends of a path, and their entries of a
+    version: the same names in both formats."""
+    loads = {units - 1: f"{prefix}_load_u{units}" for units in UNITS}
+    anchors = {slot: f"{prefix}_anchor_{slot}" for slot in ANCHOR_SLOTS}
+    declared = [
+        *(f"extern psr_load_kernel {name};" for name in loads.values()),
+        *(f"extern psr_anchor_kernel {name};" for name in anchors.values()),
+        *(f"extern psr_store_kernel {prefix}_{name};" for name in STORES),
+        f"extern psr_identity_kernel {prefix}_store_identity;",
+    ]
+    tables = {"load": loads, "anchor": anchors}
+    entries = [
+        f"    .{field} = {{{', '.join(f'[{i}] = {name}' for i, name in names.items())}}},"
+        for field, names in tables.items()
+    ]
+    entries += [f"    .{name} = {prefix}_{name}," for name in (*STORES, "store_identity")]
+    return declared, entries

@@ -89,8 +89,13 @@ def plan_memory(buffers: Iterable[Buffer], alignment: int, columns: int = 1) -> 
     """
     grain = Size(alignment // gcd(alignment, columns), alignment)
     aligned = [replace(b, size=b.size.aligned(grain)) for b in buffers]
-    order, limit = _slots(aligned)
     bound = least_arena(aligned)
+    # What dies last lies lowest: the same order whatever the sizes, and in a chain the best one,
+    # so that the plans of a whole family are one formula of the widths (plan/family.py).
+    plan = _stack(sorted(aligned, key=lambda b: (-b.last, b.first)))
+    if plan.arena == bound:
+        return plan
+    order, limit = _slots(aligned)
     for search in (_reinsert, _try_all):
         if (plan := _stack(order)).arena > bound:
             order = search(order, limit)

@@ -19,17 +19,29 @@ kept: the row that the reader sees for the last time gives its place to the new 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compiler.plan.graph import ANCHOR_HALO, ANCHOR_ROWS, INPUT, Convolution, PathGraph, Store
+from compiler.plan.graph import (
+    ANCHOR_ROWS,
+    INPUT,
+    PIXELS,
+    Anchor,
+    Convolution,
+    PathGraph,
+    Store,
+)
 
 
 @dataclass(frozen=True)
 class Load:
-    """Pixels -> float rows of the input."""
+    """LR pixels -> a row of places of the input, or of PIXELS."""
+
+    result: str = INPUT
 
 
 @dataclass(frozen=True)
 class AnchorPass:
-    """The horizontal half of the bicubic kernel, over one row of the input."""
+    """The horizontal half of the bicubic kernel, over one row of its source."""
+
+    source: str = INPUT
 
 
 Operation = Load | AnchorPass | Convolution | Store
@@ -60,8 +72,8 @@ class RowSchedule:
 def result_of(operation: Operation) -> str | None:
     """The value that an operation computes; None for the store."""
     match operation:
-        case Load():
-            return INPUT
+        case Load(result=result):
+            return result
         case AnchorPass():
             return ANCHOR_ROWS
         case Convolution(result=result):
@@ -73,21 +85,23 @@ def result_of(operation: Operation) -> str | None:
 def reads_of(operation: Operation) -> tuple[tuple[str, int], ...]:
     """Pairs of a value and the rows that are read of it on either side of the row computed."""
     match operation:
-        case AnchorPass():
-            return ((INPUT, 0),)
+        case AnchorPass(source=source):
+            return ((source, 0),)
         case Convolution(source=source, adds=adds, radius=radius):
             return ((source, radius), *(((adds, 0),) if adds else ()))
-        case Store(residual=residual, anchored=anchored):
-            anchor = ((ANCHOR_ROWS, ANCHOR_HALO),) if anchored else ()
-            return (*(((residual, 0),) if residual else ()), *anchor)
+        case Store(residual=residual, anchor=anchor):
+            rows = ((ANCHOR_ROWS, anchor.reach),) if anchor.source else ()
+            return (*(((residual, 0),) if residual else ()), *rows)
         case _:
             return ()
 
 
 def schedule_rows(graph: PathGraph) -> RowSchedule:
     """As late as possible: only what reads the input late keeps more than its window of rows."""
-    anchor = (AnchorPass(),) if graph.store.anchored else ()
+    anchor = _anchor_operations(graph.store.anchor)
     operations: tuple[Operation, ...] = (Load(), *graph.convolutions, *anchor, graph.store)
+    if not graph.convolutions and graph.store.anchor is not Anchor.NEAR:
+        operations = (*anchor, graph.store)  # nothing reads the input
     latest: dict[str, int] = {}
     lags: list[int] = []  # delays counted back from the store's, which is 0
     for operation in reversed(operations):
@@ -96,8 +110,15 @@ def schedule_rows(graph: PathGraph) -> RowSchedule:
         for value, radius in reads_of(operation):
             latest[value] = min(latest.get(value, lag - radius), lag - radius)
     lags.reverse()
-    steps = tuple(Step(o, lag - lags[0]) for o, lag in zip(operations, lags, strict=True))
+    earliest = min(lags)
+    steps = tuple(Step(o, lag - earliest) for o, lag in zip(operations, lags, strict=True))
     return RowSchedule(graph, steps, _rings(steps))
+
+
+def _anchor_operations(anchor: Anchor) -> tuple[Operation, ...]:
+    if anchor is Anchor.WIDE:
+        return (Load(PIXELS), AnchorPass(PIXELS))
+    return (AnchorPass(),) if anchor is Anchor.NEAR else ()
 
 
 def reordered(schedule: RowSchedule, order: Sequence[int]) -> RowSchedule:
@@ -136,8 +157,13 @@ def readings_of(steps: Sequence[Step]) -> list[Reading]:
 
 
 def _rings(steps: Sequence[Step]) -> dict[str, int]:
-    rings: dict[str, int] = {}
+    readings: dict[str, list[Reading]] = {}
     for reading in readings_of(steps):
-        rows = reading.oldest + (1 if reading.producer < reading.reader else 0)
-        rings[reading.value] = max(rings.get(reading.value, 1), rows)
-    return rings
+        readings.setdefault(reading.value, []).append(reading)
+    return {value: rows_kept(of_it) for value, of_it in readings.items()}
+
+
+def rows_kept(readings: Sequence[Reading]) -> int:
+    """Rows of a value that these readings of it need."""
+    # Of a reader before the producer the oldest row gives its place to the new one.
+    return max(1, *(r.oldest + (1 if r.producer < r.reader else 0) for r in readings))

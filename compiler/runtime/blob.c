@@ -7,10 +7,6 @@
 enum {
     HEADER_BYTES = 12,
     CRC_BYTES = 4,
-    MAX_BYTES = 4 << 20,
-    MAX_WIDTHS = 16,
-    MAX_EXITS = 4,
-    MAX_WIDTH = 256,
     TEST_BYTES = 1 + 64,
     INT8_OUTPUT_BYTES = 8 /* bias and multiplier */
 };
@@ -30,34 +26,40 @@ uint32_t psr_crc32(const uint8_t *data, size_t n) {
     return ~crc;
 }
 
-static int has_numbers(const uint8_t *at, const uint16_t *wanted, int n) {
-    for (int i = 0; i < n; ++i)
-        if (psr_read_u16(at + 2 * i) != wanted[i]) return 0;
-    return 1;
+static int refuse(psr_blob *out, int error, const char *why) {
+    out->why = why;
+    return error;
 }
 
-static const psr_arch *find_arch(const uint8_t *blob) {
-    const uint8_t *numbers = blob + HEADER_BYTES;
-    for (int32_t i = 0; i < psr_n_archs; ++i) {
-        const psr_arch *arch = psr_archs[i];
-        if (arch->id == blob[5] && arch->scale == blob[6] && arch->n_widths == blob[9] &&
-            arch->n_exits == blob[10] && has_numbers(numbers, arch->widths, arch->n_widths) &&
-            has_numbers(numbers + 2 * arch->n_widths, arch->exits, arch->n_exits))
-            return arch;
+/* Scale and units as the header has them, by its version. */
+static void read_ratio(const uint8_t *blob, psr_arch *arch) {
+    const int is_first = blob[4] == 1;
+    arch->p = is_first ? blob[6] : blob[6] >> 4;
+    arch->q = is_first ? 1 : blob[6] & 15;
+    arch->units = is_first ? 1 : blob[7];
+}
+
+static int read_arch(const uint8_t *blob, size_t n, psr_blob *out) {
+    psr_arch *arch = &out->arch;
+    *arch = (psr_arch){.id = blob[5], .n_widths = blob[9], .n_exits = blob[10]};
+    read_ratio(blob, arch);
+    if (blob[4] == 1 && (blob[7] != 3 || arch->p < 2))
+        return refuse(out, PSR_E_LIMIT, "scale or planes are not those of version 1");
+    if (arch->n_widths > PSR_MAX_DEPTH) return refuse(out, PSR_E_LIMIT, "depth is not in 1..12");
+    if (arch->n_exits > PSR_MAX_EXITS || blob[11] >= PSR_PATHS)
+        return refuse(out, PSR_E_LIMIT, "more than 4 exits, or tests of them");
+    const size_t numbers = (size_t)(arch->n_widths + arch->n_exits);
+    if (n < HEADER_BYTES + 2 * numbers + 4 + CRC_BYTES)
+        return refuse(out, PSR_E_FORMAT, "it ends within its header");
+    for (size_t i = 0; i < numbers; ++i) {
+        const uint16_t number = psr_read_u16(blob + HEADER_BYTES + 2 * i);
+        if (i < (size_t)arch->n_widths)
+            arch->widths[i] = number;
+        else
+            arch->exits[i - arch->n_widths] = number;
     }
-    return NULL;
-}
-
-static int check_limits(const uint8_t *blob, size_t n) {
-    const int widths = blob[9], exits = blob[10], tests = blob[11];
-    if (blob[6] < 2 || blob[6] > 4 || blob[7] != 3) return PSR_E_LIMIT;
-    if (widths < 1 || widths > MAX_WIDTHS || exits < 1 || exits > MAX_EXITS || tests >= PSR_PATHS)
-        return PSR_E_LIMIT;
-    const size_t numbers = 2 * (size_t)(widths + exits);
-    if (n < HEADER_BYTES + numbers + 4 + CRC_BYTES) return PSR_E_FORMAT;
-    for (int i = 0; i < widths; ++i)
-        if (psr_read_u16(blob + HEADER_BYTES + 2 * i) > MAX_WIDTH) return PSR_E_LIMIT;
-    return PSR_OK;
+    out->why = psr_arch_complete(arch);
+    return out->why ? PSR_E_ARCH : PSR_OK;
 }
 
 static size_t weights_of(const psr_conv_spec *spec) {
@@ -111,8 +113,8 @@ static int is_sparse(const psr_arch *arch, const uint8_t *payload, size_t bytes)
 }
 
 static int has_payload(const psr_blob *blob, size_t bytes) {
-    if (blob->dtype == PSR_INT8_SPARSE) return is_sparse(blob->arch, blob->payload, bytes);
-    return bytes == dense_bytes(blob->arch, blob->dtype);
+    if (blob->dtype == PSR_INT8_SPARSE) return is_sparse(&blob->arch, blob->payload, bytes);
+    return bytes == dense_bytes(&blob->arch, blob->dtype);
 }
 
 /* The self-test has no row, or one for each of the network's paths, in order. */
@@ -120,7 +122,7 @@ static int check_tests(const psr_blob *blob) {
     int32_t row = 0;
     if (blob->n_tests == 0) return PSR_OK;
     for (int path = PSR_PATH_EASY; path < PSR_PATHS; ++path) {
-        if (!blob->arch->paths[path].run) continue;
+        if (psr_exit_of(&blob->arch, path) < 0) continue;
         if (row == blob->n_tests || blob->tests[row * TEST_BYTES] != path) return PSR_E_FORMAT;
         ++row;
     }
@@ -128,23 +130,29 @@ static int check_tests(const psr_blob *blob) {
 }
 
 int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
-    if (n < HEADER_BYTES + CRC_BYTES) return PSR_E_FORMAT;
-    if (n > MAX_BYTES) return PSR_E_LIMIT;
-    if (memcmp(blob, "PSRW", 4) != 0 || blob[4] != 1) return PSR_E_FORMAT;
-    if (psr_crc32(blob, n - CRC_BYTES) != psr_read_u32(blob + n - CRC_BYTES)) return PSR_E_CRC;
-    if (blob[8] < PSR_F32 || blob[8] > PSR_INT8_SPARSE) return PSR_E_FORMAT;
-    if ((blob[8] >= PSR_INT8) != psr_is_int8) return PSR_E_ARCH;
-    const int limits = check_limits(blob, n);
-    if (limits) return limits;
-    out->arch = find_arch(blob);
-    if (!out->arch) return PSR_E_ARCH;
+    if (n < HEADER_BYTES + CRC_BYTES) return refuse(out, PSR_E_FORMAT, "it is too short");
+    if (n > PSR_MAX_BLOB_BYTES) return refuse(out, PSR_E_LIMIT, "it is longer than 4 MiB");
+    if (memcmp(blob, "PSRW", 4) != 0) return refuse(out, PSR_E_FORMAT, "not a weights blob");
+    if (blob[4] < 1 || blob[4] > 2)
+        return refuse(out, PSR_E_FORMAT, "its version is newer than this engine, which knows 1 and 2");
+    if (psr_crc32(blob, n - CRC_BYTES) != psr_read_u32(blob + n - CRC_BYTES))
+        return refuse(out, PSR_E_CRC, "the checksum is wrong");
+    if (blob[8] < PSR_F32 || blob[8] > PSR_INT8_SPARSE)
+        return refuse(out, PSR_E_FORMAT, "its number format is not known");
+    if ((blob[8] >= PSR_INT8) != psr_is_int8)
+        return refuse(out, PSR_E_ARCH, "its numbers are those of the other dtype's engine");
+    const int error = read_arch(blob, n, out);
+    if (error) return error;
     out->dtype = blob[8];
     out->n_tests = blob[11];
     const size_t at = HEADER_BYTES + 2 * (size_t)(blob[9] + blob[10]);
     const size_t payload = psr_read_u32(blob + at);
     const size_t around = at + 4 + (size_t)out->n_tests * TEST_BYTES + CRC_BYTES;
+    out->why = "its length does not fit the network";
     if (n < around || n - around != payload) return PSR_E_FORMAT;
     out->payload = blob + at + 4;
     out->tests = out->payload + payload;
-    return has_payload(out, payload) ? check_tests(out) : PSR_E_FORMAT;
+    if (!has_payload(out, payload)) return PSR_E_FORMAT;
+    out->why = "its self-test is not for the network's paths";
+    return check_tests(out);
 }

@@ -7,7 +7,7 @@ static int ends_well(int32_t end, int32_t side) { return end % PSR_UNIT == 0 || 
 
 int psr_can_combine(const psr_net *const *nets, const psr_patch *patches, int n, int h, int w) {
     int64_t covered = 0;
-    if (n < 2 || !psr_path_of(nets[patches[0].net], PSR_PATH_ALL)->run) return 0;
+    if (n < 2 || !psr_plan_of(nets[patches[0].net], PSR_PATH_ALL)->steps) return 0;
     for (int i = 0; i < n; ++i) {
         const psr_patch *p = &patches[i];
         if (p->net != patches[0].net || p->x % PSR_UNIT || !ends_well(p->x + p->w, w)) return 0;

@@ -33,11 +33,6 @@ typedef struct {
     int32_t unit, units, gap, left, end;
 } psr_spans;
 
-/* How far beyond a patch of each path a value is needed, or -1 where the path does not read it. */
-typedef struct {
-    int32_t of[PSR_PATHS];
-} psr_reach;
-
 /* The columns of row y that lie within reach; the whole row where the frame has no mask. Spans
  * with `gap` units between them become one. */
 psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y, psr_reach reach,

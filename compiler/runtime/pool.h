@@ -12,7 +12,7 @@ void psr_pool_release(psr_pool *pool);
 
 /* Memory of `bytes` that stays with the pool and only grows, so that frames allocate nothing once
  * the largest has been seen; NULL where there is none. Its contents are those of no frame. */
-enum { PSR_SCRATCH_TILES, PSR_SCRATCH_MASK, PSR_SCRATCHES };
+enum { PSR_SCRATCH_PATCHES, PSR_SCRATCH_TILES, PSR_SCRATCH_MASK, PSR_SCRATCHES };
 void *psr_pool_scratch(psr_pool *pool, int which, size_t bytes);
 
 /* Runs fn for tasks 0..n-1, each thread with its own arena of `bytes`; returns when all are done. */

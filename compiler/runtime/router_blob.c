@@ -30,11 +30,11 @@ static int check_header(const uint8_t *blob) {
 static void fill_specs(const uint8_t *blob, psr_conv_spec *specs) {
     uint16_t width[4];
     for (int i = 0; i < 4; ++i) width[i] = psr_read_u16(blob + 8 + 2 * i);
-    specs[PSR_EMBED] = (psr_conv_spec){width[0], 3, PSR_QUARTER, 0};
-    specs[PSR_MIX] = (psr_conv_spec){width[1], width[0], 3, 0};
-    specs[PSR_POOL] = (psr_conv_spec){width[2], width[1], blob[5] / PSR_QUARTER, 0};
-    specs[PSR_SQUEEZE] = (psr_conv_spec){width[3], width[2], 1, 0};
-    specs[PSR_EXCITE] = (psr_conv_spec){width[2], width[3], 1, 0};
+    specs[PSR_EMBED] = (psr_conv_spec){width[0], 3, PSR_QUARTER, 0, 0};
+    specs[PSR_MIX] = (psr_conv_spec){width[1], width[0], 3, 0, 0};
+    specs[PSR_POOL] = (psr_conv_spec){width[2], width[1], blob[5] / PSR_QUARTER, 0, 0};
+    specs[PSR_SQUEEZE] = (psr_conv_spec){width[3], width[2], 1, 0, 0};
+    specs[PSR_EXCITE] = (psr_conv_spec){width[2], width[3], 1, 0, 0};
 }
 
 size_t psr_router_layer_bytes(const psr_conv_spec *spec) {

@@ -89,7 +89,7 @@ static uint8_t *spread_layers(const psr_router_blob *blob, psr_conv_spec *specs)
         specs[i] = blob->specs[i];
         if (i == PSR_EMBED || i == PSR_POOL)
             specs[i] = (psr_conv_spec){
-                specs[i].out, (uint16_t)order_of(&specs[i], i).inputs, 1, 0};
+                specs[i].out, (uint16_t)order_of(&specs[i], i).inputs, 1, 0, 0};
         bytes += psr_router_layer_bytes(&specs[i]);
     }
     uint8_t *layers = malloc(bytes), *to = layers;

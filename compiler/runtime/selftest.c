@@ -20,15 +20,16 @@ static int check_samples(const uint8_t *hr, int32_t n, const uint8_t *wanted, ui
 }
 
 static int test_path(const psr_net *net, int path, const uint8_t *wanted) {
-    const int32_t side = SIDE + 2 * psr_halo_px(net, path), hr_side = SIDE * net->arch->scale;
+    const int32_t u = net->arch.units, patch = (SIDE + u - 1) / u * u; /* whole units */
+    const int32_t side = patch + 2 * psr_halo_px(net, path), hr_side = psr_hr_px(net, patch);
     const size_t lr_bytes = (size_t)side * side * 3;
     uint8_t *lr = malloc(lr_bytes), *hr = malloc((size_t)hr_side * hr_side * 3);
-    void *arena = psr_alloc(psr_arena_bytes(net, path, SIDE, SIDE));
+    void *arena = psr_alloc(psr_arena_bytes(net, path, patch, patch));
     int error = PSR_E_NOMEM;
     if (lr && hr && arena) {
         uint32_t state = 1;
         for (size_t i = 0; i < lr_bytes; ++i) lr[i] = (uint8_t)(next_state(&state) >> 24);
-        error = psr_upscale(net, path, lr, 3 * side, SIDE, SIDE, hr, 3 * hr_side, arena);
+        error = psr_upscale(net, path, lr, 3 * side, patch, patch, hr, 3 * hr_side, arena);
         if (!error) error = check_samples(hr, hr_side * hr_side * 3, wanted, state);
     }
     free(lr);

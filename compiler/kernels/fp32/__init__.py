@@ -3,28 +3,31 @@
 from tvm.tirx import PrimFunc
 
 from compiler.kernels.fp32.convolution import convolution_kernel
-from compiler.kernels.fp32.rows import (
-    load_kernel,
-    store_anchor_kernel,
-    store_residual_kernel,
-    store_sum_kernel,
+from compiler.kernels.fp32.rows import anchor_kernel, identity_kernel, load_kernel, store_kernel
+from compiler.kernels.tiles import (
+    ANCHOR_SLOTS,
+    STORES,
+    UNITS,
+    anchor_taps,
+    c_numbers,
+    conv_table,
+    end_table,
+    tiles,
+    version_table,
 )
-from compiler.kernels.tiles import SCALES, c_numbers, conv_table, tiles, version_table
 from compiler.kernels.versions import Version
-from player.package.anchor import TAPS, phase_taps
+from player.package.anchor import phase_taps
 
 
 def functions(version: Version) -> dict[str, PrimFunc]:
     """C name -> kernel."""
     prefix, lanes = f"psr_{version.name}", version.lanes
     flat = [tile for groups in tiles(version) for shapes in groups for tile in shapes]
-    convolutions = {t.name(version.name, "conv"): convolution_kernel(t, lanes) for t in flat}
-    return convolutions | {
-        f"{prefix}_load": load_kernel(),
-        f"{prefix}_store_sum": store_sum_kernel(lanes),
-        f"{prefix}_store_anchor": store_anchor_kernel(lanes),
-        f"{prefix}_store_residual": store_residual_kernel(lanes),
-    }
+    found = {f"{prefix}_load_u{units}": load_kernel(units) for units in UNITS}
+    found |= {t.name(version.name, "conv"): convolution_kernel(t, lanes) for t in flat}
+    found |= {f"{prefix}_anchor_{s}": anchor_kernel(lanes, r) for s, r in ANCHOR_SLOTS.items()}
+    found |= {f"{prefix}_{name}": store_kernel(lanes, *o) for name, o in STORES.items()}
+    return found | {f"{prefix}_store_identity": identity_kernel(lanes)}
 
 
 def table(version: Version) -> list[str]:
@@ -33,27 +36,24 @@ def table(version: Version) -> list[str]:
     names = [
         [[t.name(version.name, "conv") for t in g] for g in groups] for groups in tiles(version)
     ]
-    ends = ("load", "store_sum", "store_anchor", "store_residual")
     flat = [name for groups in names for shapes in groups for name in shapes]
+    declared, entries = end_table(prefix)
     return [
+        *declared,
         *(f"extern psr_conv_kernel {name};" for name in flat),
-        *(f"extern psr_{end}_kernel {prefix}_{end};" for end in ends),
         *version_table(
             version,
             [
                 f"    .tile_pixels = {{{c_numbers(version.tile.pixels)}}},",
+                f"    .store_values = {version.lanes},",
+                *entries,
                 *conv_table("conv", names),
-                *(f"    .{end} = {prefix}_{end}," for end in ends),
             ],
         ),
     ]
 
 
 def constants() -> list[str]:
-    """C text: psr_bicubic_taps[scale][phase][tap]."""
-    rows = [
-        f"    [{scale}][{phase}] = {{{', '.join(f'{t:.9e}f' for t in taps)}}},"
-        for scale in SCALES
-        for phase, taps in enumerate(phase_taps(scale))
-    ]
-    return [f"const float psr_bicubic_taps[5][4][{TAPS}] = {{", *rows, "};"]
+    """C text: the taps."""
+    taps = {slot: phase_taps(r).astype("float32") for slot, r in ANCHOR_SLOTS.items()}
+    return anchor_taps({slot: (t, t) for slot, t in taps.items()}, "float")

@@ -5,6 +5,7 @@ The anchor is all in s16, in Q6 (64 is one code value): a horizontal pass over e
 vertical pass over each HR row, in which lanes are values of an HR row that lie together.
 """
 
+from fractions import Fraction
 from typing import Any
 
 from tvm.script import tirx as T
@@ -12,43 +13,64 @@ from tvm.tirx import PrimFunc
 
 from compiler.kernels.int8.dot import DotProduct
 from compiler.kernels.tiles import PIXEL
-from player.package.anchor import TAPS
+from player.package.anchor import TAPS, phase_owners
 from player.package.architecture import BLOCK
+from player.package.scale import Scale
 
 _ROUND, _FRACTION_BITS = 32, 6
 _WINDOW = 16  # bytes: four input pixels
 
 
-def load_kernel(dot: DotProduct) -> PrimFunc:
-    """RGB bytes -> red, green, blue and an unused byte a pixel."""
+def load_kernel(dot: DotProduct, units: int) -> PrimFunc:
+    """RGB bytes -> red, green, blue and an unused byte a pixel; of units u x u, their rows one
+    after the other, in blocks of 16."""
     flip = 128 if dot.signed else 0
+    numbers, stored = 3 * units, PIXEL if units == 1 else BLOCK
 
     @T.prim_func(s_tir=True, private=True)
-    def kernel(src_data: T.handle("uint8"), dst_data: T.handle("uint8"), pixels: T.int32):
+    def kernel(
+        src_data: T.handle("uint8"),
+        stride: T.int32,
+        dst_data: T.handle("uint8"),
+        places: T.int32,
+        block: T.int32,
+    ):
         src = T.decl_buffer((1 << 30,), "uint8", data=src_data)
         dst = T.decl_buffer((1 << 30,), "uint8", data=dst_data)
-        for x in T.serial(pixels):
-            for c in T.unroll(3):
-                dst[x * PIXEL + c] = src[x * 3 + c] ^ T.uint8(flip)
-            dst[x * PIXEL + 3] = T.uint8(flip)
+        for x in T.serial(places):
+            for dy in T.unroll(units):
+                for i in T.unroll(numbers):
+                    dst[
+                        (dy * numbers + i) // BLOCK * block
+                        + x * stored
+                        + (dy * numbers + i) % BLOCK
+                    ] = src[dy * stride + x * numbers + i] ^ T.uint8(flip)
+            if units == 1:
+                dst[x * stored + 3] = T.uint8(flip)
 
     return kernel
 
 
-def anchor_kernel(dot: DotProduct, scale: int) -> PrimFunc:
-    """H of one row: for each LR pixel 3 r values [dx][colour] from its five neighbours.
+def anchor_kernel(dot: DotProduct, scale: Scale) -> PrimFunc:
+    """H of one row: of every q LR pixels 3 p values [phase][colour], each from five neighbours.
 
-    Sixteen values are written for each pixel; the next one overwrites what was too many.
+    Sixteen values are written for each group; the next one overwrites what was too many.
     """
     lanes = min(BLOCK, 2 * dot.lanes)
+    p, q = Fraction(scale).as_integer_ratio()
+    owners = phase_owners(scale)
 
     def neighbours(src: Any, x: Any, k: int, part: int) -> Any:
-        """The values of tap k for lanes [dx][colour], shifted to 15 bits."""
-        first = 0 if k < 4 else 4
-        window = src[T.ramp((x + first) * PIXEL, 1, _WINDOW)]
+        """The values of tap k for lanes [phase][colour], shifted to 15 bits."""
+        # Of single pixels one window of four holds four taps.
+        first = k if q > 1 else 0 if k < 4 else 4
+        window = src[T.ramp((x * q + first) * PIXEL, 1, _WINDOW)]
         if dot.signed:
             window = window ^ T.broadcast(T.uint8(128), _WINDOW)
-        at = [(k - first) * PIXEL + j % 3 for j in range(part * lanes, (part + 1) * lanes)]
+        at = [
+            (owners[min(j // 3, p - 1)] + k - first) * PIXEL + j % 3
+            for j in range(part * lanes, (part + 1) * lanes)
+        ]
         wide = T.cast(T.Shuffle([window], at), f"int16x{lanes}")
         return T.shift_left(wide, T.broadcast(T.int16(7), lanes))
 
@@ -63,7 +85,7 @@ def anchor_kernel(dot: DotProduct, scale: int) -> PrimFunc:
         ]
         return sum(products[1:], start=products[0])
 
-    def pixel(src: Any, taps: Any, x: Any) -> Any:
+    def group(src: Any, taps: Any, x: Any) -> Any:
         parts = [values(src, taps, x, part) for part in range(BLOCK // lanes)]
         return parts[0] if len(parts) == 1 else T.Shuffle(parts, list(range(BLOCK)))
 
@@ -72,13 +94,13 @@ def anchor_kernel(dot: DotProduct, scale: int) -> PrimFunc:
         src_data: T.handle("uint8"),
         taps_data: T.handle("int16"),
         dst_data: T.handle("int16"),
-        pixels: T.int32,
+        groups: T.int32,
     ):
         src = T.decl_buffer((1 << 30,), "uint8", data=src_data)
         taps = T.decl_buffer((TAPS * BLOCK,), "int16", data=taps_data)
         dst = T.decl_buffer((1 << 30,), "int16", data=dst_data)
-        for x in T.serial(pixels):
-            dst[T.ramp(x * 3 * scale, 1, BLOCK)] = pixel(src, taps, x)
+        for x in T.serial(groups):
+            dst[T.ramp(x * 3 * p, 1, BLOCK)] = group(src, taps, x)
 
     return kernel
 
@@ -120,6 +142,37 @@ def store_kernel(dot: DotProduct, anchored: bool, detailed: bool) -> PrimFunc:
         for x in T.serial((values + lanes - 1) // lanes):
             dst[T.ramp(x * lanes, 1, lanes)] = _to_pixels(
                 summed(anchor, rows, taps, detail, x), lanes
+            )
+
+    return kernel
+
+
+def identity_kernel(dot: DotProduct) -> PrimFunc:
+    """One HR row of `values` bytes at scale 1: LR + detail."""
+    lanes = 2 * dot.lanes
+
+    @T.prim_func(s_tir=True, private=True)
+    def kernel(
+        lr_data: T.handle("uint8"),
+        detail_data: T.handle("int16"),
+        dst_data: T.handle("uint8"),
+        values: T.int32,
+    ):
+        lr = T.decl_buffer((1 << 30,), "uint8", data=lr_data)
+        detail = T.decl_buffer((1 << 30,), "int16", data=detail_data)
+        dst = T.decl_buffer((1 << 30,), "uint8", data=dst_data)
+        for x in T.serial((values + lanes - 1) // lanes):
+            dst[T.ramp(x * lanes, 1, lanes)] = _to_pixels(
+                dot.add_saturated(
+                    T.shift_left(
+                        T.cast(lr[T.ramp(x * lanes, 1, lanes)], f"int16x{lanes}"),
+                        T.broadcast(T.int16(_FRACTION_BITS), lanes),
+                    )
+                    + T.broadcast(T.int16(_ROUND), lanes),
+                    detail[T.ramp(x * lanes, 1, lanes)],
+                    lanes,
+                ),
+                lanes,
             )
 
     return kernel

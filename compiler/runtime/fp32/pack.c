@@ -25,11 +25,6 @@ static float read_number(const uint8_t *payload, int32_t dtype, size_t i) {
     return value;
 }
 
-/* Channel o of pixel shuffle -> [dy][dx][colour], an HR row segment for each dy. */
-static int32_t shuffled(int32_t o, int32_t scale) {
-    return psr_phase_of(o, scale) * 3 * scale + psr_place_in_phase(o, scale);
-}
-
 static int32_t depth_of(const psr_conv *conv) {
     return conv->in_channels == PSR_PIXEL ? 3 : PSR_BLOCK;
 }
@@ -41,32 +36,23 @@ static size_t weight_index(const psr_conv *conv, int32_t group_blocks, int32_t o
     const int32_t first = block / group_blocks * group_blocks;
     const int whole = conv->out_blocks - first >= group_blocks;
     const int32_t start = whole ? first : block, width = (whole ? group_blocks : 1) * PSR_BLOCK;
-    const size_t taps = (size_t)depth * conv->in_blocks * conv->window_h * conv->window_w;
+    const size_t taps = (size_t)depth * conv->in_blocks * conv->window * conv->window;
     const size_t tap =
-        (((size_t)ky * conv->in_blocks + i / depth) * conv->window_w + kx) * depth + i % depth;
+        (((size_t)ky * conv->in_blocks + i / depth) * conv->window + kx) * depth + i % depth;
     return (size_t)start * PSR_BLOCK * taps + tap * width + (o - start * PSR_BLOCK);
 }
 
-static psr_conv shape_of(const psr_conv_spec *spec) {
+static psr_conv shape_of(const psr_conv_spec *spec, int32_t side) {
     const int rgb = spec->in == 3;
     return (psr_conv){.in_channels = rgb ? PSR_PIXEL : PSR_BLOCK,
                       .in_blocks = rgb ? 1 : (spec->in + PSR_BLOCK - 1) / PSR_BLOCK,
-                      .out_blocks = (spec->out + PSR_BLOCK - 1) / PSR_BLOCK,
-                      .window_h = spec->window,
-                      .window_w = spec->window};
-}
-
-/* The anchor's horizontal pass: RGB -> [dx][colour], one row of PSR_TAPS pixels. */
-static psr_conv anchor_shape(void) {
-    return (psr_conv){.in_channels = PSR_PIXEL,
-                      .in_blocks = 1,
-                      .out_blocks = 1,
-                      .window_h = 1,
-                      .window_w = PSR_TAPS};
+                      .out_blocks = psr_out_blocks(spec, side),
+                      .window = spec->window,
+                      .phase_blocks = spec->shuffled ? psr_phase_blocks(side) : 0};
 }
 
 static size_t weight_floats(const psr_conv *conv) {
-    return (size_t)depth_of(conv) * conv->in_blocks * conv->window_h * conv->window_w *
+    return (size_t)depth_of(conv) * conv->in_blocks * conv->window * conv->window *
            conv->out_blocks * PSR_BLOCK;
 }
 
@@ -83,16 +69,20 @@ static float *place(psr_conv *conv, float *storage) {
 /* Returns the numbers read, or 0 where one of them is not finite. */
 static size_t fill(const psr_conv *conv, const psr_conv_spec *spec, const psr_net *net,
                    const psr_blob *blob, size_t at) {
+    const psr_arch *arch = &net->arch;
     float *weights = (float *)conv->weights, *bias = (float *)conv->bias;
     const int32_t k = spec->window, per_output = spec->in * k * k;
     int finite = 1;
     for (int32_t o = 0; o < spec->out; ++o) {
-        const int32_t to = spec->shuffled ? shuffled(o, net->arch->scale) : o;
+        const int32_t to = spec->shuffled ? psr_place_in_detail(o, arch->side) : o;
         for (int32_t j = 0; j < per_output; ++j) {
             const float value =
                 read_number(blob->payload, blob->dtype, at + (size_t)o * per_output + j);
+            const int32_t plane = j / (k * k);
+            const int32_t i = spec->reads_input ? psr_place_in_unit(plane, arch->units) : plane;
             finite &= isfinite(value) != 0;
-            weights[weight_index(conv, net->version->group_blocks, to, j / (k * k), j / k % k, j % k)] = value;
+            weights[weight_index(conv, net->version->group_blocks, to, i, j / k % k, j % k)] =
+                value;
         }
         bias[to] = read_number(blob->payload, blob->dtype, at + (size_t)spec->out * per_output + o);
         finite &= isfinite(bias[to]) != 0;
@@ -100,36 +90,25 @@ static size_t fill(const psr_conv *conv, const psr_conv_spec *spec, const psr_ne
     return finite ? (size_t)spec->out * (per_output + 1) : 0;
 }
 
-static void fill_anchor(const psr_conv *conv, const psr_net *net) {
-    const int32_t scale = net->arch->scale, blocks = net->version->group_blocks;
-    float *weights = (float *)conv->weights;
-    for (int32_t kx = 0; kx < PSR_TAPS; ++kx)
-        for (int32_t dx = 0; dx < scale; ++dx)
-            for (int32_t c = 0; c < 3; ++c)
-                weights[weight_index(conv, blocks, 3 * dx + c, c, 0, kx)] =
-                    psr_bicubic_taps[scale][dx][kx];
-}
-
 int psr_pack(const psr_blob *blob, psr_net *net) {
-    const psr_arch *arch = blob->arch;
+    const psr_arch *arch = &net->arch;
     const int32_t n = arch->n_convs;
     size_t floats = 0, at = 0;
-    net->convs = calloc((size_t)n + 1, sizeof *net->convs);
+    net->convs = calloc((size_t)n, sizeof *net->convs);
     if (!net->convs) return PSR_E_NOMEM;
-    for (int32_t i = 0; i <= n; ++i) {
-        net->convs[i] = i < n ? shape_of(&arch->convs[i]) : anchor_shape();
+    for (int32_t i = 0; i < n; ++i) {
+        net->convs[i] = shape_of(&arch->convs[i], arch->side);
         floats += storage_floats(&net->convs[i]);
     }
     net->storage = psr_alloc(floats * sizeof(float));
     if (!net->storage) return PSR_E_NOMEM;
     memset(net->storage, 0, floats * sizeof(float));
     float *next = net->storage;
-    for (int32_t i = 0; i <= n; ++i) next = place(&net->convs[i], next);
+    for (int32_t i = 0; i < n; ++i) next = place(&net->convs[i], next);
     for (int32_t i = 0; i < n; ++i) {
         const size_t numbers = fill(&net->convs[i], &arch->convs[i], net, blob, at);
         if (!numbers) return PSR_E_FORMAT;
         at += numbers;
     }
-    fill_anchor(&net->convs[n], net);
     return PSR_OK;
 }

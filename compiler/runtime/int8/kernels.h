@@ -15,15 +15,21 @@ enum {
     PSR_PACK_LINES       /* [4][output] */
 };
 
-typedef void psr_load_kernel(const uint8_t *src, uint8_t *dst, int32_t pixels);
+typedef uint8_t psr_value; /* an input's number */
+typedef int16_t psr_sum;   /* one of detail or anchor, in Q6 */
+
+typedef void psr_load_kernel(const uint8_t *src, int32_t stride, uint8_t *dst, int32_t places,
+                             int32_t block);
 typedef void psr_conv_kernel(const uint8_t *src, const int32_t *rows, const int8_t *weights,
                              const int32_t *bias, const float *scale, void *dst, int32_t window_h,
                              int32_t window_w, int32_t in_groups, int32_t in_stride, int32_t tiles,
                              int32_t dst_pixel, int32_t dst_block);
 typedef void psr_anchor_kernel(const uint8_t *src, const int16_t *taps, int16_t *dst,
-                               int32_t pixels);
+                               int32_t groups);
 typedef void psr_store_kernel(const int16_t *anchor, const int32_t *rows, const int16_t *taps,
                               const int16_t *detail, uint8_t *dst, int32_t values);
+typedef void psr_identity_kernel(const uint8_t *lr, const int16_t *detail, uint8_t *dst,
+                                 int32_t values);
 
 struct psr_version {
     const char *name;
@@ -34,12 +40,13 @@ struct psr_version {
     int32_t step_groups[2]; /* of RGB and of blocks: groups of inputs that a kernel takes at a time */
     int32_t is_signed;      /* activations are stored as q - 128 */
     int32_t tile_pixels[PSR_TILE_SHAPES];
-    int32_t store_values; /* in a vector of the store kernels */
-    psr_load_kernel *load;
+    int32_t store_values;     /* in a vector of the store kernels, at most PSR_MAX_STORE */
+    psr_load_kernel *load[3]; /* by the side of a unit - 1 */
     psr_conv_kernel *hidden[2][2][PSR_TILE_SHAPES]; /* [RGB or blocks][blocks of output - 1] */
     psr_conv_kernel *detail[2][2][PSR_TILE_SHAPES];
-    psr_anchor_kernel *anchor[5]; /* by scale */
+    psr_anchor_kernel *anchor[5]; /* by scale, 1: of 3/2 */
     psr_store_kernel *store_sum, *store_anchor, *store_detail;
+    psr_identity_kernel *store_identity;
 };
 
 struct psr_conv {
@@ -48,22 +55,17 @@ struct psr_conv {
     const float *scale;
     int32_t in_channels; /* that lie together: PSR_PIXEL or PSR_BLOCK */
     int32_t in_groups, out_blocks, window;
+    int32_t phase_blocks; /* of the outputs of an HR row, where they are HR pixels; else 0 */
     size_t weight_bytes_per_block;
 };
 
-/* Generated: the bicubic taps in fixed point; across in the kernel's order, [tap][dx][colour]. */
+/* Generated: the bicubic taps in fixed point, by scale (1: of 3/2); across in the kernel's order,
+ * [tap][dx][colour]. */
 extern const int16_t psr_taps_across[5][PSR_TAPS * PSR_BLOCK];
 extern const int16_t psr_taps_down[5][4][PSR_TAPS];
 
-/* The steps of a plan: each computes one row `y` of a value, or nothing outside its margin. Where
- * the frame has a mask, only the columns within reach. */
-void psr_load(const psr_io *io, const psr_plane *dst, int32_t y);
-void psr_convolve(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                  int32_t y, psr_reach reach);
-void psr_detail(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                int32_t y, psr_reach reach);
-void psr_anchor(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y);
-void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor,
-               const psr_plane *row, int32_t y);
+/* `n` columns of row y of a layer from column x on. `adds` is NULL: int8 has no sums. */
+void psr_convolve_span(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
+                       const psr_plane *adds, int relu, int32_t y, int32_t x, int32_t n);
 
 #endif

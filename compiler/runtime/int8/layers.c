@@ -1,8 +1,10 @@
 /* The router's convolutions on the kernels of the networks. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels.h"
 #include "router.h"
+#include "rows.h"
 
 struct psr_layers {
     psr_net net; /* its convolutions alone: it belongs to no architecture */
@@ -12,12 +14,11 @@ int psr_layers_open(const psr_conv_spec *specs, int32_t n, const uint8_t *payloa
                     psr_layers **out) {
     psr_layers *layers = calloc(1, sizeof *layers);
     if (!layers) return PSR_E_NOMEM;
-    const psr_arch arch = {.n_convs = n, .convs = specs};
     const psr_blob blob = {.payload = payload, .dtype = PSR_INT8};
-    layers->net.arch = &arch;
+    layers->net.arch.n_convs = n;
+    memcpy(layers->net.arch.convs, specs, (size_t)n * sizeof *specs);
     layers->net.version = psr_version_in_use();
     const int error = psr_pack(&blob, &layers->net);
-    layers->net.arch = NULL;
     if (error)
         psr_layers_close(layers);
     else
@@ -43,5 +44,5 @@ void psr_layers_row(const psr_layers *layers, int32_t number, const psr_plane *s
                        .h = PSR_MAX_SIDE,
                        .w = w,
                        .halo = 1}; /* psr_layers_at counts rows from -1 as well */
-    psr_convolve(&io, number, src, dst, y, (psr_reach){{0, 0, 0}});
+    psr_convolve(&io, number, src, dst, NULL, y, 1, (psr_reach){{0}});
 }

@@ -52,12 +52,13 @@ static int32_t groups_of(const psr_version *version, int32_t inputs, int is_rgb)
     return (inputs + step - 1) / step * step / PSR_GROUP;
 }
 
-static psr_conv shape_of(const psr_version *version, const psr_conv_spec *spec, int32_t scale) {
+static psr_conv shape_of(const psr_version *version, const psr_conv_spec *spec, int32_t side) {
     const int rgb = spec->in == 3;
     return (psr_conv){.in_channels = rgb ? PSR_PIXEL : PSR_BLOCK,
                       .in_groups = groups_of(version, spec->in, rgb),
-                      .out_blocks = spec->shuffled ? scale : (spec->out + PSR_BLOCK - 1) / PSR_BLOCK,
-                      .window = spec->window};
+                      .out_blocks = psr_out_blocks(spec, side),
+                      .window = spec->window,
+                      .phase_blocks = spec->shuffled ? psr_phase_blocks(side) : 0};
 }
 
 static int32_t packing_of(const psr_version *version, const psr_conv *conv) {
@@ -143,17 +144,13 @@ static void put_weight(const psr_version *version, const psr_conv *conv, size_t 
         ((int8_t *)conv->weights)[at] = value;
 }
 
-/* Output o of the blob -> its place; an HR pixel's go by phase, a block for each. */
-static int32_t place_of(const psr_conv_spec *spec, int32_t scale, int32_t o) {
-    if (!spec->shuffled) return o;
-    return psr_phase_of(o, scale) * PSR_BLOCK + psr_place_in_phase(o, scale);
-}
 
 /* Packs output o, the next one; refuses weights of -128, sums that may reach 2^24, multipliers out
  * of range. */
 static int fill_output(const psr_net *net, const psr_conv *conv, const psr_conv_spec *spec,
                        layer *from, int32_t o) {
-    const int32_t to = place_of(spec, net->arch->scale, o), k = from->window;
+    const psr_arch *arch = &net->arch;
+    const int32_t to = spec->shuffled ? psr_place_in_detail(o, arch->side) : o, k = from->window;
     const float scale = psr_read_f32(from->scale + 4 * (size_t)o);
     const int32_t bias = psr_read_s32(from->bias + 4 * (size_t)o);
     int32_t sum = 0, magnitude = 0;
@@ -162,7 +159,9 @@ static int fill_output(const psr_net *net, const psr_conv *conv, const psr_conv_
         if (value == INT8_MIN) return PSR_E_LIMIT;
         sum += value;
         magnitude += abs(value);
-        const axes at = axes_of(net->version, conv, to, j / (k * k), j / k % k, j % k);
+        const int32_t plane = j / (k * k);
+        const int32_t i = spec->reads_input ? psr_place_in_unit(plane, arch->units) : plane;
+        const axes at = axes_of(net->version, conv, to, i, j / k % k, j % k);
         put_weight(net->version, conv, index_of(net->version, conv, at), value);
     }
     if ((int64_t)MOST_PIXEL * magnitude + llabs((long long)bias) >= MOST_SUM) return PSR_E_LIMIT;
@@ -193,13 +192,13 @@ static uint8_t *place(psr_conv *conv, uint8_t *storage) {
 }
 
 static int allocate(psr_net *net) {
-    const psr_arch *arch = net->arch;
+    const psr_arch *arch = &net->arch;
     size_t bytes = 0;
     net->convs = calloc((size_t)arch->n_convs, sizeof *net->convs);
     if (!net->convs) return PSR_E_NOMEM;
     for (int32_t i = 0; i < arch->n_convs; ++i) {
         psr_conv *conv = &net->convs[i];
-        *conv = shape_of(net->version, &arch->convs[i], arch->scale);
+        *conv = shape_of(net->version, &arch->convs[i], arch->side);
         conv->weight_bytes_per_block = (size_t)conv->window * conv->window * conv->in_groups *
                                        PSR_GROUP * PSR_BLOCK * weight_size(net->version, conv);
         bytes += storage_bytes(conv);
@@ -213,7 +212,7 @@ static int allocate(psr_net *net) {
 }
 
 int psr_pack(const psr_blob *blob, psr_net *net) {
-    const psr_arch *arch = net->arch;
+    const psr_arch *arch = &net->arch;
     const uint8_t *payload = blob->payload;
     int error = allocate(net);
     for (int32_t i = 0; !error && i < arch->n_convs; ++i) {
