@@ -22,9 +22,9 @@ of runtime/.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tvm
-from torch.export import ExportedProgram
 
 from compiler.importing.program import import_program
 from compiler.plan.formats import NumberFormat
@@ -36,6 +36,9 @@ from compiler.plan.schedule import schedule_rows
 from compiler.plan.verify import check_recognised, check_well_formed
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, PATH_NAMES
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 ALL_PATHS = "all"  # the plan that runs every path in one loop
 ModulePass = Callable[[tvm.IRModule], tvm.IRModule]
@@ -56,7 +59,7 @@ PASSES = (
 )
 
 
-def import_graph(program: ExportedProgram) -> PathGraph:
+def import_graph(program: "ExportedProgram") -> PathGraph:
     """One path as a graph; raises CompileError for a network that the engine cannot run."""
     module = import_program(program)
     check_well_formed(module)

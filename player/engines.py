@@ -14,15 +14,12 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from player.engine import Engine, sha256_of
-from player.networks import generic_blob
-from player.package.architecture import Architecture
 from player.package.fields import parse_object
 from player.package.index import WeightsEntry
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
@@ -30,7 +27,7 @@ from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
 from player.package.package_error import PackageError
 from player.package.scale import Scale
 from player.package.signature import home
-from player.package.weights import WeightsBlob, unpack_weights
+from player.package.weights import unpack_weights
 from player.session import Event, Listener, Package, ignore
 
 ENGINE_VARIABLE = "POCKETSR_ENGINE"
@@ -38,41 +35,13 @@ _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _NOT_USED = "it is not used; remove it, and run `pocketsr compile` again"
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What an engine must have been compiled for to run a package's networks."""
-
-    dtype: str
-    architectures: tuple[Architecture, ...]
-
-    def met_by(self, info: dict[str, Any]) -> bool:
-        """Whether the engine that `info` (engine.json) describes runs all of them."""
-        # Through JSON, as engine.json has gone: there a tuple is a list.
-        wanted = json.loads(json.dumps([asdict(arch) for arch in self.architectures]))
-        compiled = info.get("architectures")
-        fits = (info.get("abi"), info.get("dtype")) == (ENGINE_ABI, self.dtype)
-        return fits and isinstance(compiled, list) and all(arch in compiled for arch in wanted)
-
-
-def needs_of(directory: Path, scale: Scale, entries: Sequence[WeightsEntry]) -> Needs:
-    """What the networks of `entries` need, and the generic one that may have to replace them.
-
-    The architectures are in this order, the generic one left out where it is missing.
-    """
+def dtype_of_package(directory: Path, entries: Sequence[WeightsEntry]) -> str:
+    """The arithmetic that a package's networks are made for, "int8" where it has none."""
     blobs = []
     for entry in entries:
         # A damaged network is replaced when it is loaded; what is whole tells the arithmetic.
         with suppress(PackageError, OSError), (directory / entry.file).open("rb") as file:
             blobs.append(unpack_weights(file.read(MAX_BLOB_BYTES + 1)))
-    dtype = dtype_of(blobs)
-    architectures = [entry.arch for entry in entries]
-    with suppress(PackageError):
-        architectures.append(unpack_weights(generic_blob(scale, dtype)).arch)
-    return Needs(dtype, tuple(architectures))
-
-
-def dtype_of(blobs: Iterable[WeightsBlob]) -> str:
-    """The arithmetic that weights are made for: "fp32" where all are floats, else "int8"."""
     # Where no blob can be read this is int8, what `encode` makes by default.
     return "fp32" if {blob.is_int8 for blob in blobs} == {False} else "int8"
 
@@ -86,45 +55,40 @@ def engine_of(
     """The engine for a package's networks, as `open_engine` finds it."""
     if package.index is None:
         return None  # nothing is upscaled: the LR video is shown as it is
-    weights = package.index.weights
-    needs = needs_of(package.directory, package.index.scale, weights)
-    if package.signer is None:
-        # Networks that nobody signed are not run: what follows them is the generic one alone.
-        needs = replace(needs, architectures=needs.architectures[len(weights) :])
-    return open_engine(package.directory, needs, target, named, on_event)
+    if (package.directory / OLD_ENGINES).exists():
+        advice = "ignored; `pocketsr compile` makes an engine in your own cache"
+        what = f"{package.directory}/{OLD_ENGINES}"
+        on_event(Event("engine", what, "a package holds no code", advice))
+    dtype = dtype_of_package(package.directory, package.index.weights)
+    return open_engine(dtype, target, named, on_event)
 
 
 def open_engine(
-    package: Path,
-    needs: Needs,
+    dtype: str,
     target: str = "host",
     named: Path | None = None,
     on_event: Listener = ignore,
 ) -> Engine | None:
-    """The engine at `named`, or at `$POCKETSR_ENGINE`, or the newest of the cache that fits.
+    """The engine at `named`, or at `$POCKETSR_ENGINE`, or the newest of the cache for `dtype`.
 
-    None, and a word to `on_event`, where there is none. An engine that somebody named is taken or
-    is an error: raises EngineNotFoundError or PackageError as `Engine.open` does.
+    One engine plays every network of its dtype. None, and a word to `on_event`, where there is
+    none. An engine that somebody named is taken or is an error: raises EngineNotFoundError or
+    PackageError as `Engine.open` does.
     """
-    if (package / OLD_ENGINES).exists():
-        advice = f"ignored; `pocketsr compile {package}` makes an engine in your own cache"
-        on_event(Event("engine", f"{package}/{OLD_ENGINES}", "a package holds no code", advice))
     named = named or (Path(path) if (path := os.environ.get(ENGINE_VARIABLE)) else None)
     if named is not None:
         return Engine.open(named)
     folders: list[tuple[int, Path]] = []
-    for folder in _cache(target).glob(f"{ENGINE_ABI}-{needs.dtype}-*"):
+    for folder in _cache(target).glob(f"{ENGINE_ABI}-{dtype}-*"):
         with suppress(FileNotFoundError):  # a `compile` may be replacing it
             folders.append((folder.lstat().st_mtime_ns, folder))
     for _, folder in sorted(folders, reverse=True):
         try:
-            library = _open_cached(folder, needs.met_by)
-            if library is not None:
-                return Engine.from_descriptor(library, folder / ENGINE_LIBRARY)
+            return Engine.from_descriptor(_open_cached(folder), folder / ENGINE_LIBRARY)
         except PackageError as error:
             on_event(Event("engine", str(folder), str(error), _NOT_USED))
-    advice = f"run `pocketsr compile {package}`"
-    on_event(Event("engine", f"engine for {target}", "none fits the package", advice))
+    advice = f"run `pocketsr compile --target {target} --dtype {dtype}`"
+    on_event(Event("engine", f"engine for {target}", f"no {dtype} one is in the cache", advice))
     return None
 
 
@@ -158,11 +122,9 @@ def store_engine(target: str, build: Callable[[Path], object]) -> Path:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        library = _open_cached(folder, lambda info: True)
+        os.close(_open_cached(folder))
     except PackageError:
         return False
-    if library is not None:
-        os.close(library)
     return True
 
 
@@ -182,8 +144,8 @@ def _folder_name(info: dict[str, Any]) -> str:
     return f"{info.get('abi')}-{info.get('dtype')}-{info.get('sha256')}"
 
 
-def _open_cached(folder: Path, is_wanted: Callable[[dict[str, Any]], bool]) -> int | None:
-    """A descriptor of the library in a folder of the cache; None where its info is not wanted.
+def _open_cached(folder: Path) -> int:
+    """A descriptor of the library in a folder of the cache.
 
     Raises PackageError where it could be somebody else's: a folder or file of another user, one
     that others may write, a symbolic link, anything but a plain file, or a library whose SHA-256
@@ -196,8 +158,6 @@ def _open_cached(folder: Path, is_wanted: Callable[[dict[str, Any]], bool]) -> i
     try:
         with open(_open_own(Path(ENGINE_INFO), stat.S_ISREG, directory), "rb") as file:
             info = parse_object(file.read(MAX_INDEX_BYTES + 1), ENGINE_INFO)
-        if not is_wanted(info):
-            return None
         library = _open_own(Path(ENGINE_LIBRARY), stat.S_ISREG, directory)
     finally:
         os.close(directory)

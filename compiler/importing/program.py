@@ -7,11 +7,9 @@ propagation (compiler/importing/shapes) and the bounds that the exported program
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tvm
-from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
 from tvm import relax
 from tvm.ir import is_prim_expr
 from tvm.relax.frontend.torch import from_exported_program
@@ -22,13 +20,16 @@ from compiler.importing.shapes.domain import Domain
 from compiler.importing.shapes.lattice import Element, Known, formula_of
 from compiler.importing.shapes.rules import inbound_cut
 
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
 _PREFIX = "network."  # of a tensor's name in sr.models.export_paths, not in tensor_layout
 _NO_END = (1 << 63) - 1
 _LARGEST = 1 << 31  # of a side; a bound beyond it is torch's way to say that there is none
 
 
-def import_program(program: ExportedProgram) -> tvm.IRModule:
-    """One path as a Relax module: main(x [n, 3, h, w], weights...) -> [n, 3, r h, r w].
+def import_program(program: "ExportedProgram") -> tvm.IRModule:
+    """One path as a Relax module: main(x [n, 3 u^2, h, w], weights...) -> [n, 3, r u h, r u w].
 
     The attribute `tensors` of main names main's weights in the order of its parameters.
     Raises CompileError for an operator that TVM's importer does not know.
@@ -53,14 +54,14 @@ def import_program(program: ExportedProgram) -> tvm.IRModule:
     except (AssertionError, NotImplementedError, ValueError) as error:
         raise CompileError(_not_understood(program, str(error))) from error
     specs = program.graph_signature.input_specs
-    targets = {s.arg.name: s.target for s in specs if s.kind is InputKind.PARAMETER}
+    targets = {s.arg.name: s.target for s in specs if s.kind.name == "PARAMETER"}
     variables = [p.name for p in module["main"].params if p.name in targets]
     names = [str(targets[name]).removeprefix(_PREFIX) for name in variables]
     main = module["main"].without_attr("params").with_attr("tensors", names)
     return tvm.IRModule({"main": main})
 
 
-def _not_understood(program: ExportedProgram, reason: str) -> str:
+def _not_understood(program: "ExportedProgram", reason: str) -> str:
     """Names the first operator that the importer's message is about, with its module."""
     for node in program.graph.nodes:
         operator = str(node.target).removeprefix("aten.")
@@ -92,7 +93,7 @@ class _SliceConverter:
     every later shape that it equals another one.
     """
 
-    def __init__(self, program: ExportedProgram) -> None:
+    def __init__(self, program: "ExportedProgram") -> None:
         self._domain = Domain()
         self._bounds: dict[str, tuple[int, int | None]] = {}
         for symbol, bounds in program.range_constraints.items():

@@ -13,7 +13,7 @@ from tvm import relax
 
 from compiler.compile_error import CompileError
 from compiler.importing.shapes import Element, Known, ShapeProofs, prove_shapes
-from compiler.plan.graph import INPUT, Convolution, PathGraph, Store, Value
+from compiler.plan.graph import INPUT, Anchor, Convolution, PathGraph, Store, Value
 from compiler.plan.recognise import CONVOLUTION_RELU, STORE_ANCHORED, composite_of
 from compiler.plan.verify import bindings_of
 
@@ -32,7 +32,7 @@ class _Reader:
     values: dict[str, Value] = field(default_factory=dict)
     convolutions: list[Convolution] = field(default_factory=list)
     store: Store | None = None
-    scale: int = 0
+    side: int = 0
 
 
 def lower_to_graph(module: tvm.IRModule) -> PathGraph:
@@ -52,8 +52,10 @@ def lower_to_graph(module: tvm.IRModule) -> PathGraph:
     for binding in bindings:
         _read(reader, binding.var, binding.value)
     assert reader.store is not None
-    halo = reader.values[INPUT].margin
-    return PathGraph(reader.scale, halo, reader.values, tuple(reader.convolutions), reader.store)
+    pixels = reader.values[INPUT]
+    units = isqrt(pixels.channels // 3)
+    layers = tuple(reader.convolutions)
+    return PathGraph(units, reader.side, pixels.margin, reader.values, layers, reader.store)
 
 
 def _callee(module: tvm.IRModule, value: relax.Expr) -> relax.Function | None:
@@ -83,11 +85,20 @@ def _read(reader: _Reader, var: relax.Var, value: relax.Expr) -> None:
         reader.names[var] = reader.names[source]
     elif _is_store(reader.module, value):
         residual = reader.names[_residual(reader.module, value)]
-        reader.store = Store(residual, composite_of(function) == STORE_ANCHORED)
-        reader.scale = isqrt(reader.values[residual].channels // 3)
+        reader.side = isqrt(reader.values[residual].channels // 3)
+        is_anchored = composite_of(function) == STORE_ANCHORED
+        reader.store = Store(residual, _anchor(reader) if is_anchored else Anchor.NONE)
         reader.names[var] = "hr"
     else:
         _read_convolution(reader, var, function, value)
+
+
+def _anchor(reader: _Reader) -> Anchor:
+    """The one of this side and these units, which recognise.py has compared the constant with."""
+    units = isqrt(reader.values[INPUT].channels // 3)
+    if reader.side == units:
+        return Anchor.IDENTITY
+    return Anchor.NEAR if units == 1 else Anchor.WIDE
 
 
 def _define(reader: _Reader, var: relax.Var, name: str) -> None:

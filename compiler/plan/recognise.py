@@ -14,6 +14,8 @@ broadcasts, or might, is none of its business.
 """
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
+from math import isqrt
 
 import numpy as np
 import tvm
@@ -24,6 +26,7 @@ from tvm.relax.transform import FuseOpsByPattern, FusionPattern, PatternCheckCon
 
 from compiler.importing.shapes import Known, ShapeProofs, TensorFacts, prove_shapes
 from player.package.anchor import anchor_kernel
+from player.package.scale import SCALES, parse_scale
 
 STORE = "pocketsr.store"
 STORE_ANCHORED = "pocketsr.store_anchored"
@@ -148,8 +151,11 @@ def _scale_of(proofs: ShapeProofs, parts: Mapping[str, relax.Call]) -> int | Non
 
 
 def _is_anchor(proofs: ShapeProofs, parts: Mapping[str, relax.Call]) -> bool:
-    wanted = anchor_kernel(_scale_of(proofs, parts) or 1)
-    found = parts["kernel"].value.numpy()
+    side, found = _scale_of(proofs, parts), parts["kernel"].value.numpy()
+    units = isqrt(found.shape[1] // 3)
+    if side is None or units == 0 or Fraction(side, units) not in SCALES:
+        return False
+    wanted = anchor_kernel(parse_scale(Fraction(side, units)), units)
     same = found.shape == wanted.shape and np.allclose(found, wanted, atol=_ANCHOR_TOLERANCE)
     return bool(same)
 

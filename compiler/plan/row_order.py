@@ -65,10 +65,11 @@ def _early_readers_first(schedule: RowSchedule, late: Collection[str]) -> RowSch
 def _floor(schedule: RowSchedule, rows: Mapping[str, Size], late: Collection[str]) -> Size:
     """What no order can go below: each ring as short as it can be, and the most single rows that
     one step makes and reads."""
-    rings, total = {*_ring_values(schedule)}, NOTHING
+    rings, oldest, total = {*_ring_values(schedule)}, dict.fromkeys(rows, 0), NOTHING
+    for reading in readings_of(schedule.steps):
+        oldest[reading.value] = max(oldest[reading.value], reading.oldest)
     for value in rings:
-        oldest = max(r.oldest for r in readings_of(schedule.steps) if r.value == value)
-        kept = oldest + (0 if value in late else 1)
+        kept = oldest[value] + (0 if value in late else 1)
         total = sum((rows[value] for _ in range(kept)), total)
     touched = (
         {result_of(s.operation), *(value for value, _ in reads_of(s.operation))} - {None}

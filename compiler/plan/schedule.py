@@ -145,13 +145,14 @@ class Reading:
 
 def readings_of(steps: Sequence[Step]) -> list[Reading]:
     """All pairs of a step and a step that makes a value for it; exits make parts of one value."""
+    makers: dict[str | None, list[int]] = {}
+    for i, step in enumerate(steps):
+        makers.setdefault(result_of(step.operation), []).append(i)
     found = []
     for reader, step in enumerate(steps):
         for value, radius in reads_of(step.operation):
-            for producer, made in enumerate(steps):
-                if result_of(made.operation) != value:
-                    continue
-                lag = step.delay - made.delay
+            for producer in makers.get(value, ()):
+                lag = step.delay - steps[producer].delay
                 found.append(Reading(value, producer, reader, lag - radius, lag + radius))
     return found
 

@@ -24,7 +24,7 @@ def command(
     package: Path, named: Path | None, target: str, trust: tuple[str, ...], as_json: bool
 ) -> None:
     """Check hashes, signature, limits and the self-test of every blob of the package DIR."""
-    from player.engines import needs_of, open_engine
+    from player.engines import dtype_of_package, open_engine
     from player.package.index import read_index
     from player.package.verify import verify_package
 
@@ -35,8 +35,8 @@ def command(
         pass  # as `verify_package` will tell
     else:
         # Whoever signed it: what is tested are all of its networks.
-        needs = needs_of(package, index.scale, index.weights)
-        engine = open_engine(package, needs, target, named, warn)
+        dtype = dtype_of_package(package, index.weights)
+        engine = open_engine(dtype, target, named, warn)
     self_test = engine.self_test if engine else None
     verification = verify_package(package, frozenset(trust) or None, self_test)
     if as_json or verification.ok:

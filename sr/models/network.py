@@ -84,8 +84,9 @@ class Network(nn.Module, ABC):
         return anchor_reach(self.arch.scale, self.arch.units)
 
     def places(self, x: Tensor) -> Tensor:
-        """[N, 3, H, W] -> [N, 3 u^2, H / u, W / u], what the convolutions see."""
-        return F.pixel_unshuffle(x, self.arch.units) if self.arch.units > 1 else x
+        """[N, 3, H, W] -> [N, 3 u^2, H / u, W / u], what the convolutions see, or x where it is."""
+        is_pixels = x.shape[1] != self.arch.planes
+        return F.pixel_unshuffle(x, self.arch.units) if is_pixels else x
 
     def deployed_tensors(self) -> dict[str, Tensor]:
         """The tensors of `tensor_layout`, detached, in pixel units, re-parameterisations folded."""

@@ -57,7 +57,8 @@ class _PathProgram(nn.Module):
 
 
 def export_paths(arch: Architecture, tensors: Tensors | None = None) -> dict[str, ExportedProgram]:
-    """Each network path as an exported program with symbolic n, h and w.
+    """Each network path as an exported program of [n, 3 u^2, h, w], units as one place each, with
+    symbolic n, h and w.
 
     Parameters are named as in `tensor_layout`, behind the prefix `network.`.
     """
@@ -71,15 +72,9 @@ def export_paths(arch: Architecture, tensors: Tensors | None = None) -> dict[str
 
 def _export(network: Network, path: int) -> ExportedProgram:
     # Exporting at 2 and more keeps torch from specialising on 1; the engine serves 1 as well.
-    units = network.arch.units
-    smallest = 2 * network.halo_px(path) // units + 2  # in units, as h and w are
-    example = torch.zeros(2, 3, units * (smallest + 8), units * (smallest + 9))
-    sizes = {
-        i: units * Dim(name, min=smallest, max=MAX_SIDE_PX // units)
-        if units > 1
-        else Dim(name, min=smallest, max=MAX_SIDE_PX)
-        for i, name in ((2, "h"), (3, "w"))
-    }
+    smallest = 2 * network.halo_px(path) // network.arch.units + 2
+    example = torch.zeros(2, network.arch.planes, smallest + 8, smallest + 9)
+    sizes = {i: Dim(name, min=smallest, max=MAX_SIDE_PX) for i, name in ((2, "h"), (3, "w"))}
     shapes = {"x": {0: Dim("n"), **sizes}}
     program = _PathProgram(network, path).eval()
     with torch.no_grad():
