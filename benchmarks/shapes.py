@@ -163,7 +163,7 @@ def describe_classes(program: ExportedProgram) -> dict[str, Any]:
         module = stage.run(module)
     graph = lower_to_graph(module)
     return {
-        "scale": graph.scale,
+        "scale": graph.side,
         "halo_px": graph.halo,
         "margins_px": {v.name: v.margin for v in graph.values.values()},
         "convolutions": [asdict(c) for c in convolution_classes(module)],

@@ -22,10 +22,12 @@ of runtime/.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tvm
 
+from compiler.compile_error import CompileError
 from compiler.importing.program import import_program
 from compiler.plan.formats import NumberFormat
 from compiler.plan.graph import PathGraph, bicubic_graph, merged_graph, network_graph
@@ -57,6 +59,16 @@ PASSES = (
     PassStage(recognise_stores(), check_well_formed),
     PassStage(recognise_convolutions(), check_recognised),
 )
+
+
+def load_program(path: Path) -> "ExportedProgram":
+    """The program of a .pt2 file; raises CompileError where it is none."""
+    import torch
+
+    try:
+        return torch.export.load(path)
+    except Exception as error:  # whatever a file can make torch's unpickling do
+        raise CompileError(f"{path}: not an exported program ({error})") from error
 
 
 def import_graph(program: "ExportedProgram") -> PathGraph:

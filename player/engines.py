@@ -25,7 +25,6 @@ from player.package.index import WeightsEntry
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
 from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
 from player.package.package_error import PackageError
-from player.package.scale import Scale
 from player.package.signature import home
 from player.package.weights import unpack_weights
 from player.session import Event, Listener, Package, ignore

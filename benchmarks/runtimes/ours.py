@@ -11,6 +11,7 @@ from benchmarks.runtimes.interface import Image, Order, Runtime, Session
 from player.engine import Engine
 from player.package.layout import ENGINE_LIBRARY
 from player.package.paths import HARD
+from player.package.scale import hr_px
 from player.package.weights import FLOAT32, pack_weights
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class _Ours(Session):
 
     def run(self, fed: Image) -> Image:
         whole = np.array([(0, 0, *fed.shape[:2], 0, self.path)], np.int32)
-        scale = self.networks[0].scale
-        shape = (fed.shape[0] * scale, fed.shape[1] * scale, 3)
+        height, width = (hr_px(side, self.networks[0].scale) for side in fed.shape[:2])
+        shape = height, width, 3
         size = int(np.prod(shape))
         if self.memory.size < size:
             self.memory = np.empty(size, np.uint8)
@@ -51,10 +52,9 @@ class _PocketSR(Runtime):
         blob, made_by = (order.file(self.name, end, sized=False) for end in (".bin", ".sources"))
         if made_by.exists() and made_by.read_text() == sources_key():
             return
-        from compiler import Network, compile_engine
+        from compiler import compile_engine
 
-        networks = [Network(subject.arch, subject.programs)]
-        compile_engine(networks, "host", order.file(self.name, "", sized=False), order.dtype)
+        compile_engine("host", order.file(self.name, "", sized=False), order.dtype)
         blob.write_bytes(_BLOBS[order.dtype](subject))
         made_by.write_text(sources_key())
 

@@ -10,13 +10,11 @@ a network is opened (runtime/plan.c). tests/compiler/test_family.py holds both s
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from compiler.compile_error import CompileError
 from compiler.plan.formats import NumberFormat
 from compiler.plan.graph import (
     ANCHOR_ROWS,
-    DETAIL,
     INPUT,
     PIXELS,
     Anchor,
@@ -121,9 +119,7 @@ def _chain_with_all_exits(depth: int, scale: int, units: int) -> PathGraph:
         values = dict(graph.values)
         values[exit_.result] = replace(values.pop(last.result), name=exit_.result)
         store = Store(exit_.result, graph.store.anchor)
-        paths.append(
-            replace(graph, values=values, convolutions=(*numbered, exit_), store=store)
-        )
+        paths.append(replace(graph, values=values, convolutions=(*numbered, exit_), store=store))
     return merged_graph(paths)
 
 
@@ -179,5 +175,13 @@ def _step_row(step: Step, names: list[str]) -> StepRow:
     if isinstance(operation, Store):
         # A path without a network has an anchor alone.
         source, adds = operation.residual, ANCHOR_ROWS if operation.anchor.source else None
-    places = [names.index(v) if v else None for v in (source, adds, result_of(operation))]
-    return StepRow(operation, conv, exit_, *places, step.delay)
+    result = result_of(operation)
+    return StepRow(
+        operation=operation,
+        conv=conv,
+        exit=exit_,
+        source=names.index(source) if source else None,
+        adds=names.index(adds) if adds else None,
+        result=names.index(result) if result else None,
+        delay=step.delay,
+    )

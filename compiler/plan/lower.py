@@ -54,8 +54,14 @@ def lower_to_graph(module: tvm.IRModule) -> PathGraph:
     assert reader.store is not None
     pixels = reader.values[INPUT]
     units = isqrt(pixels.channels // 3)
-    layers = tuple(reader.convolutions)
-    return PathGraph(units, reader.side, pixels.margin, reader.values, layers, reader.store)
+    return PathGraph(
+        units,
+        reader.side,
+        pixels.margin,
+        reader.values,
+        tuple(reader.convolutions),
+        reader.store,
+    )
 
 
 def _callee(module: tvm.IRModule, value: relax.Expr) -> relax.Function | None:

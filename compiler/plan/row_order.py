@@ -49,9 +49,7 @@ def _early_readers_first(schedule: RowSchedule, late: Collection[str]) -> RowSch
     """
     makers = [result_of(step.operation) for step in schedule.steps]
     tasks = _tasks(schedule, late)
-    needs = [
-        t.after | {j for j, made in enumerate(makers) if made in t.reads} for t in tasks
-    ]
+    needs = [t.after | {j for j, made in enumerate(makers) if made in t.reads} for t in tasks]
     order: list[int] = []
     while len(order) < len(tasks):
         ready = [i for i in range(len(tasks)) if i not in order and needs[i] <= {*order}]

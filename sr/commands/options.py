@@ -9,6 +9,7 @@ import click
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
+PATH = click.Path(exists=True, path_type=Path)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

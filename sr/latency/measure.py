@@ -26,6 +26,7 @@ import numpy as np
 from player.package.architecture import BLOCK, GROUP, Architecture, convolutions, tensor_layout
 from player.package.artefact import write_text
 from player.package.paths import BICUBIC, HARD
+from player.package.scale import hr_px
 from player.package.signature import home
 from player.package.weights import FLOAT32, INT8, pack_weights
 from sr.latency.fit import fit_layers
@@ -186,19 +187,18 @@ def cannot_measure(target: str) -> str:
 def compile_networks(
     archs: Sequence[Architecture], target: str, dtype: str, out: Path
 ) -> "tuple[EngineFiles, Cache]":
-    """One engine for all of the networks, and how it cuts frames. Raises CompileError."""
-    from compiler.engine import Network, compile_engine, plan_network
+    """The engine, and how it cuts frames of these networks. Raises CompileError."""
+    from compiler.engine import compile_engine
+    from compiler.pipeline import plan_network
     from compiler.plan.formats import find_format
     from compiler.targets import find_target
-    from sr.models import export_paths
 
-    machine, number_format = find_target(target), find_format(dtype)
-    networks = [Network(arch, export_paths(arch)) for arch in archs]
-    planned = plan_network(networks[0], number_format).plans["hard"].memory.arena.per_column
+    machine = find_target(target)
+    planned = plan_network(archs[0], find_format(dtype))["hard"].memory.arena.per_column
     bare = Cache(machine.cache_bytes, 0, VALUE_BYTES[dtype])
     rings = arena_column_bytes(path_widths(archs[0], HARD), bare)
     cache = Cache(machine.cache_bytes, planned - rings, VALUE_BYTES[dtype])
-    return compile_engine(networks, target, out, dtype), cache
+    return compile_engine(target, out, dtype), cache
 
 
 def time_networks(
@@ -226,7 +226,7 @@ def _frame_run(
     """One frame of one path, on the calling thread; its memory is made once."""
     height, width = size
     lr = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    hr = np.empty((height * network.scale, width * network.scale, 3), np.uint8)
+    hr = np.empty((hr_px(height, network.scale), hr_px(width, network.scale), 3), np.uint8)
     whole = np.array([(0, 0, height, width, 0, path)], np.int32)
     pool = engine.pool(1)
     return lambda: pool.frame([network], whole, lr, hr)
