@@ -31,6 +31,7 @@ BIONIC: Mapping[str, tuple[str, ...]] = {
     "libc.so": (
         *("calloc", "free", "getauxval", "malloc", "posix_memalign", "realloc"),
         *("memcmp", "memcpy", "memmove", "memset", "qsort", "strcmp", "strlen", "strncmp"),
+        "vsnprintf",
         *("pthread_cond_broadcast", "pthread_cond_destroy", "pthread_cond_init"),
         *("pthread_cond_signal", "pthread_cond_wait", "pthread_create", "pthread_join"),
         *("pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock"),
