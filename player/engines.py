@@ -77,18 +77,38 @@ def open_engine(
     named = named or (Path(path) if (path := os.environ.get(ENGINE_VARIABLE)) else None)
     if named is not None:
         return Engine.open(named)
-    folders: list[tuple[int, Path]] = []
-    for folder in _cache(target).glob(f"{ENGINE_ABI}-{dtype}-*"):
-        with suppress(FileNotFoundError):  # a `compile` may be replacing it
-            folders.append((folder.lstat().st_mtime_ns, folder))
-    for _, folder in sorted(folders, reverse=True):
+    engine = cached_engine(dtype, target, on_event)
+    if engine is None:
+        advice = f"run `pocketsr compile --target {target} --dtype {dtype}`"
+        on_event(Event("engine", f"engine for {target}", f"no {dtype} one is in the cache", advice))
+    return engine
+
+
+def cached_engine(dtype: str, target: str = "host", on_event: Listener = ignore) -> Engine | None:
+    """The newest engine of the cache for `dtype`; what may not be loaded is told to `on_event`."""
+    for folder in _cached_folders(dtype, target):
         try:
             return Engine.from_descriptor(_open_cached(folder), folder / ENGINE_LIBRARY)
         except PackageError as error:
             on_event(Event("engine", str(folder), str(error), _NOT_USED))
-    advice = f"run `pocketsr compile --target {target} --dtype {dtype}`"
-    on_event(Event("engine", f"engine for {target}", f"no {dtype} one is in the cache", advice))
     return None
+
+
+def engine_bytes(dtype: str, target: str) -> int | None:
+    """The size of the library of the newest engine of the cache; None where it has none."""
+    for folder in _cached_folders(dtype, target):
+        with suppress(OSError):
+            return (folder / ENGINE_LIBRARY).stat().st_size
+    return None
+
+
+def _cached_folders(dtype: str, target: str) -> list[Path]:
+    """Of this ABI, the newest first."""
+    folders: list[tuple[int, Path]] = []
+    for folder in _cache(target).glob(f"{ENGINE_ABI}-{dtype}-*"):
+        with suppress(FileNotFoundError):  # a `compile` may be replacing it
+            folders.append((folder.lstat().st_mtime_ns, folder))
+    return [folder for _, folder in sorted(folders, reverse=True)]
 
 
 def store_engine(target: str, build: Callable[[Path], object]) -> Path:

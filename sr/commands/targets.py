@@ -10,15 +10,20 @@ from sr.commands.options import json_option, show
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """List what `compile` can compile for."""
+    """List what `compile` can compile for, and how large the engines in the cache are."""
     from compiler.targets import TARGETS, find_target
+    from player.engines import engine_bytes
 
     rows: dict[str, dict[str, Any]] = {}
     lines: list[tuple[str, str]] = []
     for name in TARGETS:
         target = find_target(name)
         isas = {dtype: [v.name for v in versions] for dtype, versions in target.versions.items()}
-        rows[name] = {"triple": target.triple, "isas": isas}
-        lists = "; ".join(f"{dtype} {', '.join(names)}" for dtype, names in isas.items())
-        lines.append((name, f"{target.triple}  {lists}"))
+        sizes = {dtype: engine_bytes(dtype, name) for dtype in isas}
+        rows[name] = {"triple": target.triple, "isas": isas, "bytes": sizes}
+        lists = (
+            f"{dtype} {', '.join(names)} ({f'{sizes[dtype]} bytes' if sizes[dtype] else 'not built'})"
+            for dtype, names in isas.items()
+        )
+        lines.append((name, f"{target.triple}  {'; '.join(lists)}"))
     show({"schema": "pocketsr.targets/1", "targets": rows}, as_json, lines)
