@@ -21,9 +21,7 @@ def command(as_json: bool) -> None:
         isas = {dtype: [v.name for v in versions] for dtype, versions in target.versions.items()}
         sizes = {dtype: engine_bytes(dtype, name) for dtype in isas}
         rows[name] = {"triple": target.triple, "isas": isas, "bytes": sizes}
-        lists = (
-            f"{dtype} {', '.join(names)} ({f'{sizes[dtype]} bytes' if sizes[dtype] else 'not built'})"
-            for dtype, names in isas.items()
-        )
+        built = {dtype: f"{size} bytes" if size else "not built" for dtype, size in sizes.items()}
+        lists = [f"{dtype} {', '.join(names)} ({built[dtype]})" for dtype, names in isas.items()]
         lines.append((name, f"{target.triple}  {'; '.join(lists)}"))
     show({"schema": "pocketsr.targets/1", "targets": rows}, as_json, lines)
