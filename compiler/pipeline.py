@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import is_zipfile
 
 import tvm
 
@@ -65,6 +66,9 @@ def load_program(path: Path) -> "ExportedProgram":
     """The program of a .pt2 file; raises CompileError where it is none."""
     import torch
 
+    # Looked at first: torch logs a page of its own about a file that is none of its archives.
+    if path.suffix != ".pt2" or not is_zipfile(path):
+        raise CompileError(f"{path}: not an exported program; give a .pt2 of torch.export.save")
     try:
         return torch.export.load(path)
     except Exception as error:  # whatever a file can make torch's unpickling do
