@@ -12,6 +12,7 @@ from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.package.anchor import anchor_halo_px
 from player.package.paths import BICUBIC, HARD, PLANNED_PATHS
+from player.package.scale import hr_px
 from player.package.weights import WeightsBlob
 from sr.models import Network
 from sr.models.anchor import upsample
@@ -42,8 +43,13 @@ def upscale_paths(network: Scored, lr: Image) -> dict[int, Image]:
     An int8 network gives the engine's own pixels. Of others the convolutions run in bf16: within
     about one code value of the engine, at twice the speed.
     """
-    halo = network.halo_px(HARD)
-    return upscale_patch(network, np.pad(lr, ((halo, halo), (halo, halo), (0, 0)), mode="edge"))
+    halo, (height, width) = network.halo_px(HARD), lr.shape[:2]
+    # Behind the frame to whole units, as the engine goes on by its edges; what is made of that is
+    # no part of the picture.
+    down, across = ((halo, halo + -side % network.arch.units) for side in (height, width))
+    whole = upscale_patch(network, np.pad(lr, (down, across, (0, 0)), mode="edge"))
+    shown = np.s_[: hr_px(height, network.arch.scale), : hr_px(width, network.arch.scale)]
+    return {path: frame[shown] for path, frame in whole.items()}
 
 
 def upscale_patch(network: Scored, padded: Image) -> dict[int, Image]:

@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.quant import largest
 from player.networks import generic_blob
-from player.package.anchor import integer_anchor
 from player.package.architecture import Architecture, convolutions, tensor_layout
 from player.package.integers import LEAST_MULTIPLIER, SUM_LIMIT, check_layer, largest_sums
 from player.package.package_error import PackageError
@@ -123,14 +122,6 @@ def test_sums_next_to_2_to_the_24_stay_exact_in_torch():
     patch[::2, ::3] = 254
     frames = IntegerNetwork(arch, tensors).upscale_all(patch)
     assert np.array_equal(frames[HARD], reference.upscale(arch, tensors, patch, HARD))
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_quick_anchor_is_the_references(scale):
-    draw = np.random.default_rng(scale)
-    for patch in (draw.integers(0, 256, (9, 12, 3)), 255 * draw.integers(0, 2, (9, 12, 3))):
-        pixels = patch.astype(np.uint8)
-        assert np.array_equal(integer_anchor(pixels, scale), reference.anchor(pixels, scale))
 
 
 def test_every_layer_reads_what_the_layout_says():
