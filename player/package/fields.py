@@ -43,7 +43,7 @@ def integer(source: Object, name: str, low: int, high: int) -> int:
 def number(source: Object, name: str) -> int | float:
     """A number (true and false are none)."""
     value = source.get(name)
-    if type(value) not in (int, float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise PackageError(f"index: {name} is {_show(value)}, not a number")
     return value
 
