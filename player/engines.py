@@ -30,6 +30,7 @@ from player.package.weights import unpack_weights
 from player.session import Event, Listener, Package, ignore
 
 ENGINE_VARIABLE = "POCKETSR_ENGINE"
+Builder = Callable[[str, str], Engine | None]  # of a dtype and a target
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _NOT_USED = "it is not used; remove it, and run `pocketsr compile` again"
 
@@ -45,11 +46,17 @@ def dtype_of_package(directory: Path, entries: Sequence[WeightsEntry]) -> str:
     return "fp32" if {blob.is_int8 for blob in blobs} == {False} else "int8"
 
 
+def build_none(dtype: str, target: str) -> Engine | None:
+    """For callers that have no compiler, or want none."""
+    return None
+
+
 def engine_of(
     package: Package,
     target: str = "host",
     named: Path | None = None,
     on_event: Listener = ignore,
+    build: Builder = build_none,
 ) -> Engine | None:
     """The engine for a package's networks, as `open_engine` finds it."""
     if package.index is None:
@@ -59,7 +66,7 @@ def engine_of(
         what = f"{package.directory}/{OLD_ENGINES}"
         on_event(Event("engine", what, "a package holds no code", advice))
     dtype = dtype_of_package(package.directory, package.index.weights)
-    return open_engine(dtype, target, named, on_event)
+    return open_engine(dtype, target, named, on_event, build)
 
 
 def open_engine(
@@ -67,17 +74,18 @@ def open_engine(
     target: str = "host",
     named: Path | None = None,
     on_event: Listener = ignore,
+    build: Builder = build_none,
 ) -> Engine | None:
     """The engine at `named`, or at `$POCKETSR_ENGINE`, or the newest of the cache for `dtype`.
 
-    One engine plays every network of its dtype. None, and a word to `on_event`, where there is
-    none. An engine that somebody named is taken or is an error: raises EngineNotFoundError or
-    PackageError as `Engine.open` does.
+    One engine plays every network of its dtype. Where the cache has none, `build` may make one.
+    None, and a word to `on_event`, where there is none. An engine that somebody named is taken or
+    is an error: raises EngineNotFoundError or PackageError as `Engine.open` does.
     """
     named = named or (Path(path) if (path := os.environ.get(ENGINE_VARIABLE)) else None)
     if named is not None:
         return Engine.open(named)
-    engine = cached_engine(dtype, target, on_event)
+    engine = cached_engine(dtype, target, on_event) or build(dtype, target)
     if engine is None:
         advice = f"run `pocketsr compile --target {target} --dtype {dtype}`"
         on_event(Event("engine", f"engine for {target}", f"no {dtype} one is in the cache", advice))

@@ -40,6 +40,14 @@ def integer(source: Object, name: str, low: int, high: int) -> int:
     return value
 
 
+def number(source: Object, name: str) -> int | float:
+    """A number (true and false are none)."""
+    value = source.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PackageError(f"index: {name} is {_show(value)}, not a number")
+    return value
+
+
 def text(source: Object, name: str) -> str:
     """A short text; missing is empty."""
     value = source.get(name, "")

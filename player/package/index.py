@@ -224,7 +224,7 @@ def parse_index(source: Object) -> Index:
     has_audio = bool(source.get("audio"))
     has_router = source.get("router") is not None
     index = Index(
-        scale=parse_scale(source.get("scale")),
+        scale=parse_scale(fields.number(source, "scale")),
         lr=_size(fields.subobject(source, "lr"), 1),
         hr=_size(fields.subobject(source, "hr"), limits.MAX_SCALE),
         fine_h=fields.integer(grid, "fine_h", limits.MIN_CELL_PX, limits.MAX_CELL_PX),
@@ -270,17 +270,16 @@ def _file(source: Object) -> FileEntry:
 
 
 def _weights(source: Object) -> WeightsEntry:
-    arch = fields.subobject(source, "arch")
-    return WeightsEntry(
-        **_file_fields(source, MAX_BLOB_BYTES),
-        arch=Architecture(
-            name=fields.text(arch, "name"),
-            scale=parse_scale(arch.get("scale")),
-            widths=fields.integers(arch, "widths", MAX_DEPTH, MAX_WIDTH),
-            exits=fields.integers(arch, "exits", MAX_EXITS, MAX_WIDTH),
-            units=fields.integer({"units": 1, **arch}, "units", 1, MAX_UNITS),
-        ),
+    given = fields.subobject(source, "arch")
+    arch = Architecture(
+        name=fields.text(given, "name"),
+        scale=parse_scale(fields.number(given, "scale")),
+        widths=fields.integers(given, "widths", MAX_DEPTH, MAX_WIDTH),
+        exits=fields.integers(given, "exits", MAX_EXITS, MAX_WIDTH),
+        units=fields.integer({"units": 1, **given}, "units", 1, MAX_UNITS),
     )
+    fields.integer(given, "planes", arch.planes, arch.planes)
+    return WeightsEntry(**_file_fields(source, MAX_BLOB_BYTES), arch=arch)
 
 
 def _router(source: Object) -> RouterEntry:

@@ -112,11 +112,11 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 )
 @click.option(
     "--chunks",
-    type=click.IntRange(1, 32),
+    type=click.IntRange(1),
     default=4,
     show_default=True,
     hidden=True,
-    help="k of stdo, jstdo.",
+    help="k of stdo, jstdo; 16 at most.",
 )
 @click.option(
     "--chunk-rule",

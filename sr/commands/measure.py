@@ -36,10 +36,11 @@ def command(
     from player.engines import engine_of
     from player.measure import MeasureOptions, measure
     from player.session import open_package
+    from sr.host_engine import build_engine
 
     options = MeasureOptions(threads=threads, limit=frames, protocol=protocol)
     opened = open_package(package)
-    engine = engine_of(opened, target, named, warn)
+    engine = engine_of(opened, target, named, warn, build_engine)
     result = measure(opened, reference, engine, options, warn)
     show(result, as_json, table(result))
 

@@ -43,9 +43,10 @@ def command(
     from player.engines import engine_of
     from player.playback import PlayOptions, play_package
     from player.session import open_package
+    from sr.host_engine import build_engine
 
     opened = open_package(package, frozenset(trust) or None)
-    engine = engine_of(opened, target, named, warn)
+    engine = engine_of(opened, target, named, warn, build_engine)
     options = PlayOptions(out, verify, threads, frames)
     if window:
         from player.show import show_package

@@ -27,6 +27,7 @@ def command(
     from player.engines import dtype_of_package, open_engine
     from player.package.index import read_index
     from player.package.verify import verify_package
+    from sr.host_engine import build_engine
 
     engine = None
     try:
@@ -36,7 +37,7 @@ def command(
     else:
         # Whoever signed it: what is tested are all of its networks.
         dtype = dtype_of_package(package, index.weights)
-        engine = open_engine(dtype, target, named, warn)
+        engine = open_engine(dtype, target, named, warn, build_engine)
     self_test = engine.self_test if engine else None
     verification = verify_package(package, frozenset(trust) or None, self_test)
     if as_json or verification.ok:

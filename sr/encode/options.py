@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from player.package.architecture import INT8_ARCHITECTURES
+from player.package.limits import MAX_NETWORKS
 from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.usage_error import UsageError
 
@@ -182,6 +183,10 @@ class EncodeOptions:
             raise UsageError("--patches: stdo's networks are for a chunk each; use --method dydca")
         if training.patches == "error" and FAIR in self.shrink.stages:
             raise UsageError("--patches error: the stage fair needs whole patches; use method")
+        if training.chunks > MAX_NETWORKS:
+            raise UsageError(
+                f"--chunks {training.chunks}: a package holds {MAX_NETWORKS} networks at most"
+            )
         if training.dtype == "int8" and not training.has_int8_form:
             raise UsageError(
                 f"--dtype int8: {training.backbone} has no int8 form, only "

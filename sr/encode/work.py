@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
+from player.networks import generic_blob
 from player.package.architecture import Architecture
 from player.package.generic import blob_path
 from player.package.weights import WeightsBlob, unpack_weights
@@ -16,6 +17,7 @@ from sr.encode.methods import METHODS, Method
 from sr.encode.options import EncodeOptions
 from sr.models import architecture
 from sr.progress import Progress
+from sr.scoring import Scored, scored_network
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,16 @@ class Work:
         info = self.film.info
         return patch_samples(grid, self.film.scale, info.height, info.width)
 
+    def scored(self, blob: bytes, frames: int) -> Scored:
+        """The network of a weights blob, ready to upscale so many frames of the film."""
+        return scored_network(blob, frames * self.film.grid.height * self.film.grid.width)
+
+    @property
+    def generic_int8(self) -> bytes:
+        """The blob of the scale's generic network in integers, to judge difficulty by."""
+        return generic_blob(self.film.scale, "int8")
+
     @property
     def generic(self) -> WeightsBlob:
-        """The generic network of the scale."""
+        """The generic network of the scale in real numbers, to start a training from."""
         return unpack_weights(blob_path(self.film.scale).read_bytes())

@@ -129,7 +129,7 @@ def test_exactly_the_equal_coarse_patches_are_merged(rows, columns, seed):
         assert len(np.unique(merged[block] & COARSE)) == 1
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 31)), min_size=1, max_size=20))
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 15)), min_size=1, max_size=20))
 def test_codes_hold_path_and_network(routes):
     paths, networks = (np.array(column).reshape(1, 1, -1) for column in zip(*routes, strict=True))
     codes = route_codes(paths, networks)
@@ -138,8 +138,8 @@ def test_codes_hold_path_and_network(routes):
 
 
 def test_networks_beyond_the_format_are_refused():
-    with pytest.raises(ValueError, match="32 networks"):
-        route_codes(np.zeros((1, 1, 1), int), 32)
+    with pytest.raises(ValueError, match="16 networks"):
+        route_codes(np.zeros((1, 1, 1), int), 16)
 
 
 def test_dydca_cuts_the_coarse_patches_below_the_threshold():

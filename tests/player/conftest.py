@@ -30,12 +30,12 @@ PTS = [40 * i + 7 * (i % 3) for i in range(20)]  # ticks of 1/600 s
 ARCH = Architecture("chain", SCALE, (4, 4), (1, 2))
 
 
-def tiny_blob(seed: int, self_tested: bool) -> bytes:
+def tiny_blob(seed: int, self_tested: bool, arch: Architecture = ARCH) -> bytes:
     """A valid weights blob of random numbers."""
     draw = np.random.default_rng(seed)
-    tensors = {s.name: draw.normal(size=s.shape).astype("f4") for s in tensor_layout(ARCH)}
-    rows = {path: np.zeros(64, np.uint8) for path in ARCH.paths} if self_tested else {}
-    return pack_weights(ARCH, tensors, 2, rows)
+    tensors = {s.name: draw.normal(size=s.shape).astype("f4") for s in tensor_layout(arch)}
+    rows = {path: np.zeros(64, np.uint8) for path in arch.paths} if self_tested else {}
+    return pack_weights(arch, tensors, 2, rows)
 
 
 def film_codes(frames: int, first: int) -> np.ndarray:

@@ -28,7 +28,7 @@ def test_static_networks_cost_all_of_their_layers():
 
 def test_a_frame_costs_the_sum_of_its_patches():
     patches = np.array([[0, 0, 10, 20, 0, 0], [10, 0, 5, 20, 0, 1], [15, 0, 5, 20, 0, 2]], "i4")
-    assert path_pixels(patches).tolist() == [200, 100, 100]
+    assert path_pixels(patches).tolist() == [200, 100, 100, 0, 0]
     bicubic, easy, hard = (macs_per_pixel(CHAIN, path) for path in (BICUBIC, EASY, HARD))
     assert frame_macs(patches, [CHAIN]) == 200 * bicubic + 100 * (easy + hard)
 

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from player.package.architecture import Architecture
 from player.package.fields import parse_object
-from player.package.index import index_to_json, parse_index, read_index
+from player.package.index import Size, index_to_json, parse_index, read_index
 from player.package.package_error import PackageError
+from player.package.verify import verify_package
+from tests.player.conftest import tiny_blob, write_film
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +62,10 @@ def _set(source: dict, path: str, value: object) -> dict:
         ("scale", 1),
         ("scale", 5),
         ("scale", True),
-        ("scale", 2.0),
+        ("scale", 1.5),
+        ("scale", 2.5),
+        ("scale", "2"),
+        ("scale", [2, 1]),
         ("lr.width", 0),
         ("lr.width", 1 << 40),
         ("hr.width", 97),
@@ -92,10 +98,16 @@ def _set(source: dict, path: str, value: object) -> dict:
         ("segments.0.bytes", 1 << 40),
         ("weights.0.arch.name", "transformer"),
         ("weights.0.arch.scale", 4),
+        ("weights.0.arch.scale", 1.5),
+        ("weights.0.arch.scale", "2"),
+        ("weights.0.arch.units", 0),
+        ("weights.0.arch.units", 4),
+        ("weights.0.arch.units", 2),
         ("weights.0.arch.widths", [5]),
-        ("weights.0.arch.widths", [4] * 17),
+        ("weights.0.arch.widths", [4] * 13),
         ("weights.0.arch.exits", [9]),
         ("weights.0.arch.planes", 4),
+        ("weights.0.arch.planes", 12),
         ("routes.1.segment", 0),
         ("routes.0.segment", 4),
         ("routes.0.frames", 0),
@@ -105,6 +117,46 @@ def _set(source: dict, path: str, value: object) -> dict:
 def test_a_field_out_of_bounds_is_refused(source, path, value):
     with pytest.raises(PackageError):
         parse_index(_set(source, path, value))
+
+
+@pytest.fixture(scope="session")
+def half_more(tmp_path_factory, lr_frames, source_clip, _home):
+    """The index of a package of scale 1.5 on units of 2 px, as JSON."""
+    arch = Architecture("chain", Fraction(3, 2), (4, 4), (1, 2), 2)
+    folder = write_film(
+        tmp_path_factory.mktemp("half") / "film", lr_frames, source_clip,
+        scale=arch.scale, hr=Size(72, 54), weights=[tiny_blob(1, True, arch)] * 2,
+    )  # fmt: skip
+    assert verify_package(folder).ok
+    return json.loads((folder / "sr/index.json").read_bytes())
+
+
+def test_scale_is_a_number_and_units_are_named(source, half_more):
+    assert (source["scale"], half_more["scale"]) == (2, 1.5)
+    assert half_more["weights"][0]["arch"] == {
+        "name": "chain", "scale": 1.5, "widths": [4, 4], "exits": [1, 2], "units": 2, "planes": 12,
+    }  # fmt: skip
+    index = parse_index(half_more)
+    assert (index.scale, index.weights[0].arch.units) == (Fraction(3, 2), 2)
+    assert index.weights[0].arch.scale == Fraction(3, 2)
+
+
+def test_an_index_from_before_units_has_single_pixels(source):
+    old = copy.deepcopy(source)
+    for entry in old["weights"]:
+        del entry["arch"]["units"]
+    assert parse_index(old) == parse_index(source)
+
+
+@pytest.mark.parametrize(("field", "value"), [("fine_h", 15), ("fine_w", 7)])
+def test_cells_that_are_not_whole_units_are_refused(half_more, field, value):
+    with pytest.raises(PackageError, match="px are not whole units of 2 px"):
+        parse_index(_set(half_more, f"grid.{field}", value))
+    # Without a network the anchor's own units are left: of 1.5, pairs of LR pixels.
+    bare = _set(half_more, "weights", [])
+    parse_index(bare)
+    with pytest.raises(PackageError, match="px are not whole units of 2 px"):
+        parse_index(_set(bare, f"grid.{field}", value))
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000])

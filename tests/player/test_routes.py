@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from player.package.package_error import PackageError
-from player.package.paths import network_of, path_of
+from player.package.paths import HARD, MIDDLE, UPPER, network_of, path_of
 from player.package.route_maps import pack_routes, patches_of, unpack_routes
 from tests.player.route_code import route_code
 
-CODES = st.builds(route_code, st.integers(0, 31), st.integers(0, 2), st.booleans())
+CODES = st.builds(route_code, st.integers(0, 15), st.integers(0, 4), st.booleans())
 MAPS = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 6)).flatmap(
     lambda shape: arrays(np.uint8, shape, elements=CODES)
 )
@@ -35,9 +35,16 @@ def test_the_layout_is_the_documented_one():
 
 
 def test_a_code_holds_network_path_and_the_coarse_bit():
-    code = np.array([route_code(19, 2, coarse=True)], np.uint8)
-    assert code[0] == 0b1_10011_10
-    assert (network_of(code)[0], path_of(code)[0]) == (19, 2)
+    codes = np.array([route_code(9, HARD, coarse=True), route_code(15, UPPER)], np.uint8)
+    assert codes.tolist() == [0b1_0_1001_10, 0b0_1_1111_00]
+    assert network_of(codes).tolist() == [9, 15]
+    assert path_of(codes).tolist() == [HARD, UPPER]
+
+
+@pytest.mark.parametrize(("path", "version"), [(HARD, 1), (MIDDLE, 2), (UPPER, 2)])
+def test_a_map_without_the_middle_paths_is_one_that_older_players_read(path, version):
+    blob = pack_routes(np.array([[[route_code(15, path)]]], np.uint8))
+    assert blob[4] == version
 
 
 @settings(max_examples=60, deadline=None)
@@ -78,7 +85,7 @@ GOOD = zlib.compress(bytes(4))
     [
         (b"", "outside the limits"),
         (_map(GOOD, magic=b"PSRX"), "not a route map"),
-        (_map(GOOD, version=2), "update the player"),
+        (_map(GOOD, version=3), "update the player"),
         (_map(GOOD, frames=0), "outside the limits"),
         (_map(GOOD, rows=60000, columns=60000), "outside the limits"),
         (_map(GOOD + b"x"), "length is wrong"),
@@ -87,7 +94,9 @@ GOOD = zlib.compress(bytes(4))
         (_map(GOOD[:-1]), "length is wrong"),
         (_map(b"\xff" * 9), "damaged"),
         (_map(zlib.compress(bytes(1 << 24))), "length is wrong"),
-        (_map(zlib.compress(bytes([3, 0, 0, 0]))), "path that does not exist"),
+        (_map(zlib.compress(bytes([MIDDLE, 0, 0, 0]))), "path that does not exist"),
+        (_map(zlib.compress(bytes([0, 0x40, 0, 0]))), "path that does not exist"),
+        (_map(zlib.compress(bytes([0x41, 0, 0, 0])), version=2), "path that does not exist"),
     ],
 )
 def test_damage_is_refused_with_a_reason(blob, message):

@@ -54,5 +54,5 @@ def test_frames_that_are_not_wanted_are_left_out_and_keep_the_others_routes(
 
 def test_a_network_that_is_not_there_is_bicubic(made_package, engine):
     networks = load_networks(open_package(made_package), engine, print)
-    patches = np.array([[0, 0, 9, 9, 1, 2], [0, 9, 9, 9, 31, 2], [0, 18, 9, 9, 0, 1]], np.int32)
+    patches = np.array([[0, 0, 9, 9, 1, 2], [0, 9, 9, 9, 15, 2], [0, 18, 9, 9, 0, 1]], np.int32)
     assert networks.resolve(patches)[:, 4:].tolist() == [[1, 2], [0, 0], [0, 1]]

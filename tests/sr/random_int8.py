@@ -14,10 +14,10 @@ def random_int8(arch: Architecture, seed: int, extreme: bool = False) -> dict[st
     """
     rng = np.random.default_rng(seed)
     levels = (-127, 0, 127) if extreme else np.arange(-127, 128)
-    side = 2 * len(arch.widths) + 9
+    side = arch.units * (2 * len(arch.widths) + 9)
     first = rng.integers(0, 256, (side, side, 3)).astype(np.uint8)
     tensors: dict[str, np.ndarray] = {}
-    seen = {"trunk.0": first}
+    seen = {"trunk.0": reference.unshuffle(first, arch.units)}
     for name, shape in convolutions(arch):
         weight = within_bound(rng.choice(levels, shape).astype(np.int8))
         bias = np.zeros(shape[0], np.int32)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sr.encode.options import EncodeOptions, TrainingOptions
+from sr.usage_error import UsageError
 
 FILM, OUT = Path("film.mp4"), Path("out")
 
@@ -29,6 +30,12 @@ def test_every_option_lands_in_the_one_record_that_has_it():
     assert (options.routes.max_loss_db, options.shrink.budget) == (0.2, "0.5x")
     with pytest.raises(TypeError, match="no option of encode: budgets"):
         EncodeOptions.of(FILM, OUT, budgets="1x")
+
+
+def test_more_networks_than_a_route_can_name_are_refused():
+    EncodeOptions.of(FILM, OUT, method="stdo", chunks=16)
+    with pytest.raises(UsageError, match="--chunks 17: a package holds 16 networks at most"):
+        EncodeOptions.of(FILM, OUT, method="stdo", chunks=17)
 
 
 def test_the_identity_of_a_job_is_flat_and_decided():

@@ -9,7 +9,6 @@ import torch
 
 from benchmarks.quant import largest
 from player.networks import generic_blob
-from player.package.anchor import integer_anchor
 from player.package.architecture import Architecture, convolutions, tensor_layout
 from player.package.integers import LEAST_MULTIPLIER, SUM_LIMIT, check_layer, largest_sums
 from player.package.package_error import PackageError
@@ -123,14 +122,6 @@ def test_sums_next_to_2_to_the_24_stay_exact_in_torch():
     patch[::2, ::3] = 254
     frames = IntegerNetwork(arch, tensors).upscale_all(patch)
     assert np.array_equal(frames[HARD], reference.upscale(arch, tensors, patch, HARD))
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_quick_anchor_is_the_references(scale):
-    draw = np.random.default_rng(scale)
-    for patch in (draw.integers(0, 256, (9, 12, 3)), 255 * draw.integers(0, 2, (9, 12, 3))):
-        pixels = patch.astype(np.uint8)
-        assert np.array_equal(integer_anchor(pixels, scale), reference.anchor(pixels, scale))
 
 
 def test_every_layer_reads_what_the_layout_says():
@@ -343,8 +334,8 @@ def test_espcn_is_quantised_as_well(sampler):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_generic_networks_ship_for_both_dtypes_and_nearly_agree(scale):
     """Their self-tests are the reference's; on a smooth patch both give almost the same pixels."""
-    floats = unpack_weights(generic_blob(scale, "fp32"))
-    integers = unpack_weights(generic_blob(scale, "int8"))
+    blobs = [generic_blob(scale, dtype) for dtype in ("fp32", "int8")]
+    floats, integers = map(unpack_weights, blobs)
     assert (floats.dtype, integers.dtype) == (FLOAT16, INT8)
     assert floats.arch == integers.arch
     for path, row in integers.self_test.items():
@@ -353,7 +344,7 @@ def test_the_generic_networks_ship_for_both_dtypes_and_nearly_agree(scale):
         assert np.array_equal(hr.ravel()[places], row)
     y, x = np.mgrid[:24, :30]
     lr = np.stack([127 + 100 * np.sin(x / 3 + c) * np.cos(y / 4) for c in range(3)], axis=-1)
-    frames = [upscale_paths(scored_network(b), lr.astype(np.uint8)) for b in (floats, integers)]
+    frames = [dict(upscale_paths(scored_network(b), lr.astype(np.uint8))) for b in blobs]
     for path in integers.arch.paths:
         difference = frames[0][path].astype(int) - frames[1][path]
         assert np.abs(difference).mean() < 0.7, path

@@ -38,7 +38,7 @@ def test_fixed_taps_by_hand():
     assert middle_down.tolist() == [0, 0, 32767, 0, 0], "1.0 saturates"
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", [Fraction(3, 2), 2, 3, 4])
 def test_fixed_taps_are_the_rounded_taps_and_fit_16_bit_sums(scale):
     across, down = fixed_taps(scale)
     assert across.dtype == down.dtype == np.int16
