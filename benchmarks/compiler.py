@@ -36,11 +36,11 @@ from benchmarks.ablation.arms import (
 from benchmarks.ablation.library import DTYPE, make_parts
 from benchmarks.ablation.routes import clustered_patches
 from benchmarks.harness import environment, interleave, parse_arguments, write_json
-from compiler import Network, compile_engine
+from compiler import compile_engine
 from compiler.targets import find_target
 from player.engine import Engine
 from player.package.generic import blob_path
-from sr.models import architecture, export_paths
+from sr.models import architecture
 
 ALL, STEP, SEPARATE, ALL_ROUTED = "all", "neither_versions", "combined", "all_routed"
 FP32 = "fp32"
@@ -95,12 +95,7 @@ def default_subject() -> Subject:
     arch = architecture("chain", _SCALE, dynamic=True)
     blobs = {dtype: blob_path(_SCALE, dtype).read_bytes() for dtype in (DTYPE, FP32)}
     lr = np.random.default_rng(0).integers(0, 256, (*_SIZE, 3), np.uint8)
-    return Subject(Network(arch, export_paths(arch)), blobs, lr)
-
-
-def compile_for(subject: Subject, target: str, dtype: str, folder: Path) -> Path:
-    """The library of a real engine."""
-    return compile_engine([subject.network], target, folder / f"{target}-{dtype}", dtype).shared
+    return Subject(arch, blobs, lr)
 
 
 def slowest_isa() -> str:
@@ -252,9 +247,11 @@ def _title(row: Mapping[str, Any]) -> str:
 def run_all(folder: Path, rounds: int, tiles: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
     """Compile every arm, check and measure."""
     subject = default_subject()
-    library = compile_for(subject, "host", DTYPE, folder)
-    fp32 = compile_for(subject, "host", FP32, folder)
-    plain = compile_for(subject, "c", DTYPE, folder)
+    engines = (("host", DTYPE), ("host", FP32), ("c", DTYPE))
+    library, fp32, plain = (
+        compile_engine(target, folder / f"{target}-{dtype}", dtype).shared
+        for target, dtype in engines
+    )
     isas = (Engine.open(library).isa, slowest_isa())
     shop = make_workshop(subject, make_parts(find_target("host"), isas, folder))
     whole = whole_frame_arms(shop, library, fp32)

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.ablation import variants
-from benchmarks.ablation.emit import Body, emit_variant, layers_body, rows_body
+from benchmarks.ablation.emit import AS_SHIPPED, emit_variant
 from benchmarks.ablation.library import DTYPE, WHOLE_FRAME, Parts, link_variant
 from benchmarks.ablation.unfused import unfused_graph, unfused_planes
 from benchmarks.ablation.variants import Program
-from compiler import Network
-from compiler.emit.network import ALL_PATHS, PlannedNetwork, emit_network
-from compiler.engine import plan_network
+from compiler.pipeline import ALL_PATHS, plan_network
 from compiler.plan.formats import find_format
 from compiler.plan.path_plan import ARENA_COLUMNS, PathPlan
 from compiler.targets import find_target
 from player.engine import Engine
+from player.package.architecture import Architecture
 from player.package.paths import HARD, PATH_NAMES
+from player.package.scale import hr_px
 
 Image = NDArray[np.uint8]
 Patches = NDArray[np.int32]
@@ -30,9 +30,9 @@ _LEAST_COLUMNS, _MOST_COLUMNS = 64, 1024  # of a tile, tile_columns of runtime/f
 
 @dataclass(frozen=True)
 class Subject:
-    """What every arm gets: a network, the blobs of its weights by dtype, and an LR frame."""
+    """What every arm gets: a network on single pixels, its blobs by dtype, and an LR frame."""
 
-    network: Network
+    arch: Architecture
     blobs: Mapping[str, bytes]
     lr: Image
 
@@ -79,8 +79,7 @@ class Variant:
 
     name: str
     plan: Callable[[PathPlan, int], PathPlan]
-    body: Body
-    is_cut: bool  # the runtime may cut the frame into columns, by the arena's size
+    is_layered: bool = False  # a loop a step, over all rows; else the frame may be cut in columns
 
 
 def _fused(plan: PathPlan) -> Program:
@@ -92,29 +91,21 @@ def _unfused(plan: PathPlan) -> Program:
     return Program(graph, unfused_planes(graph))
 
 
-ORDER = Variant(
-    "order", lambda p, _: variants.in_given_order(_fused(p), variants.shared), rows_body, True
-)
-SHARING = Variant(
-    "sharing", lambda p, _: variants.in_given_order(_fused(p), variants.unshared), rows_body, True
-)
-VERTICAL = Variant(
-    "vertical", lambda p, _: variants.in_rows(_unfused(p), variants.shared), rows_body, True
-)
+ORDER = Variant("order", lambda p, _: variants.in_given_order(_fused(p), variants.shared))
+SHARING = Variant("sharing", lambda p, _: variants.in_given_order(_fused(p), variants.unshared))
+VERTICAL = Variant("vertical", lambda p, _: variants.in_rows(_unfused(p), variants.shared))
 ROWS = Variant(
-    "rows", lambda p, h: variants.in_layers(_fused(p), h, variants.shared), layers_body, False
+    "rows", lambda p, h: variants.in_layers(_fused(p), h, variants.shared), is_layered=True
 )
 ROWS_SHARING = Variant(
     "rows_sharing",
     lambda p, h: variants.in_given_layers(_fused(p), h, variants.unshared),
-    layers_body,
-    False,
+    is_layered=True,
 )
 NEITHER = Variant(
     "neither",
     lambda p, h: variants.in_given_layers(_unfused(p), h, variants.unshared),
-    layers_body,
-    False,
+    is_layered=True,
 )
 VARIANTS = (ORDER, SHARING, VERTICAL, ROWS, ROWS_SHARING, NEITHER)
 
@@ -124,7 +115,7 @@ class Workshop:
     """What arms are made of: the subject, its int8 plans, and compiled parts."""
 
     subject: Subject
-    planned: PlannedNetwork
+    plans: Mapping[str, PathPlan]
     parts: Parts
 
     @property
@@ -133,17 +124,12 @@ class Workshop:
 
     @property
     def hard(self) -> PathPlan:
-        return self.planned.plans[PATH_NAMES[HARD]]
-
-    def without_all(self, hard: PathPlan) -> PlannedNetwork:
-        """The network's plans with another one for the hard path, and none for mixed frames."""
-        plans = {name: p for name, p in self.planned.plans.items() if name != ALL_PATHS}
-        return PlannedNetwork(self.planned.arch, plans | {PATH_NAMES[HARD]: hard})
+        return self.plans[PATH_NAMES[HARD]]
 
 
 def make_workshop(subject: Subject, parts: Parts) -> Workshop:
     """Plans the subject's network once for all arms."""
-    return Workshop(subject, plan_network(subject.network, find_format(DTYPE)), parts)
+    return Workshop(subject, plan_network(subject.arch, find_format(DTYPE)), parts)
 
 
 def variant_arms(shop: Workshop, variant: Variant, isas: Mapping[str, str]) -> list[Arm]:
@@ -165,24 +151,21 @@ def tile_arm(shop: Workshop, height: int, width: int, isa: str) -> Arm:
 
 def _link(shop: Workshop, variant: Variant, name: str, height: int) -> tuple[Path, PathPlan, int]:
     plan = variant.plan(shop.hard, height)
-    network = shop.without_all(plan)
-    cache = shop.cache_bytes if variant.is_cut else WHOLE_FRAME
-    text = emit_variant(network, variant.body)
-    return link_variant(shop.parts, name, network, text, cache), plan, cache
+    cache = WHOLE_FRAME if variant.is_layered else shop.cache_bytes
+    text = emit_variant(shop.subject.arch, plan, variant.is_layered)
+    return link_variant(shop.parts, name, text, cache), plan, cache
 
 
 def separate_arm(shop: Workshop, patches: Patches, isa: str) -> Arm:
     """Patches of several paths, each by itself with its own halo."""
-    network, cache = shop.without_all(shop.hard), shop.cache_bytes
-    text = emit_network(network)
-    library = link_variant(shop.parts, "separate", network, text, cache)
-    plans = {path: network.plans[PATH_NAMES[path]] for path in range(HARD + 1)}
-    return _arm("combined", shop.subject, library, isa, patches, plans, cache)
+    library = link_variant(shop.parts, "separate", AS_SHIPPED, shop.cache_bytes)
+    plans = {path: shop.plans[PATH_NAMES[path]] for path in range(HARD + 1)}
+    return _arm("combined", shop.subject, library, isa, patches, plans, shop.cache_bytes)
 
 
 def combined_arm(shop: Workshop, library: Path, patches: Patches) -> Arm:
     """The engine as shipped, on patches of several paths; the mask counts with the copy."""
-    plans, cache = {HARD: shop.planned.plans[ALL_PATHS]}, shop.cache_bytes
+    plans, cache = {HARD: shop.plans[ALL_PATHS]}, shop.cache_bytes
     isa, run = _open(shop.subject, library, None, DTYPE, patches)
     activations, copy = buffers_of(shop.subject.whole, plans, cache)
     mask = 8 * (shop.subject.size[0] + 2) + 12 * int(patches[:, 2].sum())  # psr_mask_bytes
@@ -192,7 +175,7 @@ def combined_arm(shop: Workshop, library: Path, patches: Patches) -> Arm:
 def engine_arm(name: str, subject: Subject, library: Path, target: str, isa: str | None) -> Arm:
     """An engine that `compile_engine` has made, over the whole frame; `isa` None is its best."""
     dtype = Engine.open(library).info["dtype"]
-    plan = plan_network(subject.network, find_format(dtype)).plans[PATH_NAMES[HARD]]
+    plan = plan_network(subject.arch, find_format(dtype))[PATH_NAMES[HARD]]
     cache = find_target(target).cache_bytes
     return _arm(name, subject, library, isa, subject.whole, {HARD: plan}, cache, dtype)
 
@@ -222,7 +205,7 @@ def _open(
     network, pool = engine.load(subject.blobs[dtype]), engine.pool(1)
     engine.select_isa(usual)  # it holds for the whole process, and arms share libraries
     height, width = subject.size
-    out = np.empty((height * network.scale, width * network.scale, 3), np.uint8)
+    out = np.empty((hr_px(height, network.scale), hr_px(width, network.scale), 3), np.uint8)
     return used, lambda: pool.frame([network], patches, subject.lr, out)
 
 

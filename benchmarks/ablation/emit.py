@@ -1,65 +1,59 @@
-"""A network's C file with other loops for the hard path; the rest of it is the compiler's."""
-
-from collections.abc import Callable, Iterator
+"""A variant's plan of the hard path as C: the tables of variant.h."""
 
 from benchmarks.ablation.unfused import Pass
-from compiler.emit.network import PlannedNetwork, emit_path, network_tables, plane_text, step_call
-from compiler.plan.path_plan import PathPlan
-from compiler.plan.schedule import Operation, Step, result_of
-from player.package.paths import HARD, PATH_NAMES
+from compiler.emit.family import VALUE_KINDS, operation_code, value_numbers
+from compiler.plan.family import kind_of, operands_of
+from compiler.plan.graph import Convolution
+from compiler.plan.path_plan import PathPlan, Plane
+from compiler.plan.schedule import Step, result_of
+from player.package.architecture import Architecture, convolutions
 
-NAME = PATH_NAMES[HARD]
-_HEADERS = '#include <math.h>\n\n#include "kernels.h"\n#include "unfused.h"\n'
-
-Body = Callable[[PlannedNetwork], Iterator[str]]
-
-
-def emit_variant(network: PlannedNetwork, body: Body) -> str:
-    """The C file of a network whose hard path has the loops of `body`."""
-    others = [emit_path(network, path) for path in network.plans if path != NAME]
-    return "\n".join([_HEADERS, *others, _function(network, body), network_tables(network)])
+AS_SHIPPED = (
+    '#include "variant.h"\n\nconst psr_plan variant_plan;\nconst int32_t variant_is_layered;\n'
+)
 
 
-def _function(network: PlannedNetwork, body: Body) -> str:
-    plan = network.plans[NAME]
-    planes = (plane_text(p, plan.memory.offsets[p.name]) for p in plan.planes.values())
+def emit_variant(arch: Architecture, plan: PathPlan, is_layered: bool) -> str:
+    """The C file of a plan; `is_layered`: its steps are loops of their own."""
+    schedule, arena = plan.schedule, plan.memory.arena
+    layers = [name for name, _ in convolutions(arch)]
+    names = list(plan.planes)
+    numbers = (schedule.graph.halo, schedule.depth, len(schedule.steps), len(names))
     lines = [
-        f"static void {network.symbol}_{NAME}(const psr_io *io, uint8_t *arena) {{",
-        "    const int32_t w = io->w, columns = psr_columns(w);",
-        *(f"    {plane}" for plane in planes),
-        *(f"    {line}" for line in body(network)),
-        "}",
+        '#include "unfused.h"\n#include "variant.h"\n',
+        "static psr_step steps[] = {",
+        *(_step(step, names, layers) for step in schedule.steps),
+        "};",
+        "static psr_place places[] = {",
+        *(_place(plan, plane) for plane in plan.planes.values()),
+        "};",
+        f"const psr_plan variant_plan = {{{', '.join(map(str, numbers))}, steps, places,",
+        f"                               {arena.per_column}, {arena.fixed}}};",
+        f"const int32_t variant_is_layered = {int(is_layered)};",
         "",
     ]
     return "\n".join(lines)
 
 
-def rows_body(network: PlannedNetwork) -> Iterator[str]:
-    """One loop: a row of every step, each with its delay."""
-    plan = network.plans[NAME]
-    schedule = plan.schedule
-    yield f"for (int32_t s = -{schedule.graph.halo}; s < io->h + {schedule.depth}; ++s) {{"
-    for step in schedule.steps:
-        yield f"    {_call(network, plan, step.operation, f's - {step.delay}')}"
-    yield "}"
+def _step(step: Step, names: list[str], layers: list[str]) -> str:
+    operation, conv = step.operation, 0
+    op, flag = operation_code(operation)
+    if isinstance(operation, Convolution) and operation.weights:
+        conv = layers.index(operation.weights)
+    if isinstance(operation, Pass):
+        op = operation.op
+    values = (*operands_of(operation), result_of(operation))
+    numbers = value_numbers(*(None if v is None else names.index(v) for v in values))
+    row = f"{op}, {conv}, 0, {numbers}, {flag}, {step.delay}"
+    return f"    {{&(const psr_step_row){{{row}}}, {conv}, {{{{0}}}}}},"
 
 
-def layers_body(network: PlannedNetwork) -> Iterator[str]:
-    """A loop for each step, over all rows of its result."""
-    plan = network.plans[NAME]
-    for step in plan.schedule.steps:
-        margin = _margin(plan, step)
-        yield f"for (int32_t y = -{margin}; y < io->h + {margin}; ++y)"
-        yield f"    {_call(network, plan, step.operation, 'y')}"
-
-
-def _margin(plan: PathPlan, step: Step) -> int:
-    result = result_of(step.operation)
-    return plan.planes[result].margin_y if result else 0
-
-
-def _call(network: PlannedNetwork, plan: PathPlan, operation: Operation, row: str) -> str:
-    if not isinstance(operation, Pass):
-        return step_call(network, plan, operation, row)
-    layers = list(network.layers)
-    return operation.call(layers.index(operation.weights) if operation.weights else None, row)
+def _place(plan: PathPlan, plane: Plane) -> str:
+    kind, at = (
+        VALUE_KINDS[kind_of(plan.schedule.graph, plane.name)],
+        plan.memory.offsets[plane.name],
+    )
+    row = f"{{{kind}, 0, {plane.margin_y}, {plane.margin_x}, 0, 0, 0, 0}}"
+    numbers = (plane.ring, plane.shape.blocks, plane.shape.pixel_bytes, at.per_column, at.fixed)
+    text = ", ".join(map(str, numbers))
+    return f"    {{&(const psr_value_row){row}, {text}}}, /* {plane.name} */"

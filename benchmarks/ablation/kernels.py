@@ -18,8 +18,14 @@ from compiler.kernels.versions import Version
 from player.package.anchor import TAPS
 from player.package.architecture import BLOCK
 
-_SCALES = (2, 3, 4)
-_NAMES = {"hidden": "requantise", "detail": "requantise", "down": "down", "add": "add"}
+# Kernel -> the kind of it that unfused.h declares.
+_NAMES = {
+    "hidden": "requantise",
+    "detail": "requantise",
+    "shuffle": "shuffle",
+    "down": "down",
+    "add": "add",
+}
 
 
 def functions(version: Version) -> dict[str, PrimFunc]:
@@ -27,10 +33,10 @@ def functions(version: Version) -> dict[str, PrimFunc]:
     dot, prefix = DOT_PRODUCTS[version.name], f"unfused_{version.name}"
     flat = [tile for groups in tiles(version) for shapes in groups for tile in shapes]
     found = {_sums_name(version, tile): sums_kernel(tile, dot) for tile in flat}
-    found |= {f"{prefix}_shuffle_x{scale}": shuffle_kernel(scale) for scale in _SCALES}
     found |= {
         f"{prefix}_hidden": hidden_kernel(dot),
         f"{prefix}_detail": detail_kernel(dot),
+        f"{prefix}_shuffle": shuffle_kernel(),
         f"{prefix}_down": down_kernel(dot),
         f"{prefix}_add": add_kernel(dot),
     }
@@ -62,18 +68,15 @@ def _declared(version: Version) -> list[str]:
     sums = [name for groups in _sums_names(version) for shapes in groups for name in shapes]
     return [
         *(f"extern psr_conv_kernel {name};" for name in sums),
-        *(f"extern unfused_shuffle_kernel {prefix}_shuffle_x{scale};" for scale in _SCALES),
         *(f"extern unfused_{kind}_kernel {prefix}_{name};" for name, kind in _NAMES.items()),
     ]
 
 
 def _entry(version: Version) -> list[str]:
     prefix = f"unfused_{version.name}"
-    shuffles = ", ".join(f"[{scale}] = {prefix}_shuffle_x{scale}" for scale in _SCALES)
     return [
         f'    {{.version = "{version.name}",',
         *conv_table("sums", _sums_names(version)),
-        f"    .shuffle = {{{shuffles}}},",
         *(f"    .{name} = {prefix}_{name}," for name in _NAMES),
         "    },",
     ]
@@ -149,36 +152,20 @@ def detail_kernel(dot: DotProduct) -> PrimFunc:
     return kernel
 
 
-def shuffle_kernel(scale: int) -> PrimFunc:
-    """Channels (colour, dy, dx) to [dx][colour] of each phase dy.
+def shuffle_kernel() -> PrimFunc:
+    """One HR row: blocks of 16 numbers, whose first `width` go side by side.
 
     Sixteen numbers are written for each pixel; the next one overwrites what was too many.
     """
-    blocks = -(-3 * scale * scale // BLOCK)
-
-    def phase(vectors: list[Any], dy: int) -> Any:
-        places = [min(j, 3 * scale - 1) for j in range(BLOCK)]
-        order = [j % 3 * scale * scale + dy * scale + j // 3 for j in places]
-        return T.Shuffle(vectors, order)
-
-    def loaded(src: Any, block: Any, x: Any) -> list[Any]:
-        return [src[T.ramp(b * block + x * BLOCK, 1, BLOCK)] for b in range(blocks)]
 
     @T.prim_func(s_tir=True, private=True)
     def kernel(
-        src_data: T.handle("int16"),
-        dst_data: T.handle("int16"),
-        src_block: T.int32,
-        dst_phase: T.int32,
-        pixels: T.int32,
+        src_data: T.handle("int16"), dst_data: T.handle("int16"), width: T.int32, pixels: T.int32
     ):
         src = T.decl_buffer((1 << 30,), "int16", data=src_data)
         dst = T.decl_buffer((1 << 30,), "int16", data=dst_data)
         for x in T.serial(pixels):
-            for dy in T.unroll(scale):
-                dst[T.ramp(dy * dst_phase + x * 3 * scale, 1, BLOCK)] = phase(
-                    loaded(src, src_block, x), dy
-                )
+            dst[T.ramp(x * width, 1, BLOCK)] = src[T.ramp(x * BLOCK, 1, BLOCK)]
 
     return kernel
 

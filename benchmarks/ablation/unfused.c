@@ -37,10 +37,8 @@ static void sum_group(const psr_io *io, const psr_conv *conv, int32_t group, int
     }
 }
 
-void unfused_sums(const psr_io *io, int32_t number, const psr_plane *src, const psr_plane *dst,
-                  int32_t y) {
-    if (psr_is_outside(dst, io, y)) return;
-    const psr_conv *conv = &io->convs[number];
+static void sums(const psr_io *io, const psr_conv *conv, const psr_plane *src, const psr_plane *dst,
+                 int32_t y) {
     const int32_t x = -dst->margin_x, reach = conv->window / 2;
     int32_t rows[PSR_TAPS];
     for (int32_t k = 0; k < conv->window; ++k)
@@ -54,49 +52,55 @@ void unfused_sums(const psr_io *io, int32_t number, const psr_plane *src, const 
 
 static void requantise(const psr_io *io, unfused_requantise_kernel *kernel, const psr_conv *conv,
                        const psr_plane *src, const psr_plane *dst, int32_t y) {
-    if (psr_is_outside(dst, io, y)) return;
-    const uint8_t *sums = psr_at(src, io, y, -src->margin_x);
+    const uint8_t *from = psr_at(src, io, y, -src->margin_x);
     uint8_t *out = psr_at(dst, io, y, -dst->margin_x);
     for (int32_t b = 0; b < conv->out_blocks; ++b)
-        kernel((const int32_t *)(sums + (ptrdiff_t)b * src->block), conv->bias + b * PSR_BLOCK,
+        kernel((const int32_t *)(from + (ptrdiff_t)b * src->block), conv->bias + b * PSR_BLOCK,
                conv->scale + b * PSR_BLOCK, out + (ptrdiff_t)b * dst->block, columns_of(io, dst));
 }
 
-void unfused_requantise(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                        int32_t y) {
-    requantise(io, kernels_of(io)->hidden, &io->convs[conv], src, dst, y);
-}
-
-void unfused_requantise_detail(const psr_io *io, int32_t conv, const psr_plane *src,
-                               const psr_plane *dst, int32_t y) {
-    requantise(io, kernels_of(io)->detail, &io->convs[conv], src, dst, y);
+/* Each HR row has a block of 16 numbers a pixel: the first 3 r of them go side by side. */
+static void shuffle(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y) {
+    const uint8_t *from = psr_at(src, io, y, 0);
+    uint8_t *out = psr_at(dst, io, y, 0);
+    for (int32_t dy = 0; dy < io->arch->side; ++dy)
+        kernels_of(io)->shuffle((const int16_t *)(from + (ptrdiff_t)dy * src->block),
+                                (int16_t *)(out + (ptrdiff_t)dy * dst->block), 3 * io->arch->side,
+                                io->w);
 }
 
 static int32_t numbers(int32_t bytes) { return bytes / (int32_t)sizeof(int16_t); }
 
-void unfused_shuffle(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y) {
-    if (psr_is_outside(dst, io, y)) return;
-    kernels_of(io)->shuffle[io->scale](psr_at(src, io, y, 0), psr_at(dst, io, y, 0),
-                                       numbers(src->block), numbers(dst->block), io->w);
-}
-
-void unfused_anchor_down(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y) {
-    if (psr_is_outside(dst, io, y)) return;
+static void anchor_down(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y) {
+    const int32_t side = io->arch->side;
     int32_t rows[PSR_TAPS];
     for (int32_t k = 0; k < PSR_TAPS; ++k)
         rows[k] = numbers(psr_offset(src, io, y - PSR_TAPS / 2 + k, 0));
     int16_t *out = psr_at(dst, io, y, 0);
-    for (int32_t dy = 0; dy < io->scale; ++dy)
-        kernels_of(io)->down((const int16_t *)src->data, rows, psr_taps_down[io->scale][dy],
-                             out + dy * numbers(dst->block), 3 * io->scale * io->w);
+    for (int32_t dy = 0; dy < side; ++dy)
+        kernels_of(io)->down((const int16_t *)src->data, rows, psr_taps_down[side][dy],
+                             out + dy * numbers(dst->block), 3 * side * io->w);
 }
 
-void unfused_add(const psr_io *io, const psr_plane *a, const psr_plane *b, const psr_plane *dst,
-                 int32_t y) {
-    if (psr_is_outside(dst, io, y)) return;
+static void add(const psr_io *io, const psr_plane *a, const psr_plane *b, const psr_plane *dst,
+                int32_t y) {
     const int16_t *first = psr_at(a, io, y, 0), *second = psr_at(b, io, y, 0);
     int16_t *out = psr_at(dst, io, y, 0);
-    for (int32_t dy = 0; dy < io->scale; ++dy)
+    for (int32_t dy = 0; dy < io->arch->side; ++dy)
         kernels_of(io)->add(first + dy * numbers(a->block), second + dy * numbers(b->block),
-                            out + dy * numbers(dst->block), 3 * io->scale * io->w);
+                            out + dy * numbers(dst->block), 3 * io->arch->side * io->w);
+}
+
+void unfused_row(const psr_io *io, int op, int32_t number, const psr_plane *source,
+                 const psr_plane *adds, const psr_plane *result, int32_t y) {
+    const psr_conv *conv = &io->convs[number];
+    if (psr_is_outside(result, io, y)) return;
+    switch (op) {
+        case UNFUSED_SUMS: sums(io, conv, source, result, y); break;
+        case UNFUSED_HIDDEN: requantise(io, kernels_of(io)->hidden, conv, source, result, y); break;
+        case UNFUSED_DETAIL: requantise(io, kernels_of(io)->detail, conv, source, result, y); break;
+        case UNFUSED_SHUFFLE: shuffle(io, source, result, y); break;
+        case UNFUSED_ANCHOR_DOWN: anchor_down(io, source, result, y); break;
+        case UNFUSED_ADD: add(io, source, adds, result, y); break;
+    }
 }

@@ -3,12 +3,13 @@
 #define UNFUSED_H
 
 #include "kernels.h"
+#include "plan.h"
 
 /* `pixels` pixels of one block: sums, their constants, and where the numbers go. */
 typedef void unfused_requantise_kernel(const int32_t *sums, const int32_t *bias, const float *scale,
                                        void *dst, int32_t pixels);
-/* Blocks of 16 channels, `block` numbers apart, to r phases, `phase` numbers apart. */
-typedef void unfused_shuffle_kernel(const int16_t *src, int16_t *dst, int32_t block, int32_t phase,
+/* `pixels` blocks of 16 numbers, whose first `width` go side by side. */
+typedef void unfused_shuffle_kernel(const int16_t *src, int16_t *dst, int32_t width,
                                     int32_t pixels);
 typedef void unfused_down_kernel(const int16_t *anchor, const int32_t *rows, const int16_t *taps,
                                  int16_t *dst, int32_t values);
@@ -18,7 +19,7 @@ typedef struct {
     const char *version;
     psr_conv_kernel *sums[2][2][PSR_TILE_SHAPES]; /* as psr_version.hidden */
     unfused_requantise_kernel *hidden, *detail;
-    unfused_shuffle_kernel *shuffle[5]; /* by scale */
+    unfused_shuffle_kernel *shuffle;
     unfused_down_kernel *down;
     unfused_add_kernel *add;
 } unfused_kernels;
@@ -27,16 +28,18 @@ typedef struct {
 extern const unfused_kernels unfused_versions[];
 extern const int32_t unfused_n_versions;
 
-/* Each computes one row `y` of `dst`, or nothing outside its margin. */
-void unfused_sums(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                  int32_t y);
-void unfused_requantise(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                        int32_t y);
-void unfused_requantise_detail(const psr_io *io, int32_t conv, const psr_plane *src,
-                               const psr_plane *dst, int32_t y);
-void unfused_shuffle(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y);
-void unfused_anchor_down(const psr_io *io, const psr_plane *src, const psr_plane *dst, int32_t y);
-void unfused_add(const psr_io *io, const psr_plane *a, const psr_plane *b, const psr_plane *dst,
-                 int32_t y);
+/* Steps behind those of plan.h. */
+enum {
+    UNFUSED_SUMS = PSR_STORE + 1,
+    UNFUSED_HIDDEN, /* sums to bytes */
+    UNFUSED_DETAIL, /* sums to s16 */
+    UNFUSED_SHUFFLE,
+    UNFUSED_ANCHOR_DOWN,
+    UNFUSED_ADD
+};
+
+/* Row `y` of `result`, or nothing outside its margin; `conv`: the layer whose constants are taken. */
+void unfused_row(const psr_io *io, int op, int32_t conv, const psr_plane *source,
+                 const psr_plane *adds, const psr_plane *result, int32_t y);
 
 #endif

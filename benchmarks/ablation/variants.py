@@ -7,14 +7,13 @@ is for patches of at most one height, which makes its rings that many rows.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from compiler.plan.formats import Int8
+from compiler.plan.formats import FORMATS
 from compiler.plan.graph import PathGraph
 from compiler.plan.memory import Buffer, MemoryPlan, Size, plan_memory
 from compiler.plan.order import Task, least_peak_order
 from compiler.plan.path_plan import (
     ALIGN_BYTES,
     ARENA_COLUMNS,
-    HR_ROW,
     PathPlan,
     Plane,
     live_buffers,
@@ -57,7 +56,7 @@ def unshared(buffers: Iterable[Buffer]) -> MemoryPlan:
 def in_rows(program: Program, planner: Planner) -> PathPlan:
     """All layers in one loop, its steps in the order found by search."""
     schedule = schedule_rows(program.graph)
-    return _plan_rows(order_steps(schedule, program.rows, program.rows[HR_ROW]), program, planner)
+    return _plan_rows(order_steps(schedule, program.rows), program, planner)
 
 
 def in_given_order(program: Program, planner: Planner) -> PathPlan:
@@ -67,14 +66,14 @@ def in_given_order(program: Program, planner: Planner) -> PathPlan:
 
 def _plan_rows(schedule: RowSchedule, program: Program, planner: Planner) -> PathPlan:
     planes = _with_rings(program.planes, schedule.rings)
-    return PathPlan(Int8(), schedule, planes, planner(live_buffers(schedule, planes)))
+    return PathPlan(FORMATS["int8"], schedule, planes, planner(live_buffers(schedule, planes)))
 
 
 def in_layers(program: Program, height_px: int, planner: Planner) -> PathPlan:
     """A loop for each layer, in the order of least peak memory."""
     schedule = schedule_rows(program.graph)
     planes = _whole(program.planes, height_px)
-    sizes = {name: plane.size for name, plane in planes.items() if name != HR_ROW}
+    sizes = {name: plane.size for name, plane in planes.items()}
     order = least_peak_order(_tasks(schedule), sizes)
     assert order is not None  # a network has no circles
     return _plan_layers(reordered(schedule, order.tasks), planes, planner)
@@ -86,7 +85,7 @@ def in_given_layers(program: Program, height_px: int, planner: Planner) -> PathP
 
 
 def _plan_layers(schedule: RowSchedule, planes: dict[str, Plane], planner: Planner) -> PathPlan:
-    return PathPlan(Int8(), schedule, planes, planner(_layer_buffers(schedule, planes)))
+    return PathPlan(FORMATS["int8"], schedule, planes, planner(_layer_buffers(schedule, planes)))
 
 
 def _with_rings(planes: Mapping[str, Plane], rings: Mapping[str, int]) -> dict[str, Plane]:
@@ -94,7 +93,7 @@ def _with_rings(planes: Mapping[str, Plane], rings: Mapping[str, int]) -> dict[s
 
 
 def _whole(planes: Mapping[str, Plane], height_px: int) -> dict[str, Plane]:
-    rings = {name: height_px + 2 * p.margin_y for name, p in planes.items() if name != HR_ROW}
+    rings = {name: height_px + 2 * p.margin_y for name, p in planes.items()}
     return _with_rings(planes, rings)
 
 
@@ -106,8 +105,7 @@ def _tasks(schedule: RowSchedule) -> list[Task]:
 
 def _layer_buffers(schedule: RowSchedule, planes: Mapping[str, Plane]) -> list[Buffer]:
     """A value is alive from the step that makes it to the last one that reads it."""
-    end = len(schedule.steps) - 1
-    buffers = {HR_ROW: Buffer(HR_ROW, planes[HR_ROW].size, end, end)}
+    buffers: dict[str, Buffer] = {}
     for r in readings_of(schedule.steps):
         first, last = r.producer, r.reader
         if (known := buffers.get(r.value)) is not None:

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from compiler.kernels.tiles import c_numbers
 from compiler.plan.family import StepRow, Structure, ValueRow
 from compiler.plan.graph import PIXELS, Anchor, Convolution, Store
-from compiler.plan.schedule import AnchorPass, Load
+from compiler.plan.schedule import AnchorPass, Load, Operation
 from player.package.architecture import ARCHITECTURE_IDS
 
-_KINDS = {
+VALUE_KINDS = {
     "input": "PSR_INPUT",
     "pixels": "PSR_PIXELS",
     "anchor": "PSR_ANCHOR_ROWS",
@@ -63,18 +63,28 @@ def _tables(name: str, structure: Structure) -> list[str]:
 
 def _value(row: ValueRow) -> str:
     numbers = (row.conv, *row.margins, row.ring, row.exit, row.exit_ring, int(row.is_single))
-    return f"    {{{_KINDS[row.kind]}, {c_numbers(numbers)}}}, /* {row.name} */"
+    return f"    {{{VALUE_KINDS[row.kind]}, {c_numbers(numbers)}}}, /* {row.name} */"
 
 
 def _step(row: StepRow) -> str:
-    values = ["PSR_NONE" if v is None else str(v) for v in (row.source, row.adds, row.result)]
-    match row.operation:
+    op, flag = operation_code(row.operation)
+    values = value_numbers(row.source, row.adds, row.result)
+    return f"    {{{op}, {row.conv}, {row.exit}, {values}, {flag}, {row.delay}}},"
+
+
+def value_numbers(*values: int | None) -> str:
+    """Places of values in a step's row."""
+    return ", ".join("PSR_NONE" if v is None else str(v) for v in values)
+
+
+def operation_code(operation: Operation) -> tuple[str, int]:
+    """The kind of a step, and its flag."""
+    match operation:
         case Load(result=result):
-            op, flag = "PSR_LOAD_PIXELS" if result == PIXELS else "PSR_LOAD", 0
+            return "PSR_LOAD_PIXELS" if result == PIXELS else "PSR_LOAD", 0
         case AnchorPass():
-            op, flag = "PSR_ANCHOR", 0
+            return "PSR_ANCHOR", 0
         case Convolution(relu=relu):
-            op, flag = "PSR_CONVOLVE", int(relu)
+            return "PSR_CONVOLVE", int(relu)
         case Store(anchor=anchor):
-            op, flag = "PSR_STORE", int(anchor is not Anchor.NONE)
-    return f"    {{{op}, {row.conv}, {row.exit}, {', '.join(values)}, {flag}, {row.delay}}},"
+            return "PSR_STORE", int(anchor is not Anchor.NONE)

@@ -143,7 +143,7 @@ def _value_row(plan: PathPlan, name: str) -> ValueRow:
         raise CompileError(f"family: {name} is read by exits at {sorted(exits)}")
     return ValueRow(
         name=name,
-        kind=_kind(plan.schedule.graph, name),
+        kind=kind_of(plan.schedule.graph, name),
         conv=_numbers(makers[0])[0],
         margins=(plane.margin_y, plane.margin_x),
         ring=rows_kept(others or readings),
@@ -153,7 +153,17 @@ def _value_row(plan: PathPlan, name: str) -> ValueRow:
     )
 
 
-def _kind(graph: PathGraph, name: str) -> str:
+def operands_of(operation: Operation) -> tuple[str | None, str | None]:
+    """The value that a step reads, and the one that it adds."""
+    if isinstance(operation, Store):
+        # A path without a network has an anchor alone.
+        return operation.residual, ANCHOR_ROWS if operation.anchor.source else None
+    source, adds = [*(value for value, _ in reads_of(operation)), None, None][:2]
+    return source, adds
+
+
+def kind_of(graph: PathGraph, name: str) -> str:
+    """What a value is: input, pixels, anchor, hidden or shuffled."""
     if name in (INPUT, PIXELS, ANCHOR_ROWS):
         return name
     return "shuffled" if name in shuffled_values(graph) else "hidden"
@@ -171,10 +181,7 @@ def _numbers(operation: Operation) -> tuple[int, int]:
 def _step_row(step: Step, names: list[str]) -> StepRow:
     operation = step.operation
     conv, exit_ = _numbers(operation)
-    source, adds = [*(value for value, _ in reads_of(operation)), None, None][:2]
-    if isinstance(operation, Store):
-        # A path without a network has an anchor alone.
-        source, adds = operation.residual, ANCHOR_ROWS if operation.anchor.source else None
+    source, adds = operands_of(operation)
     result = result_of(operation)
     return StepRow(
         operation=operation,
