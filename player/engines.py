@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from player.engine import Engine, sha256_of
-from player.networks import generic_blob
 from player.package.architecture import Architecture
 from player.package.fields import parse_object
+from player.package.generic import generic_blob
 from player.package.index import WeightsEntry
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
 from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
@@ -84,8 +84,8 @@ def engine_of(
     on_event: Listener = ignore,
 ) -> Engine | None:
     """The engine for a package's networks, as `open_engine` finds it."""
-    if package.index is None:
-        return None  # nothing is upscaled: the LR video is shown as it is
+    if package.index is None or package.shows_lr:
+        return None
     weights = package.index.weights
     needs = needs_of(package.directory, package.index.scale, weights)
     if package.signer is None:
@@ -112,15 +112,6 @@ def open_engine(
     named = named or (Path(path) if (path := os.environ.get(ENGINE_VARIABLE)) else None)
     if named is not None:
         return Engine.open(named)
-    engine = cached_engine(needs, target, on_event)
-    if engine is None:
-        advice = f"run `pocketsr compile {package}`"
-        on_event(Event("engine", f"engine for {target}", "none fits the package", advice))
-    return engine
-
-
-def cached_engine(needs: Needs, target: str = "host", on_event: Listener = ignore) -> Engine | None:
-    """The newest engine of the cache that fits, or None; one that is refused is told."""
     folders: list[tuple[int, Path]] = []
     for folder in _cache(target).glob(f"{ENGINE_ABI}-{needs.dtype}-*"):
         with suppress(FileNotFoundError):  # a `compile` may be replacing it
@@ -132,6 +123,8 @@ def cached_engine(needs: Needs, target: str = "host", on_event: Listener = ignor
                 return Engine.from_descriptor(library, folder / ENGINE_LIBRARY)
         except PackageError as error:
             on_event(Event("engine", str(folder), str(error), _NOT_USED))
+    advice = f"run `pocketsr compile {package}`"
+    on_event(Event("engine", f"engine for {target}", "none fits the package", advice))
     return None
 
 

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
-from player.networks import generic_blob
 from player.package.architecture import Architecture
-from player.package.generic import blob_path
+from player.package.generic import generic_blob
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.film import Film
 from sr.encode.job import Job
@@ -17,7 +16,6 @@ from sr.encode.methods import METHODS, Method
 from sr.encode.options import EncodeOptions
 from sr.models import architecture
 from sr.progress import Progress
-from sr.scoring import Scored, scored_network
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,9 @@ class Work:
     @property
     def arch(self) -> Architecture:
         """The architecture of the method's networks."""
-        return architecture(self.options.training.backbone, self.film.scale, self.method.dynamic)
+        training = self.options.training
+        dynamic = self.method.dynamic
+        return architecture(training.backbone, self.film.scale, dynamic, self.options.units)
 
     @property
     def route_grid(self) -> Grid:
@@ -44,7 +44,7 @@ class Work:
         if not self.method.dynamic:
             return self.film.grid
         # The engine runs all paths of a network in one loop, so that small cells cost no halo.
-        cell = self.options.routes.route_cell_px
+        cell = self.options.route_cell_px
         return Grid(self.film.grid.height, self.film.grid.width, cell, cell)
 
     def samples_of(self, grid: Grid) -> NDArray[np.int64]:
@@ -52,16 +52,7 @@ class Work:
         info = self.film.info
         return patch_samples(grid, self.film.scale, info.height, info.width)
 
-    def scored(self, blob: bytes, frames: int) -> Scored:
-        """The network of a weights blob, ready to upscale so many frames of the film."""
-        return scored_network(blob, frames * self.film.grid.height * self.film.grid.width)
-
-    @property
-    def generic_int8(self) -> bytes:
-        """The blob of the scale's generic network in integers, to judge difficulty by."""
-        return generic_blob(self.film.scale, "int8")
-
     @property
     def generic(self) -> WeightsBlob:
-        """The generic network of the scale in real numbers, to start a training from."""
-        return unpack_weights(blob_path(self.film.scale).read_bytes())
+        """The generic network of the scale, or what stands in for it."""
+        return unpack_weights(generic_blob(self.film.scale))
