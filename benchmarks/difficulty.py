@@ -32,11 +32,9 @@ from chunking.difficulty import (
 from chunking.grid import Grid
 from chunking.lr import downscale, lr_size
 from chunking.video import probe, read_frames
-from player.package import generic
+from player.package.generic import generic_blob
 from player.package.paths import HARD
-from player.package.weights import unpack_weights
-from sr.packing import network_of
-from sr.scoring import upscale_paths
+from sr.scoring import scored_network, upscale_paths
 
 RESULT = Path(__file__).parent / "results" / "difficulty.json"
 FIRST_FRAMES = 150  # of each clip; the frames that count are spread over these
@@ -58,9 +56,8 @@ class Row:
 
 def generic_upscaler(scale: int) -> Upscaler:
     """[h, w, 3] -> [scale*h, scale*w, 3] u8 by the generic network that ships with the player."""
-    blob = (Path(generic.__file__).parent / f"x{scale}.bin").read_bytes()
-    network = network_of(unpack_weights(blob)).eval()
-    return lambda lr: upscale_paths(network, lr)[HARD]
+    network = scored_network(generic_blob(scale, "int8"))
+    return lambda lr: dict(upscale_paths(network, lr, (HARD,)))[HARD]
 
 
 def measure(clip: Path, scale: int, count: int, upscale: Upscaler) -> Row:

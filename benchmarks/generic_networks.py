@@ -95,11 +95,11 @@ def training_set(tiles: NDArray[np.uint8], scale: int, margin_px: int) -> Traini
 
 def held_out_db(blob: bytes, tiles: NDArray[np.uint8], scale: int) -> dict[str, float]:
     """PSNR (RGB, mean squared error over all tiles) of each path on tiles not trained on."""
-    network = scored_network(unpack_weights(blob))
+    network = scored_network(blob)
     errors: dict[str, list[float]] = {name: [] for name in PATH_NAMES}
     for tile in tiles:
         pair = FramePair(downscale(tile, scale), tile)
-        for path, frame in upscale_paths(network, pair.lr).items():
+        for path, frame in upscale_paths(network, pair.lr):
             difference = frame.astype(float) - pair.hr
             errors[PATH_NAMES[path]].append(float(np.mean(difference**2)))
     return {name: float(10 * np.log10(255**2 / np.mean(e))) for name, e in errors.items()}

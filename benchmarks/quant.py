@@ -28,7 +28,7 @@ from chunking.grid import Grid
 from chunking.lr import downscale
 from chunking.video import read_frames
 from player.metrics import psnr_db
-from player.package.generic import blob_path
+from player.package.generic import generic_blob
 from player.package.paths import EASY, HARD, PATH_NAMES
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.difficulty import measure_difficulty
@@ -46,11 +46,12 @@ from sr.quant.finetune import (
 )
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.quantise import quantise
-from sr.scoring import FramePair, Scored, scored_network
+from sr.scoring import FramePair, scored_network
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan, overfit
 
 SCALE, JUDGE_EVERY = 4, 8
+Judged = Network | IntegerNetwork
 KEYS = ("clip", "preset", "arm")
 
 
@@ -73,10 +74,10 @@ def largest(values: NDArray[np.float32]) -> float:
     return float(values.max()) / LEVELS
 
 
-def calibrated(rule: Rule) -> Callable[[Start], Scored]:
+def calibrated(rule: Rule) -> Callable[[Start], Judged]:
     """Integers without more training, steps chosen by `rule`."""
 
-    def run(start: Start) -> Scored:
+    def run(start: Start) -> Judged:
         network = start.network()
         steps = calibrate(network, calibration_crops(start.sampler), rule)
         return IntegerNetwork(
@@ -86,15 +87,15 @@ def calibrated(rule: Rule) -> Callable[[Start], Scored]:
     return run
 
 
-def packaged(start: Start) -> Scored:
+def packaged(start: Start) -> Judged:
     """The int8 package's network."""
-    return scored_network(start.integers)
+    return IntegerNetwork(start.integers.arch, start.integers.tensors)
 
 
-def fine_tuned(steps: float = 1.0, rates: float = 1.0) -> Callable[[Start], Scored]:
+def fine_tuned(steps: float = 1.0, rates: float = 1.0) -> Callable[[Start], Judged]:
     """Integers after fine-tuning: the plan's steps and rates times these factors."""
 
-    def run(start: Start) -> Scored:
+    def run(start: Start) -> Judged:
         network = start.network()
         integers = fine_tune(network, start.sampler, _scaled(start.plan, steps, rates))
         return IntegerNetwork(network.arch, integers)
@@ -102,7 +103,7 @@ def fine_tuned(steps: float = 1.0, rates: float = 1.0) -> Callable[[Start], Scor
     return run
 
 
-def trained_on(start: Start) -> Scored:
+def trained_on(start: Start) -> Judged:
     """The control: the fine-tuning's steps and rates in fp32."""
     network = start.network()
     overfit(network, replace(start.sampler, seed=start.sampler.seed + FINE_TUNING_SEED), start.plan)
@@ -119,7 +120,7 @@ def _scaled(plan: TrainingPlan, steps: float, rates: float) -> TrainingPlan:
     )
 
 
-ARMS: dict[str, Callable[[Start], Scored]] = {
+ARMS: dict[str, Callable[[Start], Judged]] = {
     "fp32": lambda start: network_of(start.blob),
     "fp32 trained on": trained_on,
     "int8, largest": calibrated(largest),
@@ -141,7 +142,7 @@ def encode_sampler(pairs: list[FramePair], blob: WeightsBlob, clip: Path) -> Cro
     """Draws crops as the encode job does for dydca."""
     (height, width), (hr_height, hr_width) = pairs[0].lr.shape[:2], pairs[0].hr.shape[:2]
     grid = Grid(height, width)
-    generic = network_of(unpack_weights(blob_path(SCALE).read_bytes()))
+    generic = scored_network(generic_blob(SCALE, "int8"))
     samples = patch_samples(grid, SCALE, hr_height, hr_width)
     difficulty = measure_difficulty(generic, pairs, grid, samples)
     (task,) = METHODS["dydca"].tasks(difficulty, TrainingOptions())
@@ -149,7 +150,7 @@ def encode_sampler(pairs: list[FramePair], blob: WeightsBlob, clip: Path) -> Cro
     return CropSampler(data, task.shares, (grid.fine_h, grid.fine_w), batch=4, seed=0)
 
 
-def upscale_both(network: Scored, lr: NDArray[np.uint8]) -> dict[int, NDArray[np.uint8]]:
+def upscale_both(network: Judged, lr: NDArray[np.uint8]) -> dict[int, NDArray[np.uint8]]:
     """The easy and the hard path's whole frame; real numbers in float32."""
     halo = network.halo_px(HARD)
     padded = np.pad(lr, ((halo, halo), (halo, halo), (0, 0)), mode="edge")
@@ -161,7 +162,7 @@ def upscale_both(network: Scored, lr: NDArray[np.uint8]) -> dict[int, NDArray[np
     return {p: to_pixels(F.pixel_shuffle(r, SCALE) + base) for p, r in residuals.items()}
 
 
-def judge(network: Scored, pairs: list[FramePair]) -> dict[str, float]:
+def judge(network: Judged, pairs: list[FramePair]) -> dict[str, float]:
     """RGB PSNR of each path, mean squared error over all pixels of all frames."""
     errors: dict[int, list[float]] = {EASY: [], HARD: []}
     for pair in pairs:

@@ -122,6 +122,16 @@ def difficulty() -> str:
     return formed(read("difficulty")["rows"], forms)
 
 
+def scoring() -> str:
+    forms = {
+        "one thread, 720p": "{what}",
+        "reference, CPU ms a frame": "{reference_cpu_ms:.0f}",
+        "engine": "{engine_cpu_ms:.0f}",
+        "times less": "{ratio:.1f}",
+    }
+    return formed(read("scoring")["rows"], forms)
+
+
 # Tables of benchmarks.shrink -> file, columns. A head names the arm that a ratio is against.
 ARMS: dict[str, tuple[str, Forms]] = {
     "stages": (
@@ -226,8 +236,8 @@ def _claims(result: Row) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    **{f.__name__: f for f in (readme, quality, quant, training, difficulty, peers, played)},
-    **{f.__name__: f for f in (ladder, shapes, latency, router_engine, android)},
+    **{f.__name__: f for f in (readme, quality, quant, training, difficulty, scoring)},
+    **{f.__name__: f for f in (peers, played, ladder, shapes, latency, router_engine, android)},
     **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},
     **{f"shrink.{name}": partial(arms, name) for name in ARMS},
     **{f"shrink.{n}.claims": partial(claims_of, file) for n, (file, _) in ARMS.items()},

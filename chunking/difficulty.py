@@ -7,24 +7,37 @@
 | `dct_energy` | LR alone | easy |
 """
 
+from itertools import pairwise
+
+import cv2
 import numpy as np
 from PIL import Image
 
-from chunking.grid import Grid, sum_cells
+from chunking.grid import Grid
 from player.package.scale import Scale, hr_px
+
+EXACT_ROWS = 258  # as many squares of 0..255 as float32 adds without rounding, in any order
 
 
 def patch_sse(sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: Scale) -> np.ndarray:
-    """Squared error of each fine cell, [gh, gw] float64, over RGB.
+    """Squared error of each fine cell, [gh, gw] float64 but whole numbers, over RGB.
 
-    `sr` [H', W', 3] covers at least `hr` [H, W, 3]; what lies beyond HR is not displayed and
-    does not count.
+    `sr` [H', W', 3] u8 covers at least `hr` [H, W, 3] u8; what lies beyond HR is not displayed
+    and does not count.
     """
     height, width = hr.shape[:2]
-    difference = sr[:height, :width].astype(np.float64) - hr
-    squares = np.zeros((hr_px(grid.height, scale), hr_px(grid.width, scale)))
-    squares[:height, :width] = (difference * difference).sum(axis=2)
-    return sum_cells(squares, grid, scale)
+    rows = [min(hr_px(y, scale), height) for y in range(0, grid.height, grid.fine_h)]
+    # Samples of a row of HR, summed down each row of cells; zero beyond HR.
+    sums = np.zeros((len(rows), 3 * hr_px(grid.width, scale)))
+    # Row of cells by row of cells, so that what is in between stays in the cache.
+    for own, (top, below) in zip(sums, pairwise([*rows, height]), strict=True):
+        for y in range(top, below, EXACT_ROWS):
+            band = slice(y, min(y + EXACT_ROWS, below))
+            off = cv2.absdiff(sr[band, :width], hr[band]).reshape(-1, 3 * width)
+            squares = np.square(off, dtype=np.uint16)
+            own[: 3 * width] += cv2.reduce(squares, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0]
+    columns = [3 * hr_px(x, scale) for x in range(0, grid.width, grid.fine_w)]
+    return np.add.reduceat(sums, columns, axis=1)
 
 
 def patch_samples(grid: Grid, scale: Scale, height: int, width: int) -> np.ndarray:

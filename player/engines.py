@@ -112,6 +112,15 @@ def open_engine(
     named = named or (Path(path) if (path := os.environ.get(ENGINE_VARIABLE)) else None)
     if named is not None:
         return Engine.open(named)
+    engine = cached_engine(needs, target, on_event)
+    if engine is None:
+        advice = f"run `pocketsr compile {package}`"
+        on_event(Event("engine", f"engine for {target}", "none fits the package", advice))
+    return engine
+
+
+def cached_engine(needs: Needs, target: str = "host", on_event: Listener = ignore) -> Engine | None:
+    """The newest engine of the cache that fits, or None; one that is refused is told."""
     folders: list[tuple[int, Path]] = []
     for folder in _cache(target).glob(f"{ENGINE_ABI}-{needs.dtype}-*"):
         with suppress(FileNotFoundError):  # a `compile` may be replacing it
@@ -123,8 +132,6 @@ def open_engine(
                 return Engine.from_descriptor(library, folder / ENGINE_LIBRARY)
         except PackageError as error:
             on_event(Event("engine", str(folder), str(error), _NOT_USED))
-    advice = f"run `pocketsr compile {package}`"
-    on_event(Event("engine", f"engine for {target}", "none fits the package", advice))
     return None
 
 

@@ -24,6 +24,7 @@ INSIDE_SR = {
     "sr.usage_error": 0,
     "sr.progress": 0,
     "sr.models": 1,
+    "sr.host_engine": 2,
     "sr.training": 2,
     "sr.quant": 3,
     "sr.packing": 4,

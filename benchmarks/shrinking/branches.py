@@ -19,7 +19,6 @@ from benchmarks.shrinking.claims import above
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
-from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX
 from sr.encode.film import training_set
 from sr.encode.sampling import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
@@ -64,7 +63,7 @@ def make(clip: Clip, arm: str, seed: int, steps: int, store: Path) -> dict[str, 
     network = trained(network, sampler, TrainingPlan(steps), arm)
     seconds = process_time() - began
     blob = pack_integers(network.arch, fine_tune(network, sampler, fine_tuning_plan(steps)))
-    scored = scored_network(unpack_weights(blob))
+    scored = scored_network(blob)
     errors = np.stack([*path_sse(scored, clip.pairs, clip.grid)])
     samples = float(clip.samples.sum()) * len(errors)
     by_path = {"psnr_db": HARD, "easy_db": EASY}

@@ -12,16 +12,14 @@ from chunking.grid import Grid
 from chunking.lr import downscale
 from chunking.video import read_frames
 from player.package.architecture import Architecture
-from player.package.generic import blob_path
+from player.package.generic import generic_blob
 from player.package.paths import HARD
-from player.package.weights import unpack_weights
 from sr.encode.difficulty import measure_difficulty
 from sr.encode.film import training_set
 from sr.encode.methods import METHODS, Difficulty, chunk_labels
 from sr.encode.options import TrainingOptions
 from sr.models import architecture, build_network
-from sr.packing import network_of
-from sr.scoring import FramePair
+from sr.scoring import FramePair, scored_network
 from sr.training.data import CropSampler
 
 SCALE, BATCH = 4, 4
@@ -54,7 +52,7 @@ class Clip:
 
     @cached_property
     def difficulty(self) -> Difficulty:
-        generic = network_of(unpack_weights(blob_path(SCALE).read_bytes()))
+        generic = scored_network(generic_blob(SCALE, "int8"))
         return measure_difficulty(generic, self.pairs, self.grid, self.samples)
 
     @cached_property

@@ -17,7 +17,6 @@ from player.costs import macs_per_pixel
 from player.metrics import psnr_db
 from player.package.architecture import Architecture
 from player.package.paths import HARD
-from player.package.weights import unpack_weights
 from sr.latency.measure import HOST, Patience, compile_networks, time_networks
 from sr.models import Network
 from sr.packing import pack_integers
@@ -42,7 +41,7 @@ def judge(network: Network, clip: Clip, sampler: CropSampler) -> dict[str, Any]:
 
 def judge_blob(blob: bytes, clip: Clip) -> dict[str, Any]:
     """PSNR of a packed network."""
-    network = scored_network(unpack_weights(blob))
+    network = scored_network(blob)
     errors = np.stack([sse[HARD] for sse in path_sse(network, clip.pairs, clip.grid)])
     return group_psnr(errors, clip)
 

@@ -28,7 +28,6 @@ from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from benchmarks.verdict import Row, all_of, at_least, at_most, sample, values_of
 from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
-from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX
 from sr.encode.film import training_set
 from sr.encode.sampling import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
@@ -139,7 +138,7 @@ def _gain(clip: Clip, seed: int, steps: int) -> Scores:
     network = build_network(clip.arch, seed)
     overfit(network, _evenly(clip, seed, steps), TrainingPlan(max(1, round(SHORT_RUN * steps))))
     blob = pack_integers(network.arch, quantise_trained(network, _evenly(clip, seed, steps)))
-    return gained(scored_network(unpack_weights(blob)), list(clip.pairs), clip.grid)
+    return gained(scored_network(blob), list(clip.pairs), clip.grid)
 
 
 def _chance(clip: Clip, seed: int, steps: int) -> Scores:
@@ -209,7 +208,7 @@ def trained_on(sampler: CropSampler, clip: Clip) -> NDArray[np.bool_]:
 
 
 def _judged(blob: bytes, clip: Clip, served: NDArray[np.bool_]) -> dict[str, Any]:
-    errors = np.stack([*path_sse(scored_network(unpack_weights(blob)), clip.pairs, clip.grid)])
+    errors = np.stack([*path_sse(scored_network(blob), clip.pairs, clip.grid)])
     samples = float(clip.samples.sum()) * len(errors)
     routed = np.where(served, errors[:, HARD], errors[:, EASY])
     totals = {"psnr_db": errors[:, HARD], "served_db": routed, "easy_db": errors[:, EASY]}

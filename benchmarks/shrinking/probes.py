@@ -43,7 +43,6 @@ from player.costs import path_macs
 from player.metrics import psnr_db
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, HARD, path_of
-from player.package.weights import unpack_weights
 from sr.encode.sampled_routes import draw_samples, nearest_errors
 from sr.scoring import path_sse, scored_network
 
@@ -275,7 +274,7 @@ def true_errors(clip: Clip, seed: int, steps: int, store: Path) -> tuple[Floats,
     """[3, T, gh, gw] of the overfitted network, and the seconds that they took; kept in a file."""
     file = store / f"errors-{clip.name}-{len(clip.pairs)}-{seed}-{steps}.npz"
     if not file.exists():
-        network = scored_network(unpack_weights(base_blob(clip, seed, steps, store)))
+        network = scored_network(base_blob(clip, seed, steps, store))
         began = perf_counter()
         sse = np.stack(list(path_sse(network, clip.pairs, route_grid(clip))), axis=1)
         part = file.with_suffix(".part.npz")

@@ -314,8 +314,8 @@ def _psnr_db(found: Spent, clip: Clip) -> float:
 
 def _scenes(clip: Clip, seed: int, steps: int, store: Path) -> dict[str, Scene]:
     """Both qualities; errors of the clip's network on them from the file where they are kept."""
-    blob = unpack_weights(base_blob(clip, seed, steps, store))
-    per_pixel = path_macs(blob.arch)
+    blob = base_blob(clip, seed, steps, store)
+    per_pixel = path_macs(unpack_weights(blob).arch)
     file = store / f"router-{clip.name}-{len(clip.pairs)}-{seed}-{steps}.npz"
     if not file.exists():
         kept: dict[str, Any] = {}

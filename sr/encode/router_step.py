@@ -101,7 +101,7 @@ def _lesson(work: Work, network: bytes) -> _Lesson:
     blob = unpack_weights(network)
     work.progress.stage("router", len(pairs))
     errors = []
-    for sse in path_sse(scored_network(blob), pairs, quarter_grid(*pairs[0].lr.shape[:2])):
+    for sse in path_sse(scored_network(network), pairs, quarter_grid(*pairs[0].lr.shape[:2])):
         errors.append(sse)
         work.progress.at(len(errors))
     watched = protected(work, (QUARTER_PX, QUARTER_PX), [learned[i] for i in chosen])

@@ -13,13 +13,12 @@ from player.costs import path_macs
 from player.package.artefact import read_sealed, write_sealed
 from player.package.paths import HARD, PLANNED_PATHS, route_codes
 from player.package.streams import Segment
-from player.package.weights import unpack_weights
 from sr.encode.difficulty import MOST_DB
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
 from sr.encode.protect import on_hard_path, protected
 from sr.encode.sampled_routes import sampled_sse
 from sr.encode.work import Work
-from sr.scoring import Scored, path_sse, scored_network
+from sr.scoring import Scored, path_sse
 
 Codes = NDArray[np.uint8]
 
@@ -54,6 +53,8 @@ def _summed_sse(
 ) -> NDArray[np.float64]:
     """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group."""
     work.progress.stage("routes", len(groups))
+    # All frames of a group: fewer, the first and the last, do not decide as well where things move
+    # (benchmarks/scoring.py).
     errors = np.zeros((len(PLANNED_PATHS), int(groups[-1]) + 1, *grid.shape))
     scored = path_sse(network, work.film.pairs(), grid)
     for i, (group, sse) in enumerate(zip(groups, scored, strict=True)):
@@ -72,7 +73,7 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     # Dy-DCA routes by the generic network's PSNR before it trains. Here HR and the trained network
     # are at hand, so each cell is asked what a path gains: of an int8 network, in the very pixels
     # that the phone will show.
-    network = scored_network(unpack_weights(blobs[0]))
+    network = work.scored(blobs[0], work.film.frames)
     groups = frame_groups(stream.segments, asked.route_hold_frames)
     measure = _summed_sse if asked.probe_share == 1 else sampled_sse
     sse = measure(work, network, work.route_grid, groups)
@@ -91,7 +92,8 @@ def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     """stdo: the network of the chunk that the generic network's PSNR puts a patch in."""
     frames = np.arange(work.film.frames)
     # The rule that made the chunks of the training frames, carried over to all frames.
-    sse = _summed_sse(work, scored_network(work.generic), work.film.grid, frames)
+    network = work.scored(work.generic_int8, len(frames))
+    sse = _summed_sse(work, network, work.film.grid, frames)
     fine_db = psnr_from_sse(sse[HARD], work.samples_of(work.film.grid))
     training_labels = chunk_labels(difficulty, work.options.training)
     limits_db = chunk_thresholds_db(difficulty.fine_db, training_labels)

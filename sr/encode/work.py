@@ -16,6 +16,7 @@ from sr.encode.methods import METHODS, Method
 from sr.encode.options import EncodeOptions
 from sr.models import architecture
 from sr.progress import Progress
+from sr.scoring import Scored, scored_network
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,17 @@ class Work:
         info = self.film.info
         return patch_samples(grid, self.film.scale, info.height, info.width)
 
+    def scored(self, blob: bytes, frames: int) -> Scored:
+        """The network of a weights blob, ready to upscale so many frames of the film."""
+        return scored_network(blob, frames * self.film.grid.height * self.film.grid.width)
+
+    @property
+    def generic_int8(self) -> bytes:
+        """The blob of the scale's generic network in integers, to judge difficulty by."""
+        return generic_blob(self.film.scale, "int8")
+
     @property
     def generic(self) -> WeightsBlob:
-        """The generic network of the scale, or what stands in for it."""
+        """The network to start a training from, in real numbers: the scale's generic one, or what
+        stands in for it."""
         return unpack_weights(generic_blob(self.film.scale))

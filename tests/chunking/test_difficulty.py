@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,10 +37,20 @@ def test_patch_sse_and_psnr_are_those_of_each_displayed_patch(pictures):
         area = np.s_[p.y * 2 : (p.y + p.h) * 2, p.x * 2 : (p.x + p.w) * 2]
         error = other[area].astype(float) - hr[area]
         cell = divmod(i, grid.shape[1])
-        assert sse[cell] == pytest.approx((error**2).sum())
+        assert sse[cell] == (error**2).sum()
         assert samples[cell] == error.size
         expected_db = 10 * np.log10(255**2 / (error**2).mean())
         assert psnr_from_sse(sse, samples)[cell] == pytest.approx(expected_db)
+
+
+def test_errors_are_exact_however_many_and_large():
+    """More rows than float32 adds exactly at once, all of them wrong by 255, but for one sample."""
+    black, white = np.zeros((600, 90, 3), np.uint8), np.full((600, 90, 3), 255, np.uint8)
+    white[599, 89, 2] = 254
+    assert patch_sse(black, white, Grid(300, 45, 300, 45), 2) == 600 * 90 * 3 * 255**2 - 509
+    assert patch_sse(white, black, Grid(400, 60, 400, 60), Fraction(3, 2)) == patch_sse(
+        black, white, Grid(300, 45, 300, 45), 2
+    )
 
 
 def test_equal_pictures_have_infinite_psnr(pictures):

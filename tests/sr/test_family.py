@@ -177,7 +177,7 @@ def test_frames_of_any_size_are_scored_whole(scale, units):
     for scored in (IntegerNetwork(network.arch, tensors), network_of(unpack_weights(
         pack_network(network)
     ))):  # fmt: skip
-        frames = upscale_paths(scored, lr)
+        frames = dict(upscale_paths(scored, lr))
         shape = hr_px(14, scale), hr_px(22, scale), 3
         assert {frame.shape for frame in frames.values()} == {shape}
         assert np.abs(frames[BICUBIC].astype(int) - upscale_bicubic(lr, scale)).max() <= 1

@@ -334,8 +334,8 @@ def test_espcn_is_quantised_as_well(sampler):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_generic_networks_ship_for_both_dtypes_and_nearly_agree(scale):
     """Their self-tests are the reference's; on a smooth patch both give almost the same pixels."""
-    floats = unpack_weights(generic_blob(scale, "fp32"))
-    integers = unpack_weights(generic_blob(scale, "int8"))
+    blobs = [generic_blob(scale, dtype) for dtype in ("fp32", "int8")]
+    floats, integers = map(unpack_weights, blobs)
     assert (floats.dtype, integers.dtype) == (FLOAT16, INT8)
     assert floats.arch == integers.arch
     for path, row in integers.self_test.items():
@@ -344,7 +344,7 @@ def test_the_generic_networks_ship_for_both_dtypes_and_nearly_agree(scale):
         assert np.array_equal(hr.ravel()[places], row)
     y, x = np.mgrid[:24, :30]
     lr = np.stack([127 + 100 * np.sin(x / 3 + c) * np.cos(y / 4) for c in range(3)], axis=-1)
-    frames = [upscale_paths(scored_network(b), lr.astype(np.uint8)) for b in (floats, integers)]
+    frames = [dict(upscale_paths(scored_network(b), lr.astype(np.uint8))) for b in blobs]
     for path in integers.arch.paths:
         difference = frames[0][path].astype(int) - frames[1][path]
         assert np.abs(difference).mean() < 0.7, path
