@@ -32,7 +32,7 @@ from chunking.difficulty import (
 from chunking.grid import Grid
 from chunking.lr import downscale, lr_size
 from chunking.video import probe, read_frames
-from player.networks import generic_blob
+from player.package.generic import generic_blob
 from player.package.paths import HARD
 from sr.scoring import scored_network, upscale_paths
 

@@ -28,7 +28,7 @@ from chunking.grid import Grid
 from chunking.lr import downscale
 from chunking.video import read_frames
 from player.metrics import psnr_db
-from player.networks import generic_blob
+from player.package.generic import generic_blob
 from player.package.paths import EASY, HARD, PATH_NAMES
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.difficulty import measure_difficulty

@@ -85,6 +85,12 @@ def sum_cells(values: np.ndarray, grid: Grid, scale: Scale = 1) -> np.ndarray:
     return np.add.reduceat(by_row, columns, axis=1)
 
 
+def hr_window(patch: Patch, scale: Scale) -> tuple[slice, slice]:
+    """The rows and columns of the HR frame that come of a patch."""
+    rows = slice(hr_px(patch.y, scale), hr_px(patch.y + patch.h, scale))
+    return rows, slice(hr_px(patch.x, scale), hr_px(patch.x + patch.w, scale))
+
+
 def with_halo(lr: np.ndarray, patch: Patch, halo: int) -> np.ndarray:
     """[h + 2R, w + 2R, 3]: the patch with R px of real context, edge pixels beyond the frame."""
     # Places beyond the frame are moved to its edge: its pixels repeat, and no frame is padded.

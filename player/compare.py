@@ -5,7 +5,7 @@ film, paired with the package's frames by time ---------------+--> mean squared 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,8 @@ from chunking.video import InputError, probe, read_frames
 from player import metrics
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Network, Pool
-from player.networks import generic_blob
+from player.networks import load_anchor
+from player.package.generic import GENERIC_SCALES, generic_blob
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD
 from player.package.scale import Scale
@@ -120,12 +121,15 @@ class BicubicArm:
 
 def control_arms(engine: Engine | None, scale: Scale, threads: int | None) -> dict[str, Arm]:
     """The controls by name: "bicubic" always, "generic" where an engine runs that network."""
-    try:
-        generic = engine.load(generic_blob(scale, engine.info["dtype"])) if engine else None
-    except PackageError:
-        generic = None
-    if engine is None or generic is None:
-        return {"bicubic": BicubicArm(scale)}
-    # Bicubic by the engine as well: the same arithmetic as of the package's own bicubic patches.
+    arms: dict[str, Arm] = {"bicubic": BicubicArm(scale)}
+    if engine is None:
+        return arms
     pool = engine.pool(threads)
-    return {"bicubic": PathArm(generic, pool, BICUBIC), "generic": PathArm(generic, pool, HARD)}
+    # Bicubic by the engine as well: the same arithmetic as of the package's own bicubic patches.
+    if anchor := load_anchor(engine, scale):
+        arms["bicubic"] = PathArm(anchor, pool, BICUBIC)
+    if scale in GENERIC_SCALES:
+        with suppress(PackageError):
+            generic = engine.load(generic_blob(scale, engine.info["dtype"]))
+            arms["generic"] = PathArm(generic, pool, HARD)
+    return arms

@@ -5,23 +5,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from player.package.anchor import TAPS
 from player.package.architecture import Architecture, tensor_layout
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, network_of, path_of
+from player.package.scale import Scale
 
 Patches = NDArray[np.int32]
 
 
-def macs_per_pixel(arch: Architecture, path: int) -> float:
-    """Multiply-accumulates of a path for an LR pixel, halos not counted.
+def anchor_macs_per_pixel(scale: Scale) -> float:
+    """Those of bicubic in its separable form, 5 taps a pass; at scale 1 it costs nothing."""
+    # Across, a row of LR pixels becomes r times as wide; down, r such rows come of each.
+    return float(3 * (TAPS * scale + TAPS * scale**2)) if scale != 1 else 0.0
 
-    Bicubic is counted as its separable form, 5 taps a pass, at scale 1 it costs nothing; a
-    network's anchor is not counted.
-    """
+
+def macs_per_pixel(arch: Architecture, path: int) -> float:
+    """Multiply-accumulates of a path for an LR pixel, halos not counted, nor a network's anchor."""
     if path == BICUBIC:
-        if arch.scale == 1:
-            return 0
-        # Across, a row of LR pixels becomes r times as wide; down, r such rows come of each.
-        return float(3 * (5 * arch.scale + 5 * arch.scale**2))
+        return anchor_macs_per_pixel(arch.scale)
     weights = {s.name: s.size for s in tensor_layout(arch) if s.name.endswith(".weight")}
     # Only a chain can be left early; every path of the others runs all of their layers.
     if arch.name != "chain":

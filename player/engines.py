@@ -59,8 +59,8 @@ def engine_of(
     build: Builder = build_none,
 ) -> Engine | None:
     """The engine for a package's networks, as `open_engine` finds it."""
-    if package.index is None:
-        return None  # nothing is upscaled: the LR video is shown as it is
+    if package.index is None or package.shows_lr:
+        return None  # nothing is upscaled
     if (package.directory / OLD_ENGINES).exists():
         advice = "ignored; `pocketsr compile` makes an engine in your own cache"
         what = f"{package.directory}/{OLD_ENGINES}"

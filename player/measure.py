@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 
 from player import metrics
 from player.compare import Errors, control_arms, pair_with_reference
-from player.costs import frame_macs, model_switches, path_pixels
+from player.costs import anchor_macs_per_pixel, frame_macs, model_switches, path_pixels
 from player.engine import Engine
 from player.networks import NetworkSet, load_networks
+from player.package.generic import GENERIC_SCALES
 from player.package.index import FileEntry, Index
 from player.package.layout import INDEX_PATH
 from player.package.package_error import PackageError
 from player.package.paths import HARD, PATH_NAMES
-from player.package.scale import hr_px, scale_number
+from player.package.scale import Scale, hr_px, scale_number
 from player.playback import play
 from player.session import Listener, Package, ignore
 from player.upscale import UpscaledFrame, crop, upscale
@@ -61,11 +62,13 @@ class _Tally:
     switches: int = 0
     arena_bytes: int = 0
 
-    def add_costs(self, frame: UpscaledFrame, networks: NetworkSet) -> None:
+    def add_costs(self, frame: UpscaledFrame, networks: NetworkSet, scale: Scale) -> None:
         """Count what a frame's patches cost; `networks` are those that ran them, or none."""
         self.pixels += path_pixels(frame.patches)
         self.switches += model_switches(frame.codes) if frame.codes is not None else 0
         if not networks.networks:
+            lr_pixels = frame.lr.shape[0] * frame.lr.shape[1]
+            self.macs += round(lr_pixels * anchor_macs_per_pixel(scale))
             return
         self.macs += frame_macs(frame.patches, [n.arch for n in networks.networks])
         # One thread's arena must hold the most demanding patch; each thread has its own.
@@ -107,7 +110,7 @@ def measure(
         "scale": scale_number(index.scale),
         "method": index.method,
         "preset": index.preset,
-        **_quality(tally, options),
+        **_quality(tally, index.scale, options),
         **_sizes(package, index),
         # The paths between easy and hard are named where a network has them.
         "paths": {
@@ -145,7 +148,7 @@ def _compare(
         for name, arm in arms.items():
             errors = tally.controls.setdefault(name, Errors())
             errors.add(crop(package, arm(frame.lr)), original)
-        tally.add_costs(frame, networks)
+        tally.add_costs(frame, networks, index.scale)
         if frame.index in sampled:
             tally.ssim.append(metrics.ssim_y(frame.rgb, original))
         if options.protocol == "stdo":
@@ -155,7 +158,7 @@ def _compare(
     return tally
 
 
-def _quality(tally: _Tally, options: MeasureOptions) -> dict[str, Any]:
+def _quality(tally: _Tally, scale: Scale, options: MeasureOptions) -> dict[str, Any]:
     frames_db = [metrics.psnr_db(mse) for mse in tally.ours.rgb]
     quality: dict[str, Any] = {
         "psnr": {
@@ -172,7 +175,8 @@ def _quality(tally: _Tally, options: MeasureOptions) -> dict[str, Any]:
         "vmaf_neg": None,
         "plain": None,
         "bicubic": _control(tally, "bicubic"),
-        "generic": _control(tally, "generic"),
+        # At the scales without a generic network the anchor takes its place.
+        "generic": _control(tally, "generic" if scale in GENERIC_SCALES else "bicubic"),
     }
     if options.protocol == "stdo":
         errors = _mean(tally.shaved)

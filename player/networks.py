@@ -1,6 +1,6 @@
 """The networks that a package plays with, down the ladder: its own, the generic one, none."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.engine import Engine, Network
-from player.package.generic import blob_path
+from player.package.generic import GENERIC_SCALES, anchor_blob, blob_path, generic_blob
 from player.package.index import WeightsEntry
 from player.package.limits import MAX_NETWORKS
 from player.package.package_error import PackageError
@@ -48,15 +48,20 @@ class NetworkSet:
 
 
 def load_networks(package: Package, engine: Engine, on_event: Listener) -> NetworkSet:
-    """Load what the package's routes name; every step down is told to `on_event`."""
+    """Load what the package's routes name; every step down is told to `on_event`.
+
+    Where nothing of it loads there is still a network whose path `bicubic` shows the anchor.
+    """
     if package.index is None:
         return NetworkSet((), {})
     generic = _Generic(engine, package.scale, on_event)
-    entries = package.index.weights if package.signer is not None else ()
+    entries: Sequence[WeightsEntry | None] = package.index.weights
+    # Networks that nobody signed are not run, nor are their routes: all is on network 0.
+    if entries and package.signer is None:
+        entries = (None,)
     loaded: list[Network] = []
     places: dict[int, int] = {}
-    # A package without networks that may be run still has routes: all on network 0, the generic.
-    for number, entry in enumerate(entries or (None,)):
+    for number, entry in enumerate(entries):
         network = _load_own(package, entry, engine, on_event) or generic.network
         if network is None:
             continue
@@ -64,7 +69,17 @@ def load_networks(package: Package, engine: Engine, on_event: Listener) -> Netwo
         if network not in loaded:
             loaded.append(network)
         places[number] = loaded.index(network)
+    if not loaded and (anchor := load_anchor(engine, package.scale)):
+        loaded.append(anchor)
     return NetworkSet(tuple(loaded), places)
+
+
+def load_anchor(engine: Engine, scale: Scale) -> Network | None:
+    """The network that shows the anchor; None where the engine does not take it."""
+    try:
+        return engine.load(anchor_blob(scale, str(engine.info["dtype"])))
+    except PackageError:
+        return None
 
 
 def _load_own(
@@ -75,34 +90,25 @@ def _load_own(
     try:
         network = engine.load(read_entry(package, entry))
         # Its frames would have this scale, and be cropped by the index's.
-        if network.scale != package.scale:
-            raise PackageError(f"scale {network.scale}, but the package's is {package.scale}")
+        if network.arch.scale != package.scale:
+            raise PackageError(f"scale {network.arch.scale}, but the package's is {package.scale}")
         return network
     except PackageError as error:
-        on_event(Event("weights", entry.file, str(error), "the generic network is used"))
+        instead = "generic network" if package.scale in GENERIC_SCALES else "anchor"
+        on_event(Event("weights", entry.file, str(error), f"the {instead} is used"))
         return None
 
 
-def generic_blob(scale: Scale, dtype: str) -> bytes:
-    """The generic network that ships with the player, for engines of `dtype`, int8 or fp32.
-
-    Raises PackageError where it is missing.
-    """
-    path = blob_path(scale, dtype)
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PackageError(f"{path.name}: generic network missing ({error.strerror})") from error
-
-
 class _Generic:
-    """The generic network, loaded when it is first needed."""
+    """The generic network, loaded when it is first needed; None at the scales that have none."""
 
     def __init__(self, engine: Engine, scale: Scale, on_event: Listener) -> None:
         self._engine, self._scale, self._on_event = engine, scale, on_event
 
     @cached_property
     def network(self) -> Network | None:
+        if self._scale not in GENERIC_SCALES:
+            return None
         dtype = str(self._engine.info["dtype"])
         try:
             return self._engine.load(generic_blob(self._scale, dtype))

@@ -61,6 +61,11 @@ class Package:
         """HR pixels for an LR pixel, 1 where nothing is known."""
         return self.index.scale if self.index else 1
 
+    @property
+    def shows_lr(self) -> bool:
+        """Whether the LR video is shown as it is, which no engine is needed for."""
+        return self.index is None or (self.scale == 1 and not self.index.weights)
+
 
 def open_package(directory: Path | str, trust: frozenset[str] | None = None) -> Package:
     """Open a package. Damage in `sr/` is told in `problems`, and never an error.

@@ -134,10 +134,11 @@ def make_upscaler(
     package: Package, engine: Engine | None, threads: int | None, on_event: Listener
 ) -> EngineUpscaler | BicubicUpscaler:
     """The best way to upscale that works, from the engine with its networks down to bicubic."""
-    if package.index is None:  # nothing to upscale by: the LR video is shown as it is
+    if package.shows_lr:
         return BicubicUpscaler(package.scale)
     if engine is None:
-        on_event(Event("engine", "engine", "none for this machine", "bicubic is used (slowly)"))
+        shown = "the LR video is shown" if package.scale == 1 else "bicubic is used (slowly)"
+        on_event(Event("engine", "engine", "none for this machine", shown))
         return BicubicUpscaler(package.scale)
     networks = load_networks(package, engine, on_event)
     if not networks.networks:

@@ -52,7 +52,8 @@ class EngineNetwork:
 
     def upscale_frame(self, lr: Image, path: int) -> Image:
         """A whole frame [h, w, 3] u8 on a path that the network has -> [r h, r w, 3] u8."""
-        return self._pool.frame([self._network], whole_frame(lr, path), lr)
+        # C wants pixels in rows; what a resize has left may lie in planes.
+        return self._pool.frame([self._network], whole_frame(lr, path), np.ascontiguousarray(lr))
 
     def upscale_all(self, patch: Image) -> dict[int, Image]:
         """As `IntegerNetwork.upscale_all`."""
@@ -60,7 +61,7 @@ class EngineNetwork:
         for path in self.paths:
             beyond = halo - self.halo_px(path)
             inner = patch[beyond : len(patch) - beyond, beyond : patch.shape[1] - beyond]
-            frames[path] = self._network.upscale(inner, path)
+            frames[path] = self._network.upscale(np.ascontiguousarray(inner), path)
         return frames
 
 

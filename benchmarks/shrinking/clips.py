@@ -11,8 +11,8 @@ from chunking.difficulty import patch_samples
 from chunking.grid import Grid
 from chunking.lr import downscale
 from chunking.video import read_frames
-from player.networks import generic_blob
 from player.package.architecture import Architecture
+from player.package.generic import generic_blob
 from player.package.paths import HARD
 from sr.encode.difficulty import measure_difficulty
 from sr.encode.film import training_set

@@ -38,10 +38,13 @@ def _encoders() -> str | None:
 
 
 def _generic() -> str | None:
-    from player.package.generic import blob_path
+    from player.package.generic import generic_blob
+    from player.package.scale import SCALES, scale_number
+    from player.package.weights import unpack_weights
 
-    scales = [scale for scale in (2, 3, 4) if blob_path(scale).is_file()]
-    return ", ".join(f"x{s}" for s in scales) if len(scales) == 3 else None
+    for scale in SCALES:
+        unpack_weights(generic_blob(scale))
+    return ", ".join(f"x{scale_number(scale)}" for scale in SCALES)
 
 
 def _signing_key() -> str | None:

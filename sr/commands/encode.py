@@ -7,6 +7,8 @@ import click
 
 from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
+from player.package.limits import MAX_UNITS
+from player.package.scale import SCALES, scale_number
 from sr.commands.options import FILE, json_option, show
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
@@ -26,7 +28,18 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.command()
 @click.argument("file", type=FILE)
 @click.option("-o", "--out", type=FILE, required=True, help="The package's folder, new or ours.")
-@click.option("--scale", type=click.IntRange(2, 4), default=4, show_default=True)
+@click.option(
+    "--scale",
+    type=click.Choice([str(scale_number(scale)) for scale in SCALES]),
+    default="4",
+    show_default=True,
+    help="HR pixels for one LR pixel on a side; 1 is a filter behind the decoder.",
+)
+@click.option(
+    "--units",
+    type=click.IntRange(1, MAX_UNITS),
+    help="The network sees NxN LR pixels as one place; default 1, at --scale 1.5 2.",
+)
 @click.option("--lr-codec", type=click.Choice(list(ENCODERS)), default="av1", show_default=True)
 @click.option(
     "--lr-crf", type=click.IntRange(0, 63), help="Quality of the LR stream; less is better."
@@ -47,7 +60,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     type=click.Choice(list(METHODS)),
     default="dydca",
     show_default=True,
-    help="One dynamic network, one static network, or one network a chunk.",
+    help="One dynamic network, one static, one a chunk, or none (plain: the stream alone).",
 )
 @click.option(
     "--patches",
@@ -163,7 +176,7 @@ def command(file: Path, restart: bool, events: bool, as_json: bool, **options: A
         ("paths", paths),
         *stage_lines(report["stages"]),
         *router_lines(report["router"]),
-        ("next", f"pocketsr compile {asked.out}"),
+        ("next", f"pocketsr {'compile' if report['weights_bytes'] else 'play'} {asked.out}"),
     ]
     show(report, as_json, lines)
 

@@ -53,15 +53,16 @@ def lr_sizes(info: "VideoInfo") -> dict[str, str]:
     """The LR frame's size for each scale that makes sense."""
     from chunking.input_error import InputError
     from chunking.lr import check_scale, lr_size
+    from player.package.scale import SCALES, scale_number
 
     sizes = {}
-    for scale in (2, 3, 4):
+    for scale in SCALES:
         try:
             check_scale(info.height, info.width, scale)
         except InputError:
             continue
         height, width = lr_size(info.height, info.width, scale)
-        sizes[f"x{scale}"] = f"{width}x{height}"
+        sizes[f"x{scale_number(scale)}"] = f"{width}x{height}"
     return sizes
 
 

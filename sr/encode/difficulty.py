@@ -34,9 +34,9 @@ def score_difficulty(work: Work) -> tuple[Difficulty, dict[str, float]]:
 
     def make() -> dict[str, float]:
         pairs, grid = work.film.training, work.film.grid
+        generic = work.scored(work.generic_int8, len(pairs))
         work.progress.stage("difficulty", len(pairs))
         samples = work.samples_of(grid)
-        generic = work.scored(work.generic_int8, len(pairs))
         scores = measure_difficulty(generic, pairs, grid, samples, work.progress.at)
         # Through memory, because the file is to be sealed.
         buffer = io.BytesIO()

@@ -9,9 +9,12 @@ film
   | write_package      player/package/writer.py  sr/, the manifests, the signed index last
 package
 
-Each step finds what an interrupted run left (`Job.step`), and goes on from there.
+`--method plain` makes the streams alone. Each step finds what an interrupted run left (`Job.step`),
+and goes on from there.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from time import monotonic
 from typing import Any
@@ -23,14 +26,15 @@ from numpy.typing import NDArray
 from chunking.lr import check_scale
 from chunking.probe import probe
 from player.package.index import Size
-from player.package.paths import PATH_NAMES, path_of
+from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
+from player.package.scale import scale_number
 from player.package.signature import signing_key
 from player.package.writer import Contents, write_package
 from sr.encode.difficulty import score_difficulty
 from sr.encode.film import Film
 from sr.encode.job import open_job
-from sr.encode.options import EncodeOptions
-from sr.encode.overfitting import overfit_networks
+from sr.encode.options import PLAIN, EncodeOptions
+from sr.encode.overfitting import TrainedNetwork, overfit_networks
 from sr.encode.router_step import make_router
 from sr.encode.routing import plan_all_routes
 from sr.encode.shrinking import budget_of
@@ -68,13 +72,7 @@ def _run(work: Work) -> dict[str, Any]:
     if options.shrink.stages:  # what cannot be met is said before anything is made
         budget_of(work)
     film.stream, audio = write_streams(work)
-    difficulty, correlation = score_difficulty(work)
-    tasks, networks = overfit_networks(work, difficulty)
-    blobs = [network.blob for network in networks]
-    router, router_row = make_router(work, blobs)
-    # A router is asked for in vain where all cells take one path: then a map says so.
-    mapped = router is None or options.routes.routes == "both"
-    routes = plan_all_routes(work, blobs, difficulty) if mapped else []
+    learned = Learned() if options.training.method == PLAIN else _learn(work)
     contents = Contents(
         scale=film.scale,
         lr=Size(film.grid.width, film.grid.height),
@@ -85,43 +83,72 @@ def _run(work: Work) -> dict[str, Any]:
         preset=options.training.preset,
         video=film.stream,
         audio=audio,
-        weights=blobs,
-        routes=routes,
-        router=router,
+        weights=[network.blob for network in learned.networks],
+        routes=learned.routes,
+        router=learned.router,
         colour=vars(film.info.colour),
         version=version("pocketsr"),
     )
     index = write_package(options.out, contents, signing_key())
+    networks = learned.networks
     return {
         "schema": "pocketsr.report/1",
         "method": options.training.method,
         "preset": options.training.preset,
-        "scale": film.scale,
+        "scale": scale_number(film.scale),
+        "units": options.units if networks else None,
         "frames": index.frames,
-        "training_frames": len(film.learned),
-        "steps": sum(task.steps for task in tasks),
-        "crops_a_step": networks[0].crops_a_step,
-        "crop_px": networks[0].crop_px,
-        "patches": options.patch_choice,
-        "dtype": options.training.arithmetic,
+        "training_frames": len(film.learned) if networks else 0,
+        "steps": learned.steps,
+        "crops_a_step": networks[0].crops_a_step if networks else 0,
+        "crop_px": networks[0].crop_px if networks else 0,
+        "patches": options.patch_choice if networks else None,
+        "dtype": options.training.arithmetic if networks else None,
         "fine_tuning_steps": sum(network.fine_tuning_steps for network in networks),
         "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
         "stages": [network.stages for network in networks],
-        "weights_bytes": [len(blob) for blob in blobs],
-        "router": router_row,
-        "paths": _paths(work, routes, router_row),
-        "difficulty_rank_correlation": correlation,
+        "weights_bytes": [len(network.blob) for network in networks],
+        "router": learned.router_row,
+        "paths": _paths(work, learned),
+        "difficulty_rank_correlation": learned.correlation,
         "seconds_of_this_run": round(monotonic() - began, 1),
     }
 
 
-def _paths(
-    work: Work, routes: list[NDArray[np.uint8]], router_row: dict[str, Any] | None
-) -> dict[str, float]:
+@dataclass(frozen=True)
+class Learned:
+    """What a package has beside its streams: nothing of it where the method is plain.
+
+    `routes`: an array [T, gh, gw] for each segment; `router_row`, `correlation`: for the report.
+    """
+
+    steps: int = 0
+    networks: Sequence[TrainedNetwork] = ()
+    routes: Sequence[NDArray[np.uint8]] = ()
+    router: bytes | None = None
+    router_row: dict[str, Any] | None = None
+    correlation: dict[str, float] = field(default_factory=dict)
+
+
+def _learn(work: Work) -> Learned:
+    difficulty, correlation = score_difficulty(work)
+    tasks, networks = overfit_networks(work, difficulty)
+    blobs = [network.blob for network in networks]
+    router, row = make_router(work, blobs)
+    # A router is asked for in vain where all cells take one path: then a map says so.
+    mapped = router is None or work.options.routes.routes == "both"
+    routes = plan_all_routes(work, blobs, difficulty) if mapped else []
+    steps = sum(task.steps for task in tasks)
+    return Learned(steps, networks, routes, router, row, correlation)
+
+
+def _paths(work: Work, learned: Learned) -> dict[str, float]:
     """The share of pixels on each path: of the map, or of what the router does on its frames."""
-    if not routes and router_row:
-        return dict(router_row["paths"])
-    paths = path_of(np.concatenate(routes))
+    if not learned.routes and learned.router_row:
+        return dict(learned.router_row["paths"])
     samples = work.samples_of(work.route_grid)
-    weights = samples / samples.sum() / len(paths)
-    return {name: float(((paths == i) * weights).sum()) for i, name in enumerate(PATH_NAMES[:3])}
+    # Without routes there is no network either: all cells show the anchor.
+    routes = learned.routes or [np.full((1, *samples.shape), BICUBIC, np.uint8)]
+    paths = path_of(np.concatenate(routes))
+    whole = samples.sum() * len(paths)
+    return {PATH_NAMES[i]: float(((paths == i) * samples).sum() / whole) for i in PLANNED_PATHS}

@@ -127,9 +127,9 @@ class Film:
                 pass
         return [self._pairs[i] for i in self.learned]
 
-    def training_set(self, margin_px: int) -> TrainingSet:
+    def training_set(self, margin_px: int, units: int) -> TrainingSet:
         """`training_set` of the frames to learn from."""
-        return training_set(self.training, self.scale, margin_px)
+        return training_set(self.training, self.scale, margin_px, units)
 
     def content(self, cell_px: tuple[int, int], frames: Sequence[int]) -> ContentGroups:
         """The content groups of `--groups` at cells of the LR frame. Raises InputError."""
@@ -141,13 +141,17 @@ class Film:
         return groups_from_boxes(groups, lr_size, cell_px, frames)
 
 
-def training_set(pairs: list[FramePair], scale: Scale, margin_px: int) -> TrainingSet:
-    """LR frames with a margin, HR frames continued by their edge pixels to r times the LR size."""
-    height, width = pairs[0].lr.shape[:2]
-    margin = (margin_px, margin_px)
+def training_set(
+    pairs: list[FramePair], scale: Scale, margin_px: int, units: int = 1
+) -> TrainingSet:
+    """LR frames of whole units with a margin, HR frames of r times that size; both are continued
+    by their edge pixels."""
+    height, width = (side + -side % units for side in pairs[0].lr.shape[:2])
+    lr_h, lr_w = pairs[0].lr.shape[:2]
+    margins = (margin_px, margin_px + height - lr_h), (margin_px, margin_px + width - lr_w), (0, 0)
     # As the engine continues a frame, so that borders are learned as they will be run.
-    lr = np.stack([np.pad(p.lr, (margin, margin, (0, 0)), mode="edge") for p in pairs])
+    lr = np.stack([np.pad(p.lr, margins, mode="edge") for p in pairs])
     hr_h, hr_w = pairs[0].hr.shape[:2]
     beyond = ((0, hr_px(height, scale) - hr_h), (0, hr_px(width, scale) - hr_w), (0, 0))
     hr = np.stack([np.pad(p.hr, beyond, mode="edge") for p in pairs])
-    return TrainingSet(lr, hr, scale, margin_px)
+    return TrainingSet(lr, hr, scale, margin_px, units)

@@ -5,8 +5,9 @@
 | stdo | k static | one chunk each (STDO, CVPR 2023, section 3.2) | its chunk's |
 | jstdo | 1 static | all of the hardest chunk, a falling share, none of the easiest | the network |
 | dydca | 1 dynamic | all by their error, hard ones twice (Dy-DCA, section 3.1) | planned |
+| plain | none: the stream, of which the anchor is shown | | |
 
-All get the same training work: STDO's networks share the steps that the others spend on one.
+All others get the same training work: STDO's networks share the steps that the others spend on one.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from chunking.chunks import equal_count, error_balanced, split_threshold
 from chunking.route_plan import split_routes
 from player.package.paths import HARD, path_of
-from sr.encode.options import TrainingOptions
+from sr.encode.options import PLAIN, TrainingOptions
 
 EASY_SHARE = 0.5  # how often dydca draws an easy patch, against a hard one of the same error
 
@@ -85,6 +86,7 @@ METHODS: dict[str, Method] = {
     "dydca": Method(dynamic=True, tasks=_dydca),
     "jstdo": Method(dynamic=False, tasks=_jstdo),
     "stdo": Method(dynamic=False, tasks=_stdo),
+    PLAIN: Method(dynamic=False, tasks=lambda difficulty, options: []),
 }
 
 

@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from player.package.architecture import INT8_ARCHITECTURES
-from player.package.limits import MAX_NETWORKS
+from player.package.limits import MAX_CELL_PX, MAX_NETWORKS
+from player.package.package_error import PackageError
+from player.package.paths import QUARTER_PX
+from player.package.router_blob import MAX_ROUTER_CELL_PX
+from player.package.scale import Scale, parse_scale, scale_number
+from sr.models import architecture
 from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.usage_error import UsageError
 
+PLAIN = "plain"  # the method without a network
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
 
@@ -39,7 +45,7 @@ PRESETS = {
 class StreamOptions:
     """`lr_crf` None takes the codec's default; `frames` None encodes all."""
 
-    scale: int = 4
+    scale: Scale = 4
     lr_codec: str = "av1"
     lr_crf: int | None = None
     frames: int | None = None
@@ -50,12 +56,14 @@ class TrainingOptions:
     """`chunks` is k of STDO and JSTDO, `chunk_rule` "quantile" (equal counts, the papers') or
     "error" (about the same squared error in each). `steps` overrides the preset's. `patches`: which
     crops are trained on (sampling.py); None: by error for dydca's network, else by the method.
-    `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form.
+    `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form. `units`:
+    side of the network's units, LR px; None: single pixels, at scale 1.5 two.
     """
 
     preset: str = "balanced"
     method: str = "dydca"
     backbone: str = "chain"
+    units: int | None = None
     chunks: int = 4
     chunk_rule: str = "quantile"
     hard_share: float = 0.5
@@ -87,15 +95,15 @@ class RouteOptions:
     """`routes`: what the package tells the player, a "map" of each frame, a "router" that the
     player asks itself, or "both". `max_loss_db`: how far the routed frames of dydca may fall below
     the hard path everywhere; the more, the less the phone computes. Routes are planned for cells of
-    `route_cell_px` LR pixels and held for `route_hold_frames`. `probe_share`: the part of the cells
-    whose errors are measured for that; the rest's are predicted. `groups`: a file or folder that
-    names content groups, for `protect` (those that always take the hard path) and for the stage
-    `fair`, which takes chunks by difficulty without one.
+    `route_cell_px` LR pixels (None: 12 units) and held for `route_hold_frames`. `probe_share`: the
+    part of the cells whose errors are measured for that; the rest's are predicted. `groups`: a file
+    or folder that names content groups, for `protect` (those that always take the hard path) and
+    for the stage `fair`, which takes chunks by difficulty without one.
     """
 
     routes: str = "map"
     max_loss_db: float = 0.05
-    route_cell_px: int = 12
+    route_cell_px: int | None = None
     route_hold_frames: int = 4
     probe_share: float = 1.0
     groups: Path | None = None
@@ -129,6 +137,8 @@ class EncodeOptions:
 
         Raises UsageError, StageOrderError, TypeError for an option that does not exist.
         """
+        if "scale" in given:
+            given["scale"] = parse_scale(given["scale"])
         stages, protect = given.get("stages") or "", given.get("protect") or ""
         names = [name.strip() for name in protect.split(",")]
         if given.get("budget") or given.get("budget_ms"):
@@ -145,8 +155,10 @@ class EncodeOptions:
         return cls(source, out, **records)
 
     def __post_init__(self) -> None:
+        self._check_plain()
         self._check_shrinking()
         self._check_training()
+        self._check_units()
         asked = {
             "--protect": bool(self.routes.protect),
             f"--routes {self.routes.routes}": self.routes.routes != "map",
@@ -154,11 +166,27 @@ class EncodeOptions:
         }
         for option in (name for name, given in asked.items() if given):
             if self.training.method != "dydca":
+                paths = "no network" if self.training.method == PLAIN else "one path"
                 raise UsageError(
-                    f"{option}: {self.training.method} has one path; use --method dydca"
+                    f"{option}: {self.training.method} has {paths}; use --method dydca"
                 )
         if self.routes.protect and self.routes.groups is None:
             raise UsageError("--protect: say where these classes are, with --groups")
+
+    def _check_plain(self) -> None:
+        training = self.training
+        shapes = {
+            "--stages and budgets": bool(self.shrink.stages),
+            "--patches": training.patches is not None,
+            "--steps": training.steps is not None,
+            "--units": training.units is not None,
+            "--dtype": training.dtype is not None,
+            "--backbone": training.backbone != "chain",
+            "--warm-start": training.warm_start,
+        }
+        for option in (name for name, given in shapes.items() if given):
+            if training.method == PLAIN:
+                raise UsageError(f"{option}: plain has no network; use another --method")
 
     def _check_shrinking(self) -> None:
         stages, shrink = self.shrink.stages, self.shrink
@@ -193,6 +221,33 @@ class EncodeOptions:
                 f"{' and '.join(INT8_ARCHITECTURES)} have; use --dtype fp32 or another --backbone"
             )
 
+    def _check_units(self) -> None:
+        backbone, units = self.training.backbone, self.units
+        try:
+            architecture(backbone, self.stream.scale, dynamic=False, units=units)
+        except PackageError as error:
+            raise UsageError(f"--scale, --units: {error}") from error
+        cell_px, step = self.route_cell_px, QUARTER_PX * units
+        if cell_px % step or not step <= cell_px <= MAX_CELL_PX:
+            raise UsageError(
+                f"route_cell_px {cell_px}: on units of {units} px cells are multiples of "
+                f"{step} px, {MAX_CELL_PX} at most"
+            )
+
+    @property
+    def units(self) -> int:
+        """The side of the network's units in LR px, decided."""
+        return self.training.units or self.stream.scale.denominator
+
+    @property
+    def route_cell_px(self) -> int:
+        """The side of a cell of the route map in LR px, decided."""
+        if self.routes.route_cell_px is not None:
+            return self.routes.route_cell_px
+        most = MAX_CELL_PX if self.routes.routes == "map" else MAX_ROUTER_CELL_PX
+        step = QUARTER_PX * self.units
+        return min(3, most // step) * step
+
     @property
     def patch_choice(self) -> str:
         """The crops that are trained on, decided; `fair` counts whole patches by their group."""
@@ -207,6 +262,10 @@ class EncodeOptions:
             flat |= asdict(getattr(self, name))
         groups = self.routes.groups
         return flat | {
+            "scale": scale_number(self.stream.scale),
+            # Single pixels as jobs from before units have them: not at all.
+            "units": self.units if self.units > 1 else None,
+            "route_cell_px": self.route_cell_px,
             "dtype": self.training.arithmetic,
             "patches": self.patch_choice,
             "stages": ",".join(self.shrink.stages),

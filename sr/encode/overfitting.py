@@ -75,7 +75,7 @@ def overfit_networks(
 def _train(work: Work, task: NetworkTask, number: int, material: Material) -> TrainedNetwork:
     training, progress = work.options.training, work.progress
     network = _start(work)
-    data = work.film.training_set(network.halo_px(HARD))
+    data = work.film.training_set(network.halo_px(HARD), network.arch.units)
     # A seed for each network of the job, far from those of a job with the next seed.
     sampler = sampler_of(work, task, data, material, training.seed * 1000 + number)
     rows: list[dict[str, Any]] = []
@@ -104,11 +104,9 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
 
 
 def _start(work: Work) -> Network:
-    """From the generic network where it is of this family and widths, else from the seed."""
-    arch, generic = work.arch, work.generic
-    if not work.options.training.warm_start or (generic.arch.name, generic.arch.widths) != (
-        arch.name,
-        arch.widths,
-    ):
-        return build_network(arch, work.options.training.seed)
-    return trainable_network(generic if work.method.dynamic else hard_path_alone(generic))
+    """From the generic network where it is of this architecture, else from the seed."""
+    if work.options.training.warm_start:
+        generic = work.generic if work.method.dynamic else hard_path_alone(work.generic)
+        if generic.arch == work.arch:
+            return trainable_network(generic)
+    return build_network(work.arch, work.options.training.seed)

@@ -109,7 +109,7 @@ def _lesson(work: Work, network: bytes) -> _Lesson:
         np.stack([pair.lr for pair in pairs]),
         np.stack(errors, axis=1),
         path_macs(blob.arch),
-        RouterShape(cell_px=work.options.routes.route_cell_px),
+        RouterShape(cell_px=work.options.route_cell_px),
         watched.labels if watched else None,
     )
 

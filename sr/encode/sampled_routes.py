@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from chunking.difficulty import dct_energy, patch_sse
-from chunking.grid import Grid, Patch, sum_cells, with_halo
+from chunking.grid import Grid, Patch, hr_window, sum_cells, with_halo
 from player.bicubic import upscale_bicubic
 from player.package.paths import BICUBIC, HARD, PLANNED_PATHS
 from sr.encode.work import Work
@@ -97,8 +97,10 @@ def block_errors(
         height = min(BLOCK * grid.fine_h, grid.height - y)
         width = min(BLOCK * grid.fine_w, grid.width - x)
         block = Grid(height, width, grid.fine_h, grid.fine_w)
-        padded = with_halo(pair.lr, Patch(y, x, height, width), halo)
-        hr = pair.hr[scale * y : scale * (y + height), scale * x : scale * (x + width)]
+        # At the frame's border to whole units; what is made beyond it is not compared.
+        units = (side + -side % network.arch.units for side in (height, width))
+        padded = with_halo(pair.lr, Patch(y, x, *units), halo)
+        hr = pair.hr[hr_window(Patch(y, x, height, width), scale)]
         # Infinite, for the planner, on a path that the network lacks.
         sse = np.full((len(PLANNED_PATHS), *block.shape), np.inf)
         for path, picture in upscale_patch(network, padded).items():

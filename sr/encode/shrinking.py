@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.paths import HARD
+from player.package.scale import scale_number
 from sr.encode.methods import Difficulty, chunk_labels
 from sr.encode.work import Work
 from sr.latency import find_latency
@@ -20,6 +21,7 @@ from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan
 from sr.usage_error import UsageError
 
+TABLE_SCALES = (2, 3, 4)  # that latency tables are measured for
 HALF = "0.5x"  # the budget where none is asked for
 
 Groups = NDArray[np.int64] | None
@@ -48,9 +50,16 @@ def _milliseconds(work: Work, find: FindLatency) -> Budget:
     if work.options.training.arithmetic == "fp32":
         raise UsageError("--budget-ms: tables are of int8 engines; use --dtype int8 or --budget")
 
+    scale, units = work.arch.scale, work.arch.units
+    if units > 1 or scale not in TABLE_SCALES:
+        raise UsageError(
+            f"--budget-ms: tables are of scales 2, 3, 4 on units of 1 px, not of "
+            f"{scale_number(scale)} on {units}; use --budget"
+        )
+
     def measure() -> str:
         work.progress.stage(f"latency of {target}", 0)
-        return find(target, "int8", work.arch.hr_units).to_json()
+        return find(target, "int8", int(scale)).to_json()
 
     # Measured once a job, so that it resumes with the same widths.
     table = parse_table(work.job.step("latency", measure))

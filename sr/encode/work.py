@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
-from player.networks import generic_blob
 from player.package.architecture import Architecture
-from player.package.generic import blob_path
+from player.package.generic import generic_blob
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.film import Film
 from sr.encode.job import Job
@@ -36,7 +35,9 @@ class Work:
     @property
     def arch(self) -> Architecture:
         """The architecture of the method's networks."""
-        return architecture(self.options.training.backbone, self.film.scale, self.method.dynamic)
+        training = self.options.training
+        dynamic = self.method.dynamic
+        return architecture(training.backbone, self.film.scale, dynamic, self.options.units)
 
     @property
     def route_grid(self) -> Grid:
@@ -44,7 +45,7 @@ class Work:
         if not self.method.dynamic:
             return self.film.grid
         # The engine runs all paths of a network in one loop, so that small cells cost no halo.
-        cell = self.options.routes.route_cell_px
+        cell = self.options.route_cell_px
         return Grid(self.film.grid.height, self.film.grid.width, cell, cell)
 
     def samples_of(self, grid: Grid) -> NDArray[np.int64]:
@@ -63,5 +64,6 @@ class Work:
 
     @property
     def generic(self) -> WeightsBlob:
-        """The generic network of the scale in real numbers, to start a training from."""
-        return unpack_weights(blob_path(self.film.scale).read_bytes())
+        """The network to start a training from, in real numbers: the scale's generic one, or what
+        stands in for it."""
+        return unpack_weights(generic_blob(self.film.scale))

@@ -62,7 +62,7 @@ class GroupedSampler(CropSampler):
 
     `labels` [T, gh, gw]: the patches' groups, -1 for patches that are not drawn. A batch says how
     much each crop counts in a mean over the clip, so that the loss stays what it was and fairness
-    alone moves the balance. Crops reach over their patches, so groups are told apart by pixels:
+    alone moves the balance. Crops reach over their patches, so groups are told apart by units:
     those beyond count for none, or every easy group would be judged by its borders with hard ones.
     """
 
@@ -108,19 +108,20 @@ class GroupedSampler(CropSampler):
         return shares
 
     @cached_property
-    def _cell_of_pixels(self) -> NDArray[np.int64]:
-        """[h, w]: the patch that each LR pixel of a frame lies in, counted row by row."""
+    def _cell_of_units(self) -> NDArray[np.int64]:
+        """[h/u, w/u]: the patch that each unit of a frame lies in, counted row by row."""
+        # Patches are whole units: all pixels of one lie where its first does.
         height, width = self.data.size_px
-        rows = np.arange(height) // self.cell_px[0]
-        columns = np.arange(width) // self.cell_px[1]
+        rows = np.arange(0, height, self.data.units) // self.cell_px[0]
+        columns = np.arange(0, width, self.data.units) // self.cell_px[1]
         return rows[:, None] * self.labels.shape[2] + columns
 
     def _groups_of(self, cells: NDArray[np.int64], places: Places) -> Tensor:
-        """[N, c, c]: each crop's group where it lies over its own patch, -1 elsewhere."""
-        (h, w), a_frame = self.crop_px, self.labels[0].size
+        """[N, c/u, c/u]: each crop's group where it lies over its own patch, -1 elsewhere."""
+        (h, w), a_frame, u = self.crop_px, self.labels[0].size, self.data.units
         groups = [
             np.where(
-                self._cell_of_pixels[y : y + h, x : x + w] == cell % a_frame,
+                self._cell_of_units[y // u : (y + h) // u, x // u : (x + w) // u] == cell % a_frame,
                 self.labels.ravel()[cell],
                 -1,
             )

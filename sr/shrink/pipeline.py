@@ -20,6 +20,7 @@ import torch
 
 from player.package.architecture import Architecture
 from player.package.paths import HARD
+from player.package.scale import parse_scale, scale_number
 from sr.models import Network, build_network
 from sr.shrink.budget import Budget, BudgetError, dense_bytes, hard_macs, sparse_bytes
 from sr.shrink.stage import Stage, StageWork, with_widths
@@ -122,12 +123,14 @@ def _kept(
     """What `run` returns, from the folder where an earlier run left it."""
     file = folder / "done.pt" if folder else None
     if file and (state := load_state(file)):
-        network = build_network(Architecture(**state["arch"]))
+        scale = parse_scale(state["arch"]["scale"])
+        network = build_network(Architecture(**{**state["arch"], "scale": scale}))
         network.load_state_dict(state["network"])
         return network, state["row"]
     network, row = run()
     if file:
-        arch = asdict(network.arch)
+        # Plain numbers: a state is read back without any class.
+        arch = {**asdict(network.arch), "scale": scale_number(network.arch.scale)}
         save_state(file, {"arch": arch, "network": network.state_dict(), "row": row})
     return network, row
 

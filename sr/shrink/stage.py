@@ -128,7 +128,7 @@ def trunk_names(network: Network) -> tuple[str, ...]:
 
 def traced(network: Network) -> Traced:
     """The network as the dependency graph takes it: every path's residual."""
-    side = 2 * network.halo_px(network.arch.paths[-1]) + 8
+    side = 2 * network.halo_px(network.arch.paths[-1]) + 8 * network.arch.units
     example = torch.zeros(1, 3, side, side)
 
     def residuals(model: torch.nn.Module, x: torch.Tensor) -> list[torch.Tensor]:

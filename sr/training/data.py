@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from player.package.scale import Scale, hr_px
+from chunking.grid import Patch, hr_window
+from player.package.scale import Scale
 from sr.models.network import PIXEL_MAX
 
 Places = Sequence[tuple[int, int, int]]  # frame, top and left, in LR px
@@ -21,13 +22,15 @@ CROP_PX = 48  # LR; the smaller side of STDO's and Dy-DCA's fine patch
 class TrainingSet:
     """LR frames as the phone decodes them [T, h + 2m, w + 2m, 3], and HR frames [T, r h, r w, 3].
 
-    The LR frames carry a margin m of repeated edge pixels, as deep as the deepest halo.
+    The LR frames carry a margin m of repeated edge pixels, as deep as the deepest halo. Without it
+    their sides are whole units of `units` px.
     """
 
     lr: NDArray[np.uint8]
     hr: NDArray[np.uint8]
     scale: Scale
     margin_px: int
+    units: int = 1
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -37,18 +40,14 @@ class TrainingSet:
 
     def hr_crop(self, t: int, place: Sequence[int], size_px: Sequence[int]) -> NDArray[np.uint8]:
         """The HR pixels of an LR crop of frame t, at (top, left) with (height, width)."""
-        rows, columns = (
-            slice(hr_px(first, self.scale), hr_px(first + side, self.scale))
-            for first, side in zip(place, size_px, strict=True)
-        )
-        return self.hr[t, rows, columns]
+        return self.hr[t][hr_window(Patch(*place, *size_px), self.scale)]
 
 
 @dataclass(frozen=True)
 class Batch:
     """Crops [N, 3, c + 2m, c + 2m] and their targets [N, 3, r c, r c], in unit range.
 
-    Of a sampler that knows them: `groups` [N, c, c], the content group of each LR pixel (-1: none),
+    Of a sampler that knows them: `groups` [N, c/u, c/u], the content group of each unit (-1: none),
     `balance` [N], how much a crop counts in a mean over the clip, and `cells` [N], the patches that
     the crops were drawn around.
     """
@@ -60,7 +59,7 @@ class Batch:
     cells: NDArray[np.int64] | None = None
 
     def mean(self, errors: Tensor) -> Tensor:
-        """The mean over the clip of errors at each pixel [N, c, c]."""
+        """The mean over the clip of errors at each unit [N, c/u, c/u]."""
         by_crop = errors.flatten(1).mean(dim=1)
         return by_crop.mean() if self.balance is None else (by_crop * self.balance).mean()
 
@@ -71,7 +70,8 @@ class CropSampler:
 
     `shares` [T, gh, gw] say how often each patch is drawn (any scale); `cell_px` is the patch's
     (height, width), `side_px` the crop's. A crop lies at a random place over its patch, across
-    its borders too, so that seams are learned like everything else.
+    its borders too, so that seams are learned like everything else. It is whole units, as the
+    network sees them in a frame.
     """
 
     data: TrainingSet
@@ -121,7 +121,8 @@ class CropSampler:
             extent = self.cell_px[axis]
             centred = at[axis] * extent + (extent - side) / 2 + jitter[axis] * side / 2
             # At the border a crop is moved inside, and not cut.
-            corner[axis] = min(max(round(centred), 0), self.data.size_px[axis] - side)
+            whole = round(centred / self.data.units) * self.data.units
+            corner[axis] = min(max(whole, 0), self.data.size_px[axis] - side)
         return t, corner[0], corner[1]
 
     @property

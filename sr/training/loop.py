@@ -27,7 +27,7 @@ CHECKPOINT_EVERY_S = 5.0
 WARM_UP_STEPS = 50
 
 OnStep = Callable[[int, float], None]
-PixelErrors = Mapping[int, Tensor]  # of each path: the squared error at each LR pixel, [N, c, c]
+PixelErrors = Mapping[int, Tensor]  # of each path: the squared error at each unit, [N, c/u, c/u]
 
 
 class Companion:
@@ -238,8 +238,8 @@ class _Run:
 
 
 def pixel_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
-    """The squared error of every path at every unit of every crop [N, c / u, c / u], with a
-    gradient: the mean over the pixels and three colours that come of it."""
+    """The squared error of every path at every unit of every crop [N, c/u, c/u], with a gradient:
+    the mean over the pixels and three colours that come of it."""
     with torch.autocast("cpu", torch.bfloat16):
         residuals = network.residuals(batch.lr)
     # In fp32: bf16 has fewer bits than a pixel, and most of a pixel is anchor.

@@ -153,7 +153,8 @@ def generic_folder(tmp_path, monkeypatch):
     folder = tmp_path / "generic"
     folder.mkdir()
     (folder / "x2.bin").write_bytes(tiny_blob(3, False))
-    monkeypatch.setattr("player.networks.blob_path", lambda scale, dtype: folder / f"x{scale}.bin")
+    shipped = "player.package.generic.blob_path"
+    monkeypatch.setattr(shipped, lambda scale, dtype: folder / f"x{scale}.bin")
     return folder
 
 

@@ -1,6 +1,7 @@
 /* A stand-in for the compiled engine with the interface of pocketsr.h: every HR pixel is its LR
  * pixel plus a number that tells which network and path made it. It lets the player be tested
- * without a compiler of networks. A blob's 7th byte is the scale, its last four the checksum. */
+ * without a compiler of networks. A blob's 7th byte is the scale (of version 2 in its upper half,
+ * whole scales alone), its last four the checksum. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ int psr_net_open(const uint8_t *blob, size_t n, psr_net **out) {
     uint32_t crc = blob[n - 4] | blob[n - 3] << 8 | blob[n - 2] << 16 | (uint32_t)blob[n - 1] << 24;
     if (crc != crc32(blob, n - 4)) return E_CRC;
     psr_net *net = malloc(sizeof *net);
-    net->scale = blob[6];
+    net->scale = blob[4] == 2 ? blob[6] >> 4 : blob[6];
     net->offset = blob[11] ? 3 : 9; /* with a self-test: one of the package's; without: generic */
     *out = net;
     return OK;

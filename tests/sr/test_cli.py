@@ -82,6 +82,42 @@ def test_a_scale_that_makes_no_sense(tmp_path):
     assert not (tmp_path / "p").exists()
 
 
+def test_networks_that_are_not_of_the_family(film, tmp_path):
+    to = ("-o", tmp_path / "p")
+    assert "'1.7' is not one of" in refused(2, "encode", film, *to, "--scale", "1.7")
+    assert "--units" in refused(2, "encode", film, *to, "--units", "4")
+    message = refused(2, "encode", film, *to, "--scale", "1.5", "--units", "1")
+    assert message.endswith("use units of 2")
+    message = refused(2, "encode", film, *to, "--method", "stdo", "--chunks", "32")
+    assert "16 networks at most" in message
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_plain_encode_is_probed_made_verified_measured_and_played(film, tmp_path):
+    """At the two scales that have no generic network; no engine is asked for."""
+    probed = json.loads(pocketsr("probe", film, "--json").stdout)
+    assert probed["lr_sizes"] == {
+        "x1": "192x160", "x1.5": "128x108", "x2": "96x80", "x3": "64x54", "x4": "48x40"
+    }  # fmt: skip
+    for scale in ("1", "1.5"):
+        package = tmp_path / scale
+        asked = ("--method", "plain", "--lr-codec", "h264", "--scale", scale)
+        report = json.loads(pocketsr("encode", film, "-o", package, *asked, "--json").stdout)
+        assert report["paths"] == {"bicubic": 1.0, "easy": 0.0, "hard": 0.0}
+        assert (report["weights_bytes"], report["steps"], report["units"]) == ([], 0, None)
+        assert json.loads(pocketsr("verify", package, "--json").stdout)["ok"]
+        out = tmp_path / f"{scale}.mkv"
+        done = pocketsr("play", package, "--out", out, "--json")
+        assert json.loads(done.stdout)["frames"] == 12, done.stderr
+        assert out.stat().st_size > 0
+        measured = pocketsr("measure", package, "--reference", film, "--json")
+        result = json.loads(measured.stdout)
+        assert (result["scale"], result["method"]) == (float(scale), "plain")
+        assert result["generic"] == result["bicubic"]
+        assert result["psnr"]["rgb"] == pytest.approx(result["bicubic"]["psnr_rgb"])
+        assert ("warning" in measured.stderr) == (scale != "1"), "the LR video needs no engine"
+
+
 def test_usage_errors(film, tmp_path):
     refused(2, "encode", film)
     refused(2, "encode", film, "-o", tmp_path / "p", "--scale", "5")

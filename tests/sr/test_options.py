@@ -1,5 +1,7 @@
 """What the command line's words become: records, lists parsed once, one flat identity of a job."""
 
+import json
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,50 @@ def test_every_option_lands_in_the_one_record_that_has_it():
         EncodeOptions.of(FILM, OUT, budgets="1x")
 
 
+@pytest.mark.parametrize(
+    ("asked", "units", "cell_px"),
+    [
+        ({}, 1, 12),
+        ({"scale": "1"}, 1, 12),
+        ({"scale": "1.5"}, 2, 24),
+        ({"scale": Fraction(3, 2), "units": 2}, 2, 24),
+        ({"scale": 2, "units": 3}, 3, 36),
+        ({"scale": 2, "units": 3, "routes": "both"}, 3, 24),
+        ({"units": 2, "route_cell_px": 8}, 2, 8),
+    ],
+)
+def test_units_and_cells_are_decided_together(asked, units, cell_px):
+    options = EncodeOptions.of(FILM, OUT, **asked)
+    assert (options.units, options.route_cell_px) == (units, cell_px)
+    identity = json.loads(json.dumps(options.to_json()))
+    assert identity["scale"] == float(Fraction(str(asked.get("scale", 4))))
+    assert (identity["units"], identity["route_cell_px"]) == (units if units > 1 else None, cell_px)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"scale": "1.5", "units": 1}, "scale 1.5 makes no whole pixels of units of 1 px; use"),
+        ({"scale": "1.5", "units": 3}, "scale 1.5 makes no whole pixels of units of 3 px"),
+        ({"units": 4}, r"units of 4 px is not of 1, 1.5, 2, 3, 4 on 1\.\.3"),
+        ({"units": 2, "backbone": "espcn"}, "espcn: only scales 2, 3, 4 on single pixels"),
+        ({"scale": 1, "backbone": "wdsr"}, "wdsr: only scales 2, 3, 4 on single pixels"),
+        ({"units": 2, "route_cell_px": 12}, "on units of 2 px cells are multiples of 8 px"),
+        ({"units": 3, "route_cell_px": 0}, "cells are multiples of 12 px, 1024 at most"),
+        ({"route_cell_px": 2048}, "1024 at most"),
+        ({"method": "plain", "units": 2}, "--units: plain has no network; use another --method"),
+        ({"method": "plain", "steps": 9}, "--steps: plain has no network"),
+        ({"method": "plain", "budget": "0.5x"}, "--stages and budgets: plain has no network"),
+        ({"method": "plain", "routes": "router"}, "--routes router: plain has no network"),
+        ({"method": "plain", "dtype": "fp32"}, "--dtype: plain has no network"),
+    ],
+)
+def test_what_no_network_can_be_is_refused_in_one_line(asked, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        EncodeOptions.of(FILM, OUT, **asked)
+    assert "\n" not in str(caught.value)
+
+
 def test_more_networks_than_a_route_can_name_are_refused():
     EncodeOptions.of(FILM, OUT, method="stdo", chunks=16)
     with pytest.raises(UsageError, match="--chunks 17: a package holds 16 networks at most"):
@@ -45,8 +91,9 @@ def test_the_identity_of_a_job_is_flat_and_decided():
         "source", "scale", "preset", "method", "backbone", "chunks", "chunk_rule", "lr_codec",
         "lr_crf", "frames", "hard_share", "max_loss_db", "route_cell_px", "route_hold_frames",
         "seed", "threads", "steps", "warm_start", "dtype", "stages", "budget", "budget_ms",
-        "groups", "patches", "protect", "routes", "probe_share",
+        "groups", "patches", "protect", "routes", "probe_share", "units",
     }  # fmt: skip
+    assert (identity["scale"], identity["units"], identity["route_cell_px"]) == (4, None, 12)
     decided = (identity["dtype"], identity["patches"], identity["source"])
     assert decided == ("int8", "error", "film.mp4")
     assert TrainingOptions(preset="fast").bounds.steps == 2500

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from benchmarks.quant import largest
-from player.networks import generic_blob
 from player.package.architecture import Architecture, convolutions, tensor_layout
+from player.package.generic import generic_blob
 from player.package.integers import LEAST_MULTIPLIER, SUM_LIMIT, check_layer, largest_sums
 from player.package.package_error import PackageError
 from player.package.paths import EASY, HARD

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.same_bytes import differences
 from chunking.grid import Grid
 from player.engine import Engine
-from player.networks import generic_blob
+from player.package.generic import generic_blob
 from player.package.paths import BICUBIC, EASY, HARD
 from sr import host_engine as host_module
 from sr.encode.encode import encode
@@ -59,6 +59,13 @@ def test_every_cell_of_every_path_has_the_same_error(both, pair):
         wrong = np.square(frame[:73, :105].astype(int) - pair.hr)
         assert engine[path, -1, -1] == wrong[72:, 96:].sum(), path
         assert engine[path].sum() == wrong.sum(), path
+
+
+def test_frames_in_planes_are_read_too(both, pair):
+    planar = FramePair(np.asfortranarray(pair.lr), np.asfortranarray(pair.hr))
+    for network in both:
+        (rows,), (planes,) = (path_sse(network, [p], GRID) for p in (pair, planar))
+        np.testing.assert_array_equal(rows, planes)
 
 
 def test_paths_that_are_not_asked_are_infinite(both, pair):

@@ -6,7 +6,9 @@ import torch
 
 from player.package.architecture import Architecture
 from player.package.paths import EASY, HARD
+from sr.encode.film import training_set
 from sr.models import build_network
+from sr.scoring import FramePair
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit, pixel_errors, trunk_and_rest
 from sr.training.muon import orthogonalise
@@ -51,6 +53,21 @@ def test_a_batch_is_a_function_of_seed_and_step(data):
     first, again, other = (sampler(data).draw(step) for step in (5, 5, 6))
     assert torch.equal(first.lr, again.lr)
     assert not torch.equal(first.lr, other.lr)
+
+
+@pytest.mark.parametrize("units", [2, 3])
+def test_crops_are_whole_units_up_to_the_border(units):
+    """Of frames continued to whole units: every unit is drawn, the continued ones too."""
+    height, width = 59, 61
+    pair = FramePair(*(np.zeros((height, width, 3), np.uint8) for _ in range(2)))
+    data = training_set([pair], 1, units * MARGIN, units)
+    assert data.size_px == (height + -height % units, width + -width % units)
+    drawn = CropSampler(data, np.ones((1, 10, 11)), (6, 6), 500, 0, side_px=24)
+    cells = drawn.cells(0, np.random.default_rng(0))
+    places = np.array([drawn.place(int(c), np.random.default_rng(c)) for c in cells])
+    assert (places[:, 1:] % units == 0).all()
+    for axis, side in enumerate(data.size_px, start=1):
+        assert (places[:, axis].min(), places[:, axis].max()) == (0, side - 24)
 
 
 def test_frames_smaller_than_a_crop_are_drawn_whole():
