@@ -45,9 +45,10 @@ static int read_arch(const uint8_t *blob, size_t n, psr_blob *out) {
     read_ratio(blob, arch);
     if (blob[4] == 1 && (blob[7] != 3 || arch->p < 2))
         return refuse(out, PSR_E_LIMIT, "scale or planes are not those of version 1");
-    if (arch->n_widths > PSR_MAX_DEPTH) return refuse(out, PSR_E_LIMIT, "depth is not in 1..12");
-    if (arch->n_exits > PSR_MAX_EXITS || blob[11] >= PSR_PATHS)
-        return refuse(out, PSR_E_LIMIT, "more than 4 exits, or tests of them");
+    if (arch->n_widths > PSR_MAX_DEPTH) return refuse(out, PSR_E_ARCH, "depth is not in 1..12");
+    if (arch->n_exits > PSR_MAX_EXITS) return refuse(out, PSR_E_ARCH, "exits are not 1..4");
+    if (blob[11] >= PSR_PATHS)
+        return refuse(out, PSR_E_LIMIT, "its self-test has more rows than there are paths");
     const size_t numbers = (size_t)(arch->n_widths + arch->n_exits);
     if (n < HEADER_BYTES + 2 * numbers + 4 + CRC_BYTES)
         return refuse(out, PSR_E_FORMAT, "it ends within its header");

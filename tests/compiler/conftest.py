@@ -1,20 +1,16 @@
 """An engine a number format for all tests of the compiler, with odd widths among its networks."""
 
-import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from compiler import EngineFiles, compile_engine
-from compiler.kernels.int8 import DOT_PRODUCTS
-from compiler.kernels.versions import INT8_AVXVNNI, INT8_C
-from compiler.targets import TARGETS, Target, find_target
+from compiler import EngineFiles
 from player.engine import Engine, EngineError
 from player.engine import Network as EngineNetwork
 from player.package.anchor import anchor_kernel
@@ -24,7 +20,7 @@ from player.package.weights import pack_weights, self_test_input
 from sr.models import deployed_network
 from sr.models.network import Network as TorchNetwork
 from tests.compiler import int8_cases
-from tests.compiler.programs import exported_network
+from tests.compiler.engines import engine_of, every_int8_version
 
 F32 = 1
 ARCHITECTURES = (
@@ -34,12 +30,16 @@ ARCHITECTURES = (
     Architecture("espcn", 3, (64, 64, 32), (3,)),
     Architecture("wdsr", 4, (16, 64, 2), (2,)),
     Architecture("wdsr", 2, (12, 20, 1), (1,)),
+    Architecture("chain", 1, (16, 24), (1, 2)),
+    Architecture("chain", 1, (32, 16, 8, 12), (1, 2, 3, 4), units=2),
+    Architecture("chain", Fraction(3, 2), (32, 20, 24), (1, 2, 3), units=2),
+    Architecture("chain", 3, (12, 36), (2,), units=3),
 )
 CASES = [(arch, path) for arch in ARCHITECTURES for path in (BICUBIC, *arch.paths)]
 
 
 def arch_name(arch: Architecture) -> str:
-    return f"{arch.name}-x{arch.scale}-{'-'.join(map(str, arch.widths))}"
+    return f"{arch.name}-x{float(arch.scale):g}-u{arch.units}-{'-'.join(map(str, arch.widths))}"
 
 
 def pytest_generate_tests(metafunc) -> None:
@@ -60,15 +60,16 @@ class Pair:
     blob: bytes
 
     def upscale(self, patch: np.ndarray, path: int) -> np.ndarray:
-        """PyTorch's answer, [h + 2R, w + 2R, 3] u8 -> [r h, r w, 3] u8."""
+        """PyTorch's answer, [h + 2R, w + 2R, 3] u8 -> [r h, r w, 3] u8; whole units."""
         x = torch.tensor(patch).permute(2, 0, 1)[None].float()
         with torch.no_grad():
             y = self.reference(x, path) if path != BICUBIC else self._bicubic(x)
         return y.clamp(0, 255).round().byte()[0].permute(1, 2, 0).numpy()
 
     def _bicubic(self, x: torch.Tensor) -> torch.Tensor:
-        kernel = torch.tensor(anchor_kernel(self.arch.scale), dtype=torch.float32)
-        return F.pixel_shuffle(F.conv2d(x, kernel), self.arch.scale)
+        kernel = anchor_kernel(self.arch.scale, self.arch.units)
+        y = F.conv2d(self.reference.places(x), torch.tensor(kernel, dtype=torch.float32))
+        return F.pixel_shuffle(y, self.arch.hr_units)
 
     def samples(self, path: int) -> np.ndarray:
         """The blob's self-test row of a path."""
@@ -78,7 +79,7 @@ class Pair:
 
 def random_tensors(arch: Architecture) -> dict[str, np.ndarray]:
     """Weights that keep values near pixel values through all layers, seeded."""
-    draw = np.random.default_rng(len(arch.widths) + arch.scale)
+    draw = np.random.default_rng(len(arch.widths) + arch.hr_units)
     tensors = {}
     for spec in tensor_layout(arch):
         fan_in = np.prod(spec.shape[1:]) if len(spec.shape) == 4 else 1.0
@@ -100,12 +101,7 @@ def pairs() -> dict[Architecture, Pair]:
 
 @pytest.fixture(scope="session")
 def engine_files(shared) -> EngineFiles:
-    def compiled(out: Path) -> EngineFiles:
-        return compile_engine(
-            [exported_network(arch) for arch in ARCHITECTURES], "host", out, "fp32"
-        )
-
-    return shared("engine-fp32", compiled)
+    return engine_of(shared, "host", "fp32")
 
 
 @pytest.fixture(scope="session")
@@ -138,44 +134,21 @@ def picture():
     return make
 
 
-# The text of the AVX-VNNI kernels in the encoding of AVX-512, for processors that have only that.
-EVEX = "avxvnni_evex"
-_EVEX_VERSION = replace(
-    INT8_AVXVNNI,
-    name=EVEX,
-    features=("+avx512vnni", "+avx512vl"),
-    needs=("AVX512", "AVX512VNNI"),
-)
-
-
-def every_int8_version(name: str) -> Target:
-    """The host with every version that its kind of processor may have, plain C among them."""
-    host = find_target("host")
-    extra = (_EVEX_VERSION, INT8_C) if platform.machine() == "x86_64" else (INT8_C,)
-    return replace(host, name=name, versions={"int8": (*host.versions["int8"], *extra)})
-
-
 @pytest.fixture(scope="session")
 def int8_files(shared) -> EngineFiles:
-    def compiled(out: Path) -> EngineFiles:
-        networks = [exported_network(arch) for arch in int8_cases.ARCHITECTURES]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setitem(TARGETS, "int8-test", every_int8_version)
-            patch.setitem(DOT_PRODUCTS, EVEX, DOT_PRODUCTS["avxvnni"])
-            return compile_engine(networks, "int8-test", out, "int8")
-
-    return shared("engine-int8", compiled)
+    return every_int8_version(shared)
 
 
 @pytest.fixture(scope="session")
-def tiny_c_files(shared) -> Callable[[str], EngineFiles]:
-    """The smallest engine of the target `c`, of a dtype."""
+def c_files(shared) -> Callable[[str], EngineFiles]:
+    """The engine of the target `c`, of a dtype."""
+    return lambda dtype: engine_of(shared, "c", dtype)
 
-    def files(dtype: str) -> EngineFiles:
-        network = exported_network(Architecture("chain", 2, (4,), (1,)))
-        return shared(f"engine-c-{dtype}", lambda out: compile_engine([network], "c", out, dtype))
 
-    return files
+@pytest.fixture(scope="session")
+def android_files(shared) -> Callable[[str], EngineFiles]:
+    """The engine for Android, of a dtype."""
+    return lambda dtype: engine_of(shared, "android-arm64", dtype)
 
 
 @pytest.fixture(scope="session")

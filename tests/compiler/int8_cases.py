@@ -4,6 +4,7 @@ A pixel depends on its neighbourhood alone, so every rectangle of one large pict
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 
@@ -15,7 +16,8 @@ from sr.quant import reference
 from tests.compiler.seeded import int8_blob
 from tests.sr.random_int8 import random_int8
 
-# All scales; widths that fill blocks of 16, odd numbers of blocks, and pruned ones that do not.
+# All scales and units; widths that fill blocks of 16, odd numbers of blocks, and pruned ones that
+# do not.
 ARCHITECTURES = (
     Architecture("chain", 4, (32,) * 6, (2, 6)),
     Architecture("chain", 3, (20, 48, 36), (1, 3)),
@@ -23,9 +25,14 @@ ARCHITECTURES = (
     Architecture("chain", 2, (4,), (1,)),
     Architecture("espcn", 3, (64, 64, 32), (3,)),
     Architecture("espcn", 4, (36, 4), (2,)),
+    Architecture("chain", 1, (24, 8), (1, 2)),
+    Architecture("chain", 1, (32, 16, 8, 20), (1, 2, 3, 4), units=2),
+    Architecture("chain", Fraction(3, 2), (32, 12, 16), (1, 2, 3), units=2),
+    Architecture("chain", 1, (48, 4), (2,), units=3),
+    Architecture("chain", 4, (12,), (1,), units=3),
 )
 KINDS = ("typical", "extreme", "halves", "least", "saturated")
-HEIGHT, WIDTH = 37, 71  # of the large picture, in LR pixels
+HEIGHT, WIDTH = 37, 71  # of the large picture, in places: units of LR pixels
 _LEAST, _MOST = np.float32(2.0**-40), np.nextafter(np.float32(64), np.float32(0))
 
 
@@ -42,15 +49,15 @@ class Case:
         return self.arch.halo_px(self.path)
 
     def patch(self, y: int, x: int, height: int, width: int) -> np.ndarray:
-        """The rectangle of the large picture with its halo, [h + 2R, w + 2R, 3] u8."""
-        whole = picture(self.kind, self.halo_px)
-        rows, columns = height + 2 * self.halo_px, width + 2 * self.halo_px
-        return np.ascontiguousarray(whole[y : y + rows, x : x + columns])
+        """The rectangle of the large picture, in places, with its halo [h + 2R, w + 2R, 3] u8."""
+        u, whole = self.arch.units, picture(self.kind, self.halo_px, self.arch.units)
+        rows, columns = height * u + 2 * self.halo_px, width * u + 2 * self.halo_px
+        return np.ascontiguousarray(whole[y * u : y * u + rows, x * u : x * u + columns])
 
     def wanted(self, y: int, x: int, height: int, width: int) -> np.ndarray:
         """What the reference makes of it, [r h, r w, 3] u8."""
-        r = self.arch.scale
-        return _large(self)[r * y : r * (y + height), r * x : r * (x + width)]
+        side = self.arch.hr_units
+        return _large(self)[side * y : side * (y + height), side * x : side * (x + width)]
 
 
 def cases(*kinds: str) -> list[Case]:
@@ -63,8 +70,9 @@ def cases(*kinds: str) -> list[Case]:
 
 
 def case_name(case: Case) -> str:
-    widths = "-".join(map(str, case.arch.widths))
-    return f"{case.arch.name}-x{case.arch.scale}-{widths}-path{case.path}-{case.kind}"
+    arch, widths = case.arch, "-".join(map(str, case.arch.widths))
+    shape = f"{arch.name}-x{float(arch.scale):g}-u{arch.units}-{widths}"
+    return f"{shape}-path{case.path}-{case.kind}"
 
 
 @lru_cache
@@ -89,9 +97,9 @@ def _multipliers(value: np.ndarray, kind: str) -> np.ndarray:
 
 
 @lru_cache
-def picture(kind: str, halo_px: int) -> np.ndarray:
+def picture(kind: str, halo_px: int, units: int = 1) -> np.ndarray:
     """The large picture with a halo, u8: noise, or noise of black and white."""
-    shape = (HEIGHT + 2 * halo_px, WIDTH + 2 * halo_px, 3)
+    shape = (HEIGHT * units + 2 * halo_px, WIDTH * units + 2 * halo_px, 3)
     noise = np.random.default_rng(halo_px).integers(0, 256, shape).astype(np.uint8)
     return np.where(noise > 127, 255, 0).astype(np.uint8) if kind == "saturated" else noise
 

@@ -2,11 +2,12 @@
 
 from functools import lru_cache
 
-from compiler import Network
+from torch.export import ExportedProgram
+
 from player.package.architecture import Architecture
 from sr.models import export_paths
 
 
 @lru_cache
-def exported_network(arch: Architecture) -> Network:
-    return Network(arch, export_paths(arch))
+def exported_paths(arch: Architecture) -> dict[str, ExportedProgram]:
+    return export_paths(arch)

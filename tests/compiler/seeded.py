@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from player.package.architecture import Architecture
+from player.package.scale import hr_px
 from player.package.weights import INT8, pack_weights, self_test_input
 from sr.quant import reference
 
@@ -33,14 +34,26 @@ def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray], dtype: int = I
     return pack_weights(arch, tensors, dtype, rows)
 
 
+def reference_frame(
+    arch: Architecture, tensors: dict[str, np.ndarray], path: int, frame: np.ndarray
+) -> np.ndarray:
+    """What the reference makes of a whole frame of any size, as psr_frame does: its edge repeated
+    beyond it, and what the last units have too much cut off."""
+    halo, (height, width) = arch.halo_px(path), frame.shape[:2]
+    sides = [(halo, halo + -side % arch.units) for side in (height, width)]
+    padded = np.pad(frame, (*sides, (0, 0)), "edge")
+    whole = reference.upscale(arch, tensors, padded, path)
+    return whole[: hr_px(height, arch.scale), : hr_px(width, arch.scale)]
+
+
 def reference_crc(
     arch: Architecture, tensors: dict[str, np.ndarray], path: int, size: tuple[int, int]
 ) -> str:
     """crc32 of what the reference makes of psr-bench's first two frames."""
-    crc, halo = 0, arch.halo_px(path)
+    crc = 0
     for i in range(2):
-        padded = np.pad(seeded_frame(i, *size), [(halo, halo), (halo, halo), (0, 0)], "edge")
-        crc = zlib.crc32(reference.upscale(arch, tensors, padded, path).tobytes(), crc)
+        hr = reference_frame(arch, tensors, path, seeded_frame(i, *size))
+        crc = zlib.crc32(hr.tobytes(), crc)
     return f"{crc:08x}"
 
 

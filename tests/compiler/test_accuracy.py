@@ -7,7 +7,7 @@ from player.package.weights import pack_weights, unpack_weights
 
 # Every residue of the tile sizes 14, 8, 4 (AVX-512) and 6, 4, 2 (AVX2).
 WIDTHS = tuple(range(1, 33))
-SIZES = ((1, 1), (1, 19), (19, 1), (2, 3), (7, 33), (31, 47), (54, 48))
+SIZES = ((1, 1), (1, 19), (19, 1), (2, 3), (7, 33), (31, 47), (54, 48))  # in places
 
 
 def assert_same(ours: np.ndarray, wanted: np.ndarray) -> None:
@@ -20,17 +20,17 @@ def assert_same(ours: np.ndarray, wanted: np.ndarray) -> None:
 
 def test_patches_of_many_sizes(case, networks, pairs, picture):
     arch, path = case
-    halo = networks[arch].halo_px(path)
+    halo, u = networks[arch].halo_px(path), arch.units
     for height, width in SIZES:
-        patch = picture(height + 2 * halo, width + 2 * halo)
+        patch = picture(height * u + 2 * halo, width * u + 2 * halo)
         assert_same(networks[arch].upscale(patch, path), pairs[arch].upscale(patch, path))
 
 
 def test_every_residue_of_the_tiles(arch, networks, pairs, picture):
-    halo = networks[arch].halo_px(2)
-    patch = picture(3 + 2 * halo, WIDTHS[-1] + 2 * halo)
+    halo, u = networks[arch].halo_px(2), arch.units
+    patch = picture(3 * u + 2 * halo, WIDTHS[-1] * u + 2 * halo)
     for width in WIDTHS:
-        part = np.ascontiguousarray(patch[:, : width + 2 * halo])
+        part = np.ascontiguousarray(patch[:, : width * u + 2 * halo])
         assert_same(networks[arch].upscale(part, 2), pairs[arch].upscale(part, 2))
 
 

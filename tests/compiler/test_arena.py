@@ -3,16 +3,16 @@
 import pytest
 
 from chunking.grid import Grid
-from compiler.engine import plan_network
+from compiler.pipeline import plan_network
 from compiler.plan.formats import FORMATS
 from compiler.plan.path_plan import ARENA_COLUMNS, PathPlan
+from player.package.paths import PATH_NAMES
 from sr.models import BACKBONES, architecture
-from tests.compiler.programs import exported_network
 
 MIB = 1 << 20
 COARSE = Grid(1080, 1920).coarse_patches()[0]
 # x4 has the most channels before pixel shuffle, so the largest arena of the three scales.
-SCALES = (4, pytest.param(3, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow))
+SCALES = (4, 3, 2)
 
 
 def thread_bytes(plan: PathPlan) -> int:
@@ -31,9 +31,8 @@ def test_the_coarse_patch_is_two_by_two_fine_ones():
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_coarse_patch_takes_at_most_a_mebibyte_of_a_thread(backbone, scale):
     arch = architecture(backbone, scale, dynamic=True)
-    network = exported_network(arch)
     formats = [f for f in FORMATS.values() if f.name == "fp32" or backbone != "wdsr"]
     for number_format in formats:
-        plans = plan_network(network, number_format).plans
-        assert set(plans) >= {"bicubic", *network.paths}
+        plans = plan_network(arch, number_format)
+        assert set(plans) >= {"bicubic", *(PATH_NAMES[path] for path in arch.paths)}
         assert max(map(thread_bytes, plans.values())) <= MIB

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.package.architecture import Architecture, tensor_layout
-from player.package.weights import pack_weights
 from tests.compiler.opening import (
     ARCH,
     CRC,
@@ -55,23 +53,30 @@ def test_every_truncation_is_seen(open_code, blob):
     ("at", "value", "code"),
     [
         (0, b"X", FORMAT),  # magic
-        (4, b"\x02", FORMAT),  # version
-        (5, b"\x09", ARCH),
-        (6, b"\x03", ARCH),  # a scale that is not compiled in for this network
-        (6, b"\x05", LIMIT),
+        (4, b"\x00", FORMAT),  # version
+        (4, b"\x03", FORMAT),
+        (5, b"\x00", ARCH),
+        (5, b"\x04", ARCH),
+        (5, b"\x02", FORMAT),  # espcn: another length
+        (6, b"\x03", FORMAT),  # another scale: another length
+        (6, b"\x05", ARCH),
+        (6, b"\x01", LIMIT),
         (7, b"\x04", LIMIT),  # planes
         (8, b"\x00", FORMAT),  # dtype
         (8, b"\x05", FORMAT),
         (8, b"\x03", ARCH),  # int8, for another engine
         (8, b"\x04", ARCH),  # and its sparse form
-        (9, b"\x00", LIMIT),
-        (9, b"\x11", LIMIT),
-        (10, b"\x00", LIMIT),
-        (10, b"\x05", LIMIT),
-        (11, b"\x03", LIMIT),
+        (9, b"\x00", ARCH),
+        (9, b"\x0d", ARCH),  # a depth of 13
+        (10, b"\x00", ARCH),
+        (10, b"\x05", ARCH),
+        (11, b"\x05", LIMIT),
+        (11, b"\x03", FORMAT),
         (11, b"\x00", FORMAT),  # a row too many behind the payload
-        (12, struct.pack("<H", 12), ARCH),
-        (12, struct.pack("<H", 1024), LIMIT),
+        (12, struct.pack("<H", 12), FORMAT),  # another width: another length
+        (12, struct.pack("<H", 18), ARCH),
+        (12, struct.pack("<H", 260), ARCH),
+        (14, struct.pack("<H", 2), ARCH),  # an exit beyond the depth
         (16, struct.pack("<I", 0xFFFFFFFF), FORMAT),  # payload bytes
     ],
 )
@@ -99,12 +104,6 @@ def test_a_wrong_result_fails_the_self_test(open_code, blob):
 
 def test_a_self_test_of_another_path_is_refused(open_code, blob):
     assert open_code(patched(blob, len(blob) - 4 - 65, b"\x01")) == FORMAT
-
-
-def test_a_network_that_is_not_compiled_in(open_code):
-    arch = Architecture("chain", 2, (16, 16), (2,))
-    tensors = {s.name: np.zeros(s.shape, np.float32) for s in tensor_layout(arch)}
-    assert open_code(pack_weights(arch, tensors, F32)) == ARCH
 
 
 @settings(max_examples=300, deadline=None)

@@ -9,29 +9,30 @@ import numpy as np
 import pytest
 from tvm.script import tirx as T
 
-from compiler import CompileError, compile_engine
+from compiler import CompileError
 from compiler.emit.kernels import emit_c_kernels
 from compiler.emit.scalarise import scalarise
 from player.engine import Engine
 from player.package.paths import BICUBIC
 from tests.compiler.int8_cases import ARCHITECTURES, HEIGHT, WIDTH, Case, blob
-from tests.compiler.programs import exported_network
 
-ARCH = ARCHITECTURES[1]
+SUBJECTS = (ARCHITECTURES[1], *(arch for arch in ARCHITECTURES if arch.scale in (1, 1.5)))
 COMPILERS = {"zig": [sys.executable, "-m", "ziglang", "cc"], "gcc": ["gcc"], "clang": ["clang"]}
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    return compile_engine([exported_network(ARCH)], "c", tmp_path_factory.mktemp("c"))
+@pytest.fixture
+def files(c_files):
+    return c_files("int8")
 
 
 def assert_exact(engine: Engine) -> None:
-    network = engine.load(blob(ARCH, "extreme"))
-    for path in (BICUBIC, *ARCH.paths):
-        sample, rectangle = Case(ARCH, "extreme", path), (0, 0, HEIGHT, WIDTH)
-        ours = network.upscale(sample.patch(*rectangle), path)
-        assert np.array_equal(ours, sample.wanted(*rectangle)), path
+    rectangle = (0, 0, HEIGHT, WIDTH)
+    for arch in SUBJECTS:
+        network = engine.load(blob(arch, "extreme"))
+        for path in (BICUBIC, *arch.paths):
+            sample = Case(arch, "extreme", path)
+            ours = network.upscale(sample.patch(*rectangle), path)
+            assert np.array_equal(ours, sample.wanted(*rectangle)), (arch, path)
 
 
 def test_the_library_is_exact(files):
@@ -65,13 +66,12 @@ def test_the_kernels_are_c_without_tvm(files):
     assert not re.search("tvm|extern", text, re.IGNORECASE)
 
 
-def test_floats_become_c_as_well(pairs, picture, tmp_path):
+def test_floats_become_c_as_well(arch, pairs, picture, c_files):
     """fp32 within a code value of PyTorch, as everywhere."""
-    tiny = next(arch for arch in pairs if arch.name == "wdsr" and arch.scale == 2)
-    files = compile_engine([exported_network(tiny)], "c", tmp_path, "fp32")
-    network = Engine.open(files.shared).load(pairs[tiny].blob)
-    patch = picture(9 + 2 * network.halo_px(2), 23 + 2 * network.halo_px(2))
-    difference = np.abs(network.upscale(patch, 2).astype(int) - pairs[tiny].upscale(patch, 2))
+    network = Engine.open(c_files("fp32").shared).load(pairs[arch].blob)
+    margin = 2 * network.halo_px(2)
+    patch = picture(9 * arch.units + margin, 23 * arch.units + margin)
+    difference = np.abs(network.upscale(patch, 2).astype(int) - pairs[arch].upscale(patch, 2))
     assert difference.max() <= 1 and np.mean(difference > 0) < 0.01
 
 

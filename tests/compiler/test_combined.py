@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from compiler.targets import TARGETS, find_target
-from player.package.architecture import Architecture
 from player.package.route_maps import patches_of
+from player.package.scale import hr_px
+from tests.compiler.int8_cases import ARCHITECTURES
 
-# LR height, width, side of a cell: bands and spans of every length, cuts in both directions; a
-# side of 6 begins patches between two units, which takes the patches one by one.
+# Height, width, side of a cell, in places: bands and spans of every length, cuts in both directions;
+# a side of 6 begins patches between two of PSR_UNIT, which takes the patches one by one.
 FRAMES = ((50, 70, 12), (13, 41, 4), (5, 7, 4), (120, 50, 8), (40, 2100, 24), (37, 64, 6))
-INT8 = (Architecture("chain", 4, (32,) * 6, (2, 6)), Architecture("chain", 3, (20, 48, 36), (1, 3)))
+SPLIT = [arch for arch in ARCHITECTURES if len(arch.exits) > 1]
 
 
 def routes(draw, height: int, width: int, cell: int, paths: tuple[int, ...]) -> np.ndarray:
@@ -24,9 +25,9 @@ def routes(draw, height: int, width: int, cell: int, paths: tuple[int, ...]) -> 
 def stitched(pool, network, codes: np.ndarray, cell: int, lr: np.ndarray) -> np.ndarray:
     """Every pixel from a whole frame on its cell's path."""
     height, width = lr.shape[:2]
-    side = cell * network.scale
+    side = hr_px(cell, network.scale)
     of_pixel = codes.repeat(side, axis=0).repeat(side, axis=1)
-    of_pixel = of_pixel[: height * network.scale, : width * network.scale, None]
+    of_pixel = of_pixel[: hr_px(height, network.scale), : hr_px(width, network.scale), None]
     frame = np.zeros((*of_pixel.shape[:2], 3), np.uint8)
     for path in network.paths:
         whole = pool.frame([network], np.array([[0, 0, height, width, 0, path]], np.int32), lr)
@@ -35,8 +36,10 @@ def stitched(pool, network, codes: np.ndarray, cell: int, lr: np.ndarray) -> np.
 
 
 def check(engine, network, picture) -> None:
-    draw = np.random.default_rng(0)
-    for threads, (height, width, cell) in product((1, 3), FRAMES):
+    draw, u = np.random.default_rng(0), network.arch.units
+    for threads, size in product((1, 3), FRAMES):
+        height, width, cell = (side * u for side in size)
+        height, width = height - u // 2, width - u // 2  # the last units are cut
         pool, lr = engine.pool(threads), picture(height, width)
         codes = routes(draw, height, width, cell, network.paths)
         patches = patches_of(codes, cell, cell, height, width)
@@ -44,7 +47,7 @@ def check(engine, network, picture) -> None:
         assert np.array_equal(ours, stitched(pool, network, codes, cell, lr)), (threads, cell)
 
 
-@pytest.mark.parametrize("chain", INT8, ids=lambda chain: f"x{chain.scale}")
+@pytest.mark.parametrize("chain", SPLIT, ids=lambda a: f"x{float(a.scale):g}-u{a.units}")
 def test_int8(chain, int8_engine, int8_isas, int8_network, picture):
     for isa in int8_isas:
         check(int8_engine, int8_network(isa, chain), picture)

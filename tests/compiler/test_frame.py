@@ -5,6 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 
+from player.package.scale import hr_px
+
 GUARD = 0xA5
 
 
@@ -12,7 +14,9 @@ def whole(height: int, width: int, path: int) -> np.ndarray:
     return np.array([[0, 0, height, width, 0, path]], np.int32)
 
 
-def grid(height: int, width: int, path: int, fine_h: int = 13, fine_w: int = 17) -> np.ndarray:
+def grid(height: int, width: int, path: int, units: int) -> np.ndarray:
+    """Patches of 13 x 17 places; the last ones are cut."""
+    fine_h, fine_w = 13 * units, 17 * units
     rows = [
         (y, x, min(fine_h, height - y), min(fine_w, width - x), 0, path)
         for y in range(0, height, fine_h)
@@ -21,16 +25,19 @@ def grid(height: int, width: int, path: int, fine_h: int = 13, fine_w: int = 17)
     return np.array(rows, np.int32)
 
 
-def pad(lr: np.ndarray, halo: int) -> np.ndarray:
-    return np.pad(lr, ((halo, halo), (halo, halo), (0, 0)), "edge")
+def pad(lr: np.ndarray, halo: int, units: int = 1) -> np.ndarray:
+    """The halo around a frame, and what is missing of its last units."""
+    sides = [(halo, halo + -side % units) for side in lr.shape[:2]]
+    return np.pad(lr, (*sides, (0, 0)), "edge")
 
 
 def test_patches_make_the_whole_frame_bit_for_bit(case, engine, networks, picture):
     arch, path = case
-    network, lr = networks[arch], picture(41, 75)
-    wanted = network.upscale(pad(lr, network.halo_px(path)), path)
-    with_patches = engine.pool(2).frame([network], grid(41, 75, path), lr)
-    at_once = engine.pool(2).frame([network], whole(41, 75, path), lr)
+    network, lr = networks[arch], picture(41, 77)  # no whole units of 2 nor 3
+    wanted = network.upscale(pad(lr, network.halo_px(path), arch.units), path)
+    wanted = wanted[: hr_px(41, arch.scale), : hr_px(77, arch.scale)]
+    with_patches = engine.pool(2).frame([network], grid(41, 77, path, arch.units), lr)
+    at_once = engine.pool(2).frame([network], whole(41, 77, path), lr)
     assert np.array_equal(with_patches, wanted)
     assert np.array_equal(at_once, wanted)
 
@@ -74,10 +81,10 @@ def guarded(height: int, width: int, margin: int = 3) -> tuple[np.ndarray, np.nd
 def test_nothing_is_written_outside_the_patch_and_the_arena(case, engine, networks, picture):
     arch, path = case
     network = networks[arch]
-    halo, scale = network.halo_px(path), arch.scale
-    for height, width in ((1, 1), (5, 13), (9, 29), (2, 64)):
+    halo, scale, u = network.halo_px(path), arch.scale, arch.units
+    for height, width in ((u, u), (5 * u, 13 * u), (9 * u, 29 * u), (2 * u, 64 * u)):
         lr = picture(height + 2 * halo, width + 2 * halo)
-        outer, hr = guarded(height * scale, width * scale)
+        outer, hr = guarded(hr_px(height, scale), hr_px(width, scale))
         size = network.arena_bytes(path, height, width)
         memory = np.full(size + 3 * 64, GUARD, np.uint8)
         start = 64 + -memory.ctypes.data % 64

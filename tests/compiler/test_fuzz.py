@@ -15,6 +15,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 
@@ -22,22 +23,25 @@ import numpy as np
 import pytest
 import torch
 
-from compiler import compile_engine
 from player.package.architecture import Architecture, tensor_layout
 from player.package.integers import check_layer
 from player.package.package_error import PackageError
 from player.package.weights import pack_weights, self_test_input, unpack_weights
 from sr.models import deployed_network
 from sr.quant import reference
-from tests.compiler.programs import exported_network
 from tests.player import sparse_blobs
 
 FUZZ = Path(__file__).parent / "fuzz"
 ARCHITECTURES = {
-    "fp32": (Architecture("chain", 3, (8, 12), (1, 2)), Architecture("wdsr", 2, (4, 8, 1), (1,))),
+    "fp32": (
+        Architecture("chain", 3, (8, 12), (1, 2)),
+        Architecture("wdsr", 2, (4, 8, 1), (1,)),
+        Architecture("chain", 1, (4, 8, 4), (1, 2, 3), units=3),
+    ),
     "int8": (
         Architecture("chain", 3, (8, 12), (1, 2)),
         Architecture("espcn", 2, (4,), (1,)),
+        Architecture("chain", Fraction(3, 2), (4, 8, 4, 4), (1, 2, 3, 4), units=2),
         sparse_blobs.CHAIN,
     ),
 }
@@ -154,12 +158,10 @@ def make_blobs(dtype: str) -> Iterator[bytes]:
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def subject(request, tmp_path_factory) -> Subject:
+def subject(request, c_files, tmp_path_factory) -> Subject:
     """Of the target `c`: there the sanitizers see into the kernels as well."""
     dtype, folder = request.param, tmp_path_factory.mktemp("fuzz")
-    networks = [exported_network(arch) for arch in ARCHITECTURES[dtype]]
-    files = compile_engine(networks, "c", folder / "engine", dtype)
-    blobs = []
+    files, blobs = c_files(dtype), []
     for i, blob in enumerate(make_blobs(dtype)):
         blobs.append(folder / f"{i}.psrw")
         blobs[-1].write_bytes(blob)
@@ -239,7 +241,7 @@ def test_a_header_that_declares_more_than_there_is(subject, replay):
     """Even where the checksum itself looks like widths, which no random damage brings about."""
     dtype = subject.blobs[0].read_bytes()[8]
     bodies = (
-        struct.pack("<4s8B2H", b"PSRW", 1, 1, scale, 3, dtype, 16, 4, 0, first, second)
+        struct.pack("<4s8B2H", b"PSRW", 1, 1, scale, 3, dtype, 12, 4, 0, first, second)
         for scale, first, second in product((2, 3, 4), range(256), range(256))
     )
     crafted = next(b for b in bodies if zlib.crc32(b) & 0xFF00FF00 == 0)

@@ -9,11 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler import CompileError, compile_engine
-from player.package.architecture import Architecture
-from tests.compiler.conftest import EVEX
+from tests.compiler.engines import EVEX
 from tests.compiler.int8_cases import HEIGHT, KINDS, WIDTH, case_name, cases
-from tests.compiler.programs import exported_network
 
 # Beyond the largest tile by more than the second: every residue of both.
 WIDTHS = tuple(range(1, 41))
@@ -80,9 +77,3 @@ print(engine.isa)
     command = [sys.executable, "-c", script, str(int8_files.shared)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == [int8_isas[0], "PSR_E_ARG", "c"]
-
-
-def test_a_network_with_sums_has_no_int8_kernels(tmp_path):
-    network = exported_network(Architecture("wdsr", 2, (12, 20, 1), (1,)))
-    with pytest.raises(CompileError, match="without sums; compile it with --dtype fp32"):
-        compile_engine([network], "host", tmp_path)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from player.package.architecture import Architecture
 from player.package.weights import INT8, pack_weights
 from tests.compiler.int8_cases import ARCHITECTURES, blob, tensors
 from tests.compiler.opening import ARCH, LIMIT, OK, SELFTEST, opened_code, patched
@@ -110,17 +109,6 @@ def test_floats_are_for_another_engine(open_code, engine, pairs):
         assert open_code(pair.blob) == ARCH
     for arch in ARCHITECTURES:
         assert opened_code(engine, blob(arch, "typical")) == ARCH
-
-
-def test_a_network_that_is_not_compiled_in(open_code):
-    arch = Architecture("chain", 2, (8,), (1,))
-    layers = {"trunk.0": (8, 3, 3, 3), "exits.0": (12, 8, 1, 1)}
-    made = {}
-    for name, shape in layers.items():
-        made[f"{name}.weight"] = np.zeros(shape, np.int8)
-        made[f"{name}.bias"] = np.zeros(shape[0], np.int32)
-        made[f"{name}.multiplier"] = np.ones(shape[0], np.float32)
-    assert open_code(pack_weights(arch, made, INT8)) == ARCH
 
 
 def test_every_flipped_bit_is_seen(open_code, untested):

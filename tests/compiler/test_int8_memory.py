@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import as_strided
 
+from player.package.scale import hr_px
 from tests.compiler.fenced import fenced
 from tests.compiler.int8_cases import HEIGHT, WIDTH, Case, case_name, cases
 
 GUARD = 0xA5
 GAP = 7  # bytes between HR rows
-# y, x, height, width: the narrowest, one that fills no tile, one that fills several.
+# y, x, height, width in places: the narrowest, one that fills no tile, one that fills several.
 RECTANGLES = ((0, 0, 1, 1), (2, 3, 5, 13), (1, 1, 3, 29), (0, 4, 2, 64))
 
 
 def upscale_fenced(engine, network, sample: Case, rectangle, at_end: bool) -> None:
     """One call whose patch, arena and HR rows each touch a forbidden page."""
-    _, _, height, width = rectangle
+    height, width = (side * sample.arch.units for side in rectangle[2:])
     lr = fenced_copy(sample.patch(*rectangle), at_end)
-    row, rows = 3 * width * sample.arch.scale, height * sample.arch.scale
+    rows, columns = (side * sample.arch.hr_units for side in rectangle[2:])
+    row = 3 * columns
     memory = fenced((rows - 1) * (row + GAP) + row, at_end=at_end)
     memory[:] = GUARD
     arena = fenced(network.arena_bytes(sample.path, height, width), 64, at_end)
@@ -53,6 +55,7 @@ def test_the_fence_holds():
     """A byte too many on either side is a crash, or the test above could not fail."""
     script = """
 import ctypes
+from player.package.scale import hr_px
 from tests.compiler.fenced import fenced
 memory = fenced(100, at_end={})
 ctypes.string_at(memory.ctypes.data + {}, 1)
@@ -66,23 +69,27 @@ ctypes.string_at(memory.ctypes.data + {}, 1)
 @pytest.mark.parametrize("sample", cases("saturated"), ids=case_name)
 def test_patches_make_the_whole_frame(sample, int8_engine, int8_isas, int8_network):
     """psr_frame, in patches and at once, by any number of threads, is psr_upscale."""
-    lr = sample.patch(0, 0, HEIGHT, WIDTH)
+    arch = sample.arch
+    lr = sample.patch(0, 0, HEIGHT, WIDTH)[1:, 1:]  # the last units of 2 and 3 are cut
     height, width = lr.shape[:2]
-    halo = [(sample.halo_px, sample.halo_px)] * 2 + [(0, 0)]
+    sides = [(sample.halo_px, sample.halo_px + -side % arch.units) for side in (height, width)]
     for isa in int8_isas:
-        network = int8_network(isa, sample.arch, sample.kind)
-        wanted = network.upscale(np.pad(lr, halo, "edge"), sample.path)
-        for threads, patches in product((1, 2, 3, 5), patches_of(height, width, sample.path)):
+        network = int8_network(isa, arch, sample.kind)
+        wanted = network.upscale(np.pad(lr, (*sides, (0, 0)), "edge"), sample.path)
+        wanted = wanted[: hr_px(height, arch.scale), : hr_px(width, arch.scale)]
+        cuts = patches_of(height, width, sample.path, arch.units)
+        for threads, patches in product((1, 2, 3, 5), cuts):
             ours = int8_engine.pool(threads).frame([network], patches, lr)
             assert np.array_equal(ours, wanted), (isa, threads)
 
 
-def patches_of(height: int, width: int, path: int) -> list[np.ndarray]:
+def patches_of(height: int, width: int, path: int, units: int) -> list[np.ndarray]:
     """The frame as one patch, and as a grid whose last ones are narrower."""
+    high, wide = 13 * units, 17 * units
     grid = [
-        (y, x, min(13, height - y), min(17, width - x), 0, path)
-        for y in range(0, height, 13)
-        for x in range(0, width, 17)
+        (y, x, min(high, height - y), min(wide, width - x), 0, path)
+        for y in range(0, height, high)
+        for x in range(0, width, wide)
     ]
     return [np.array([[0, 0, height, width, 0, path]], np.int32), np.array(grid, np.int32)]
 

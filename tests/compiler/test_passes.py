@@ -13,9 +13,8 @@ from tvm.script import relax as R
 
 from compiler.compile_error import CompileError
 from compiler.importing.program import _SliceConverter, import_program
-from compiler.pipeline import plan_program
-from compiler.plan.formats import FORMATS
-from compiler.plan.graph import INPUT, Convolution, Store, Value
+from compiler.pipeline import import_graph
+from compiler.plan.graph import INPUT, Anchor, Convolution, Store, Value
 from compiler.plan.lower import lower_to_graph
 from compiler.plan.recognise import (
     CONVOLUTION,
@@ -87,7 +86,7 @@ def test_a_slice_that_is_not_a_crop_is_refused(cut, message):
             return nn.functional.pixel_shuffle(y, 2).clamp(0, 255)
 
     with pytest.raises(CompileError, match=message):
-        plan_program(exported(Cut()), FORMATS["fp32"])
+        import_graph(exported(Cut()))
 
 
 def test_only_proved_ends_of_a_slice_lose_their_clamps(monkeypatch):
@@ -153,7 +152,7 @@ def test_convolutions_take_bias_relu_and_sum():
 def test_lowering_gives_margins_for_shapes():
     module = recognise_convolutions()(recognise_stores()(imported(Small())))
     graph = lower_to_graph(module)
-    assert (graph.scale, graph.halo) == (2, HALO)
+    assert (graph.units, graph.side, graph.halo) == (1, 2, HALO)
     assert graph.values == {
         INPUT: Value(INPUT, 3, HALO),
         "first": Value("first", 8, 0),
@@ -163,7 +162,7 @@ def test_lowering_gives_margins_for_shapes():
         Convolution("first", INPUT, "first", 3, relu=True),
         Convolution("last", "first", "last", 1),
     )
-    assert graph.store == Store("last", anchored=True)
+    assert graph.store == Store("last", Anchor.NEAR)
 
 
 class Odd(Small):
@@ -218,7 +217,7 @@ def test_a_reshape_that_is_no_pixel_shuffle_is_no_store():
             )
 
     with pytest.raises(CompileError, match=r"relax\.reshape .*behind layer last"):
-        plan_program(exported(Wrong()), FORMATS["fp32"])
+        import_graph(exported(Wrong()))
 
 
 def test_an_operator_that_the_importer_does_not_know_is_named_with_its_module():
@@ -228,7 +227,7 @@ def test_an_operator_that_the_importer_does_not_know_is_named_with_its_module():
 
     message = r"operator special_bessel_j0\.default in module step \(node special_bessel_j0\)"
     with pytest.raises(CompileError, match=message):
-        plan_program(exported(Odd(Bessel())), FORMATS["fp32"])
+        import_graph(exported(Odd(Bessel())))
 
 
 def test_a_value_that_is_not_the_patch_with_a_margin_is_named():
@@ -239,7 +238,7 @@ def test_a_value_that_is_not_the_patch_with_a_margin_is_named():
 
     message = r"input is \[s\d+, 3, s\d+, s\d+\], which is not .* equal margin on every side"
     with pytest.raises(CompileError, match=message):
-        plan_program(exported(Narrow()), FORMATS["fp32"])
+        import_graph(exported(Narrow()))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +251,7 @@ def test_a_value_that_is_not_the_patch_with_a_margin_is_named():
 )
 def test_an_unknown_operator_is_named_with_its_place(step, operator):
     with pytest.raises(CompileError, match=operator):
-        plan_program(exported(Odd(step)), FORMATS["fp32"])
+        import_graph(exported(Odd(step)))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +259,7 @@ def test_an_unknown_operator_is_named_with_its_place(step, operator):
 )
 def test_a_convolution_without_a_kernel_is_refused(layer):
     with pytest.raises(CompileError, match="plain 1x1, 3x3 and 5x5"):
-        plan_program(exported(Odd(layer)), FORMATS["fp32"])
+        import_graph(exported(Odd(layer)))
 
 
 def test_a_network_without_an_end_is_refused():
@@ -269,4 +268,4 @@ def test_a_network_without_an_end_is_refused():
             return self.first(x).relu()
 
     with pytest.raises(CompileError, match="pixel shuffle"):
-        plan_program(exported(Endless()), FORMATS["fp32"])
+        import_graph(exported(Endless()))

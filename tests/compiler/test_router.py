@@ -10,20 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler import compile_engine
 from compiler.emit.link import link_program
 from compiler.engine import RUNTIME
 from compiler.targets import find_target
 from player.engine import Engine, EngineError, Router
-from player.package.architecture import Architecture
 from player.package.router_blob import RouterSizes, pack_router_blob
 from sr.router import reference
 from tests.compiler.fenced import fenced
 from tests.compiler.opening import CRC, FORMAT, LIMIT, OK, SELFTEST, patched
-from tests.compiler.programs import exported_network
 from tests.router.random_router import DEFAULT, SIZES, noise, random_router, size_name
 
-TINY = Architecture("chain", 2, (4,), (1,))
 FRAMES = ((1, 1), (1, 40), (40, 1), (11, 13), (12, 12), (13, 37), (70, 101))
 QEMU = shutil.which("qemu-aarch64")
 CPUS = ("cortex-a53", "cortex-a76", "max")  # neon, dotprod, i8mm
@@ -161,19 +157,18 @@ def test_every_damage_has_its_code(int8_engine, engine):
         }
 
 
-def test_engines_of_the_target_c_are_exact(tiny_c_files):
-    engine = Engine.open(tiny_c_files("int8").shared)
+def test_engines_of_the_target_c_are_exact(c_files):
+    engine = Engine.open(c_files("int8").shared)
     for sizes in SIZES:
         assert_exact(engine, sizes, extreme=True)
 
 
 @pytest.mark.skipif(QEMU is None, reason="no qemu-aarch64 to run ARM code with: `make tools`")
 @pytest.mark.parametrize("dtype", ["int8", "fp32"])
-def test_android_gives_the_bits_of_the_reference(dtype, tmp_path):
+def test_android_gives_the_bits_of_the_reference(dtype, android_files, tmp_path):
     """Each processor takes its own kernels; rows have bytes between them."""
-    files = compile_engine([exported_network(TINY)], "android-arm64", tmp_path / "engine", dtype)
-    program = tmp_path / "route"
-    link_program(PROGRAM, files.archive, RUNTIME, find_target("android-arm64"), program)
+    program, archive = tmp_path / "route", android_files(dtype).archive
+    link_program(PROGRAM, archive, RUNTIME, find_target("android-arm64"), program)
     for number, sizes in enumerate(SIZES):
         for extreme in (False, True):
             blob, (height, width) = random_router(sizes, 1, extreme), FRAMES[-1 - number]

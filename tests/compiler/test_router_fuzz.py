@@ -21,12 +21,12 @@ COUNT = 300
 
 
 @pytest.fixture(scope="module", params=["int8", "fp32"])
-def replay(request, tiny_c_files, tmp_path_factory):
+def replay(request, c_files, tmp_path_factory):
     """The program that damages blobs and opens them, of the C sources of an engine."""
     folder = tmp_path_factory.mktemp("fuzz")
     if not can_build("gcc", SANITIZERS, "main(void)", folder):
         pytest.skip("needs gcc with its address sanitizer: apt-get install gcc")
-    source, program = tiny_c_files(request.param).shared.parent / "src", folder / "replay"
+    source, program = c_files(request.param).shared.parent / "src", folder / "replay"
     harness = [FUZZ / name for name in ("replay.c", "open_router.c", "mutate.c")]
     command = ["gcc", SANITIZERS, *CFLAGS, f"-I{source}", f"-I{FUZZ}", *harness]
     command += [*sorted(source.glob("*.c")), "-lm", "-o", program]

@@ -71,15 +71,12 @@ def test_columns_that_are_cut_compute_their_margins_twice():
 
 @pytest.mark.parametrize("dtype", ["int8", "fp32"])
 def test_the_arena_is_that_of_the_compilers_plan(dtype):
-    compiler = pytest.importorskip("compiler.engine")
+    pipeline = pytest.importorskip("compiler.pipeline")
     formats = pytest.importorskip("compiler.plan.formats")
-    from sr.models import export_paths
 
     def planned(widths: tuple[int, ...]) -> int:
-        arch = static_chain(4, widths)
-        network = compiler.Network(arch, export_paths(arch))
-        plan = compiler.plan_network(network, formats.find_format(dtype))
-        return plan.plans["hard"].memory.arena.per_column
+        plans = pipeline.plan_network(static_chain(4, widths), formats.find_format(dtype))
+        return plans["hard"].memory.arena.per_column
 
     value = {"int8": 1, "fp32": 4}[dtype]
     narrow, mixed = (16, 16, 16), (36, 64, 20, 48)
