@@ -10,8 +10,8 @@ from player.package.route_maps import patches_of
 from player.package.scale import hr_px
 from tests.compiler.int8_cases import ARCHITECTURES
 
-# Height, width, side of a cell, in places: bands and spans of every length, cuts in both directions;
-# a side of 6 begins patches between two of PSR_UNIT, which takes the patches one by one.
+# Height, width, side of a cell, in places: bands and spans of every length, cuts both ways; a
+# side of 6 begins patches between two of PSR_UNIT, which takes the patches one by one.
 FRAMES = ((50, 70, 12), (13, 41, 4), (5, 7, 4), (120, 50, 8), (40, 2100, 24), (37, 64, 6))
 SPLIT = [arch for arch in ARCHITECTURES if len(arch.exits) > 1]
 
