@@ -46,6 +46,14 @@ def dtype_of_package(directory: Path, entries: Sequence[WeightsEntry]) -> str:
     return "fp32" if {blob.is_int8 for blob in blobs} == {False} else "int8"
 
 
+def tell_old_engine(package: Path, on_event: Listener) -> None:
+    """Where older versions put an engine into a package, it is said that nothing loads it."""
+    if (package / OLD_ENGINES).exists():
+        advice = "ignored; `pocketsr compile` makes an engine in your own cache"
+        what = f"{package}/{OLD_ENGINES}"
+        on_event(Event("engine", what, "a package holds no code", advice))
+
+
 def build_none(dtype: str, target: str) -> Engine | None:
     """For callers that have no compiler, or want none."""
     return None
@@ -61,10 +69,7 @@ def engine_of(
     """The engine for a package's networks, as `open_engine` finds it."""
     if package.index is None or package.shows_lr:
         return None  # nothing is upscaled
-    if (package.directory / OLD_ENGINES).exists():
-        advice = "ignored; `pocketsr compile` makes an engine in your own cache"
-        what = f"{package.directory}/{OLD_ENGINES}"
-        on_event(Event("engine", what, "a package holds no code", advice))
+    tell_old_engine(package.directory, on_event)
     dtype = dtype_of_package(package.directory, package.index.weights)
     return open_engine(dtype, target, named, on_event, build)
 

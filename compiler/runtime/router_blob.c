@@ -49,7 +49,7 @@ static int check_classes(const psr_router_blob *blob) {
         const int32_t offset = psr_read_s32(blob->offsets + 4 * k);
         if (offset <= -OFFSET_LIMIT || offset >= OFFSET_LIMIT) return PSR_E_LIMIT;
         if (psr_read_s32(blob->margins + 4 * k) < 0) return PSR_E_LIMIT;
-        if (blob->paths[k] >= PSR_PATHS) return PSR_E_LIMIT;
+        if (blob->paths[k] > PSR_PATH_HARD) return PSR_E_LIMIT;
     }
     return PSR_OK;
 }

@@ -24,7 +24,7 @@ def command(
     package: Path, named: Path | None, target: str, trust: tuple[str, ...], as_json: bool
 ) -> None:
     """Check hashes, signature, limits and the self-test of every blob of the package DIR."""
-    from player.engines import dtype_of_package, open_engine
+    from player.engines import dtype_of_package, open_engine, tell_old_engine
     from player.package.index import read_index
     from player.package.verify import verify_package
     from sr.host_engine import build_engine
@@ -35,6 +35,7 @@ def command(
     except PackageError:
         pass  # as `verify_package` will tell
     else:
+        tell_old_engine(package, warn)
         # Whoever signed it: what is tested are all of its networks.
         dtype = dtype_of_package(package, index.weights)
         engine = open_engine(dtype, target, named, warn, build_engine)

@@ -6,27 +6,28 @@ import numpy as np
 import pytest
 
 from compiler.targets import TARGETS, find_target
+from player.package.paths import path_of, route_codes
 from player.package.route_maps import patches_of
 from player.package.scale import hr_px
 from tests.compiler.int8_cases import ARCHITECTURES
 
-# Height, width, side of a cell, in places: bands and spans of every length, cuts both ways; a
-# side of 6 begins patches between two of PSR_UNIT, which takes the patches one by one.
+# Height, width, side of a cell, in places: bands and spans of every length, cuts in both
+# directions; a side of 6 is no multiple of PSR_UNIT, which takes the patches one by one.
 FRAMES = ((50, 70, 12), (13, 41, 4), (5, 7, 4), (120, 50, 8), (40, 2100, 24), (37, 64, 6))
 SPLIT = [arch for arch in ARCHITECTURES if len(arch.exits) > 1]
 
 
 def routes(draw, height: int, width: int, cell: int, paths: tuple[int, ...]) -> np.ndarray:
-    """Noise, or stripes: long spans with few borders."""
-    codes = draw.choice(paths, (-(-height // cell), -(-width // cell))).astype(np.uint8)
-    return np.sort(codes, axis=int(draw.integers(2))) if draw.integers(2) else codes
+    """Codes of noise, or of stripes: long spans with few borders."""
+    cells = draw.choice(paths, (-(-height // cell), -(-width // cell)))
+    return route_codes(np.sort(cells, axis=int(draw.integers(2))) if draw.integers(2) else cells)
 
 
 def stitched(pool, network, codes: np.ndarray, cell: int, lr: np.ndarray) -> np.ndarray:
     """Every pixel from a whole frame on its cell's path."""
     height, width = lr.shape[:2]
     side = hr_px(cell, network.scale)
-    of_pixel = codes.repeat(side, axis=0).repeat(side, axis=1)
+    of_pixel = path_of(codes).repeat(side, axis=0).repeat(side, axis=1)
     of_pixel = of_pixel[: hr_px(height, network.scale), : hr_px(width, network.scale), None]
     frame = np.zeros((*of_pixel.shape[:2], 3), np.uint8)
     for path in network.paths:

@@ -5,7 +5,8 @@ import zlib
 import numpy as np
 import pytest
 
-from player.package.paths import BICUBIC
+from player.package.paths import BICUBIC, PATH_NAMES
+from tests.compiler.opening import patched
 from tests.compiler.seeded import bench_json, run_bench, seeded_frame
 
 HARD = 2
@@ -77,7 +78,7 @@ def test_people_get_a_line_a_thread_count(engine_files, weights):
         ("--weights W --frames many", 2, "number from 1"),
         ("--weights W --frames 99999999999", 2, "number from 1"),
         ("--weights W --threads 65", 2, "number from 1 to 64"),
-        ("--weights W --path slow", 2, "bicubic, easy or hard"),
+        ("--weights W --path slow", 2, "bicubic, easy, middle, upper or hard"),
         ("--weights W --isa z80", 2, "z80"),
         ("--weights nowhere.bin", 3, "nowhere.bin: cannot be read"),
         ("--weights .", 3, "cannot be read"),
@@ -85,15 +86,20 @@ def test_people_get_a_line_a_thread_count(engine_files, weights):
         ("--weights W --lr W --size 8x8", 3, "no whole frames of 8x8"),
         ("--weights W --size 8x8 --out nowhere/x", 3, "cannot be written"),
         ("--weights DAMAGED", 5, "checksum"),
-        ("--weights SHORT", 5, "not a weights blob"),
+        ("--weights SHORT", 5, "it is too short"),
+        ("--weights NEWER", 5, "its version is newer than this engine"),
+        ("--weights WIDER", 3, "a width is not a multiple of 4 in 4..256"),
     ],
 )
 def test_what_it_refuses(options, code, message, engine_files, weights, tmp_path):
     blob = weights.read_bytes()
     (tmp_path / "damaged").write_bytes(blob[:100] + bytes([blob[100] ^ 1]) + blob[101:])
     (tmp_path / "short").write_bytes(blob[:10])
-    options = options.replace("DAMAGED", str(tmp_path / "damaged"))
-    options = options.replace("SHORT", str(tmp_path / "short")).replace("W ", f"{weights} ")
+    (tmp_path / "newer").write_bytes(patched(blob, 4, b"\3"))
+    (tmp_path / "wider").write_bytes(patched(blob, 12, b"\x04\x01"))
+    for name in ("damaged", "short", "newer", "wider"):
+        options = options.replace(name.upper(), str(tmp_path / name))
+    options = options.replace("W ", f"{weights} ")
     done = run_bench([engine_files.bench], options, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert message in done.stderr and done.stderr.startswith("psr-bench: ")
@@ -105,3 +111,19 @@ def test_a_path_or_a_network_that_is_not_there(engine_files, pairs, tiny_arch, t
     blob.write_bytes(pairs[tiny_arch].blob)
     done = run_bench([engine_files.bench], f"--weights {blob} --path easy")
     assert (done.returncode, "no such path" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("path", PATH_NAMES)
+def test_every_path_of_a_network_on_units(path, engine_files, networks, pairs, picture, tmp_path):
+    """A frame that ends within a unit: all of it is upscaled, nothing more written."""
+    arch = next(arch for arch in networks if len(arch.exits) == len(PATH_NAMES) - 1)
+    blob, lr, hr = (tmp_path / name for name in ("units.bin", "lr.rgb", "hr.rgb"))
+    frame, number = picture(7, 11), PATH_NAMES.index(path)
+    blob.write_bytes(pairs[arch].blob)
+    lr.write_bytes(frame.tobytes())
+    options = f"--weights {blob} --path {path} --size 7x11 --frames 1 --lr {lr} --out {hr}"
+    assert bench_json([engine_files.bench], options)["path"] == path
+    halo = networks[arch].halo_px(number)
+    padded = np.pad(frame, [(halo, halo + 1), (halo, halo + 1), (0, 0)], "edge")
+    wanted = networks[arch].upscale(padded, number)[:7, :11]
+    assert np.array_equal(np.fromfile(hr, np.uint8).reshape(wanted.shape), wanted)

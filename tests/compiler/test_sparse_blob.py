@@ -26,7 +26,7 @@ from tests.player.sparse_blobs import (
 )
 
 CODES = {"format": FORMAT, "limit": LIMIT}
-HEIGHT, WIDTH = 5, 19
+HEIGHT, WIDTH = 5, 19  # in places
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def thin_tensors(arch: Architecture, density: float) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("density", [0.0, 0.1, 0.5, 1.0])
 @pytest.mark.parametrize(
-    "subject", ARCHITECTURES, ids=lambda a: f"{a.name}-x{a.scale}-{len(a.widths)}"
+    "subject",
+    ARCHITECTURES,
+    ids=lambda a: f"{a.name}-x{float(a.scale):g}-u{a.units}-{len(a.widths)}",
 )
 def test_sparse_and_dense_give_the_same_pixels(subject, density, int8_engine, int8_isas):
     """In every version's packing, on every path, and they are the reference's."""
@@ -53,7 +55,8 @@ def test_sparse_and_dense_give_the_same_pixels(subject, density, int8_engine, in
         dense, sparse = (int8_engine.load(blob) for blob in blobs)
         for path in subject.paths:
             halo = subject.halo_px(path)
-            shape = (HEIGHT + 2 * halo, WIDTH + 2 * halo, 3)
+            sides = (side * subject.units + 2 * halo for side in (HEIGHT, WIDTH))
+            shape = (*sides, 3)
             patch = draw.integers(0, 256, shape).astype(np.uint8)
             wanted = reference.upscale(subject, made, patch, path)
             for network in (dense, sparse):

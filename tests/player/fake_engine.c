@@ -1,19 +1,20 @@
 /* A stand-in for the compiled engine with the interface of pocketsr.h: every HR pixel is its LR
  * pixel plus a number that tells which network and path made it. It lets the player be tested
- * without a compiler of networks. A blob's 7th byte is the scale (of version 2 in its upper half,
- * whole scales alone), its last four the checksum. */
+ * without a compiler of networks. A blob's header says scale and units, its last four bytes are the
+ * checksum. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { OK, E_FORMAT, E_ARCH, E_CRC, E_LIMIT, E_SELFTEST, E_NOMEM, E_ARG };
 typedef struct { int32_t y, x, h, w, net, path; } psr_patch;
-typedef struct { int scale, offset; } psr_net;
+typedef struct { int p, q, units, offset; } psr_net; /* scale p / q */
 typedef struct { int threads; } psr_pool;
 typedef struct { int cell, hold; } psr_router;
 
-uint32_t psr_abi(void) { return 3; }
+uint32_t psr_abi(void) { return 4; }
 const char *psr_build_info(void) { return "{\"target\": \"fake\", \"dtype\": \"fp32\"}"; }
 const char *psr_isa(void) { return "fake"; }
 int psr_select_isa(const char *name) { return strcmp(name, psr_isa()) == 0 ? OK : E_ARG; }
@@ -32,22 +33,33 @@ int psr_net_open(const uint8_t *blob, size_t n, psr_net **out) {
     uint32_t crc = blob[n - 4] | blob[n - 3] << 8 | blob[n - 2] << 16 | (uint32_t)blob[n - 1] << 24;
     if (crc != crc32(blob, n - 4)) return E_CRC;
     psr_net *net = malloc(sizeof *net);
-    net->scale = blob[4] == 2 ? blob[6] >> 4 : blob[6];
+    net->p = blob[4] == 1 ? blob[6] : blob[6] >> 4;
+    net->q = blob[4] == 1 ? 1 : blob[6] & 15;
+    net->units = blob[4] == 1 ? 1 : blob[7];
     net->offset = blob[11] ? 3 : 9; /* with a self-test: one of the package's; without: generic */
     *out = net;
     return OK;
 }
 void psr_net_close(psr_net *net) { free(net); }
-int psr_net_scale(const psr_net *net) { return net->scale; }
+const char *psr_fault(const uint8_t *blob, size_t n) { return n < 16 || !blob ? "too short" : NULL; }
+int psr_hr_px(const psr_net *net, int lr_px) { return (lr_px * net->p + net->q - 1) / net->q; }
+int psr_unit_px(const psr_net *net) { return net->units; }
+int psr_info(const psr_net *net, int h, int w, char *out, size_t n) {
+    return snprintf(out, n, "{\"units\": %d, \"size\": [%d, %d]}", net->units, h, w);
+}
+int psr_explain(const psr_net *net, int path, char *out, size_t n) {
+    (void)net, (void)path, (void)out, (void)n;
+    return 0;
+}
 int psr_halo_px(const psr_net *net, int path) { (void)net; return path < 0 || path > 2 ? -1 : 2 + path; }
 size_t psr_arena_bytes(const psr_net *net, int path, int h, int w) { (void)net; return 16 + (size_t)path * h * w; }
 
 static void fill(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t ls, int h, int w,
                  uint8_t *hr, ptrdiff_t hs) {
-    int r = net->scale, add = path ? path * net->offset : 0;
-    for (int y = 0; y < h * r; y++)
-        for (int x = 0; x < w * r * 3; x++)
-            hr[y * hs + x] = (uint8_t)(lr[y / r * ls + x / 3 / r * 3 + x % 3] + add);
+    int p = net->p, q = net->q, add = path ? path * net->offset : 0;
+    for (int y = 0; y < psr_hr_px(net, h); y++)
+        for (int x = 0; x < psr_hr_px(net, w) * 3; x++)
+            hr[y * hs + x] = (uint8_t)(lr[y * q / p * ls + x / 3 * q / p * 3 + x % 3] + add);
 }
 
 int psr_upscale(const psr_net *net, int path, const uint8_t *lr, ptrdiff_t ls, int h, int w,
@@ -69,9 +81,9 @@ int psr_frame(psr_pool *pool, const psr_net *const *nets, int n_nets, const psr_
     (void)pool; (void)h; (void)w;
     for (int i = 0; i < n; i++) {
         if (p[i].net >= n_nets) return E_ARG;
-        int r = nets[p[i].net]->scale;
-        fill(nets[p[i].net], p[i].path, lr + p[i].y * ls + 3 * p[i].x, ls, p[i].h, p[i].w,
-             hr + p[i].y * r * hs + 3 * p[i].x * r, hs);
+        const psr_net *net = nets[p[i].net];
+        fill(net, p[i].path, lr + p[i].y * ls + 3 * p[i].x, ls, p[i].h, p[i].w,
+             hr + psr_hr_px(net, p[i].y) * hs + 3 * psr_hr_px(net, p[i].x), hs);
     }
     return OK;
 }

@@ -7,26 +7,26 @@ from player.bicubic import upscale_bicubic
 from player.engine import Engine, EngineError
 from player.package.paths import BICUBIC, EASY, HARD
 
-pytestmark = pytest.mark.slow  # TVM compiles for ten seconds
+pytestmark = pytest.mark.slow  # the compiler takes ten seconds
 
 
 @pytest.fixture(scope="module", params=["int8", "fp32"])
-def compiled(request, tmp_path_factory):
-    """An engine for a small dynamic chain, and a blob of that network, in both number formats."""
+def compiled(request, shared):
+    """The engine, and the blob of a small dynamic chain, in both number formats."""
     pytest.importorskip("tvm", reason="TVM missing: pip install 'pocketsr[compile]'")
-    from compiler.engine import Network, compile_engine
     from player.package.architecture import Architecture
-    from sr.models import build_network, export_paths
+    from sr.models import build_network
     from sr.packing import pack_network
+    from tests.compiler.engines import engine_of, every_int8_version
     from tests.compiler.seeded import int8_blob
     from tests.sr.random_int8 import random_int8
 
     arch = Architecture("chain", 3, (8, 8, 8), (1, 3))
-    out = tmp_path_factory.mktemp("real")
-    files = compile_engine([Network(arch, export_paths(arch))], "host", out, request.param)
     if request.param == "int8":
-        return Engine.open(files.shared), int8_blob(arch, random_int8(arch, 5))
-    return Engine.open(files.shared), pack_network(build_network(arch, seed=5))
+        library = every_int8_version(shared).shared
+        return Engine.open(library), int8_blob(arch, random_int8(arch, 5))
+    library = engine_of(shared, "host", "fp32").shared
+    return Engine.open(library), pack_network(build_network(arch, seed=5))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from player.engines import dtype_of
+from player.engines import dtype_of_package
 from player.package.architecture import Architecture, convolutions
 from player.package.index import file_entry, read_index, write_index
 from player.package.integers import DENSE, SPARSE, SUM_LIMIT
@@ -19,7 +19,6 @@ from player.package.signature import signing_key
 from player.package.verify import verify_package
 from player.package.weights import INT8, INT8_SPARSE, pack_weights, unpack_weights
 from sr.commands.compile import command as compile_command
-from sr.commands.compile import read_blobs
 from sr.commands.verify import command as verify_command
 from sr.packing import pack_integers
 from tests.player.conftest import ARCH
@@ -219,11 +218,11 @@ def test_wdsr_has_no_sparse_form_either():
 def test_a_package_with_sparse_weights_gets_an_int8_engine(package_dir, sparse):
     """Be it one of its networks or all of them."""
     entries = read_index(package_dir).index.weights
-    assert dtype_of(read_blobs(package_dir, entries)) == "fp32"
+    assert dtype_of_package(package_dir, entries) == "fp32"
     for entry in entries[:sparse]:
         blob = pack_weights(ARCH, integers(ARCH, 0.2), INT8_SPARSE)
         (package_dir / entry.file).write_bytes(blob)
-    assert dtype_of(read_blobs(package_dir, entries)) == "int8"
+    assert dtype_of_package(package_dir, entries) == "int8"
 
 
 @pytest.fixture

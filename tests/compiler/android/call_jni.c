@@ -1,5 +1,5 @@
 /* Calls the JNI glue as an app would: call_jni WEIGHTS LR HR HEIGHT WIDTH. LR and HR are files of
- * RGB24; then one wrong call of each kind. Prints a line for each: what it returned, or threw. */
+ * RGB24; the frame is two patches, cut at the network's units. Then one wrong call of each kind. Prints a line for each: what it returned, or threw. */
 #include <jni.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,8 @@
 jstring Java_org_pocketsr_Native_isa(JNIEnv *, jclass);
 jlong Java_org_pocketsr_Native_openNet(JNIEnv *, jclass, jbyteArray);
 void Java_org_pocketsr_Native_closeNet(JNIEnv *, jclass, jlong);
-jint Java_org_pocketsr_Native_scale(JNIEnv *, jclass, jlong);
+jint Java_org_pocketsr_Native_hrPx(JNIEnv *, jclass, jlong, jint);
+jint Java_org_pocketsr_Native_unitPx(JNIEnv *, jclass, jlong);
 jlong Java_org_pocketsr_Native_openPool(JNIEnv *, jclass, jint);
 void Java_org_pocketsr_Native_closePool(JNIEnv *, jclass, jlong);
 void Java_org_pocketsr_Native_frame(JNIEnv *, jclass, jlong, jlongArray, jintArray, jobject, jint,
@@ -76,13 +77,15 @@ int main(int n, char **arguments) {
     const jint height = atoi(arguments[4]), width = atoi(arguments[5]);
     jlong net = Java_org_pocketsr_Native_openNet(env, NULL, &blob);
     report("openNet");
-    const jint scale = Java_org_pocketsr_Native_scale(env, NULL, net);
+    const jint hr_height = Java_org_pocketsr_Native_hrPx(env, NULL, net, height);
+    const jint hr_width = Java_org_pocketsr_Native_hrPx(env, NULL, net, width);
+    const jint unit = Java_org_pocketsr_Native_unitPx(env, NULL, net);
     const jlong pool = Java_org_pocketsr_Native_openPool(env, NULL, 2);
     report("openPool");
-    object hr = {NULL, lr.n * scale * scale, 1}, nets = {&net, 1, 0};
+    object hr = {NULL, (jlong)hr_height * hr_width * 3, 1}, nets = {&net, 1, 0};
     hr.data = calloc((size_t)hr.n, 1);
-    jint patch[] = {0, 0, height, width, 0, 2};
-    object patches = {patch, 6, 0}, uneven = {patch, 5, 0}, heap = {lr.data, lr.n, 0};
+    jint patch[] = {0, 0, height, 2 * unit, 0, 2, 0, 2 * unit, height, width - 2 * unit, 0, 2};
+    object patches = {patch, 12, 0}, uneven = {patch, 5, 0}, heap = {lr.data, lr.n, 0};
     Java_org_pocketsr_Native_frame(env, NULL, pool, &nets, &patches, &lr, height, width, &hr);
     report("frame");
     FILE *out = fopen(arguments[3], "wb");
@@ -99,9 +102,12 @@ int main(int n, char **arguments) {
     report("no networks");
     Java_org_pocketsr_Native_frame(env, NULL, pool, &nets, &patches, &lr, -1, width, &hr);
     report("negative height");
-    patch[3] = width + 1;
+    patch[9] = width + 1;
     Java_org_pocketsr_Native_frame(env, NULL, pool, &nets, &patches, &lr, height, width, &hr);
     report("patch outside");
+    patch[7] = 2 * unit - 1, patch[9] = width - 2 * unit + 1;
+    Java_org_pocketsr_Native_frame(env, NULL, pool, &nets, &patches, &lr, height, width, &hr);
+    report("patch within a unit");
     ((char *)blob.data)[blob.n / 2] ^= 1;
     Java_org_pocketsr_Native_openNet(env, NULL, &blob);
     report("damaged weights");

@@ -25,7 +25,7 @@ typedef struct {
 #define NAME(f) {#f, (void *)f}
 static const entry LIBC[] = {
     NAME(calloc), NAME(free), NAME(getauxval), NAME(malloc), NAME(posix_memalign), NAME(memcmp),
-    NAME(memcpy), NAME(memmove), NAME(memset), NAME(strcmp), NAME(strlen),
+    NAME(memcpy), NAME(memmove), NAME(memset), NAME(strcmp), NAME(strlen), NAME(vsnprintf),
     NAME(pthread_cond_broadcast), NAME(pthread_cond_destroy), NAME(pthread_cond_init),
     NAME(pthread_cond_signal), NAME(pthread_cond_wait), NAME(pthread_create), NAME(pthread_join),
     NAME(pthread_mutex_destroy), NAME(pthread_mutex_init), NAME(pthread_mutex_lock),
@@ -162,7 +162,8 @@ int psr_net_open(const uint8_t *blob, size_t n, psr_net **out) {
     return CALL(psr_net_open, blob, n, out);
 }
 void psr_net_close(psr_net *net) { CALL(psr_net_close, net); }
-int psr_net_scale(const psr_net *net) { return CALL(psr_net_scale, net); }
+const char *psr_fault(const uint8_t *blob, size_t n) { return CALL(psr_fault, blob, n); }
+int psr_hr_px(const psr_net *net, int lr_px) { return CALL(psr_hr_px, net, lr_px); }
 int psr_halo_px(const psr_net *net, int path) { return CALL(psr_halo_px, net, path); }
 size_t psr_arena_bytes(const psr_net *net, int path, int h, int w) {
     return CALL(psr_arena_bytes, net, path, h, w);

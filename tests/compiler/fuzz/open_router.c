@@ -17,7 +17,7 @@ static void route(const psr_router *router) {
     memset(lr, 200, HEIGHT * WIDTH * 3);
     if (psr_route(router, lr, 3 * WIDTH, HEIGHT, WIDTH, paths, arena)) abort();
     for (size_t i = 0; i < cells; ++i)
-        if (paths[i] >= PSR_PATHS) abort();
+        if (paths[i] > PSR_PATH_HARD) abort();
     free(lr);
     free(paths);
     free(arena);
