@@ -17,12 +17,11 @@ def emit_variant(arch: Architecture, plan: PathPlan, is_layered: bool) -> str:
     """The C file of a plan; `is_layered`: its steps are loops of their own."""
     schedule, arena = plan.schedule, plan.memory.arena
     layers = [name for name, _ in convolutions(arch)]
-    names = list(plan.planes)
-    numbers = (schedule.graph.halo, schedule.depth, len(schedule.steps), len(names))
+    numbers = (schedule.graph.halo, schedule.depth, len(schedule.steps), len(plan.planes))
     lines = [
         '#include "unfused.h"\n#include "variant.h"\n',
         "static psr_step steps[] = {",
-        *(_step(step, names, layers) for step in schedule.steps),
+        *(_step(plan, step, layers) for step in schedule.steps),
         "};",
         "static psr_place places[] = {",
         *(_place(plan, plane) for plane in plan.planes.values()),
@@ -35,14 +34,15 @@ def emit_variant(arch: Architecture, plan: PathPlan, is_layered: bool) -> str:
     return "\n".join(lines)
 
 
-def _step(step: Step, names: list[str], layers: list[str]) -> str:
-    operation, conv = step.operation, 0
-    op, flag = operation_code(operation)
+def _step(plan: PathPlan, step: Step, layers: list[str]) -> str:
+    operation, result, names = step.operation, result_of(step.operation), list(plan.planes)
+    op, flag = operation_code(operation, kind_of(plan.schedule.graph, result) if result else None)
+    conv = 0
     if isinstance(operation, Convolution) and operation.weights:
         conv = layers.index(operation.weights)
     if isinstance(operation, Pass):
         op = operation.op
-    values = (*operands_of(operation), result_of(operation))
+    values = (*operands_of(operation), result)
     numbers = value_numbers(*(None if v is None else names.index(v) for v in values))
     row = f"{op}, {conv}, 0, {numbers}, {flag}, {step.delay}"
     return f"    {{&(const psr_step_row){{{row}}}, {conv}, {{{{0}}}}}},"

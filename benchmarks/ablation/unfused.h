@@ -30,7 +30,7 @@ extern const int32_t unfused_n_versions;
 
 /* Steps behind those of plan.h. */
 enum {
-    UNFUSED_SUMS = PSR_STORE + 1,
+    UNFUSED_SUMS = PSR_DETAIL + 1,
     UNFUSED_HIDDEN, /* sums to bytes */
     UNFUSED_DETAIL, /* sums to s16 */
     UNFUSED_SHUFFLE,

@@ -41,7 +41,7 @@ static void one_row(const psr_plan *plan, const psr_io *io, const psr_plane *pla
     const psr_step *what = &plan->steps[step];
     const psr_step_row *row = what->row;
     if (row->op < UNFUSED_SUMS)
-        compute(io, what, plan->places, planes, y);
+        compute(io, what, planes, y);
     else
         unfused_row(io, row->op, what->conv, at(planes, row->source), at(planes, row->adds),
                     at(planes, row->result), y);

@@ -1,6 +1,6 @@
 """The family's structures as C: the rows of runtime/plan.h, a table a structure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from compiler.kernels.tiles import c_numbers
 from compiler.plan.family import StepRow, Structure, ValueRow
@@ -57,7 +57,7 @@ def _tables(name: str, structure: Structure) -> list[str]:
         lines = [f"static const psr_value_row values_{name}[] = {{"]
         lines += [_value(row) for row in structure.values]
         lines += ["};"]
-    steps = [_step(row) for row in structure.steps]
+    steps = [_step(row, structure.values) for row in structure.steps]
     return [*lines, f"static const psr_step_row steps_{name}[] = {{", *steps, "};", ""]
 
 
@@ -66,10 +66,11 @@ def _value(row: ValueRow) -> str:
     return f"    {{{VALUE_KINDS[row.kind]}, {c_numbers(numbers)}}}, /* {row.name} */"
 
 
-def _step(row: StepRow) -> str:
-    op, flag = operation_code(row.operation)
-    values = value_numbers(row.source, row.adds, row.result)
-    return f"    {{{op}, {row.conv}, {row.exit}, {values}, {flag}, {row.delay}}},"
+def _step(row: StepRow, values: Sequence[ValueRow]) -> str:
+    kind = None if row.result is None else values[row.result].kind
+    op, flag = operation_code(row.operation, kind)
+    numbers = value_numbers(row.source, row.adds, row.result)
+    return f"    {{{op}, {row.conv}, {row.exit}, {numbers}, {flag}, {row.delay}}},"
 
 
 def value_numbers(*values: int | None) -> str:
@@ -77,14 +78,14 @@ def value_numbers(*values: int | None) -> str:
     return ", ".join("PSR_NONE" if v is None else str(v) for v in values)
 
 
-def operation_code(operation: Operation) -> tuple[str, int]:
-    """The kind of a step, and its flag."""
+def operation_code(operation: Operation, result_kind: str | None) -> tuple[str, int]:
+    """The kind of a step that makes a value of that kind, and its flag."""
     match operation:
         case Load(result=result):
             return "PSR_LOAD_PIXELS" if result == PIXELS else "PSR_LOAD", 0
         case AnchorPass():
             return "PSR_ANCHOR", 0
         case Convolution(relu=relu):
-            return "PSR_CONVOLVE", int(relu)
+            return "PSR_DETAIL" if result_kind == "shuffled" else "PSR_CONVOLVE", int(relu)
         case Store(anchor=anchor):
             return "PSR_STORE", int(anchor is not Anchor.NONE)

@@ -30,7 +30,7 @@ static void say_numbers(text *t, const char *name, const uint16_t *numbers, int3
 static int64_t macs_of(const psr_net *net, const psr_plan *plan) {
     int64_t macs = 0;
     for (int32_t i = 0; i < plan->n_steps; ++i) {
-        if (plan->steps[i].row->op != PSR_CONVOLVE) continue;
+        if (plan->steps[i].row->op < PSR_CONVOLVE) continue;
         const psr_conv_spec *conv = &net->arch.convs[plan->steps[i].conv];
         macs += (int64_t)conv->out * conv->in * conv->window * conv->window;
     }
@@ -73,11 +73,12 @@ static void say_values(text *t, const psr_plan *plan) {
 }
 
 static void say_steps(text *t, const psr_plan *plan) {
-    static const char *const ops[] = {"load", "pixels", "anchor", "convolve", "store"};
+    static const char *const ops[] = {"load",  "pixels",   "anchor",
+                                      "store", "convolve", "convolve"};
     for (int32_t i = 0; i < plan->n_steps; ++i) {
         const psr_step_row *row = plan->steps[i].row;
         say(t, "%s[\"%s\", %d, %d, %d, %d, %d]", i ? ", " : "", ops[row->op],
-            row->op == PSR_CONVOLVE ? plan->steps[i].conv : -1, row->source, row->adds, row->result,
+            row->op >= PSR_CONVOLVE ? plan->steps[i].conv : -1, row->source, row->adds, row->result,
             row->delay);
     }
 }

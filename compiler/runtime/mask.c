@@ -35,8 +35,8 @@ static void add_path(psr_spans *spans, const psr_io *io, int32_t y, int32_t path
     }
 }
 
-psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y, psr_reach reach,
-                       int32_t gap) {
+psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y,
+                       const psr_reach *reach, int32_t gap) {
     psr_spans spans;
     spans.left = -plane->margin_x;
     spans.end = io->w + 2 * plane->margin_x;
@@ -46,7 +46,7 @@ psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y, psr_
     for (int32_t word = 0; word * 64 < spans.units; ++word) spans.bits[word] = 0;
     if (!io->mask) set_units(spans.bits, 0, spans.units);
     for (int32_t path = 0; io->mask && path < PSR_PATHS; ++path)
-        if (reach.of[path] >= 0) add_path(&spans, io, y, path, reach.of[path]);
+        if (reach->of[path] >= 0) add_path(&spans, io, y, path, reach->of[path]);
     return spans;
 }
 

@@ -35,8 +35,8 @@ typedef struct {
 
 /* The columns of row y that lie within reach; the whole row where the frame has no mask. Spans
  * with `gap` units between them become one. */
-psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y, psr_reach reach,
-                       int32_t gap);
+psr_spans psr_spans_of(const psr_io *io, const psr_plane *plane, int32_t y,
+                       const psr_reach *reach, int32_t gap);
 
 /* Moves on to the next span; returns 0 after the last. */
 int psr_next_span(psr_spans *spans);

@@ -151,7 +151,7 @@ static int instantiate(const psr_arch *arch, const psr_structure *s, uint32_t ex
         if (row->exit && !(exits >> row->exit & 1)) continue;
         psr_step *step = &plan->steps[plan->n_steps++];
         step->row = row;
-        if (row->op == PSR_CONVOLVE) step->conv = conv_of(arch, row);
+        step->conv = conv_of(arch, row);
     }
     place_values(plan);
     return PSR_OK;

@@ -8,7 +8,8 @@
 
 enum { PSR_NO_ANCHOR, PSR_IDENTITY, PSR_NEAR, PSR_WIDE }; /* compiler/plan/graph.py: Anchor */
 
-enum { PSR_LOAD, PSR_LOAD_PIXELS, PSR_ANCHOR, PSR_CONVOLVE, PSR_STORE };
+/* The last two are layers; PSR_DETAIL: whose outputs are HR pixels. */
+enum { PSR_LOAD, PSR_LOAD_PIXELS, PSR_ANCHOR, PSR_STORE, PSR_CONVOLVE, PSR_DETAIL };
 
 enum { PSR_INPUT, PSR_PIXELS, PSR_ANCHOR_ROWS, PSR_HIDDEN, PSR_SHUFFLED };
 

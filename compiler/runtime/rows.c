@@ -44,7 +44,7 @@ void psr_anchor(const psr_io *io, const psr_plane *src, const psr_plane *dst, in
 }
 
 void psr_convolve(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                  const psr_plane *adds, int32_t y, int relu, psr_reach reach) {
+                  const psr_plane *adds, int32_t y, int relu, const psr_reach *reach) {
     if (psr_is_outside(dst, io, y)) return;
     psr_spans spans = psr_spans_of(io, dst, y, reach, PSR_GAP);
     while (psr_next_span(&spans))
@@ -66,7 +66,7 @@ static void detail_span(const psr_io *io, int32_t conv, const psr_plane *src, co
 }
 
 void psr_detail(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                const psr_plane *adds, int32_t y, psr_reach reach) {
+                const psr_plane *adds, int32_t y, const psr_reach *reach) {
     if (psr_is_outside(dst, io, y)) return;
     psr_spans spans = psr_spans_of(io, dst, y, reach, 0);
     while (psr_next_span(&spans)) detail_span(io, conv, src, dst, adds, y, spans.x, spans.n);
@@ -110,30 +110,33 @@ static void store_row(const psr_version *version, const parts *from, int32_t val
     memcpy(hr + whole, row, (size_t)left);
 }
 
-/* The five rows of the anchor that HR row `k` of a row of places reads. */
-static void find_rows(const psr_io *io, const psr_plane *anchor, int32_t y, int32_t k, parts *to) {
-    const psr_arch *arch = io->arch;
-    const int32_t slot = scale_slot(arch), phase = k % arch->p, u = arch->units;
-    const int32_t middle = k / arch->p * arch->q + owner_of(arch, phase);
-    to->anchor = (const psr_sum *)anchor->data;
-    to->taps = psr_taps_down[slot][phase];
+/* The five rows of the anchor around row `middle` of LR in a row of places. */
+static void find_rows(const psr_io *io, const psr_plane *anchor, int32_t y, int32_t middle,
+                      int32_t *rows) {
+    const int32_t u = io->arch->units;
     for (int32_t t = 0; t < PSR_TAPS; ++t) {
-        const int32_t row = middle - PSR_TAPS / 2 + t + 2 * u; /* of LR, from two places above */
+        const int32_t row = middle - PSR_TAPS / 2 + t + 2 * u; /* from two places above */
         const int32_t at = psr_offset(anchor, io, y - 2 + row / u, 0) + row % u * anchor->block;
-        to->rows[t] = at / SUM;
+        rows[t] = at / SUM;
     }
 }
 
 void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor, int has_anchor,
                int32_t y) {
     if (y < 0 || y >= io->h) return;
-    const int32_t side = io->arch->side, values = 3 * io->hr_w;
+    const psr_arch *arch = io->arch;
+    const int32_t side = arch->side, values = 3 * io->hr_w;
     const int32_t end = io->hr_h - y * side < side ? io->hr_h - y * side : side;
     if (detail) psr_clear_bicubic(io, detail, side, y);
-    for (int32_t k = 0; k < end; ++k) {
-        parts from = {0};
-        if (anchor) find_rows(io, anchor, y, k, &from);
-        if (!anchor && has_anchor) from.lr = psr_lr_row(io, y, k, 0);
+    parts from = {.anchor = anchor ? (const psr_sum *)anchor->data : NULL};
+    for (int32_t k = 0, middle = -1; k < end; ++k) {
+        if (anchor) {
+            const int32_t phase = k % arch->p, own = k / arch->p * arch->q + owner_of(arch, phase);
+            from.taps = psr_taps_down[scale_slot(arch)][phase];
+            if (own != middle) find_rows(io, anchor, y, middle = own, from.rows);
+        } else if (has_anchor) {
+            from.lr = psr_lr_row(io, y, k, 0);
+        }
         if (detail)
             from.detail =
                 (const psr_sum *)((uint8_t *)psr_at(detail, io, y, 0) + (ptrdiff_t)k * detail->block);

@@ -12,9 +12,9 @@ void psr_anchor(const psr_io *io, const psr_plane *src, const psr_plane *dst, in
 /* A layer whose outputs are numbers of a hidden value, and one whose outputs are HR pixels; `adds`
  * may be NULL. */
 void psr_convolve(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                  const psr_plane *adds, int32_t y, int relu, psr_reach reach);
+                  const psr_plane *adds, int32_t y, int relu, const psr_reach *reach);
 void psr_detail(const psr_io *io, int32_t conv, const psr_plane *src, const psr_plane *dst,
-                const psr_plane *adds, int32_t y, psr_reach reach);
+                const psr_plane *adds, int32_t y, const psr_reach *reach);
 
 /* `detail` or `anchor` may be NULL; at scale 1 the anchor is LR itself. */
 void psr_store(const psr_io *io, const psr_plane *detail, const psr_plane *anchor,

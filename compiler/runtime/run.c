@@ -19,8 +19,7 @@ static const psr_plane *at(const psr_plane *planes, uint8_t number) {
     return number == PSR_NONE ? NULL : &planes[number];
 }
 
-static void compute(const psr_io *io, const psr_step *step, const psr_place *places,
-                    const psr_plane *planes, int32_t y) {
+static void compute(const psr_io *io, const psr_step *step, const psr_plane *planes, int32_t y) {
     const psr_step_row *row = step->row;
     const psr_plane *source = at(planes, row->source), *adds = at(planes, row->adds);
     const psr_plane *result = at(planes, row->result);
@@ -29,11 +28,8 @@ static void compute(const psr_io *io, const psr_step *step, const psr_place *pla
         case PSR_LOAD_PIXELS: psr_load_pixels(io, result, y); break;
         case PSR_ANCHOR: psr_anchor(io, source, result, y); break;
         case PSR_STORE: psr_store(io, source, adds, row->flag, y); break;
-        default:
-            if (places[row->result].row->kind == PSR_SHUFFLED)
-                psr_detail(io, step->conv, source, result, adds, y, step->reach);
-            else
-                psr_convolve(io, step->conv, source, result, adds, y, row->flag, step->reach);
+        case PSR_DETAIL: psr_detail(io, step->conv, source, result, adds, y, &step->reach); break;
+        default: psr_convolve(io, step->conv, source, result, adds, y, row->flag, &step->reach);
     }
 }
 
@@ -43,5 +39,5 @@ void psr_run(const psr_plan *plan, const psr_io *io, uint8_t *arena) {
         planes[i] = plane_of(&plan->places[i], io->w, arena);
     for (int32_t s = -plan->halo; s < io->h + plan->depth; ++s)
         for (int32_t i = 0; i < plan->n_steps; ++i)
-            compute(io, &plan->steps[i], plan->places, planes, s - plan->steps[i].row->delay);
+            compute(io, &plan->steps[i], planes, s - plan->steps[i].row->delay);
 }

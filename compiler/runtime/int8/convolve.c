@@ -12,7 +12,8 @@ static void convolve_blocks(const psr_io *io, const psr_conv *conv, kernel_table
     const int32_t per_row = conv->phase_blocks ? conv->phase_blocks : 1;
     const int32_t unit = conv->phase_blocks ? (int32_t)sizeof(psr_sum) : 1;
     const int32_t beside = PSR_BLOCK * unit, step = per_row == 1 ? dst->block : beside;
-    out += (ptrdiff_t)(b / per_row) * dst->block + (ptrdiff_t)(b % per_row) * beside;
+    const int32_t hr_row = per_row == 1 ? b : b / per_row;
+    out += (ptrdiff_t)hr_row * dst->block + (ptrdiff_t)(b - hr_row * per_row) * beside;
     int32_t done = 0;
     for (int shape = 0; shape < PSR_TILE_SHAPES && done < n; ++shape) {
         const int32_t tiles = psr_tiles(version->tile_pixels, shape, n - done);
@@ -37,7 +38,7 @@ void psr_convolve_span(const psr_io *io, int32_t number, const psr_plane *src, c
     const int32_t most = version->group_blocks;
     /* Backwards: what a block writes too much lies where the first block of the next place goes. */
     for (int32_t end = conv->out_blocks, blocks; end > 0; end -= blocks) {
-        blocks = end % most ? 1 : most;
+        blocks = most == 1 || end % 2 ? 1 : 2;
         convolve_blocks(io, conv, conv->phase_blocks ? version->detail : version->hidden, src, rows,
                         dst, psr_at(dst, io, y, x), end - blocks, blocks, n);
     }

@@ -44,5 +44,5 @@ void psr_layers_row(const psr_layers *layers, int32_t number, const psr_plane *s
                        .h = PSR_MAX_SIDE,
                        .w = w,
                        .halo = 1}; /* psr_layers_at counts rows from -1 as well */
-    psr_convolve(&io, number, src, dst, NULL, y, 1, (psr_reach){{0}});
+    psr_convolve(&io, number, src, dst, NULL, y, 1, &(psr_reach){{0}});
 }
