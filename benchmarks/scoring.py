@@ -37,16 +37,16 @@ from player.costs import path_macs
 from player.engine import Engine
 from player.package.architecture import Architecture
 from player.package.generic import generic_blob
-from player.package.paths import HARD, PLANNED_PATHS, path_of
+from player.package.paths import HARD, PLANNED_PATHS, QUARTER_PX, path_of
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX, measure_difficulty, patch_sums, stand_in_correlations
-from sr.encode.options import RouteOptions
+from sr.encode.options import CELL_QUARTERS, RouteOptions
 from sr.host_engine import WORTH_COMPILING_PX, host_engine
 from sr.packing import network_of
 from sr.quant.integer_network import IntegerNetwork
 from sr.scoring import EngineNetwork, FramePair, Scored, path_sse, upscale_paths
 
-SCALE, ROUTE_CELL_PX = 4, 12
+SCALE = 4
 FRAMES, FIRST_FRAMES = 24, 120  # what is timed, spread over the clip's first
 HELD_FRAMES = 48  # one after the other, in groups that hold one route
 OLD, NEW = "reference", "engine"
@@ -123,8 +123,9 @@ def planned(
 
 def route_grid(pairs: Pairs) -> Grid:
     """The cells of a route map, by default."""
+    cell_px = CELL_QUARTERS * QUARTER_PX
     height, width = pairs[0].lr.shape[:2]
-    return Grid(height, width, ROUTE_CELL_PX, ROUTE_CELL_PX)
+    return Grid(height, width, cell_px, cell_px)
 
 
 def spread_pairs(clip: Path, count: int, of: int) -> list[FramePair]:

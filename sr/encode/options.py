@@ -21,6 +21,7 @@ from sr.models import architecture
 from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.usage_error import UsageError
 
+CELL_QUARTERS = 3  # of QUARTER_PX units: cells of 12 px on single pixels
 PLAIN = "plain"  # the method without a network
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
@@ -246,7 +247,7 @@ class EncodeOptions:
             return self.routes.route_cell_px
         most = MAX_CELL_PX if self.routes.routes == "map" else MAX_ROUTER_CELL_PX
         step = QUARTER_PX * self.units
-        return min(3, most // step) * step
+        return min(CELL_QUARTERS, most // step) * step
 
     @property
     def patch_choice(self) -> str:

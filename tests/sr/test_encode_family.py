@@ -18,7 +18,6 @@ from player.package.paths import BICUBIC, EASY, HARD, PLANNED_PATHS, path_of
 from player.package.route_maps import unpack_routes
 from player.package.scale import scale_number
 from player.package.verify import verify_package
-from player.package.weights import unpack_weights
 from player.session import open_package
 from player.upscale import read_lr, upscale
 from sr.encode import encode as encode_module
@@ -28,7 +27,7 @@ from sr.encode.encode import encode
 from sr.encode.film import Film
 from sr.encode.options import EncodeOptions
 from sr.encode.sampled_routes import block_errors
-from sr.packing import network_of, pack_integers
+from sr.packing import pack_integers
 from sr.progress import Progress
 from sr.quant.integer_network import IntegerNetwork
 from sr.scoring import FramePair, path_sse, scored_network, upscale_paths
@@ -66,9 +65,9 @@ def test_a_package_of_every_scale_and_unit(odd_film, tmp_path, scale, units):
     assert codes.shape == (4, *index.grid_shape)
     frames = list(upscale(open_package(tmp_path / "p"), None))
     assert {frame.rgb.shape for frame in frames} == {(HEIGHT, WIDTH, 3)}
-    network = scored_network(unpack_weights((tmp_path / "p" / entry.file).read_bytes()))
-    for path in upscale_paths(network, frames[0].lr).values():
-        assert path.shape[0] >= HEIGHT and path.shape[1] >= WIDTH
+    network = scored_network((tmp_path / "p" / entry.file).read_bytes())
+    for _, hr in upscale_paths(network, frames[0].lr):
+        assert hr.shape[0] >= HEIGHT and hr.shape[1] >= WIDTH
 
 
 @pytest.mark.parametrize(("scale", "units"), [(1, 2), (Fraction(3, 2), 2)])
@@ -94,10 +93,10 @@ def test_a_filter_behind_the_decoder_mends_what_the_codec_lost(film, tmp_path):
     assert report["paths"]["easy"] + report["paths"]["hard"] > 0.2
     package = open_package(tmp_path / "p")
     (entry,) = package.index.weights
-    network = scored_network(unpack_weights((tmp_path / "p" / entry.file).read_bytes()))
+    network = scored_network((tmp_path / "p" / entry.file).read_bytes())
     errors = {path: [] for path in (BICUBIC, EASY, HARD)}
     for frame, original in zip(read_lr(package), drifting_pictures(12, 160, 192), strict=True):
-        made = upscale_paths(network, frame.rgb)
+        made = dict(upscale_paths(network, frame.rgb))
         assert np.array_equal(made[BICUBIC], frame.rgb)
         for path, rgb in made.items():
             errors[path].append(metrics.mse_rgb(rgb, original))
@@ -193,8 +192,7 @@ def test_difficulty_without_a_generic_network_is_the_anchors_error(scale):
     wanted = patch_sse(anchor, pair.hr, grid, scale)
     samples = patch_samples(grid, scale, *pair.hr.shape[:2])
     for dtype in ("fp32", "int8"):
-        blob = unpack_weights(generic_blob(scale, dtype))
-        network = scored_network(blob) if blob.is_int8 else network_of(blob)
+        network = scored_network(generic_blob(scale, dtype))
         found = measure_difficulty(network, [pair], grid, samples)
         sse = 255.0**2 * samples / 10 ** (found.fine_db[0] / 10)
         assert np.allclose(sse, wanted, rtol=0 if dtype == "int8" else 0.01)
@@ -206,7 +204,7 @@ def test_blocks_of_a_sample_have_the_whole_frames_errors(scale, units):
     """At the frame's border too, where a block is no whole units."""
     arch = replace(chain(scale, units), widths=(4, 4, 4))
     tensors = random_int8(arch, 3)
-    network = scored_network(unpack_weights(pack_integers(arch, tensors)))
+    network = scored_network(pack_integers(arch, tensors))
     assert isinstance(network, IntegerNetwork)
     pair = film_pair(scale, 12 * units + 10, 18 * units + 4)
     grid = Grid(*pair.lr.shape[:2], 4 * units, 4 * units)
