@@ -29,6 +29,7 @@ from player.package.index import Size
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
 from player.package.scale import scale_number
 from player.package.signature import signing_key
+from player.package.streams import StreamFiles
 from player.package.writer import Contents, write_package
 from sr.encode.difficulty import score_difficulty
 from sr.encode.film import Film
@@ -68,51 +69,14 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
 
 
 def _run(work: Work) -> dict[str, Any]:
-    began, options, film = monotonic(), work.options, work.film
-    if options.shrink.stages:  # what cannot be met is said before anything is made
+    began = monotonic()
+    if work.options.shrink.stages:  # what cannot be met is said before anything is made
         budget_of(work)
-    film.stream, audio = write_streams(work)
-    learned = Learned() if options.training.method == PLAIN else _learn(work)
-    contents = Contents(
-        scale=film.scale,
-        lr=Size(film.grid.width, film.grid.height),
-        hr=Size(film.info.width, film.info.height),
-        fine_h=work.route_grid.fine_h,
-        fine_w=work.route_grid.fine_w,
-        method=options.training.method,
-        preset=options.training.preset,
-        video=film.stream,
-        audio=audio,
-        weights=[network.blob for network in learned.networks],
-        routes=learned.routes,
-        router=learned.router,
-        colour=vars(film.info.colour),
-        version=version("pocketsr"),
-    )
-    index = write_package(options.out, contents, signing_key())
-    networks = learned.networks
-    return {
-        "schema": "pocketsr.report/1",
-        "method": options.training.method,
-        "preset": options.training.preset,
-        "scale": scale_number(film.scale),
-        "units": options.units if networks else None,
-        "frames": index.frames,
-        "training_frames": len(film.learned) if networks else 0,
-        "steps": learned.steps,
-        "crops_a_step": networks[0].crops_a_step if networks else 0,
-        "crop_px": networks[0].crop_px if networks else 0,
-        "patches": options.patch_choice if networks else None,
-        "dtype": options.training.arithmetic if networks else None,
-        "fine_tuning_steps": sum(network.fine_tuning_steps for network in networks),
-        "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
-        "stages": [network.stages for network in networks],
-        "weights_bytes": [len(network.blob) for network in networks],
-        "router": learned.router_row,
-        "paths": _paths(work, learned),
-        "difficulty_rank_correlation": learned.correlation,
-        "seconds_of_this_run": round(monotonic() - began, 1),
-    }
+    work.film.stream, audio = write_streams(work)
+    learned = Learned() if work.options.training.method == PLAIN else _learn(work)
+    contents = _contents(work, work.film.stream, audio, learned)
+    write_package(work.options.out, contents, signing_key())
+    return {**_report(work, learned), "seconds_of_this_run": round(monotonic() - began, 1)}
 
 
 @dataclass(frozen=True)
@@ -140,6 +104,53 @@ def _learn(work: Work) -> Learned:
     routes = plan_all_routes(work, blobs, difficulty) if mapped else []
     steps = sum(task.steps for task in tasks)
     return Learned(steps, networks, routes, router, row, correlation)
+
+
+def _contents(
+    work: Work, video: StreamFiles, audio: StreamFiles | None, learned: Learned
+) -> Contents:
+    options, film = work.options, work.film
+    return Contents(
+        scale=film.scale,
+        lr=Size(film.grid.width, film.grid.height),
+        hr=Size(film.info.width, film.info.height),
+        fine_h=work.route_grid.fine_h,
+        fine_w=work.route_grid.fine_w,
+        method=options.training.method,
+        preset=options.training.preset,
+        video=video,
+        audio=audio,
+        weights=[network.blob for network in learned.networks],
+        routes=learned.routes,
+        router=learned.router,
+        colour=vars(film.info.colour),
+        version=version("pocketsr"),
+    )
+
+
+def _report(work: Work, learned: Learned) -> dict[str, Any]:
+    options, film, networks = work.options, work.film, learned.networks
+    return {
+        "schema": "pocketsr.report/1",
+        "method": options.training.method,
+        "preset": options.training.preset,
+        "scale": scale_number(film.scale),
+        "units": options.units if networks else None,
+        "frames": film.frames,
+        "training_frames": len(film.learned) if networks else 0,
+        "steps": learned.steps,
+        "crops_a_step": networks[0].crops_a_step if networks else 0,
+        "crop_px": networks[0].crop_px if networks else 0,
+        "patches": options.patch_choice if networks else None,
+        "dtype": options.training.arithmetic if networks else None,
+        "fine_tuning_steps": sum(network.fine_tuning_steps for network in networks),
+        "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
+        "stages": [network.stages for network in networks],
+        "weights_bytes": [len(network.blob) for network in networks],
+        "router": learned.router_row,
+        "paths": _paths(work, learned),
+        "difficulty_rank_correlation": learned.correlation,
+    }
 
 
 def _paths(work: Work, learned: Learned) -> dict[str, float]:

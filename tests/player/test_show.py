@@ -40,11 +40,11 @@ class FakeDisplay:
         return due
 
 
-def film(count):
+def film(count, scale=2):
     draw = np.random.default_rng(0)
     for i in range(count):
         lr = draw.integers(0, 255, (6, 6, 3)).astype(np.uint8)
-        hr = np.full((12, 11, 3), i, np.uint8)
+        hr = np.full((int(6 * scale), int(6 * scale) - 1, 3), i, np.uint8)
         yield UpscaledFrame(hr, i, i, lr, np.zeros((0, 6), np.int32), None, 0.0)
 
 
@@ -53,8 +53,8 @@ def time():
     return FakeTime()
 
 
-def run(time, display, frames):
-    return Show(display, Pacer(TICK, time.clock()), 2).run(frames)
+def run(time, display, frames, scale=2):
+    return Show(display, Pacer(TICK, time.clock()), scale).run(frames)
 
 
 def test_frames_are_shown_at_their_times(time):
@@ -79,13 +79,15 @@ def test_space_holds_the_film_and_lets_it_go_on(time):
     assert times[:2] == [0, 0.1] and times[2:] == pytest.approx([5.2, 5.3], abs=0.03)
 
 
-def test_b_shows_the_bicubic_picture_of_the_same_size(time):
-    frames = list(film(3))
+@pytest.mark.parametrize("scale", [1, Fraction(3, 2), 2])
+def test_b_shows_the_bicubic_picture_of_the_same_size(time, scale):
+    frames = list(film(3, scale))
     display = FakeDisplay(time, [(0.05, "b"), (0.15, "b")])
-    run(time, display, iter(frames))
+    run(time, display, iter(frames), scale)
     captions = [caption for _, caption, _ in display.shown]
     assert captions == ["PocketSR", "bicubic", "bicubic", "PocketSR", "PocketSR"]
-    wanted = upscale_bicubic(frames[1].lr, 2)[:12, :11]
+    height, width = frames[1].rgb.shape[:2]
+    wanted = upscale_bicubic(frames[1].lr, scale)[:height, :width]
     np.testing.assert_array_equal(display.shown[2][2], wanted)
 
 
