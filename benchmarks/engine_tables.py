@@ -31,6 +31,27 @@ def peers() -> str:
     return formed(fastest, forms)
 
 
+def other_networks() -> str:
+    """Networks of other shapes: GOPS of ours, and its ratio to the fastest peer that took part."""
+    result = read("peers")
+    ours = {
+        f"{row['subject']} {row['dtype']}": row
+        for row in result["rows"]
+        if row["runtime"] == "pocketsr"
+    }
+    rows = [
+        (
+            f"{ours[name]['subject']}, {ours[name]['lr']}",
+            ours[name]["dtype"],
+            f"{ours[name]['gops']:.0f}",
+            f"{found['ratio']:.2f}",
+            found["fastest_peer"],
+        )
+        for name, found in result["summary"]["other_networks"].items()
+    ]
+    return lines(("network, LR", "dtype", "GOPS", "x fastest peer", "which"), *rows)
+
+
 def played() -> str:
     summary = read("played")["summary"]
     one, two = (summary[f"ratio_to_fastest_peer_{n}"] for n in ("1_thread", "2_threads"))
@@ -46,6 +67,13 @@ def ablation(subject: str) -> str:
     from benchmarks.compiler import markdown  # imports TVM, which no other table needs
 
     return markdown(read("compiler")["rows"], subject)
+
+
+def family() -> str:
+    """One engine for every network, against one compiled for each."""
+    from benchmarks.family import table  # imports TVM as well
+
+    return table(read("family"))
 
 
 def ladder() -> str:

@@ -27,6 +27,12 @@ class Entrant:
         return f"{self.runtime.name} {self.dtype}"
 
 
+def order_for(subject: Subject, folder: Path, dtype: str, size: Size | None) -> Order:
+    """The subject's hard path, for frames of a size."""
+    arch = subject.arch
+    return Order(folder, dtype, size, subject.halo_px, arch.hr_units, arch.units)
+
+
 @dataclass(frozen=True)
 class Bench:
     """What is measured, with whom, where their files lie, and how often each runs."""
@@ -40,8 +46,7 @@ class Bench:
         return self.order_of(entrant.dtype, size)
 
     def order_of(self, dtype: str, size: Size | None = None) -> Order:
-        subject = self.subject
-        return Order(self.folder, dtype, size, subject.halo_px, subject.arch.hr_units)
+        return order_for(self.subject, self.folder, dtype, size)
 
     def sessions(self, size: Size | None, threads: int) -> dict[Entrant, Session]:
         """Every entrant, opened; those that cannot take any size are left out for `size` None."""
@@ -82,7 +87,7 @@ def _convert(
 ) -> list[str]:
     reasons = []
     for size in sizes:
-        order = Order(folder, entrant.dtype, size, subject.halo_px, subject.arch.hr_units)
+        order = order_for(subject, folder, entrant.dtype, size)
         try:
             entrant.runtime.convert(subject, order)
         except Unsupported as error:

@@ -62,6 +62,15 @@ def measure_whole(bench: Bench, size: Size, threads: int) -> list[Row]:
     ]
 
 
+def measure_other(bench: Bench, name: str, size: Size, threads: int) -> list[Row]:
+    """The hard path of a network of another shape, over a whole frame."""
+    lr, sessions = bench.subject.lr(size), bench.sessions(size, threads)
+    timings = interleave(_checked_runs(bench, sessions, lr), bench.rounds, WARM_UP)
+    gop = bench.subject.gop_a_pixel * size[0] * size[1]
+    labels = {"subject": name, "lr": size_name(size), "threads": threads}
+    return [row_of(e.runtime.name, e.dtype, timings[e.name], gop, **labels) for e in sessions]
+
+
 def measure_new_sizes(bench: Bench, count: int, threads: int) -> list[Row]:
     """A size that was never seen before in each call; every entrant gets the same sizes."""
     sizes = list(new_sizes(count + WARM_UP))

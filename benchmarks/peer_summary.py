@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.limits import LIMIT
 from benchmarks.runtimes import OURS, TVM_DEFAULT
+from benchmarks.subject import OTHER_NETWORKS
 
 Row = dict[str, Any]
 
@@ -56,7 +57,19 @@ def summary(rows: list[Row]) -> dict[str, Any]:
     for dtype in ("int8", "fp32"):
         found = _against_fastest(rows, dtype, threads=2)
         figures |= {f"{key}_2_threads": value for key, value in found.items()}
-    return figures | _footprint(rows) | _quality(rows)
+    return figures | _footprint(rows) | _quality(rows) | {"other_networks": _others(rows)}
+
+
+def _others(rows: list[Row]) -> dict[str, Any]:
+    """By network and number format, the speed over the fastest peer, and which that is."""
+    figures: dict[str, Any] = {}
+    for name in (name for name in OTHER_NETWORKS if pick(rows, subject=name)):
+        for dtype in ("int8", "fp32"):
+            same = pick(rows, subject=name, dtype=dtype)
+            peer = fastest(same)
+            ratio = speed_ratio(one(same, runtime=OURS), peer)
+            figures[f"{name} {dtype}"] = {"ratio": ratio, "fastest_peer": _label(peer)}
+    return figures
 
 
 def _against_fastest(rows: list[Row], dtype: str, threads: int) -> dict[str, Any]:

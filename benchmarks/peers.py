@@ -1,6 +1,6 @@
 """The engine against other runtimes: the same network, weights, frames, threads and process.
 
-    python -m benchmarks.peers [--quick] [--resume] [--only NAME ...] [--json FILE]
+    python -m benchmarks.peers [--quick] [--resume] [--others] [--only NAME ...] [--json FILE]
 
 Ours takes and gives RGB bytes, as a player has and wants them, and repeats the frame's edges
 itself. The others are given a frame with its halo in the layout that suits them best, ready made,
@@ -21,6 +21,7 @@ from benchmarks.harness import argument_parser, environment, write_json
 from benchmarks.peer_groups import (
     measure_footprints,
     measure_new_sizes,
+    measure_other,
     measure_quality,
     measure_whole,
 )
@@ -35,7 +36,7 @@ from benchmarks.peer_summary import (
 )
 from benchmarks.runtimes import OURS, PEERS, TVM_DEFAULT
 from benchmarks.runtimes.interface import Size, size_name
-from benchmarks.subject import Subject, generic_subject
+from benchmarks.subject import OTHER_NETWORKS, Subject, generic_subject, seeded_subject
 
 MAIN_SIZE: Size = (270, 480)  # LR height and width: to 1920x1080
 OTHER_SIZES: tuple[Size, ...] = ((135, 240), (180, 320), (540, 960))
@@ -105,6 +106,28 @@ def measure_tvm(subject: Subject, folder: Path) -> list[Row]:
     return [{**row, "subject": PLAIN_TVM} for row in rows]
 
 
+def measure_others(plan: Plan, store: Store) -> tuple[list[Row], list[Entrant]]:
+    """The networks of other shapes, one thread; and who took part."""
+    rows: list[Row] = []
+    found: dict[str, Entrant] = {}
+    for name, (arch, size) in OTHER_NETWORKS.items():
+        subject = seeded_subject(arch, size)
+        folder = benchmark_folder(subject)
+        entrants, _ = find_entrants((OURS, *plan.peers), subject, [size], folder)
+        bench = Bench(subject, tuple(entrants), folder, plan.rounds)
+        rows += store.rows(name, partial(measure_other, bench, name, size, 1))
+        found |= {entrant.name: entrant for entrant in entrants}
+    return rows, [*found.values()]
+
+
+def add_others(path: Path, rows: list[Row], entrants: Sequence[Entrant]) -> dict[str, Any]:
+    """The result at `path` with these rows in place of those of the same networks."""
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    kept = [row for row in result["rows"] if row["subject"] not in OTHER_NETWORKS]
+    measured = {"rows": [*kept, *rows], "summary": summary([*kept, *rows])}
+    return {**result, **measured, "environment_of_others": environment(versions(entrants))}
+
+
 def benchmark_folder(subject: Subject) -> Path:
     """Where converted networks are kept for the next run."""
     folder = (_BUILD / subject.key).resolve()
@@ -137,25 +160,38 @@ def main() -> None:
     plan = QUICK if options.quick else FULL
     if options.only:
         plan = replace(plan, peers=tuple(options.only))
+    store = Store(options.json.with_suffix(".part"), options.resume)
+    if options.others:
+        rows, entrants = measure_others(plan, store)
+        result = add_others(options.json, rows, entrants)
+    else:
+        result = measure_both(plan, store)
+    print_tables(result["rows"])
+    print_summary(result["summary"])
+    write_json(options.json, result)
+    store.path.unlink()
+
+
+def measure_both(plan: Plan, store: Store) -> dict[str, Any]:
+    """The generic network and those of other shapes."""
     subject = generic_subject()
     folder = benchmark_folder(subject)
     sizes = [*dict.fromkeys((*plan.sizes, CLIP_SIZE)), None]
     entrants, absent = find_entrants((OURS, *plan.peers), subject, sizes, folder)
     bench = Bench(subject, tuple(entrants), folder, plan.rounds)
-    store = Store(options.json.with_suffix(".part"), options.resume)
     rows = measure_all(bench, plan, store)
     rows = rows + store.rows("TVM", lambda: measure_tvm(subject, folder))
-    result = result_of(rows, entrants, absent)
-    print_tables(rows)
-    print_summary(result["summary"])
-    write_json(options.json, result)
-    store.path.unlink()
+    rows = rows + measure_others(plan, store)[0]
+    return result_of(rows, entrants, absent)
 
 
 def _options() -> argparse.Namespace:
     parser = argument_parser("peers", __doc__)
     parser.add_argument("--resume", action="store_true", help="go on after an interruption")
     parser.add_argument("--only", nargs="+", choices=PEERS, metavar="NAME", help="these peers")
+    parser.add_argument(
+        "--others", action="store_true", help="networks of other shapes alone, into the JSON"
+    )
     return parser.parse_args()
 
 

@@ -13,6 +13,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -104,6 +106,17 @@ def differences(ours: Path, theirs: Path) -> list[str]:
     )
 
 
+@contextmanager
+def checked_out(revision: str, folder: Path) -> Iterator[Path]:
+    """A worktree of that revision in `folder`, gone afterwards."""
+    tree, git = folder / "tree", ["git", "-C", str(ROOT), "worktree"]
+    subprocess.run([*git, "add", "--detach", "--quiet", str(tree), revision], check=True)
+    try:
+        yield tree
+    finally:
+        subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--against", required=True, help="A revision of this repository.")
@@ -111,10 +124,8 @@ def main() -> None:
     options = parser.parse_args()
     faults = 0
     with tempfile.TemporaryDirectory() as name:
-        folder, other = Path(name), Path(name) / "tree"
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--detach", str(other), options.against], check=True)
-        try:
+        folder = Path(name)
+        with checked_out(options.against, folder) as other:
             (folder / "groups.json").write_text(BOXES)
             write_film(folder / "film.mp4", drifting_pictures(12, 160, 192))
             for side in ("ours", "theirs"):
@@ -130,8 +141,6 @@ def main() -> None:
                 differ += [f"{n}: {error}" for n, error in errors.items() if error]
                 faults += len(differ)
                 print(f"{case:<16}", ", ".join(differ) or "same bytes", flush=True)
-        finally:
-            subprocess.run([*git, "remove", "--force", str(other)], check=True)
     sys.exit(1 if faults else 0)
 
 

@@ -7,6 +7,7 @@ int8 network that is shown noise leaves the range that it was calibrated for.
 
 import hashlib
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from player.costs import macs_per_pixel
 from player.package.architecture import Architecture
 from player.package.generic import blob_path
 from player.package.paths import EASY, HARD
+from player.package.scale import hr_px
 from player.package.weights import unpack_weights
 
 if TYPE_CHECKING:
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 SCALE = 4
+# Networks of other shapes, with the size of their LR frames: filters behind the decoder on single
+# pixels and on units of 2 x 2, and the scale between.
+OTHER_NETWORKS: dict[str, tuple[Architecture, Size]] = {
+    "x1, u = 1": (Architecture("chain", 1, (16,) * 8, (8,)), (270, 480)),
+    "x1, u = 2": (Architecture("chain", 1, (32,) * 4, (4,), 2), (540, 960)),
+    "x1.5, u = 2": (Architecture("chain", Fraction(3, 2), (32,) * 4, (4,), 2), (270, 480)),
+}
+_EXIT_STD = 0.02
 CALIBRATION_STEP, TEST_STEP = 12, 33  # frames of the clip between two that are used
 
 
@@ -43,7 +53,11 @@ class Subject:
 
     @property
     def halo_px(self) -> int:
-        return max(self.arch.exits[-1], 2)
+        return self.arch.halo_px(HARD)
+
+    def planes(self, lr: Image) -> NDArray[np.float32]:
+        """A frame as the network takes it: places with their halo."""
+        return planes(lr, self.halo_px, self.arch.units)
 
     @property
     def gop_a_pixel(self) -> float:
@@ -84,7 +98,7 @@ class Subject:
         import torch
 
         with torch.no_grad():  # inference_mode would spoil the module for converters
-            out = self.module(torch.from_numpy(planes(lr, self.halo_px))).numpy()
+            out = self.module(torch.from_numpy(self.planes(lr))).numpy()
         return pixels(out[0].transpose(1, 2, 0))
 
     @cached_property
@@ -99,11 +113,34 @@ class Subject:
 
 
 def generic_subject() -> Subject:
-    """The default network as it ships, and frames of the demo's clip; no frame serves twice."""
+    """The default network as it ships, and frames of the demo's clip."""
     blob = unpack_weights(blob_path(SCALE).read_bytes())
     tensors = {name: tensor.astype(np.float32) for name, tensor in blob.tensors.items()}
+    return Subject(blob.arch, tensors, *_frames())
+
+
+def seeded_subject(arch: Architecture, size: Size) -> Subject:
+    """A network with random weights of an overfitted one's size, and frames for LR of `size`."""
+    import torch
+
+    from sr.models import build_network
+
+    torch.manual_seed(0)
+    network = build_network(arch)
+    for weight in network.get_submodule("exits").parameters():
+        torch.nn.init.normal_(weight, std=_EXIT_STD)
+    height, width = (hr_px(side, arch.scale) for side in size)
+    calibration, test = (
+        tuple(np.asarray(Pictures.fromarray(frame).resize((width, height))) for frame in frames)
+        for frames in _frames()
+    )
+    return Subject(arch, network.deployed_arrays(), calibration, test)
+
+
+def _frames() -> tuple[tuple[Image, ...], tuple[Image, ...]]:
+    """Of the clip, for calibration and for tests; none serves twice."""
     frames = [frame.rgb for frame in read_frames(demo_clip())]
     test = range(CALIBRATION_STEP // 2, len(frames), TEST_STEP)
     calibration = [i for i in range(0, len(frames), CALIBRATION_STEP) if i not in test]
-    chosen = (tuple(frames[i] for i in indices) for indices in (calibration, test))
-    return Subject(blob.arch, tensors, *chosen)
+    first, second = (tuple(frames[i] for i in indices) for indices in (calibration, test))
+    return first, second

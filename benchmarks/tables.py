@@ -24,8 +24,10 @@ from typing import Any
 from benchmarks.engine_tables import (
     ablation,
     android,
+    family,
     ladder,
     latency,
+    other_networks,
     peers,
     played,
     router_engine,
@@ -237,7 +239,8 @@ def _claims(result: Row) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (readme, quality, quant, training, difficulty, scoring)},
-    **{f.__name__: f for f in (peers, played, ladder, shapes, latency, router_engine, android)},
+    **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
+    **{f.__name__: f for f in (shapes, latency, router_engine, android)},
     **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},
     **{f"shrink.{name}": partial(arms, name) for name in ARMS},
     **{f"shrink.{n}.claims": partial(claims_of, file) for n, (file, _) in ARMS.items()},

@@ -84,7 +84,7 @@ def _program(subject: "Subject", order: Order) -> "torch.export.ExportedProgram"
     }
     shapes = None if order.size else {"x": bounds}
     return torch.export.export(
-        module, (example(order.input_sides or largest),), dynamic_shapes=shapes
+        module, (example(order.planes, order.input_sides or largest),), dynamic_shapes=shapes
     )
 
 
@@ -96,9 +96,7 @@ def _quantised(subject: "Subject") -> Any:
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    from benchmarks.runtimes.interface import planes
-
-    frames = [torch.from_numpy(planes(lr, subject.halo_px)) for lr in subject.calibration_lr]
+    frames = [torch.from_numpy(subject.planes(lr)) for lr in subject.calibration_lr]
     quantizer = XNNPACKQuantizer()
     quantizer.set_global(get_symmetric_quantization_config(is_per_channel=True))
     sizes = {axis: torch.export.Dim.AUTO for axis in (2, 3)}

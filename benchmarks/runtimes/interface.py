@@ -34,7 +34,8 @@ class Unsupported(Exception):
 class Order:
     """The hard path, to be converted and opened: files go to `folder` and come from there.
 
-    `size` None: for frames of any size up to MAX_ANY_SIZE, a new one each call.
+    `size` None: for frames of any size up to MAX_ANY_SIZE, a new one each call. `units`: the side
+    of what the network sees as one place; `scale`: of a place, HR pixels on a side.
     """
 
     folder: Path
@@ -42,6 +43,12 @@ class Order:
     size: Size | None
     halo_px: int
     scale: int
+    units: int = 1
+
+    @property
+    def planes(self) -> int:
+        """Of a place, as the network takes them."""
+        return 3 * self.units**2
 
     def file(self, runtime: str, suffix: str, sized: bool) -> Path:
         """Where a runtime keeps this order; `sized` where each size needs a file of its own."""
@@ -50,10 +57,11 @@ class Order:
 
     @property
     def input_sides(self) -> Size | None:
-        """Height and width of the frame with its halo; None for any size."""
+        """Height and width of the frame with its halo, in places; None for any size."""
         if self.size is None:
             return None
-        return self.size[0] + 2 * self.halo_px, self.size[1] + 2 * self.halo_px
+        height, width = ((side + 2 * self.halo_px) // self.units for side in self.size)
+        return height, width
 
 
 class Session(ABC):
@@ -73,13 +81,14 @@ class Session(ABC):
 
 
 class PlanesSession(Session):
-    """A session that takes float planes with the halo and gives float planes [1, 3, r h, r w]."""
+    """A session that takes float planes of places with their halo, and gives float planes
+    [1, 3, r h, r w]."""
 
     def __init__(self, order: Order) -> None:
-        self.halo_px = order.halo_px
+        self.halo_px, self.units = order.halo_px, order.units
 
     def prepare(self, lr: Image) -> Any:
-        return planes(lr, self.halo_px)
+        return planes(lr, self.halo_px, self.units)
 
     def picture(self, out: Any) -> Image:
         return pixels(np.asarray(out)[0].transpose(1, 2, 0))
@@ -125,15 +134,20 @@ def size_name(size: Size) -> str:
     return f"{size[1]}x{size[0]}"
 
 
-def with_halo(lr: Image, halo_px: int) -> Image:
-    """The frame [h, w, 3] with its edge pixels repeated around it."""
+def with_halo(lr: Image, halo_px: int, units: int = 1) -> Image:
+    """The frame [h, w, 3] with its edge pixels repeated around it, as places of u x u pixels
+    [(h + 2R) / u, (w + 2R) / u, 3 u^2], ordered (colour, dy, dx)."""
     margin = (halo_px, halo_px)
-    return np.pad(lr, (margin, margin, (0, 0)), mode="edge")
+    padded = np.pad(lr, (margin, margin, (0, 0)), mode="edge")
+    height, width = (side // units for side in padded.shape[:2])
+    split = padded.reshape(height, units, width, units, 3).transpose(0, 2, 4, 1, 3)
+    return np.ascontiguousarray(split.reshape(height, width, 3 * units**2))
 
 
-def planes(lr: Image, halo_px: int) -> Planes:
-    """The frame with its halo as float planes [1, 3, h + 2R, w + 2R]."""
-    return np.ascontiguousarray(with_halo(lr, halo_px).transpose(2, 0, 1)[None], np.float32)
+def planes(lr: Image, halo_px: int, units: int = 1) -> Planes:
+    """The frame with its halo as float planes [1, 3 u^2, (h + 2R) / u, (w + 2R) / u]."""
+    places = with_halo(lr, halo_px, units)
+    return np.ascontiguousarray(places.transpose(2, 0, 1)[None], np.float32)
 
 
 def pixels(values: NDArray[Any]) -> Image:

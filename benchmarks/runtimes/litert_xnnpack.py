@@ -1,5 +1,6 @@
 """LiteRT with XNNPACK, pixels lying together. int8: its own quantiser, bytes in and out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,10 @@ class _LiteRtSession(Session):
         self.input = self.interpreter.get_input_details()[0]
         self.output = self.interpreter.get_output_details()[0]
         self.view = self.interpreter.tensor(self.output["index"])
-        self.halo_px = order.halo_px
+        self.halo_px, self.units = order.halo_px, order.units
 
     def prepare(self, lr: Image) -> Any:
-        padded = with_halo(lr, self.halo_px)[None].astype(np.float32)
+        padded = with_halo(lr, self.halo_px, self.units)[None].astype(np.float32)
         if self.input["dtype"] == np.float32:
             return padded
         scale, zero = self.input["quantization"]
@@ -65,7 +66,7 @@ class _LiteRt(Runtime):
         if path.exists():
             return
         if order.dtype == "int8":
-            exact = Order(order.folder, "fp32", order.size, order.halo_px, order.scale)
+            exact = replace(order, dtype="fp32")
             self.convert(subject, exact)
             _quantise(subject, order, exact.file("litert", ".tflite", sized=True), path)
         else:
@@ -81,7 +82,7 @@ def _convert(subject: "Subject", order: Order, path: Path) -> None:
     from benchmarks.runtimes.torch_module import ChannelsLast, example
 
     assert order.input_sides
-    x = example(order.input_sides).permute(0, 2, 3, 1).contiguous()
+    x = example(order.planes, order.input_sides).permute(0, 2, 3, 1).contiguous()
     litert_torch.convert(ChannelsLast(subject.module).eval(), (x,)).export(str(path))
 
 
@@ -94,7 +95,7 @@ def _quantise(subject: "Subject", order: Order, source: Path, path: Path) -> Non
     assert order.size
     sides = order.size[::-1]
     frames = [np.asarray(Pictures.fromarray(lr).resize(sides)) for lr in subject.calibration_lr]
-    padded = [with_halo(lr, order.halo_px)[None].astype(np.float32) for lr in frames]
+    padded = [with_halo(lr, order.halo_px, order.units)[None].astype(np.float32) for lr in frames]
     (name, ends), *_ = Interpreter(str(source)).get_signature_list().items()
     work = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
     seen = work.calibrate({name: [{ends["inputs"][0]: frame} for frame in padded]})

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image as Pictures
 
-from benchmarks.runtimes.interface import Image, Order, PlanesSession, Runtime, Session, with_halo
+from benchmarks.runtimes.interface import (
+    Image,
+    Order,
+    PlanesSession,
+    Runtime,
+    Session,
+    Unsupported,
+    with_halo,
+)
 from benchmarks.runtimes.onnx_file import INPUT, OUTPUT, onnx_file
 
 if TYPE_CHECKING:
@@ -59,6 +67,8 @@ class _Mnn(Runtime):
         path = order.file(self.name, ".mnn", sized=False)
         if path.exists():
             return
+        if order.dtype == "int8" and order.units > 1:
+            raise Unsupported("units: its quantiser reads pictures of three planes")
         exact = order.folder / "mnn-fp32.mnn"
         if not exact.exists():
             _convert(onnx_file(subject, order.folder), exact)

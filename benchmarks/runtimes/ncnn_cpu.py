@@ -60,10 +60,15 @@ class _Ncnn(Runtime):
         work = order.folder / "pnnx"
         work.mkdir(exist_ok=True)
         module = padded_hard_path(subject.arch, subject.tensors)
-        torch.jit.trace(module, example(_TRACED_SIDES)).save(str(work / "hard.pt"))
-        height, width = _TRACED_SIDES
+        torch.jit.trace(module, example(order.planes, _TRACED_SIDES)).save(str(work / "hard.pt"))
+        shape = ",".join(map(str, (1, order.planes, *_TRACED_SIDES)))
         pnnx = Path(sys.executable).parent / "pnnx"
-        command = [str(pnnx), "hard.pt", f"inputshape=[1,3,{height},{width}]", "fp16=0"]
+        command = [
+            str(pnnx),
+            "hard.pt",
+            f"inputshape=[{shape}]",
+            "fp16=0",
+        ]
         subprocess.run(command, cwd=work, check=True, stdout=subprocess.DEVNULL)
         (work / "hard.ncnn.bin").replace(order.file(self.name, ".bin", sized=False))
         (work / "hard.ncnn.param").replace(out)

@@ -11,7 +11,6 @@ from benchmarks.runtimes.interface import (
     PlanesSession,
     Runtime,
     Session,
-    planes,
 )
 from benchmarks.runtimes.onnx_file import HEIGHT, INPUT, OUTPUT, WIDTH, onnx_file
 
@@ -39,7 +38,8 @@ class _OnnxRuntimeSession(PlanesSession):
         self.scale = order.scale
 
     def run(self, fed: Any) -> Any:
-        height, width = (self.scale * (side - 2 * self.halo_px) for side in fed.shape[2:])
+        halo = self.halo_px // self.units
+        height, width = (self.scale * (side - 2 * halo) for side in fed.shape[2:])
         out = self.out.take((1, 3, height, width))
         self.binding.bind_cpu_input(INPUT, fed)
         self.binding.bind_output(OUTPUT, "cpu", 0, out.dtype, out.shape, out.ctypes.data)
@@ -78,7 +78,7 @@ def _quantise(subject: "Subject", source: Path, path: Path) -> None:
 
         def get_next(self) -> dict[str, Any] | None:
             lr = next(self.left, None)
-            return None if lr is None else {INPUT: planes(lr, subject.halo_px)}
+            return None if lr is None else {INPUT: subject.planes(lr)}
 
     prepared = path.with_suffix(".prepared.onnx")
     quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)

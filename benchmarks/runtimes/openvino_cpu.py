@@ -14,7 +14,6 @@ from benchmarks.runtimes.interface import (
     PlanesSession,
     Runtime,
     Session,
-    planes,
     with_halo,
 )
 from benchmarks.runtimes.onnx_file import onnx_file
@@ -32,7 +31,7 @@ class _PlanesOpenVino(PlanesSession):
 
         core = openvino.Core()
         model = core.read_model(order.file("openvino", ".xml", sized=False))
-        model.reshape([1, 3, *(order.input_sides or (_ANY, _ANY))])
+        model.reshape([1, order.planes, *(order.input_sides or (_ANY, _ANY))])
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
@@ -60,7 +59,7 @@ class _BytesOpenVino(_PlanesOpenVino):
         return processor.build()
 
     def prepare(self, lr: Image) -> Any:
-        return with_halo(lr, self.halo_px)[None]
+        return with_halo(lr, self.halo_px, self.units)[None]
 
     def picture(self, out: Any) -> Image:
         return np.array(out[0])
@@ -91,7 +90,7 @@ class _OpenVino(Runtime):
 def _quantise(subject: "Subject", model: Any) -> Any:
     import nncf
 
-    frames = [planes(lr, subject.halo_px) for lr in subject.calibration_lr]
+    frames = [subject.planes(lr) for lr in subject.calibration_lr]
     data = nncf.Dataset(frames)
     preset = nncf.QuantizationPreset.PERFORMANCE
     return nncf.quantize(model, data, preset=preset, subset_size=len(frames))

@@ -49,14 +49,15 @@ class _PocketSR(Runtime):
     imports = ("player.engine",)
 
     def convert(self, subject: "Subject", order: Order) -> None:
-        blob, made_by = (order.file(self.name, end, sized=False) for end in (".bin", ".sources"))
-        if made_by.exists() and made_by.read_text() == sources_key():
-            return
-        from compiler import compile_engine
+        if not _is_of_these_sources(engine := _engine_folder(order)):
+            from compiler import compile_engine
 
-        compile_engine("host", order.file(self.name, "", sized=False), order.dtype)
-        blob.write_bytes(_BLOBS[order.dtype](subject))
-        made_by.write_text(sources_key())
+            compile_engine("host", engine, order.dtype)
+            _sources(engine).write_text(sources_key())
+        blob = order.file(self.name, ".bin", sized=False)
+        if not _is_of_these_sources(blob):
+            blob.write_bytes(_BLOBS[order.dtype](subject))
+            _sources(blob).write_text(sources_key())
 
     def open(self, order: Order, threads: int) -> Session:
         return _Ours(order, threads, HARD)
@@ -79,9 +80,23 @@ def sources_key() -> str:
     return digest.hexdigest()
 
 
+def _sources(made: Path) -> Path:
+    """The file beside it that says of which sources it was made."""
+    return made.with_name(f"{made.name}.sources")
+
+
+def _is_of_these_sources(made: Path) -> bool:
+    return _sources(made).exists() and _sources(made).read_text() == sources_key()
+
+
+def _engine_folder(order: Order) -> Path:
+    """One engine for all networks, beside their folders."""
+    return order.folder.parent / f"pocketsr-{order.dtype}"
+
+
 def engine_of(order: Order) -> Engine:
     """The engine that `convert` has compiled."""
-    return Engine.open(order.file("pocketsr", "", sized=False) / ENGINE_LIBRARY)
+    return Engine.open(_engine_folder(order) / ENGINE_LIBRARY)
 
 
 def _float_blob(subject: "Subject") -> bytes:
@@ -99,14 +114,13 @@ def quantised(subject: "Subject") -> dict[str, Any]:
     """The integers of an int8 blob."""
     import torch
 
-    from benchmarks.runtimes.interface import planes
     from player.package.weights import WeightsBlob
     from sr.packing import trainable_network
     from sr.quant.calibrate import calibrate
     from sr.quant.quantise import quantise
 
     network = trainable_network(WeightsBlob(subject.arch, FLOAT32, subject.tensors))
-    crops = (torch.from_numpy(planes(f, subject.halo_px)) / 255 for f in subject.calibration_lr)
+    crops = (torch.from_numpy(subject.planes(f)) / 255 for f in subject.calibration_lr)
     return quantise(subject.arch, network.deployed_arrays(), calibrate(network, crops))
 
 

@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from player.package.anchor import HALO_PX as ANCHOR_HALO_PX
 from player.package.architecture import Architecture, Tensors
 from player.package.paths import HARD
 from sr.models import Network, deployed_network
@@ -11,7 +10,7 @@ from sr.models.network import PIXEL_MAX
 
 
 class HardPath(nn.Module):
-    """[N, 3, h + 2R, w + 2R] -> [N, 3, r h, r w], clamped to pixel values."""
+    """Places [N, 3 u^2, h, w] with their halo -> [N, 3, H, W], clamped to pixel values."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -25,14 +24,14 @@ class PaddedHardPath(HardPath):
     """The same with the anchor's crop as a negative padding: pnnx drops a slice of open ends."""
 
     def forward(self, x: Tensor) -> Tensor:
-        margin = ANCHOR_HALO_PX - self.network.halo_px(HARD)
+        margin = self.network.anchor_reach - self.network.halo_px(HARD) // self.network.arch.units
         inner = nn.functional.pad(x, (margin,) * 4)
         y = self.network.residual(x, HARD) + nn.functional.conv2d(inner, self.network.anchor)
         return nn.functional.pixel_shuffle(y, self.network.arch.hr_units).clamp(0.0, PIXEL_MAX)
 
 
 class ChannelsLast(nn.Module):
-    """A module of planes for pixels that lie together: [N, H, W, 3] -> [N, r H, r W, 3]."""
+    """A module of planes for pixels that lie together: [N, h, w, 3 u^2] -> [N, H, W, 3]."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -52,6 +51,6 @@ def padded_hard_path(arch: Architecture, tensors: Tensors) -> PaddedHardPath:
     return PaddedHardPath(deployed_network(arch, tensors)).eval()
 
 
-def example(sides: tuple[int, int]) -> Tensor:
+def example(planes: int, sides: tuple[int, int]) -> Tensor:
     """Zeros of an input's shape."""
-    return torch.zeros(1, 3, *sides)
+    return torch.zeros(1, planes, *sides)
