@@ -45,11 +45,6 @@ def plain(request, tmp_path_factory, lr_frames, source_clip, _home):
     )  # fmt: skip
 
 
-def takes(engine, package):
-    """Whether the stand-in for an engine has this scale: whole ones alone."""
-    return engine if package.scale.denominator == 1 else None
-
-
 @pytest.fixture(params=["engine", "no engine"])
 def maybe_engine(request, engine):
     return engine if request.param == "engine" else None
@@ -57,30 +52,30 @@ def maybe_engine(request, engine):
 
 def shown(package, with_engine, lr):
     """The anchor as the engine's stand-in has it, or as it is."""
-    r = package.scale
-    hr = lr.repeat(r, 0).repeat(r, 1) if with_engine else upscale_bicubic(lr, r)
-    return hr[: package.index.hr.height, : package.index.hr.width]
+    height, width = package.index.hr.height, package.index.hr.width
+    if not with_engine:
+        return upscale_bicubic(lr, package.scale)[:height, :width]
+    rows, columns = ((np.arange(side) / package.scale).astype(int) for side in (height, width))
+    return lr[rows[:, None], columns]
 
 
 def test_a_plain_package_verifies_and_plays(plain, maybe_engine, lr_frames):
     assert verify_package(plain).ok
     package, events = open_package(plain), []
-    engine = maybe_engine and takes(maybe_engine, package)
-    frames = list(upscale(package, engine, 1, events.append))
+    frames = list(upscale(package, maybe_engine, 1, events.append))
     assert len(frames) == 20
     # Where the LR video is shown as it is, no engine is missed.
-    assert [e.kind for e in events] == ([] if engine or package.scale == 1 else ["engine"])
+    assert [e.kind for e in events] == ([] if maybe_engine or package.scale == 1 else ["engine"])
     for frame, lr in zip(frames, lr_frames, strict=True):
-        np.testing.assert_array_equal(frame.rgb, shown(package, engine is not None, lr))
+        np.testing.assert_array_equal(frame.rgb, shown(package, maybe_engine, lr))
         assert set(frame.patches[:, 5].tolist()) == {BICUBIC}
 
 
 def test_every_field_of_measure_is_there(plain, maybe_engine, lr_frames, monkeypatch):
     package = open_package(plain)
-    engine = maybe_engine and takes(maybe_engine, package)
-    films = [shown(package, engine is not None, lr) + np.uint8(2) for lr in lr_frames]
+    films = [shown(package, maybe_engine, lr) + np.uint8(2) for lr in lr_frames]
     reference_file = use_reference(monkeypatch, [Frame(f, 0, i) for i, f in enumerate(films)])
-    result = json.loads(json.dumps(measure(package, reference_file, engine)))
+    result = json.loads(json.dumps(measure(package, reference_file, maybe_engine)))
     nullable = {"generic", "engine", "scale"}
     check_shape(result, {k: v for k, v in CONTRACT.items() if k not in nullable})
     assert result["scale"] == float(package.scale)
@@ -92,9 +87,9 @@ def test_every_field_of_measure_is_there(plain, maybe_engine, lr_frames, monkeyp
     assert result["bicubic"]["psnr_rgb"] == pytest.approx(result["psnr"]["rgb"])
     if package.scale in (1, HALF_MORE):
         assert result["generic"] == result["bicubic"]
-    elif engine is None:
+    elif maybe_engine is None:
         assert result["generic"] is None
-    assert result["engine"]["target"] == (engine and "fake")
+    assert result["engine"]["target"] == (maybe_engine and "fake")
 
 
 def test_a_plain_package_is_written_as_a_film(plain, tmp_path):

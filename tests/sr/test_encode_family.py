@@ -9,15 +9,17 @@ import pytest
 
 from benchmarks.same_bytes import drifting_pictures, write_film
 from chunking.difficulty import patch_samples, patch_sse
-from chunking.grid import Grid
+from chunking.grid import Grid, Patch, hr_window
 from player import metrics
 from player.bicubic import upscale_bicubic
+from player.engine import Engine
 from player.package.generic import generic_blob
 from player.package.index import read_index
 from player.package.paths import BICUBIC, EASY, HARD, PLANNED_PATHS, path_of
 from player.package.route_maps import unpack_routes
 from player.package.scale import scale_number
 from player.package.verify import verify_package
+from player.package.weights import unpack_weights
 from player.session import open_package
 from player.upscale import read_lr, upscale
 from sr.encode import encode as encode_module
@@ -102,6 +104,29 @@ def test_a_filter_behind_the_decoder_mends_what_the_codec_lost(film, tmp_path):
             errors[path].append(metrics.mse_rgb(rgb, original))
     skip, easy, hard = (metrics.psnr_db(float(np.mean(found))) for found in errors.values())
     assert hard > skip + 1 and easy > skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scale", "units"), [(1, 1), (1, 3), (Fraction(3, 2), 2), (2, 3)])
+def test_the_engine_shows_the_planned_pixels(odd_film, tmp_path, shared, scale, units):
+    """Every cell's own path, to the border of a frame that is no whole units."""
+    pytest.importorskip("tvm", reason="TVM missing: pip install 'pocketsr[compile]'")
+    from tests.compiler.engines import engine_of
+
+    asked = {"scale": scale, "units": units, "steps": 60, "lr_codec": "h264", "lr_crf": 36}
+    run(odd_film, tmp_path / "p", **asked)
+    package, events = open_package(tmp_path / "p"), []
+    engine = Engine.open(engine_of(shared, "host", "int8").shared)
+    (entry,) = package.index.weights
+    blob = unpack_weights((tmp_path / "p" / entry.file).read_bytes())
+    network = IntegerNetwork(blob.arch, blob.tensors)
+    for frame in upscale(package, engine, 1, events.append):
+        made = dict(upscale_paths(network, frame.lr))
+        for y, x, h, w, _, path in frame.patches.tolist():
+            rows, columns = hr_window(Patch(y, x, h, w), scale)
+            wanted = made[path][:HEIGHT, :WIDTH][rows, columns]
+            np.testing.assert_array_equal(frame.rgb[rows, columns], wanted)
+    assert events == []
 
 
 @pytest.mark.parametrize(
