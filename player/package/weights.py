@@ -179,8 +179,11 @@ def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
         raise PackageError(f"weights: architecture {arch_id}, dtype {dtype} is not known here")
     count = n_widths + n_exits
     at = _HEADER.size + 2 * count
-    if n_widths > MAX_DEPTH or n_exits > MAX_EXITS or len(body) < at + 4:
-        raise PackageError("weights: the header asks for more than the limits allow")
+    for what, number, most in (("depth", n_widths, MAX_DEPTH), ("exits", n_exits, MAX_EXITS)):
+        if number > most:
+            raise PackageError(f"weights: {what} {number} is not in 1..{most}")
+    if len(body) < at + 4:
+        raise PackageError("weights: it ends within its header")
     numbers = tuple(int(n) for n in np.frombuffer(body, "<u2", count, _HEADER.size))
     scale, units = _scale_and_units(version, *ratio)
     arch = Architecture(names[arch_id], scale, numbers[:n_widths], numbers[n_widths:], units)

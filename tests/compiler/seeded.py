@@ -34,16 +34,25 @@ def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray], dtype: int = I
     return pack_weights(arch, tensors, dtype, rows)
 
 
+def padded_frame(arch: Architecture, path: int, frame: np.ndarray) -> np.ndarray:
+    """A frame of any size as psr_frame reads it: its edge repeated, to whole units and the halo."""
+    halo = arch.halo_px(path)
+    sides = [(halo, halo + -side % arch.units) for side in frame.shape[:2]]
+    return np.pad(frame, (*sides, (0, 0)), "edge")
+
+
+def cut_frame(arch: Architecture, hr: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """HR pixels without what the last units of the frame have too much."""
+    height, width = (hr_px(side, arch.scale) for side in frame.shape[:2])
+    return hr[:height, :width]
+
+
 def reference_frame(
     arch: Architecture, tensors: dict[str, np.ndarray], path: int, frame: np.ndarray
 ) -> np.ndarray:
-    """What the reference makes of a whole frame of any size, as psr_frame does: its edge repeated
-    beyond it, and what the last units have too much cut off."""
-    halo, (height, width) = arch.halo_px(path), frame.shape[:2]
-    sides = [(halo, halo + -side % arch.units) for side in (height, width)]
-    padded = np.pad(frame, (*sides, (0, 0)), "edge")
-    whole = reference.upscale(arch, tensors, padded, path)
-    return whole[: hr_px(height, arch.scale), : hr_px(width, arch.scale)]
+    """What the reference makes of a whole frame of any size."""
+    hr = reference.upscale(arch, tensors, padded_frame(arch, path, frame), path)
+    return cut_frame(arch, hr, frame)
 
 
 def reference_crc(

@@ -4,18 +4,11 @@ import numpy as np
 import pytest
 
 from player.package.weights import pack_weights, unpack_weights
+from tests.compiler.conftest import assert_close
 
 # Every residue of the tile sizes 14, 8, 4 (AVX-512) and 6, 4, 2 (AVX2).
 WIDTHS = tuple(range(1, 33))
 SIZES = ((1, 1), (1, 19), (19, 1), (2, 3), (7, 33), (31, 47), (54, 48))  # in places
-
-
-def assert_same(ours: np.ndarray, wanted: np.ndarray) -> None:
-    """At least 99.99 % within 1 code value: rounding at .5 may go either way, nothing else."""
-    difference = np.abs(ours.astype(np.int16) - wanted)
-    assert ours.shape == wanted.shape
-    assert np.mean(difference <= 1) >= 0.9999
-    assert np.mean(difference == 0) >= 0.99
 
 
 def test_patches_of_many_sizes(case, networks, pairs, picture):
@@ -23,7 +16,7 @@ def test_patches_of_many_sizes(case, networks, pairs, picture):
     halo, u = networks[arch].halo_px(path), arch.units
     for height, width in SIZES:
         patch = picture(height * u + 2 * halo, width * u + 2 * halo)
-        assert_same(networks[arch].upscale(patch, path), pairs[arch].upscale(patch, path))
+        assert_close(networks[arch].upscale(patch, path), pairs[arch].upscale(patch, path))
 
 
 def test_every_residue_of_the_tiles(arch, networks, pairs, picture):
@@ -31,21 +24,21 @@ def test_every_residue_of_the_tiles(arch, networks, pairs, picture):
     patch = picture(3 * u + 2 * halo, WIDTHS[-1] * u + 2 * halo)
     for width in WIDTHS:
         part = np.ascontiguousarray(patch[:, : width * u + 2 * halo])
-        assert_same(networks[arch].upscale(part, 2), pairs[arch].upscale(part, 2))
+        assert_close(networks[arch].upscale(part, 2), pairs[arch].upscale(part, 2))
 
 
 @pytest.mark.slow
 def test_a_large_patch(arch, networks, pairs, picture):
     halo = networks[arch].halo_px(2)
     patch = picture(540 + 2 * halo, 960 + 2 * halo)
-    assert_same(networks[arch].upscale(patch, 2), pairs[arch].upscale(patch, 2))
+    assert_close(networks[arch].upscale(patch, 2), pairs[arch].upscale(patch, 2))
 
 
 def test_pictures_that_saturate(default_arch, networks, pairs, picture):
     arch = default_arch
     halo = networks[arch].halo_px(2)
     patch = np.where(picture(20 + 2 * halo, 30 + 2 * halo) > 127, 255, 0).astype(np.uint8)
-    assert_same(networks[arch].upscale(patch, 2), pairs[arch].upscale(patch, 2))
+    assert_close(networks[arch].upscale(patch, 2), pairs[arch].upscale(patch, 2))
 
 
 def test_half_precision_blobs(default_arch, engine, pairs, picture):
