@@ -190,3 +190,10 @@ def test_milliseconds_come_from_the_table_and_are_kept_for_resuming(film, tmp_pa
     costs = [budget.cost(with_widths(work.arch, w)) for w in (wide, thin)]
     assert costs[1] < costs[0]
     assert costs == [again.cost(with_widths(work.arch, w)) for w in (wide, thin)]
+
+
+@pytest.mark.parametrize("asked", [{"scale": 1}, {"scale": 1.5}, {"scale": 2, "units": 2}])
+def test_milliseconds_of_what_no_table_has_are_refused_at_once(film, tmp_path, asked):
+    with pytest.raises(UsageError, match=r"tables are of scales 2, 3, 4 on units of 1 px"):
+        run(film, tmp_path / "p", budget_ms="8@host", **asked)
+    assert not (tmp_path / "p" / "video").exists()
