@@ -11,6 +11,7 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
+from compiler.kernels.load import load_kernel as place_kernel
 from compiler.kernels.tiles import PIXEL
 from player.package.anchor import TAPS, phase_owners
 from player.package.architecture import BLOCK
@@ -20,37 +21,8 @@ _WINDOW = 16  # numbers: four input pixels
 
 
 def load_kernel(units: int) -> PrimFunc:
-    """RGB bytes -> red, green, blue and an unused float a pixel; of units u x u, their rows one
-    after the other, in blocks of 16 that are filled up with zeros."""
-    numbers, stored = 3 * units, PIXEL if units == 1 else BLOCK
-    filled = 0 if units == 1 else -(units * numbers) % BLOCK
-
-    @T.prim_func(s_tir=True, private=True)
-    def kernel(
-        src_data: T.handle("uint8"),
-        stride: T.int32,
-        dst_data: T.handle("float32"),
-        places: T.int32,
-        block: T.int32,
-    ):
-        src = T.decl_buffer((1 << 30,), "uint8", data=src_data)
-        dst = T.decl_buffer((1 << 30,), "float32", data=dst_data)
-        for x in T.serial(places):
-            for dy in T.unroll(units):
-                for i in T.unroll(numbers):
-                    dst[
-                        (dy * numbers + i) // BLOCK * block
-                        + x * stored
-                        + (dy * numbers + i) % BLOCK
-                    ] = T.cast(src[dy * stride + x * numbers + i], "float32")
-            for i in T.unroll(filled):
-                dst[
-                    (units * numbers + i) // BLOCK * block
-                    + x * stored
-                    + (units * numbers + i) % BLOCK
-                ] = T.float32(0)
-
-    return kernel
+    """Pixels as floats."""
+    return place_kernel("float32", lambda q: T.cast(q, "float32"), units)
 
 
 def anchor_kernel(lanes: int, scale: Scale) -> PrimFunc:

@@ -12,6 +12,7 @@ from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
 from compiler.kernels.int8.dot import DotProduct
+from compiler.kernels.load import load_kernel as place_kernel
 from compiler.kernels.tiles import PIXEL
 from player.package.anchor import TAPS, phase_owners
 from player.package.architecture import BLOCK
@@ -22,33 +23,8 @@ _WINDOW = 16  # bytes: four input pixels
 
 
 def load_kernel(dot: DotProduct, units: int) -> PrimFunc:
-    """RGB bytes -> red, green, blue and an unused byte a pixel; of units u x u, their rows one
-    after the other, in blocks of 16."""
-    flip = 128 if dot.signed else 0
-    numbers, stored = 3 * units, PIXEL if units == 1 else BLOCK
-
-    @T.prim_func(s_tir=True, private=True)
-    def kernel(
-        src_data: T.handle("uint8"),
-        stride: T.int32,
-        dst_data: T.handle("uint8"),
-        places: T.int32,
-        block: T.int32,
-    ):
-        src = T.decl_buffer((1 << 30,), "uint8", data=src_data)
-        dst = T.decl_buffer((1 << 30,), "uint8", data=dst_data)
-        for x in T.serial(places):
-            for dy in T.unroll(units):
-                for i in T.unroll(numbers):
-                    dst[
-                        (dy * numbers + i) // BLOCK * block
-                        + x * stored
-                        + (dy * numbers + i) % BLOCK
-                    ] = src[dy * stride + x * numbers + i] ^ T.uint8(flip)
-            if units == 1:
-                dst[x * stored + 3] = T.uint8(flip)
-
-    return kernel
+    """Pixels as bytes; signed products take q - 128."""
+    return place_kernel("uint8", lambda q: q ^ T.uint8(128 if dot.signed else 0), units)
 
 
 def anchor_kernel(dot: DotProduct, scale: Scale) -> PrimFunc:
