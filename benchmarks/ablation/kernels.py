@@ -13,8 +13,9 @@ from tvm.tirx import PrimFunc
 from compiler.kernels.int8 import DOT_PRODUCTS
 from compiler.kernels.int8.convolution import convolution_kernel
 from compiler.kernels.int8.dot import DotProduct
-from compiler.kernels.tiles import PIXEL, ConvolutionTile, conv_table, tiles
+from compiler.kernels.tiles import ConvolutionTile, conv_table, tiles
 from compiler.kernels.versions import Version
+from compiler.plan.formats import PIXEL
 from player.package.anchor import TAPS
 from player.package.architecture import BLOCK
 

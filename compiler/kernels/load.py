@@ -7,7 +7,7 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.tiles import PIXEL
+from compiler.plan.formats import PIXEL
 from player.package.architecture import BLOCK
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from compiler.kernels.versions import Version
+from compiler.plan.formats import PIXEL
 from player.package.anchor import TAPS
 from player.package.architecture import BLOCK
 from player.package.scale import Scale
 
-PIXEL = 4  # numbers of an input pixel: red, green, blue, and one that is not read
 UNITS = (1, 2, 3)
 # Scales with a bicubic anchor by their place in the C tables; at scale 1 the anchor is LR itself.
 ANCHOR_SLOTS: dict[int, Scale] = {1: Fraction(3, 2), 2: 2, 3: 3, 4: 4}

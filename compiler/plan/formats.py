@@ -18,7 +18,7 @@ from compiler.compile_error import CompileError
 from compiler.plan.graph import PathGraph
 from player.package.architecture import BLOCK
 
-PIXEL = 4  # numbers of an input pixel, PSR_PIXEL
+PIXEL = 4  # numbers of an input pixel: red, green, blue, and one that is not read; PSR_PIXEL
 # Columns behind a row, for what a kernel writes too much: its last tile runs over by three
 # places, and 16 sums are written for a place that has at least 3.
 SLACK = 8

@@ -16,7 +16,8 @@ from typing import Any
 from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
-from compiler.kernels.tiles import PIXEL, ConvolutionTile
+from compiler.kernels.tiles import ConvolutionTile
+from compiler.plan.formats import PIXEL
 from player.package.architecture import BLOCK
 
 

@@ -17,7 +17,8 @@ from tvm.script import tirx as T
 from tvm.tirx import Buffer, PrimFunc
 
 from compiler.kernels.int8.dot import DotProduct
-from compiler.kernels.tiles import PIXEL, ConvolutionTile
+from compiler.kernels.tiles import ConvolutionTile
+from compiler.plan.formats import PIXEL
 from player.package.architecture import BLOCK, GROUP
 
 _GROUPS = BLOCK // GROUP

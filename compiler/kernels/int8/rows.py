@@ -13,7 +13,7 @@ from tvm.tirx import PrimFunc
 
 from compiler.kernels.int8.dot import DotProduct
 from compiler.kernels.load import load_kernel as place_kernel
-from compiler.kernels.tiles import PIXEL
+from compiler.plan.formats import PIXEL
 from player.package.anchor import TAPS, phase_owners
 from player.package.architecture import BLOCK
 from player.package.scale import Scale
