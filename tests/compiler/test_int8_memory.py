@@ -39,6 +39,22 @@ def upscale_fenced(engine, network, sample: Case, rectangle, at_end: bool) -> No
     assert (gaps == GUARD).all()
 
 
+def play_fenced(engine, network, sample: Case, lr: np.ndarray, at_end: bool) -> None:
+    """A frame that ends within a unit; LR and HR each touch a forbidden page."""
+    scale, (height, width) = sample.arch.scale, lr.shape[:2]
+    patches = np.array([[0, 0, height, width, 0, sample.path]], np.int32)
+    wanted = engine.pool(1).frame([network], patches, lr)
+    lr, (rows, columns) = fenced_copy(lr, at_end), wanted.shape[:2]
+    assert (rows, columns) == (hr_px(height, scale), hr_px(width, scale))
+    memory = fenced((rows - 1) * (3 * columns + GAP) + 3 * columns, at_end=at_end)
+    memory[:] = GUARD
+    hr = as_strided(memory, (rows, columns, 3), (3 * columns + GAP, 3, 1))
+    engine.pool(2).frame([network], patches, lr, hr)
+    assert np.array_equal(hr, wanted)
+    gaps = as_strided(memory[3 * columns :], (rows - 1, GAP), (3 * columns + GAP, 1))
+    assert (gaps == GUARD).all()
+
+
 def fenced_copy(image: np.ndarray, at_end: bool) -> np.ndarray:
     copied = fenced(image.size, at_end=at_end).reshape(image.shape)
     copied[:] = image
@@ -49,6 +65,16 @@ def fenced_copy(image: np.ndarray, at_end: bool) -> np.ndarray:
 def test_every_version_stays_inside(sample, int8_engine, int8_isas, int8_network):
     for isa, rectangle, at_end in product(int8_isas, RECTANGLES, (True, False)):
         upscale_fenced(int8_engine, int8_network(isa, sample.arch), sample, rectangle, at_end)
+
+
+@pytest.mark.parametrize("sample", cases("typical"), ids=case_name)
+def test_frames_stay_inside(sample, int8_engine, int8_isas, int8_network):
+    u = sample.arch.units
+    for isa, (_, _, height, width) in product(int8_isas, RECTANGLES):
+        lr = sample.patch(0, 0, height, width)[: height * u - u // 2, : width * u - u // 2]
+        for at_end in (True, False):
+            network = int8_network(isa, sample.arch)
+            play_fenced(int8_engine, network, sample, np.ascontiguousarray(lr), at_end)
 
 
 def test_the_fence_holds():
