@@ -13,7 +13,7 @@ import subprocess
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
@@ -30,14 +30,22 @@ from player.package.weights import pack_weights, self_test_input, unpack_weights
 from sr.models import deployed_network
 from sr.quant import reference
 from tests.compiler.random_headers import random_blob
+from tests.compiler.sanitized import (
+    FUZZ,
+    SANITIZERS,
+    can_build,
+    compile_program,
+    replay_program,
+    run_replay,
+    sources_of,
+)
 from tests.player import sparse_blobs
 
-FUZZ = Path(__file__).parent / "fuzz"
 ARCHITECTURES = {
     "fp32": (
         Architecture("chain", 3, (8, 12), (1, 2)),
         Architecture("wdsr", 2, (4, 8, 1), (1,)),
-        Architecture("chain", 1, (4, 8, 4), (1, 2, 3), units=3),
+        Architecture("chain", 1, (4, 8), (1, 2), units=2),
     ),
     "int8": (
         Architecture("chain", 3, (8, 12), (1, 2)),
@@ -48,49 +56,18 @@ ARCHITECTURES = {
 }
 F32, F16, INT8, INT8_SPARSE = 1, 2, 3, 4
 OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST = range(6)
-SANITIZERS = "-fsanitize=address,undefined,float-cast-overflow"
-CFLAGS = ("-g", "-O2", "-std=c11", "-pthread", "-fno-sanitize-recover=all")
 MINUTE_S = 60
 HEADERS = 500
 CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A damaged blob, and what psr_net_open said of it."""
-
-    code: int
-    blob: bytes
-
-
-@dataclass(frozen=True)
 class Subject:
-    """An engine of one format as C sources, its kernels too, and blobs that it opens."""
+    """The blobs of a format that are damaged, and where their programs go."""
 
     dtype: str
     folder: Path
-    sources: tuple[Path, ...]
     blobs: tuple[Path, ...]
-
-    def build(self, compiler: str, main: str, sanitizers: str) -> Path:
-        """The program of that main file."""
-        program = self.folder / Path(main).stem
-        harness = [FUZZ / name for name in (main, "open.c", "mutate.c")]
-        include = [f"-I{self.sources[0].parent}", f"-I{FUZZ}"]
-        command = [compiler, sanitizers, *CFLAGS, *include, *harness, *self.sources, "-lm"]
-        done = subprocess.run([*command, "-o", program], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return program
-
-
-def can_build(compiler: str, sanitizers: str, entry: str, folder: Path) -> bool:
-    """Whether the compiler is here and has these sanitizers."""
-    if not shutil.which(compiler):
-        return False
-    source = folder / "probe.c"
-    source.write_text(f"int {entry} {{ return 0; }}\n", encoding="utf-8")
-    command = [compiler, sanitizers, source, "-o", folder / "probe"]
-    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def float_tensors(arch: Architecture) -> dict[str, np.ndarray]:
@@ -161,34 +138,18 @@ def make_blobs(dtype: str) -> Iterator[bytes]:
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def subject(request, c_files, tmp_path_factory) -> Subject:
-    """Of the target `c`: there the sanitizers see into the kernels as well."""
+def subject(request, tmp_path_factory) -> Subject:
     dtype, folder = request.param, tmp_path_factory.mktemp("fuzz")
-    files, blobs = c_files(dtype), []
+    blobs = []
     for i, blob in enumerate(make_blobs(dtype)):
         blobs.append(folder / f"{i}.psrw")
         blobs[-1].write_bytes(blob)
-    sources = sorted((files.shared.parent / "src").glob("*.c"))
-    return Subject(dtype, folder, tuple(sources), tuple(blobs))
+    return Subject(dtype, folder, tuple(blobs))
 
 
 @pytest.fixture(scope="module")
-def replay(subject) -> Path:
-    if not can_build("gcc", SANITIZERS, "main(void)", subject.folder):
-        pytest.skip("needs gcc with its address sanitizer: apt-get install gcc")
-    return subject.build("gcc", "replay.c", SANITIZERS)
-
-
-def run_replay(program: Path, seed: int, count: int, blobs: Sequence[Path]) -> list[Opened]:
-    """Fails with the sanitizer's report where the engine did what it must not do."""
-    done = subprocess.run([program, str(seed), str(count), *blobs], capture_output=True)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
-    opened, at = [], 0
-    while at < len(done.stdout):
-        code, size = np.frombuffer(done.stdout, "<u4", 2, at).tolist()
-        opened.append(Opened(code, done.stdout[at + 8 : at + 8 + size]))
-        at += 8 + size
-    return opened
+def replay(subject, shared) -> Path:
+    return replay_program(shared, subject.dtype, "open.c", subject.folder)
 
 
 def is_accepted(blob: bytes) -> bool:
@@ -272,12 +233,16 @@ def test_both_parsers_say_the_same_of_any_header(subject, replay):
 
 
 @pytest.mark.slow
-def test_a_minute_of_fuzzing_finds_nothing(subject, request):
+def test_a_minute_of_fuzzing_finds_nothing(subject, shared, request):
     fuzzers = f"{SANITIZERS},fuzzer"
     entry = "LLVMFuzzerTestOneInput(const char *data, unsigned long size)"
     for clang in CLANGS:
         if can_build(clang, fuzzers, entry, subject.folder):
-            fuzz_by_coverage(subject, subject.build(clang, "libfuzzer.c", fuzzers))
+            sources = sources_of(shared, subject.dtype)
+            harness = [FUZZ / name for name in ("libfuzzer.c", "open.c", "mutate.c")]
+            out = subject.folder / "fuzzer"
+            compile_program(clang, fuzzers, [*harness, *sources], sources[0].parent, out)
+            fuzz_by_coverage(subject, out)
             return
     fuzz_by_seeds(subject, request.getfixturevalue("replay"))
 

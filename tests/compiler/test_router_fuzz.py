@@ -4,7 +4,6 @@ The damage is that of the weights blobs (tests/compiler/fuzz/mutate.c), with the
 Self-tests of damaged numbers fail, so some blobs get theirs computed anew.
 """
 
-import subprocess
 from collections import Counter
 from dataclasses import replace
 
@@ -14,25 +13,16 @@ import pytest
 from player.package.package_error import PackageError
 from player.package.router_blob import RouterBlob, pack_router_blob, unpack_router
 from tests.compiler.opening import CRC, FORMAT, LIMIT, OK, SELFTEST
-from tests.compiler.test_fuzz import CFLAGS, FUZZ, SANITIZERS, can_build, run_replay
+from tests.compiler.sanitized import replay_program, run_replay
 from tests.router.random_router import SIZES, random_router, with_self_test
 
 COUNT = 300
 
 
 @pytest.fixture(scope="module", params=["int8", "fp32"])
-def replay(request, c_files, tmp_path_factory):
-    """The program that damages blobs and opens them, of the C sources of an engine."""
+def replay(request, shared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzz")
-    if not can_build("gcc", SANITIZERS, "main(void)", folder):
-        pytest.skip("needs gcc with its address sanitizer: apt-get install gcc")
-    source, program = c_files(request.param).shared.parent / "src", folder / "replay"
-    harness = [FUZZ / name for name in ("replay.c", "open_router.c", "mutate.c")]
-    command = ["gcc", SANITIZERS, *CFLAGS, f"-I{source}", f"-I{FUZZ}", *harness]
-    command += [*sorted(source.glob("*.c")), "-lm", "-o", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return program
+    return replay_program(shared, request.param, "open_router.c", folder)
 
 
 @pytest.fixture
