@@ -95,7 +95,9 @@ def _convert(
     return reasons
 
 
-def check_picture(entrant: Entrant, picture: Image, exact: Image) -> None:
+def check_picture(
+    entrant: Entrant, picture: Image, exact: Image, least_db: float = INT8_LEAST_DB
+) -> None:
     """Every entrant computes the same picture, or the comparison means nothing.
 
     Raises SystemExit.
@@ -106,5 +108,5 @@ def check_picture(entrant: Entrant, picture: Image, exact: Image) -> None:
             raise SystemExit(f"{entrant.name} differs from the network by {worst} code values")
     else:
         db = psnr_db(mse_rgb(picture, exact))
-        if db < INT8_LEAST_DB:
+        if db < least_db:
             raise SystemExit(f"{entrant.name} keeps only {db:.1f} dB of the fp32 picture")

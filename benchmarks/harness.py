@@ -45,6 +45,7 @@ def interleave(
     rounds: int,
     warm_up: int = 2,
     clock: Callable[[], float] = time.perf_counter,
+    pause_s: float = _PAUSE_S,
 ) -> dict[str, Timing]:
     """Run every contender once a round, in turns; returns the timings by name, in seconds of
     `clock`.
@@ -58,7 +59,7 @@ def interleave(
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
-            time.sleep(_PAUSE_S)
+            time.sleep(pause_s)
             start = clock()
             run()
             samples[name].append(clock() - start)

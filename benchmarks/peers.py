@@ -115,7 +115,7 @@ def measure_others(plan: Plan, store: Store) -> tuple[list[Row], list[Entrant]]:
         folder = benchmark_folder(subject)
         entrants, _ = find_entrants((OURS, *plan.peers), subject, [size], folder)
         bench = Bench(subject, tuple(entrants), folder, plan.rounds)
-        rows += store.rows(name, partial(measure_other, bench, name, size, 1))
+        rows += store.rows(name, partial(measure_other, bench, name, size))
         found |= {entrant.name: entrant for entrant in entrants}
     return rows, [*found.values()]
 

@@ -38,7 +38,7 @@ OTHER_NETWORKS: dict[str, tuple[Architecture, Size]] = {
     "x1, u = 2": (Architecture("chain", 1, (32,) * 4, (4,), 2), (540, 960)),
     "x1.5, u = 2": (Architecture("chain", Fraction(3, 2), (32,) * 4, (4,), 2), (270, 480)),
 }
-_EXIT_STD = 0.02
+_EXIT_STD = 0.01
 CALIBRATION_STEP, TEST_STEP = 12, 33  # frames of the clip between two that are used
 
 

@@ -3,8 +3,6 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from benchmarks.family import DTYPES, NETWORKS, OLD, speed_row, summary, table
 from benchmarks.harness import RESULTS
 
@@ -39,7 +37,7 @@ def made_up() -> dict[str, object]:
         "speed": speed,
         "bytes": {"int8, one instruction set": 90_040, "int8, host": 120_000},
         "opening": opening,
-        "int8_share_of_limit": 0.86,
+        "int8_share_of_limit": {"family": 0.86, "specialised": 0.87},
     }
 
 
@@ -50,7 +48,7 @@ def test_a_network_that_is_refused_wants_an_engine_of_its_own():
         "least_speed_ratio": 0.98,
         "int8_one_isa_kb": 90.0,
         "most_open_over_frame": 0.05,
-        "int8_share_of_limit": 0.86,
+        "int8_share_of_limit": {"family": 0.86, "specialised": 0.87},
     }
 
 
@@ -71,4 +69,5 @@ def test_the_page_shows_the_recorded_result():
     assert found["least_speed_ratio"] >= 0.97
     assert found["int8_one_isa_kb"] <= 400
     assert found["most_open_over_frame"] < 1
-    assert found["int8_share_of_limit"] == pytest.approx(0.9, abs=0.05)
+    shares = found["int8_share_of_limit"]
+    assert shares["family"] >= 0.97 * shares["specialised"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import peer_summary as s
 from benchmarks import played
@@ -24,7 +25,14 @@ from benchmarks.peer_groups import (
 )
 from benchmarks.peers import Store
 from benchmarks.runtimes import NAMES, OURS, find_runtime
-from benchmarks.runtimes.interface import Order, PlanesSession, Runtime, Session, Unsupported
+from benchmarks.runtimes.interface import (
+    Order,
+    PlanesSession,
+    Runtime,
+    Session,
+    Unsupported,
+    planes,
+)
 from benchmarks.subject import Subject
 from player.package.architecture import Architecture
 from sr.models import build_network
@@ -117,6 +125,22 @@ def test_new_sizes_differ_and_stay_within_bounds():
     assert sizes == list(new_sizes(50))
     for side, most in zip(np.array(sizes).T, LARGEST_SIDES_PX, strict=True):
         assert side.min() >= SMALLEST_SIDE_PX and side.max() <= most
+
+
+def test_other_networks_are_compared_by_themselves():
+    names = list(s.OTHER_NETWORKS)
+    rows = [timed(OURS, "int8", 30.0, subject=names[0]), timed("x", "int8", 20.0, subject=names[0])]
+    figures = s.summary(ROWS + rows)
+    assert figures["other_networks"][f"{names[0]} int8"] == {"ratio": 1.5, "fastest_peer": "x int8"}
+    assert {name.rpartition(" ")[0] for name in figures["other_networks"]} == {names[0]}
+    assert figures["int8_ratio_to_fastest_peer"] == 1.6
+
+
+def test_places_are_what_pixel_unshuffle_makes_of_a_frame_with_its_halo():
+    lr = np.random.default_rng(0).integers(0, 256, (6, 10, 3), np.uint8)
+    padded = torch.from_numpy(planes(lr, 4))
+    wanted = torch.nn.functional.pixel_unshuffle(padded, 2).numpy()
+    assert np.array_equal(planes(lr, 4, units=2), wanted)
 
 
 def test_an_interrupted_run_goes_on(tmp_path):
