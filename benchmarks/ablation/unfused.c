@@ -26,14 +26,14 @@ static void sum_group(const psr_io *io, const psr_conv *conv, int32_t group, int
     const int32_t n = columns_of(io, dst);
     int32_t done = 0;
     for (int shape = 0; shape < PSR_TILE_SHAPES && done < n; ++shape) {
-        const int32_t tiles = psr_tiles(version->tile_pixels, shape, n - done);
+        const int32_t tiles = psr_tiles(version->tile_pixels[group - 1], shape, n - done);
         if (tiles == 0) continue;
         kernel[shape](src->data + (ptrdiff_t)done * src->pixel, rows,
                       conv->weights + (size_t)block * conv->weight_bytes_per_block, no_bias,
                       conv->scale, out + (ptrdiff_t)done * dst->pixel, conv->window, conv->window,
                       conv->in_groups, src->block, tiles, PSR_BLOCK,
                       dst->block / (int32_t)sizeof(int32_t));
-        done += tiles * version->tile_pixels[shape];
+        done += tiles * version->tile_pixels[group - 1][shape];
     }
 }
 

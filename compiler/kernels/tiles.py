@@ -34,9 +34,18 @@ def tiles(version: Version) -> list[list[list[ConvolutionTile]]]:
     """Every kernel that a row of any convolution may need: by input, outputs and pixels."""
     blocks = range(1, version.tile.blocks + 1)
     return [
-        [[ConvolutionTile(source, b, pixels) for pixels in version.tile.pixels] for b in blocks]
+        [
+            [ConvolutionTile(source, b, pixels) for pixels in version.tile.pixels_of(b)]
+            for b in blocks
+        ]
         for source in (PIXEL, BLOCK)
     ]
+
+
+def tile_pixels(version: Version) -> str:
+    """C: the pixel counts of the kernels, by blocks of output."""
+    blocks = range(1, version.tile.blocks + 1)
+    return ", ".join(f"{{{c_numbers(version.tile.pixels_of(b))}}}" for b in blocks)
 
 
 # Kernels of the store by whether they take an anchor, and a detail.

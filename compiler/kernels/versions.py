@@ -17,11 +17,17 @@ class TileShape:
 
     `pixels` falls: a row is covered with the first shape as far as it goes, the rest with the
     next ones. pixels * blocks * 16 / lanes accumulators, that many less one block's weights and
-    a broadcast, must fit the vector registers.
+    a broadcast, must fit the vector registers. `alone`: pixels for one block by itself, where
+    `blocks` are more.
     """
 
     blocks: int
     pixels: tuple[int, int, int]
+    alone: tuple[int, int, int] | None = None
+
+    def pixels_of(self, blocks: int) -> tuple[int, int, int]:
+        """The pixel counts of kernels that compute so many blocks."""
+        return self.alone if self.alone and blocks < self.blocks else self.pixels
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Version:
 
 _V3, _V4 = "x86-64-v3", "x86-64-v4"
 _DOT = ("+neon", "+dotprod")
-_WIDE = TileShape(2, (12, 8, 4))
+_WIDE = TileShape(2, (12, 8, 4), alone=(24, 12, 4))
 
 FP32_AVX512 = Version("avx512", "fp32", _V4, (), ("AVX512",), 16, 32, _WIDE)
 FP32_AVX2 = Version("avx2", "fp32", _V3, (), (), 8, 16, TileShape(1, (6, 4, 2)))

@@ -9,9 +9,9 @@ from compiler.kernels.tiles import (
     STORES,
     UNITS,
     anchor_taps,
-    c_numbers,
     conv_table,
     end_table,
+    tile_pixels,
     tiles,
     version_table,
 )
@@ -44,7 +44,7 @@ def table(version: Version) -> list[str]:
         *version_table(
             version,
             [
-                f"    .tile_pixels = {{{c_numbers(version.tile.pixels)}}},",
+                f"    .tile_pixels = {{{tile_pixels(version)}}},",
                 f"    .store_values = {version.lanes},",
                 *entries,
                 *conv_table("conv", names),

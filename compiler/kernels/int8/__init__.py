@@ -15,6 +15,7 @@ from compiler.kernels.tiles import (
     c_numbers,
     conv_table,
     end_table,
+    tile_pixels,
     tiles,
     version_table,
 )
@@ -59,7 +60,7 @@ def table(version: Version) -> list[str]:
                 f"    .packing = {{{', '.join(d.packing for d in dots)}}},",
                 f"    .step_groups = {{{c_numbers(d.groups for d in dots)}}},",
                 f"    .is_signed = {int(dot.signed)},",
-                f"    .tile_pixels = {{{c_numbers(version.tile.pixels)}}},",
+                f"    .tile_pixels = {{{tile_pixels(version)}}},",
                 f"    .store_values = {2 * dot.lanes},",
                 *entries,
                 *conv_table("hidden", names["hidden"]),

@@ -32,7 +32,7 @@ static void convolve_blocks(const psr_io *io, const psr_conv *conv, const psr_pl
     if (adds) added += block_at(conv, adds, b);
     int32_t done = 0;
     for (int shape = 0; shape < PSR_TILE_SHAPES && done < n; ++shape) {
-        const int32_t tiles = psr_tiles(version->tile_pixels, shape, n - done);
+        const int32_t tiles = psr_tiles(version->tile_pixels[blocks - 1], shape, n - done);
         if (tiles == 0) continue;
         kernels[shape]((const float *)src->data + (ptrdiff_t)done * src->pixel / FLOAT, rows,
                        conv->weights + b * weights_per_block(conv), conv->bias + b * PSR_BLOCK,
@@ -40,7 +40,7 @@ static void convolve_blocks(const psr_io *io, const psr_conv *conv, const psr_pl
                        out + (ptrdiff_t)done * dst_pixel, conv->window, conv->window,
                        conv->in_blocks, src->block / FLOAT, tiles, dst_pixel, dst_block, adds_pixel,
                        adds_block, adds != NULL, floor);
-        done += tiles * version->tile_pixels[shape];
+        done += tiles * version->tile_pixels[blocks - 1][shape];
     }
 }
 

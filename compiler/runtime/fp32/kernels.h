@@ -25,7 +25,7 @@ struct psr_version {
     const char *name;
     uint32_t needs;       /* PSR_CPU_* */
     int32_t group_blocks; /* blocks of output that one kernel computes */
-    int32_t tile_pixels[PSR_TILE_SHAPES];
+    int32_t tile_pixels[2][PSR_TILE_SHAPES]; /* [blocks of output - 1] */
     int32_t store_values;     /* in a vector of the store kernels, at most PSR_MAX_STORE */
     psr_load_kernel *load[3]; /* by the side of a unit - 1 */
     psr_conv_kernel *conv[2][2][PSR_TILE_SHAPES]; /* [RGB or blocks][blocks of output - 1] */

@@ -16,14 +16,14 @@ static void convolve_blocks(const psr_io *io, const psr_conv *conv, kernel_table
     out += (ptrdiff_t)hr_row * dst->block + (ptrdiff_t)(b - hr_row * per_row) * beside;
     int32_t done = 0;
     for (int shape = 0; shape < PSR_TILE_SHAPES && done < n; ++shape) {
-        const int32_t tiles = psr_tiles(version->tile_pixels, shape, n - done);
+        const int32_t tiles = psr_tiles(version->tile_pixels[blocks - 1], shape, n - done);
         if (tiles == 0) continue;
         kernels[conv->in_channels == PSR_BLOCK][blocks - 1][shape](
             src->data + (ptrdiff_t)done * src->pixel, rows,
             conv->weights + (size_t)b * conv->weight_bytes_per_block, conv->bias + b * PSR_BLOCK,
             conv->scale + b * PSR_BLOCK, out + (ptrdiff_t)done * dst->pixel, conv->window,
             conv->window, conv->in_groups, src->block, tiles, dst->pixel / unit, step / unit);
-        done += tiles * version->tile_pixels[shape];
+        done += tiles * version->tile_pixels[blocks - 1][shape];
     }
 }
 

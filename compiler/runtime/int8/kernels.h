@@ -39,7 +39,7 @@ struct psr_version {
     int32_t packing[2];     /* of RGB and of blocks: PSR_PACK_* */
     int32_t step_groups[2]; /* of RGB and of blocks: groups of inputs that a kernel takes at a time */
     int32_t is_signed;      /* activations are stored as q - 128 */
-    int32_t tile_pixels[PSR_TILE_SHAPES];
+    int32_t tile_pixels[2][PSR_TILE_SHAPES]; /* [blocks of output - 1] */
     int32_t store_values;     /* in a vector of the store kernels, at most PSR_MAX_STORE */
     psr_load_kernel *load[3]; /* by the side of a unit - 1 */
     psr_conv_kernel *hidden[2][2][PSR_TILE_SHAPES]; /* [RGB or blocks][blocks of output - 1] */
