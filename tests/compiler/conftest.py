@@ -84,6 +84,8 @@ def random_tensors(arch: Architecture) -> dict[str, np.ndarray]:
     for spec in tensor_layout(arch):
         fan_in = np.prod(spec.shape[1:]) if len(spec.shape) == 4 else 1.0
         scale = np.sqrt(2.0 / fan_in) if len(spec.shape) == 4 else 4.0
+        if "project.weight" in spec.name:  # every block of wdsr adds its sum
+            scale /= np.sqrt(arch.widths[2])
         tensors[spec.name] = (draw.normal(size=spec.shape) * scale).astype(np.float32)
     return tensors
 
