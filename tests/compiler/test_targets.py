@@ -129,11 +129,14 @@ def test_the_library_exports_the_interface_and_nothing_else(engine_files):
     assert not hasattr(library, "psr_avx2_conv_i16_o1_p4")
 
 
-def test_compiling_again_replaces_the_engine(c_files, tmp_path):
-    shutil.copytree(c_files("fp32").shared.parent, tmp_path, dirs_exist_ok=True)
-    files = compile_engine("host", tmp_path, "fp32")
+def test_compiling_again_replaces_the_engine(c_files, engine_files, monkeypatch, tmp_path):
+    out, built = tmp_path / "out", tmp_path / "built"
+    shutil.copytree(c_files("fp32").shared.parent, out)
+    shutil.copytree(engine_files.shared.parent, built)
+    monkeypatch.setattr("compiler.engine._build", lambda *_: built)  # as it was compiled before
+    files = compile_engine("host", out, "fp32")
     assert json.loads(files.info.read_text(encoding="utf-8"))["target"] == "host"
-    names = {p.name for p in tmp_path.iterdir()}  # not the folder of C files
+    names = {p.name for p in out.iterdir()}  # not the folder of C files
     assert names == {"libpocketsr.so", "libpocketsr.a", "pocketsr.h", "engine.json", "psr-bench"}
 
 
