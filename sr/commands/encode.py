@@ -176,7 +176,7 @@ def command(file: Path, restart: bool, events: bool, as_json: bool, **options: A
         ("paths", paths),
         *stage_lines(report["stages"]),
         *router_lines(report["router"]),
-        ("next", f"pocketsr {'compile' if report['weights_bytes'] else 'play'} {asked.out}"),
+        ("next", f"pocketsr play {asked.out}"),
     ]
     show(report, as_json, lines)
 

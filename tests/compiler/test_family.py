@@ -1,12 +1,14 @@
 """The plan that an engine derives for a network is the one that the pipeline makes for it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from compiler.explain import shape_of
+from compiler.compile_error import CompileError
+from compiler.explain import architecture_of, plan_text, shape_of
 from compiler.pipeline import ALL_PATHS, import_graph, plan_graph, plan_network
 from compiler.plan.family import kind_of, operands_of
 from compiler.plan.formats import FORMATS
@@ -15,7 +17,7 @@ from compiler.plan.path_plan import PathPlan
 from compiler.plan.schedule import AnchorPass, Load, Operation, result_of
 from player.engine import Engine
 from player.package.architecture import Architecture, convolutions
-from player.package.paths import PATH_NAMES
+from player.package.paths import HARD, PATH_NAMES
 from tests.compiler.conftest import arch_name
 from tests.compiler.members import empty_blob, random_member
 from tests.compiler.programs import exported_paths
@@ -123,3 +125,35 @@ def test_a_program_is_read_as_the_graph_of_its_architecture(known):
         plan, wanted = (plan_graph(each, FORMATS["fp32"]) for each in (read, graph))
         assert [s.delay for s in plan.schedule.steps] == [s.delay for s in wanted.schedule.steps]
         assert plan.memory.arena == wanted.memory.arena
+
+
+def test_a_graph_is_told_as_the_network_that_it_is():
+    for arch in (
+        Architecture("chain", Fraction(3, 2), (8, 20), (2,), 2),
+        Architecture("espcn", 3, (8, 16), (2,)),
+        Architecture("wdsr", 2, (8, 16, 3), (3,)),
+    ):
+        assert architecture_of(network_graph(arch, HARD)) == arch
+
+
+def test_a_graph_outside_the_family_names_its_limit():
+    graph = network_graph(Architecture("chain", 2, (8,) * 12, (12,)), HARD)
+    first, *others = graph.convolutions
+    deeper = replace(first, source=first.result, result="more")
+    values = graph.values | {"more": graph.values[first.result]}
+    layers = (first, deeper, *others)
+    with pytest.raises(CompileError, match=r"depth 13 is not in 1\.\.12"):
+        architecture_of(replace(graph, values=values, convolutions=layers))
+    with pytest.raises(CompileError, match="its layers are not those of a chain"):
+        architecture_of(replace(graph, convolutions=(replace(first, window=5), *others)))
+
+
+def test_a_plan_is_told_as_it_runs():
+    plan = plan_network(Architecture("chain", 1, (8,), (1,)), FORMATS["int8"])["hard"]
+    steps = [line.split("  ")[-1].strip() for line in plan_text("hard", plan).splitlines()[2:6]]
+    assert steps == [
+        "input = load",
+        "trunk_0 = relu(trunk.0 * input)",
+        "detail = exits.0 * trunk_0",
+        "store(detail + identity anchor)",
+    ]
