@@ -23,6 +23,8 @@ MAX_WEIGHT = 127
 MAX_ACTIVATION = 255
 SUM_LIMIT = 1 << 24
 LEAST_MULTIPLIER, MULTIPLIER_LIMIT = 2.0**-40, 64.0
+# A multiplier on the grid keeps three bits of its mantissa: eight steps of 6 to 12 % an octave.
+GRID_SHIFT = 23 - 3
 _S8, _U8 = np.dtype("i1"), np.dtype("u1")
 _S32, _F32 = np.dtype("<i4"), np.dtype("<f4")
 _DTYPES: tuple[np.dtype[Any], ...] = (_S8, _S32, _F32)
@@ -106,6 +108,31 @@ def largest_sums(weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[np.int64]:
     # In 64 bits: the lowest integer of 8 or 32 bits is its own absolute value there.
     absolute = np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1)
     return MAX_ACTIVATION * absolute + np.abs(bias.astype(np.int64))
+
+
+def grid_multiplier(multiplier: NDArray[Any]) -> NDArray[np.float32]:
+    """The nearest multipliers, of any shape, on the grid on which coded blobs have them.
+
+    The grid is every float32 of 2^-40..60 whose lower 20 bits are zero, so that a multiplier is a
+    small integer. A quantiser takes its weight step from here: step = grid multiplier x the step
+    that the layer writes / the step that it reads.
+    """
+    values = np.asarray(multiplier, np.float32)
+    # As integers, positive floats lie in their own order; half of what is cut off rounds.
+    codes = (values.view(np.uint32) + np.uint32(1 << (GRID_SHIFT - 1))) >> GRID_SHIFT
+    nearest = (codes << GRID_SHIFT).view(np.float32)
+    most = np.float32(MULTIPLIER_LIMIT * 15 / 16)
+    return np.clip(nearest, np.float32(LEAST_MULTIPLIER), most)
+
+
+def bias_units(multiplier: NDArray[np.float32], precision: int) -> NDArray[np.int64]:
+    """[O]: powers of two, of which a bias is worth 2^precision to 2^(precision + 1) of an output.
+
+    Biases that are multiples of them take fewer bits in coded blobs, where each layer has the
+    largest precision that its biases allow. A unit is at least 1, whatever the precision.
+    """
+    exponent = np.frexp(multiplier)[1].astype(np.int64) - 1
+    return np.int64(1) << np.clip(precision - exponent, 0, 31)
 
 
 def check_layer(name: str, layer: Layer) -> None:

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from player.package.architecture import Architecture, convolutions
-from player.package.integers import SUM_LIMIT, largest_sums
+from player.package.integers import (
+    LEAST_MULTIPLIER,
+    SUM_LIMIT,
+    bias_units,
+    grid_multiplier,
+    largest_sums,
+)
 from player.package.package_error import PackageError
 from player.package.paths import HARD
 from player.package.weights import INT8, pack_weights, unpack_weights
@@ -183,3 +189,21 @@ def test_random_bytes_under_a_right_checksum_never_crash():
                     parsed.tensors[f"{name}.weight"], parsed.tensors[f"{name}.bias"]
                 )
                 assert (sums < SUM_LIMIT).all()
+
+
+def test_the_grid_has_eight_multipliers_an_octave():
+    """Each value goes to the nearest of them, and those of the grid stay where they are."""
+    octaves = 2.0 ** np.arange(-40, 6)
+    grid = np.outer(octaves, np.arange(8, 16) / 8).ravel()
+    assert np.array_equal(grid_multiplier(grid), grid)
+    values = 2 ** np.random.default_rng(1).uniform(-40, 5.8, 500)
+    distances = np.abs(values[:, None] - grid)
+    assert np.array_equal(grid_multiplier(values), grid[distances.argmin(axis=1)])
+    assert grid_multiplier(np.array([0.0, 1e30])).tolist() == [LEAST_MULTIPLIER, 60]
+
+
+def test_a_unit_of_biases_is_worth_the_precision_in_outputs():
+    multiplier = np.float32([2.0**-40, 0.001, 0.9, 1.0, 1.99, 60])
+    assert bias_units(multiplier, -2).tolist() == [1 << 31, 256, 1, 1, 1, 1]
+    worth = bias_units(multiplier, 3) * multiplier
+    assert np.array_equal((worth[1:5] >= 8) & (worth[1:5] < 16), [True] * 4)
