@@ -31,8 +31,8 @@ from sr.models import Network, architecture, build_network
 from sr.packing import pack_integers, pack_network, trainable_network
 from sr.progress import Progress
 from sr.quant.finetune import quantise_trained
-from sr.scoring import FramePair, scored_network, upscale_paths
-from sr.training.data import CropSampler, TrainingSet
+from sr.scoring import scored_network, upscale_paths
+from sr.training.data import CropSampler, FramePair, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
 
 EXCLUDED = ("anim_bbb", "cups", "street_tree", "sintel_bamboo")

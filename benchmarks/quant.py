@@ -32,7 +32,6 @@ from player.package.generic import generic_blob
 from player.package.paths import EASY, HARD, PATH_NAMES
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.difficulty import measure_difficulty
-from sr.encode.film import training_set
 from sr.encode.methods import METHODS
 from sr.encode.options import TrainingOptions
 from sr.models import Network, deployed_network
@@ -46,8 +45,8 @@ from sr.quant.finetune import (
 )
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.quantise import quantise
-from sr.scoring import FramePair, scored_network
-from sr.training.data import CropSampler
+from sr.scoring import scored_network
+from sr.training.data import CropSampler, FramePair, training_set
 from sr.training.loop import TrainingPlan, overfit
 
 SCALE, JUDGE_EVERY = 4, 8

@@ -44,7 +44,8 @@ from sr.encode.options import CELL_QUARTERS, RouteOptions
 from sr.host_engine import WORTH_COMPILING_PX, host_engine
 from sr.packing import network_of
 from sr.quant.integer_network import IntegerNetwork
-from sr.scoring import EngineNetwork, FramePair, Scored, path_sse, upscale_paths
+from sr.scoring import EngineNetwork, Scored, path_sse, upscale_paths
+from sr.training.data import FramePair
 
 SCALE = 4
 FRAMES, FIRST_FRAMES = 24, 120  # what is timed, spread over the clip's first

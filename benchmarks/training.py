@@ -24,11 +24,10 @@ from player.package.architecture import Architecture
 from player.package.generic import blob_path
 from player.package.paths import BICUBIC, EASY, HARD, PATH_NAMES
 from player.package.weights import unpack_weights
-from sr.encode.film import training_set
 from sr.models import Network, architecture, build_network
 from sr.packing import network_of, pack_network, trainable_network
-from sr.scoring import FramePair, path_sse
-from sr.training.data import CropSampler
+from sr.scoring import path_sse
+from sr.training.data import CropSampler, FramePair, training_set
 from sr.training.loop import TrainingPlan, overfit
 
 SCALE = 4

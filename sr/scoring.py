@@ -5,7 +5,6 @@ blob, int8 ──► EngineNetwork where there is an engine, else IntegerNetwork
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,16 +25,7 @@ from sr.models.anchor import upsample
 from sr.models.network import crop
 from sr.packing import network_of, to_pixels
 from sr.quant.integer_network import IntegerNetwork
-
-Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class FramePair:
-    """An LR frame as the phone decodes it [h, w, 3], and its HR frame [H, W, 3]; both u8."""
-
-    lr: Image
-    hr: Image
+from sr.training.data import FramePair, Image
 
 
 class EngineNetwork:

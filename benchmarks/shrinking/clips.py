@@ -15,12 +15,11 @@ from player.package.architecture import Architecture
 from player.package.generic import generic_blob
 from player.package.paths import HARD
 from sr.encode.difficulty import measure_difficulty
-from sr.encode.film import training_set
 from sr.encode.methods import METHODS, Difficulty, chunk_labels
 from sr.encode.options import TrainingOptions
 from sr.models import architecture, build_network
-from sr.scoring import FramePair, scored_network
-from sr.training.data import CropSampler
+from sr.scoring import scored_network
+from sr.training.data import CropSampler, FramePair, training_set
 
 SCALE, BATCH = 4, 4
 CROP_PX = (360, 640)  # height and width of the HR frame's middle, which is the clip

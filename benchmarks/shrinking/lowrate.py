@@ -15,7 +15,7 @@ from chunking.difficulty import residual_energy
 from chunking.encoders import ENCODERS, add_encoder
 from chunking.grid import Grid
 from chunking.video import read_frames
-from sr.scoring import FramePair
+from sr.training.data import FramePair
 
 FALL_DB = 1.0
 FIRST_CRF, LAST_CRF, CRF_STEP = 18, 51, 2

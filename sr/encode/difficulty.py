@@ -19,7 +19,8 @@ from player.package.paths import HARD
 from player.package.scale import Scale
 from sr.encode.methods import Difficulty
 from sr.encode.work import Work
-from sr.scoring import FramePair, Scored, path_sse
+from sr.scoring import Scored, path_sse
+from sr.training.data import FramePair
 
 CELL_PX = 6  # LR; the finest place that is asked for its error, a divisor of all patches' sides
 MOST_DB = 100.0  # of a patch that is reproduced exactly, as in the metrics

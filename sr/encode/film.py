@@ -19,13 +19,12 @@ from chunking.lr import downscale, lr_size
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream
 from chunking.video import Frame, read_frames
-from player.package.scale import Scale, hr_px
+from player.package.scale import Scale
 from player.package.streams import StreamFiles
 from sr.encode.options import EncodeOptions
 from sr.progress import Progress
-from sr.scoring import FramePair, Image
 from sr.shrink.content_groups import ContentGroups, groups_from_boxes, groups_from_masks
-from sr.training.data import TrainingSet
+from sr.training.data import FramePair, Image, TrainingSet, training_set
 
 MAX_KEPT_BYTES = 1_500_000_000  # of HR frames; a training set copies as much again
 
@@ -139,19 +138,3 @@ class Film:
         if groups.is_dir():
             return groups_from_masks(groups, lr_size, cell_px, frames, self._masks)
         return groups_from_boxes(groups, lr_size, cell_px, frames)
-
-
-def training_set(
-    pairs: list[FramePair], scale: Scale, margin_px: int, units: int = 1
-) -> TrainingSet:
-    """LR frames of whole units with a margin, HR frames of r times that size; both are continued
-    by their edge pixels."""
-    height, width = (side + -side % units for side in pairs[0].lr.shape[:2])
-    lr_h, lr_w = pairs[0].lr.shape[:2]
-    margins = (margin_px, margin_px + height - lr_h), (margin_px, margin_px + width - lr_w), (0, 0)
-    # As the engine continues a frame, so that borders are learned as they will be run.
-    lr = np.stack([np.pad(p.lr, margins, mode="edge") for p in pairs])
-    hr_h, hr_w = pairs[0].hr.shape[:2]
-    beyond = ((0, hr_px(height, scale) - hr_h), (0, hr_px(width, scale) - hr_w), (0, 0))
-    hr = np.stack([np.pad(p.hr, beyond, mode="edge") for p in pairs])
-    return TrainingSet(lr, hr, scale, margin_px, units)

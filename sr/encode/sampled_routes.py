@@ -20,7 +20,8 @@ from chunking.grid import Grid, Patch, hr_window, sum_cells, with_halo
 from player.bicubic import upscale_bicubic
 from player.package.paths import BICUBIC, HARD, PLANNED_PATHS
 from sr.encode.work import Work
-from sr.scoring import FramePair, Scored, upscale_patch
+from sr.scoring import Scored, upscale_patch
+from sr.training.data import FramePair
 
 Errors = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -10,12 +10,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from chunking.grid import Patch, hr_window
-from player.package.scale import Scale
+from player.package.scale import Scale, hr_px
 from sr.models.network import PIXEL_MAX
 
+Image = NDArray[np.uint8]
 Places = Sequence[tuple[int, int, int]]  # frame, top and left, in LR px
 
 CROP_PX = 48  # LR; the smaller side of STDO's and Dy-DCA's fine patch
+
+
+@dataclass(frozen=True)
+class FramePair:
+    """An LR frame as the phone decodes it [h, w, 3], and its HR frame [H, W, 3]; both u8."""
+
+    lr: Image
+    hr: Image
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,22 @@ class TrainingSet:
     def hr_crop(self, t: int, place: Sequence[int], size_px: Sequence[int]) -> NDArray[np.uint8]:
         """The HR pixels of an LR crop of frame t, at (top, left) with (height, width)."""
         return self.hr[t][hr_window(Patch(*place, *size_px), self.scale)]
+
+
+def training_set(
+    pairs: list[FramePair], scale: Scale, margin_px: int, units: int = 1
+) -> TrainingSet:
+    """LR frames of whole units with a margin, HR frames of r times that size; both are continued
+    by their edge pixels."""
+    height, width = (side + -side % units for side in pairs[0].lr.shape[:2])
+    lr_h, lr_w = pairs[0].lr.shape[:2]
+    margins = (margin_px, margin_px + height - lr_h), (margin_px, margin_px + width - lr_w), (0, 0)
+    # As the engine continues a frame, so that borders are learned as they will be run.
+    lr = np.stack([np.pad(p.lr, margins, mode="edge") for p in pairs])
+    hr_h, hr_w = pairs[0].hr.shape[:2]
+    beyond = ((0, hr_px(height, scale) - hr_h), (0, hr_px(width, scale) - hr_w), (0, 0))
+    hr = np.stack([np.pad(p.hr, beyond, mode="edge") for p in pairs])
+    return TrainingSet(lr, hr, scale, margin_px, units)
 
 
 @dataclass(frozen=True)

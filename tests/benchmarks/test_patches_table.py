@@ -16,7 +16,7 @@ from benchmarks.shrinking.patches import (
     time_to_reference,
     trained_on,
 )
-from sr.scoring import FramePair
+from sr.training.data import FramePair
 
 
 def rows_of(name: str, at_one: float, clip: str = "a") -> list[dict]:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.quant import ARMS, judge
 from player.package.architecture import Architecture
 from sr.models import build_network, deployed_network
-from sr.scoring import FramePair
+from sr.training.data import FramePair
 
 ROOT = Path(__file__).parents[2]
 RESULTS = json.loads((ROOT / "benchmarks" / "results" / "quant.json").read_text())

@@ -9,7 +9,7 @@ from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.judge import group_psnr
 from benchmarks.shrinking.stages import add_drops
 from benchmarks.verdict import differences
-from sr.scoring import FramePair
+from sr.training.data import FramePair
 
 
 def row(arm: str, clip: str, psnr_db: float, **columns) -> dict:

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.shrinking import routers
 from benchmarks.shrinking.lowrate import lowest_rate
 from benchmarks.shrinking.routers import ARM_LIST, ARMS, CLAIMS, CLEAN, LOW, Arm, Scene
-from sr.scoring import FramePair
+from sr.training.data import FramePair
 
 PER_PIXEL = np.array([1.0, 30.0, 100.0])
 

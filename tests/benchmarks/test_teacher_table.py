@@ -10,7 +10,7 @@ from benchmarks.shrinking import teacher
 from benchmarks.shrinking.claims import claims_of
 from benchmarks.shrinking.clips import SCALE, Clip
 from chunking.lr import downscale
-from sr.scoring import FramePair
+from sr.training.data import FramePair
 
 
 @pytest.fixture

@@ -7,12 +7,10 @@ import torch
 from chunking.lr import downscale
 from player.package.architecture import Architecture
 from player.package.paths import HARD
-from sr.encode.film import training_set
 from sr.models import Network, build_network
-from sr.scoring import FramePair
 from sr.shrink.budget import Budget, WidthRule, hard_macs
 from sr.shrink.stage import StageWork
-from sr.training.data import CropSampler
+from sr.training.data import CropSampler, FramePair, training_set
 from sr.training.loop import TrainingPlan
 
 SCALE, SIDE_PX, FRAMES = 2, 96, 8

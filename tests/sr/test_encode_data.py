@@ -22,8 +22,8 @@ from sr.encode.sampled_routes import block_errors
 from sr.progress import Progress
 from sr.router.decide import Rule
 from sr.router.training import RouterPlan
-from sr.scoring import FramePair, path_sse
-from sr.training.data import CropSampler
+from sr.scoring import path_sse
+from sr.training.data import CropSampler, FramePair
 from sr.usage_error import UsageError
 
 

@@ -32,7 +32,8 @@ from sr.encode.sampled_routes import block_errors
 from sr.packing import pack_integers
 from sr.progress import Progress
 from sr.quant.integer_network import IntegerNetwork
-from sr.scoring import FramePair, path_sse, scored_network, upscale_paths
+from sr.scoring import path_sse, scored_network, upscale_paths
+from sr.training.data import FramePair
 from tests.player.random_architecture import SHAPES
 from tests.sr.random_int8 import random_int8
 from tests.sr.test_family import chain, pixels

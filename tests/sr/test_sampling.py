@@ -11,8 +11,8 @@ from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX, measure_difficulty, patch_sums
 from sr.encode.sampling import SpreadSampler
 from sr.packing import network_of
-from sr.scoring import FramePair, path_sse
-from sr.training.data import CropSampler, TrainingSet
+from sr.scoring import path_sse
+from sr.training.data import CropSampler, FramePair, TrainingSet
 
 SHARES = np.arange(1.0, 25.0).reshape(2, 3, 4)
 

@@ -19,7 +19,8 @@ from sr.host_engine import BUILD_VARIABLE, WORTH_COMPILING_PX, host_engine
 from sr.models import architecture
 from sr.progress import Progress
 from sr.quant.integer_network import IntegerNetwork
-from sr.scoring import EngineNetwork, FramePair, path_sse, scored_network, upscale_paths
+from sr.scoring import EngineNetwork, path_sse, scored_network, upscale_paths
+from sr.training.data import FramePair
 
 SCALE = 2
 ARCH = architecture("chain", SCALE, dynamic=True)

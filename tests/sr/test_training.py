@@ -6,10 +6,8 @@ import torch
 
 from player.package.architecture import Architecture
 from player.package.paths import EASY, HARD
-from sr.encode.film import training_set
 from sr.models import build_network
-from sr.scoring import FramePair
-from sr.training.data import CropSampler, TrainingSet
+from sr.training.data import CropSampler, FramePair, TrainingSet, training_set
 from sr.training.loop import TrainingPlan, overfit, pixel_errors, trunk_and_rest
 from sr.training.muon import orthogonalise
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from chunking.grid import Grid
 from player.package.paths import BICUBIC, HARD
-from sr.scoring import FramePair, Scored, path_sse
+from sr.scoring import Scored, path_sse
+from sr.training.data import FramePair
 
 TICKET_SHARE = 0.5
 

@@ -10,7 +10,7 @@ from benchmarks.shrinking import probes as table
 from benchmarks.shrinking.clips import Clip
 from benchmarks.verdict import HOLDS, REVERSED
 from player.costs import macs_per_pixel
-from sr.scoring import FramePair
+from sr.training.data import FramePair
 
 FRAMES = 32
 

@@ -16,7 +16,8 @@ from chunking.lr import downscale
 from player.package.generic import blob_path
 from player.package.weights import unpack_weights
 from sr.packing import network_of
-from sr.scoring import FramePair, path_sse
+from sr.scoring import path_sse
+from sr.training.data import FramePair
 
 
 def test_a_ticket_is_the_share_with_most_information():
