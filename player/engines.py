@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from player.engine import Engine, sha256_of
+from player.package.entries import WeightsEntry
 from player.package.fields import parse_object
-from player.package.index import WeightsEntry
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
 from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
 from player.package.package_error import PackageError

@@ -22,8 +22,8 @@ from player.compare import Errors, control_arms, pair_with_reference
 from player.costs import anchor_macs_per_pixel, frame_macs, model_switches, path_pixels
 from player.engine import Engine
 from player.networks import NetworkSet, load_networks
+from player.package.entries import FileEntry, Index
 from player.package.generic import GENERIC_SCALES
-from player.package.index import FileEntry, Index
 from player.package.layout import INDEX_PATH
 from player.package.package_error import PackageError
 from player.package.paths import HARD, PATH_NAMES

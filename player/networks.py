@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.engine import Engine, Network
+from player.package.entries import WeightsEntry
 from player.package.generic import GENERIC_SCALES, anchor_blob, blob_path, generic_blob
-from player.package.index import WeightsEntry
 from player.package.limits import MAX_NETWORKS
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD, PATH_NAMES

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from player.package.index import FileEntry, Index, digest, read_index
+from player.package.entries import FileEntry, Index, digest
+from player.package.index import read_index
 from player.package.layout import INDEX_PATH, INIT_NAME, SEGMENTS, VIDEO
 from player.package.package_error import PackageError
 from player.package.scale import Scale
@@ -98,7 +99,7 @@ def read_entry(package: Package, entry: FileEntry) -> bytes:
             data = file.read(entry.bytes + 1)
     except OSError as error:
         raise PackageError(f"cannot be read ({error.strerror})") from error
-    if len(data) != entry.bytes or hashlib.sha256(data).hexdigest() != entry.sha256:
+    if not entry.fits((hashlib.sha256(data).hexdigest(), len(data))):
         raise PackageError("its contents are not what the index says")
     return data
 
@@ -129,7 +130,7 @@ def intact_files(package: Package, kind: str, on_event: Listener) -> list[Path]:
 
 def _is_intact(package: Package, entry: FileEntry, action: str, on_event: Listener) -> bool:
     try:
-        if digest(package.directory / entry.file) == (entry.sha256, entry.bytes):
+        if entry.fits(digest(package.directory / entry.file)):
             return True
         reason = "its contents are not what the index says"
     except OSError as error:

@@ -1,5 +1,6 @@
 """Reading typed, bounded fields out of untrusted JSON: one short function for each kind."""
 
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -56,6 +57,22 @@ def text(source: Object, name: str) -> str:
     return value
 
 
+def texts(source: Object, name: str, most: int) -> list[str]:
+    """A list of one to `most` short texts."""
+    value = source.get(name)
+    if not isinstance(value, list) or not 1 <= len(value) <= most:
+        raise PackageError(f"index: {name} is not a list of 1 to {most} texts")
+    return [text({name: item}, name) for item in value]
+
+
+def boolean(source: Object, name: str) -> bool:
+    """True or false."""
+    value = source.get(name)
+    if not isinstance(value, bool):
+        raise PackageError(f"index: {name} is {_show(value)}, not true or false")
+    return value
+
+
 def sha256(source: Object) -> str:
     """A SHA-256 as 64 lower-case hexadecimal digits."""
     value = source.get("sha256")
@@ -99,6 +116,42 @@ def integers(source: Object, name: str, most: int, high: int) -> tuple[int, ...]
     if not isinstance(value, list) or len(value) > most:
         raise PackageError(f"index: {name} is not a list of at most {most}")
     return tuple(integer({name: item}, name, 1, high) for item in value)
+
+
+def pair(source: Object, name: str, low: int, high: int) -> tuple[int, int]:
+    """Two integers of low..high."""
+    value = source.get(name)
+    if not isinstance(value, list) or len(value) != 2:
+        raise PackageError(f"index: {name} is not a pair of numbers")
+    first, second = (integer({name: item}, name, low, high) for item in value)
+    return first, second
+
+
+def runs(source: Object, name: str, most: int, low: int, high: int) -> tuple[int, ...]:
+    """A list of at most `most` integers of low..high; in it [number, n] stands for n of them."""
+    value = source.get(name)
+    if not isinstance(value, list):
+        raise PackageError(f"index: {name} is {_show(value)}, not a list")
+    found: list[int] = []
+    for item in value:
+        number, times = item if isinstance(item, list) and len(item) == 2 else (item, 1)
+        # Counted before it is repeated: a short text may ask for a list of any length.
+        repeats = integer({name: times}, name, 1, most - len(found))
+        found += [integer({name: number}, name, low, high)] * repeats
+    return tuple(found)
+
+
+def hashes(source: Object, name: str, size_bytes: int, most: int) -> list[str]:
+    """1 to `most` hashes of `size_bytes`, joined and in base64, each as hexadecimal digits."""
+    value = source.get(name)
+    try:
+        joined = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except ValueError as error:
+        raise PackageError(f"index: {name} is not base64") from error
+    count, rest = divmod(len(joined), size_bytes)
+    if rest or not 1 <= count <= most:
+        raise PackageError(f"index: {name} is not of 1 to {most} hashes of {size_bytes} bytes")
+    return [joined[i : i + size_bytes].hex() for i in range(0, len(joined), size_bytes)]
 
 
 def ratio(source: Object, name: str) -> Fraction:

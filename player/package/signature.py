@@ -57,15 +57,9 @@ def canonical_json(value: dict[str, Any]) -> bytes:
 
 
 def sign(value: dict[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
-    """`value` with its field `signature` set."""
-    return {
-        **value,
-        "signature": {
-            "algorithm": ALGORITHM,
-            "public_key": public_key_text(key.public_key()),
-            "value": base64.b64encode(key.sign(canonical_json(value))).decode("ascii"),
-        },
-    }
+    """`value` with its field `signature` set: [public key, signature], both in base64."""
+    proof = base64.b64encode(key.sign(canonical_json(value))).decode("ascii")
+    return {**value, "signature": [public_key_text(key.public_key()), proof]}
 
 
 def public_key_text(key: Ed25519PublicKey) -> str:
@@ -81,12 +75,14 @@ def check_signature(value: dict[str, Any], trust: frozenset[str] | None = None) 
     changed since the signing, not who signed.
     """
     signature = value.get("signature")
-    if not isinstance(signature, dict):
+    if isinstance(signature, dict):  # as schema 1 of the index had it
+        if signature.get("algorithm") != ALGORITHM:
+            raise PackageError("index: signed in a way that this version does not know")
+        signature = [signature.get("public_key"), signature.get("value")]
+    if not isinstance(signature, list) or len(signature) != 2:
         raise PackageError("index: not signed; get the package from its maker again")
-    if signature.get("algorithm") != ALGORITHM:
-        raise PackageError("index: signed in a way that this version does not know")
-    key_text = signature.get("public_key")
-    key, proof = _decode(key_text, _KEY_BYTES), _decode(signature.get("value"), _SIGNATURE_BYTES)
+    key_text = signature[0]
+    key, proof = _decode(key_text, _KEY_BYTES), _decode(signature[1], _SIGNATURE_BYTES)
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(proof, canonical_json(value))
     except (InvalidSignature, ValueError) as error:

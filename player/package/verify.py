@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from player.package.index import (
+from player.package.entries import (
     FileEntry,
     Index,
     RouterEntry,
     RoutesEntry,
     WeightsEntry,
     digest,
-    read_index,
 )
+from player.package.index import read_index
 from player.package.layout import INDEX_PATH, MASTER_NAME, MPD_NAME
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD, network_of, path_of
@@ -109,13 +109,13 @@ def _check_entry(package: Path, entry: FileEntry, index: Index, self_test: SelfT
     """A file is what the index says; what is no media also parses, and fits the index."""
     path = package / entry.file
     try:
-        sha256, size = digest(path)
+        found = digest(path)
     except OSError as error:
         raise PackageError(f"cannot be read ({error.strerror})") from error
     # The size first: a file that is only cut is told from one that was changed.
-    if size != entry.bytes:
-        raise PackageError(f"has {size} bytes, not {entry.bytes}")
-    if sha256 != entry.sha256:
+    if found[1] != entry.bytes:
+        raise PackageError(f"has {found[1]} bytes, not {entry.bytes}")
+    if not entry.fits(found):
         raise PackageError("its SHA-256 is not the one of the index")
     match entry:
         case WeightsEntry():

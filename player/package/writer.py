@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
 from player.package.artefact import write_bytes
-from player.package.index import (
+from player.package.entries import (
     Index,
     RouterEntry,
     RoutesEntry,
@@ -19,8 +19,8 @@ from player.package.index import (
     Size,
     WeightsEntry,
     file_entry,
-    write_index,
 )
+from player.package.index import write_index
 from player.package.layout import ROUTER_PATH, SR, routes_path, weights_name
 from player.package.manifest import write_manifests
 from player.package.route_maps import pack_routes

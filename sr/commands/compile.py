@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from player.package.index import WeightsEntry
+from player.package.entries import WeightsEntry
 from player.package.package_error import PackageError
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.commands.options import FILE, PATH, json_option, show

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from chunking.lr import check_scale
 from chunking.probe import probe
-from player.package.index import Size
+from player.package.entries import Size
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
 from player.package.scale import scale_number
 from player.package.signature import signing_key

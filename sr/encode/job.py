@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed, write_text
-from player.package.index import digest
+from player.package.entries import digest
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, REPORT_FILE, WORK
 from player.package.package_error import PackageError
 from sr.encode.options import EncodeOptions

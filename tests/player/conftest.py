@@ -19,7 +19,7 @@ import pytest
 from chunking.stream import write_lr_stream
 from chunking.video import Frame, probe
 from player.package.architecture import Architecture, tensor_layout
-from player.package.index import Size
+from player.package.entries import Size
 from player.package.signature import signing_key
 from player.package.weights import pack_weights
 from player.package.writer import Contents, write_package

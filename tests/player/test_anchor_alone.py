@@ -13,8 +13,8 @@ from player.costs import anchor_macs_per_pixel
 from player.engines import engine_of
 from player.measure import measure
 from player.package.architecture import Architecture
+from player.package.entries import Size
 from player.package.generic import anchor_blob, generic_blob
-from player.package.index import Size
 from player.package.paths import BICUBIC, HARD
 from player.package.scale import SCALES, hr_px
 from player.package.verify import verify_package

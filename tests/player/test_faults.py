@@ -125,7 +125,7 @@ def test_a_changed_index_keeps_its_sizes_but_loses_its_networks(
 def test_an_index_of_another_size_is_not_followed(package_dir, engine, generic_folder):
     path = package_dir / "sr/index.json"
     other = json.loads(path.read_bytes())
-    other["lr"]["width"], other["hr"]["width"] = 480, 960
+    other["lr"][0], other["hr"][0] = 480, 960
     path.write_text(json.dumps(other))
     frames, _ = play(package_dir, engine)
     assert {f.rgb.shape for f in frames} == {(70, 96, 3)}

@@ -1,14 +1,16 @@
 """`verify` finds every fault and names the file."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from player.package.index import index_to_json, read_index
+from player.package.entries import RoutesEntry, file_entry
+from player.package.index import read_index, write_index
 from player.package.package_error import PackageError
 from player.package.route_maps import pack_routes
-from player.package.signature import sign, signing_key
+from player.package.signature import signing_key
 from player.package.verify import verify_package
 from player.package.weights import unpack_weights
 
@@ -85,11 +87,10 @@ def _resign_with_routes(package, codes):
     """Replace the first route map by these codes, all hashes and the signature right again."""
     blob = pack_routes(codes)
     (package / "sr/routes-00001.bin").write_bytes(blob)
-    source = index_to_json(read_index(package).index)
-    import hashlib
-
-    source["routes"][0] |= {"sha256": hashlib.sha256(blob).hexdigest(), "bytes": len(blob)}
-    (package / "sr/index.json").write_text(json.dumps(sign(source, signing_key())))
+    index = read_index(package).index
+    first, *rest = index.routes
+    new = vars(first) | vars(file_entry(package, package / first.file))
+    write_index(package, replace(index, routes=(RoutesEntry(**new), *rest)), signing_key())
 
 
 @pytest.mark.parametrize(

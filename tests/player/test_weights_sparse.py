@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from player.engines import dtype_of_package
 from player.package.architecture import Architecture, convolutions
-from player.package.index import file_entry, read_index, write_index
+from player.package.entries import file_entry
+from player.package.index import read_index, write_index
 from player.package.integers import DENSE, SPARSE, SUM_LIMIT
 from player.package.package_error import PackageError
 from player.package.signature import signing_key

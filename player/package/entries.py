@@ -1,0 +1,128 @@
+"""What `sr/index.json` says, as frozen dataclasses: each file of a package, and what it holds."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from player.package.architecture import Architecture
+from player.package.paths import grid_shape
+from player.package.scale import Scale
+
+# Of a SHA-256, in an index. Who would put another file in the place of a signed one must find a
+# second preimage, 2^160 tries; docs/package.md says why no more is needed.
+HASH_BYTES = 20
+
+
+@dataclass(frozen=True)
+class Size:
+    """A frame's size in pixels, upright."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of the package: its path relative to the package, and what it must contain.
+
+    `sha256` is hexadecimal, whole or cut: its first `HASH_BYTES` bytes, or all of them in a
+    package of schema 1. `bytes` is the length.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+
+    def fits(self, found: tuple[str, int]) -> bool:
+        """Whether a file is this one, by its whole SHA-256 (hex) and its length, as of `digest`."""
+        sha256, size = found
+        return size == self.bytes and sha256.startswith(self.sha256)
+
+
+@dataclass(frozen=True)
+class WeightsEntry(FileEntry):
+    """A weights blob; its place in the list is the network number of the route codes."""
+
+    arch: Architecture
+
+
+@dataclass(frozen=True)
+class RoutesEntry(FileEntry):
+    """The route map of the segment with number `segment` (from 0)."""
+
+    segment: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class RouterEntry(FileEntry):
+    """The router blob, which decides where a segment has no route map."""
+
+
+@dataclass(frozen=True)
+class SegmentEntry(FileEntry):
+    """A media segment: presentation `start` and `duration` in ticks of its time base."""
+
+    start: int
+    duration: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Index:
+    """The whole of `sr/index.json` but its signature.
+
+    `hr` is the size to show: the network's output, `scale` times `lr`, cropped at the right and
+    bottom. Without weights the anchor is shown. `time_base` is the length in seconds of a tick of
+    `segments`, `audio_time_base` of `audio`. `colour` holds the tags of the video (matrix,
+    full_range, primaries, transfer). `version` is the PocketSR that made the package.
+    """
+
+    scale: Scale
+    lr: Size
+    hr: Size
+    fine_h: int
+    fine_w: int
+    frames: int
+    method: str
+    preset: str
+    time_base: Fraction
+    weights: tuple[WeightsEntry, ...]
+    routes: tuple[RoutesEntry, ...]
+    segments: tuple[SegmentEntry, ...]
+    video_init: FileEntry
+    audio: tuple[SegmentEntry, ...] = ()
+    audio_init: FileEntry | None = None
+    audio_time_base: Fraction | None = None
+    colour: Mapping[str, Any] | None = None
+    version: str = ""
+    router: RouterEntry | None = None
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """Rows and columns of fine cells over an LR frame."""
+        return grid_shape(self.lr.height, self.lr.width, self.fine_h, self.fine_w)
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        """Every file that the index answers for, in the order of playing."""
+        inits = [f for f in (self.video_init, self.audio_init) if f is not None]
+        routers = [self.router] if self.router is not None else []
+        return (*inits, *self.weights, *routers, *self.routes, *self.segments, *self.audio)
+
+
+def file_entry(package: Path, path: Path) -> FileEntry:
+    """The entry of a file that lies in the folder `package`. Raises OSError."""
+    sha256, size = digest(path)
+    return FileEntry(path.relative_to(package).as_posix(), sha256[: 2 * HASH_BYTES], size)
+
+
+def digest(path: Path) -> tuple[str, int]:
+    """SHA-256 (hex) and length in bytes of a file, read in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        # The length of what was hashed; a second look at the path could find another file.
+        return sha256, file.tell()

@@ -1,0 +1,273 @@
+"""The fields of schema `pocketsr.index/2`, in columns: few bytes for each file of a package.
+
+    {"schema":"pocketsr.index/2","version":"0.1.0","scale":2,"lr":[640,360],"preset":"best",
+     "weights":{"bytes":[13021],"hash":"...","networks":[{"widths":[[32,6]],"exits":[2,6]}]},
+     "routes":{"bytes":[210,187],"hash":"..."},
+     "video":{"bytes":[801,91811,70212],"hash":"...","timescale":12800,"ticks":[51200,12800],
+              "frames":[96,24]},
+     "signature":["...","..."]}
+
+No file is named: its name follows from its place. Hashes are cut and joined, numbers that repeat
+are written once with their count, and what is as it mostly is is left out.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from itertools import groupby
+from typing import Any
+
+from player.package import fields, limits
+from player.package.architecture import Architecture
+from player.package.entries import (
+    HASH_BYTES,
+    FileEntry,
+    Index,
+    RouterEntry,
+    RoutesEntry,
+    SegmentEntry,
+    Size,
+    WeightsEntry,
+)
+from player.package.fields import Object
+from player.package.layout import (
+    AUDIO,
+    INIT_NAME,
+    ROUTER_PATH,
+    SR,
+    VIDEO,
+    routes_path,
+    segment_name,
+    weights_name,
+)
+from player.package.package_error import PackageError
+from player.package.router_blob import MAX_ROUTER_BYTES
+from player.package.scale import Scale, parse_scale, scale_number
+
+SCHEMA_NAME, SCHEMA_VERSION = "pocketsr.index", 2
+
+# What a field is where it is left out: of most packages it is.
+_COLOUR_TAGS = ("matrix", "primaries", "transfer")  # full_range has a field of its own
+_CELL, _PRESET, _ARCHITECTURE, _COLOUR = [12, 12], "balanced", "chain", ["bt709"]
+
+
+def index_to_json(index: Index) -> Object:
+    """The JSON object of an index, without a signature."""
+    hr, cell = [index.hr.width, index.hr.height], [index.fine_h, index.fine_w]
+    found = {
+        "version": index.version,
+        "scale": scale_number(index.scale),
+        "lr": [index.lr.width, index.lr.height],
+        "hr": _unless(_whole_hr(index.lr, index.scale), hr),
+        "cell": _unless(_CELL, cell),
+        "method": _unless(_usual_method(bool(index.weights)), index.method),
+        "preset": _unless(_PRESET, index.preset),
+        "weights": _weights_json(index.weights),
+        "routes": _routes_json(index),
+        "router": _files_json([index.router] if index.router else []),
+        "video": _stream_json(index.video_init, index.segments, index.time_base),
+        "audio": _stream_json(index.audio_init, index.audio, index.audio_time_base),
+        "colour": _unless(_COLOUR, _colour_json(index.colour or {})),
+        "full_range": _unless(False, (index.colour or {}).get("full_range")),
+    }
+    known = {k: v for k, v in found.items() if v not in (None, {})}
+    return {"schema": f"{SCHEMA_NAME}/{SCHEMA_VERSION}"} | known
+
+
+def _unless(usual: object, value: object) -> object:
+    """What is written of a field: nothing where it is the usual."""
+    return value if value != usual else None
+
+
+def _usual_method(has_networks: bool) -> str:
+    return "dydca" if has_networks else "plain"
+
+
+def _colour_json(colour: Mapping[str, Any]) -> list[Any]:
+    """Matrix, primaries and transfer, without those at the end that repeat the one before."""
+    tags = [colour.get(name) for name in _COLOUR_TAGS]
+    while len(tags) > 1 and tags[-1] == tags[-2]:
+        tags.pop()
+    return tags
+
+
+def _files_json(entries: Sequence[FileEntry]) -> Object:
+    """Lengths and joined hashes of files; empty where there are none."""
+    hashes = b"".join(bytes.fromhex(e.sha256)[:HASH_BYTES] for e in entries)
+    text = base64.b64encode(hashes).decode("ascii")
+    return {"bytes": _runs([e.bytes for e in entries]), "hash": text} if entries else {}
+
+
+def _runs(numbers: Iterable[int]) -> list[int | list[int]]:
+    """The list with each run of equal numbers as [number, count]; `fields.runs` undoes it."""
+    counts = [(number, len([*run])) for number, run in groupby(numbers)]
+    return [[number, n] if n > 1 else number for number, n in counts]
+
+
+def _weights_json(weights: Sequence[WeightsEntry]) -> Object:
+    networks = []
+    for arch in (w.arch for w in weights):
+        network: Object = {"name": arch.name} if arch.name != _ARCHITECTURE else {}
+        network["widths"] = _runs(arch.widths)
+        if arch.exits != (len(arch.widths),):
+            network["exits"] = [*arch.exits]
+        if arch.units != 1:
+            network["units"] = arch.units
+        networks.append(network)
+    return _files_json(weights) | {"networks": networks} if weights else {}
+
+
+def _routes_json(index: Index) -> Object:
+    mapped = [r.segment for r in index.routes]
+    some = mapped != [*range(len(index.segments))]
+    return _files_json(index.routes) | ({"segments": mapped} if mapped and some else {})
+
+
+def _stream_json(
+    init: FileEntry | None, segments: Sequence[SegmentEntry], time_base: Fraction | None
+) -> Object:
+    if init is None or time_base is None:
+        return {}
+    ends = [0, *(s.start + s.duration for s in segments)]
+    # Mostly each segment begins where the one before ended, and the first at 0.
+    gaps = [s.start - end for s, end in zip(segments, ends, strict=False)]
+    found = _files_json([init, *segments]) | {
+        "timescale": time_base.denominator,
+        "ticks": _runs(s.duration for s in segments),
+        "frames": _runs(s.frames for s in segments),
+    }
+    return found | ({"gaps": _runs(gaps)} if any(gaps) else {})
+
+
+def read_fields(source: Object) -> Index:
+    """The index of a JSON object of this schema, each field by itself in its bounds.
+
+    Raises PackageError.
+    """
+    scale = parse_scale(fields.number(source, "scale"))
+    lr = Size(*fields.pair(source, "lr", 1, limits.MAX_LR_SIDE_PX))
+    hr_px = limits.MAX_LR_SIDE_PX * limits.MAX_SCALE
+    cell_px = limits.MIN_CELL_PX, limits.MAX_CELL_PX
+    usual = {"hr": _whole_hr(lr, scale), "cell": _CELL, "preset": _PRESET}
+    whole = usual | {"method": _usual_method("weights" in source)} | source
+    fine_h, fine_w = fields.pair(whole, "cell", *cell_px)
+    video_init, segments, time_base = _stream(fields.subobject(source, "video"), VIDEO)
+    sound = _stream(fields.subobject(source, "audio"), AUDIO) if "audio" in source else None
+    audio_init, audio, audio_time_base = sound or (None, (), None)
+    return Index(
+        scale=scale,
+        lr=lr,
+        hr=Size(*fields.pair(whole, "hr", 1, hr_px)),
+        fine_h=fine_h,
+        fine_w=fine_w,
+        frames=fields.integer(
+            {"frames": sum(s.frames for s in segments)}, "frames", 1, limits.MAX_FRAMES
+        ),
+        method=fields.text(whole, "method"),
+        preset=fields.text(whole, "preset"),
+        time_base=time_base,
+        weights=_weights(source, scale),
+        routes=_routes(source, segments),
+        segments=segments,
+        video_init=video_init,
+        audio=audio,
+        audio_init=audio_init,
+        audio_time_base=audio_time_base,
+        colour=_colour(source),
+        version=fields.text(source, "version"),
+        router=_router(source),
+    )
+
+
+def _colour(source: Object) -> dict[str, str | bool]:
+    given = {"colour": _COLOUR, "full_range": False} | source
+    tags = fields.texts(given, "colour", len(_COLOUR_TAGS))
+    # Those that are left out are the last one that is there.
+    tags += tags[-1:] * (len(_COLOUR_TAGS) - len(tags))
+    full_range = fields.boolean(given, "full_range")
+    return dict(zip(_COLOUR_TAGS, tags, strict=True)) | {"full_range": full_range}
+
+
+def _whole_hr(lr: Size, scale: Scale) -> list[int]:
+    """Width and height of HR that nothing was padded for."""
+    return [int(lr.width * scale), int(lr.height * scale)]
+
+
+def _files(source: Object, most: int, most_bytes: int) -> list[tuple[str, int]]:
+    """Hash (hex) and length of each of at most `most` files, one at least."""
+    hashes = fields.hashes(source, "hash", HASH_BYTES, most)
+    return [*zip(hashes, _column(source, "bytes", len(hashes), 0, most_bytes), strict=True)]
+
+
+def _column(source: Object, name: str, rows: int, low: int, high: int) -> tuple[int, ...]:
+    """A number for each of the files that the hashes counted."""
+    numbers = fields.runs(source, name, rows, low, high)
+    if len(numbers) != rows:
+        raise PackageError(f"index: {name} holds {len(numbers)} numbers, not {rows}")
+    return numbers
+
+
+def _weights(source: Object, scale: Scale) -> tuple[WeightsEntry, ...]:
+    if "weights" not in source:
+        return ()
+    table = fields.subobject(source, "weights")
+    files = _files(table, limits.MAX_NETWORKS, limits.MAX_BLOB_BYTES)
+    networks = fields.objects(table, "networks", limits.MAX_NETWORKS, lambda n: _network(n, scale))
+    if len(networks) != len(files):
+        raise PackageError(f"index: {len(networks)} networks are not {len(files)} files")
+    named = enumerate(zip(files, networks, strict=True))
+    return tuple(WeightsEntry(f"{SR}/{weights_name(n)}", *file, arch) for n, (file, arch) in named)
+
+
+def _network(source: Object, scale: Scale) -> Architecture:
+    widths = fields.runs(source, "widths", limits.MAX_DEPTH, 1, limits.MAX_WIDTH)
+    given = {"name": _ARCHITECTURE, "exits": [len(widths)], "units": 1} | source
+    return Architecture(
+        name=fields.text(given, "name"),
+        scale=scale,
+        widths=widths,
+        exits=fields.integers(given, "exits", limits.MAX_EXITS, limits.MAX_WIDTH),
+        units=fields.integer(given, "units", 1, limits.MAX_UNITS),
+    )
+
+
+def _routes(source: Object, segments: Sequence[SegmentEntry]) -> tuple[RoutesEntry, ...]:
+    """Each map is as long as its segment."""
+    if "routes" not in source:
+        return ()
+    table = {"segments": [*range(len(segments))]} | fields.subobject(source, "routes")
+    files = _files(table, len(segments), limits.MAX_ROUTES_BYTES)
+    mapped = _column(table, "segments", len(files), 0, len(segments) - 1)
+    entries = []
+    for file, segment in zip(files, mapped, strict=True):
+        frames = {"frames": segments[segment].frames}
+        length = fields.integer(frames, "frames", 1, limits.MAX_SEGMENT_FRAMES)
+        entries.append(RoutesEntry(routes_path(segment), *file, segment, length))
+    return tuple(entries)
+
+
+def _router(source: Object) -> RouterEntry | None:
+    if "router" not in source:
+        return None
+    (file,) = _files(fields.subobject(source, "router"), 1, MAX_ROUTER_BYTES)
+    return RouterEntry(ROUTER_PATH, *file)
+
+
+def _stream(source: Object, kind: str) -> tuple[FileEntry, tuple[SegmentEntry, ...], Fraction]:
+    """Initialisation, segments and time base of the stream `kind`."""
+    (sha256, size), *files = _files(source, limits.MAX_SEGMENTS + 1, limits.MAX_SEGMENT_BYTES)
+    rows = len(files)
+    durations = _column(source, "ticks", rows, 0, limits.MAX_TICKS)
+    frames = _column(source, "frames", rows, 0, limits.MAX_FRAMES)
+    most = 4 * limits.MAX_TICKS  # from the least end to the greatest start, and more
+    gaps = _column(source, "gaps", rows, -most, most) if "gaps" in source else (0,) * rows
+    segments, at = [], 0
+    for i, (file, gap, duration) in enumerate(zip(files, gaps, durations, strict=True)):
+        start = {"start": at + gap}
+        at = fields.integer(start, "start", -limits.MAX_TICKS, limits.MAX_TICKS)
+        name = f"{kind}/{segment_name(i + 1)}"
+        segments.append(SegmentEntry(name, *file, at, duration, frames[i]))
+        at += duration
+    timescale = fields.integer(source, "timescale", 1, limits.MAX_TIMESCALE)
+    init = FileEntry(f"{kind}/{INIT_NAME}", sha256, size)
+    return init, tuple(segments), Fraction(1, timescale)
