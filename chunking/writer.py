@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -25,11 +26,18 @@ from chunking.input_error import InputError
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings that can be written. Matroska rounds times to milliseconds, the others keep ticks."""
 
+DEFAULT_CRF = 16
+# RGB, for a conversion to YUV and back changes the picture. FFV1 is the archives' format, and
+# ordinary players know no other lossless one; in MP4 they know H.264 (profile High 4:4:4).
+_FFV1 = Encoder("ffv1", "bgr0", None, None, {"level": "3", "slices": "4"})
+_H264_RGB = Encoder("libx264rgb", "rgb24", None, None, {"preset": "medium", "qp": "0"})
+
 
 class VideoWriter:
     """Writes [H, W, 3] u8 RGB frames as H.264; the file appears when the `with` block ends well.
 
     `size` is (height, width) in px; odd sizes are stored as 4:4:4, which 4:2:0 cannot hold.
+    `crf` None keeps every pixel: FFV1 in Matroska, lossless H.264 in the others, both of RGB.
     `audio` is init.mp4 and the segments of an audio stream: packets are copied as they are.
     Raises InputError for an unknown ending, OSError as writing does.
     """
@@ -42,26 +50,27 @@ class VideoWriter:
         colour: Colour,
         frame_rate: Fraction = Fraction(30),
         sample_aspect_ratio: Fraction = Fraction(1),
-        crf: int = 16,
+        crf: int | None = DEFAULT_CRF,
         audio: Sequence[Path] = (),
     ) -> None:
         if path.suffix.lower() not in FORMATS:
             raise InputError(f"{path}: cannot write this format; use one of {', '.join(FORMATS)}")
         self._path, self._time_base = path, time_base
         self._temporary = path.with_name(f".{path.name}.part")
-        self._colour, self._reformatter = yuv_colour(colour), VideoReformatter()
-        self._pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+        muxer = FORMATS[path.suffix.lower()]
+        if crf is None:
+            encoder = _FFV1 if muxer == "matroska" else _H264_RGB
+            self._colour = replace(colour, matrix="rgb", full_range=True)
+        else:
+            encoder, self._colour = _h264(size, crf), yuv_colour(colour)
+        self._pix_fmt, self._reformatter = encoder.pix_fmt, VideoReformatter()
         # An option of the MP4 muxer; Matroska knows milliseconds alone.
         ticks = {"video_track_timescale": str(time_base.denominator)}
-        options = {} if path.suffix.lower() == ".mkv" else ticks
+        options = {} if muxer == "matroska" else ticks
         self._open = ExitStack()
         self._container = self._open.enter_context(
-            av.open(
-                str(self._temporary), "w", format=FORMATS[path.suffix.lower()],
-                options=options,
-            )
-        )  # fmt: skip
-        encoder = Encoder("libx264", self._pix_fmt, None, crf, {"preset": "medium"})
+            av.open(str(self._temporary), "w", format=muxer, options=options)
+        )
         self._stream = add_encoder(
             self._container, encoder, crf, size, frame_rate, time_base, self._colour,
             sample_aspect_ratio,
@@ -110,3 +119,8 @@ class VideoWriter:
                 return
             self._container.mux(packet)
             self._next_audio = next(self._audio, None)
+
+
+def _h264(size: tuple[int, int], crf: int) -> Encoder:
+    pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+    return Encoder("libx264", pix_fmt, None, crf, {"preset": "medium"})

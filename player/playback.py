@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from chunking.video import VideoInfo, probe
-from chunking.writer import VideoWriter
+from chunking.writer import DEFAULT_CRF, VideoWriter
 from player.engine import Engine
 from player.package.package_error import PackageError
 from player.session import Event, Listener, NotAPackageError, Package, ignore, intact_files
@@ -26,9 +26,13 @@ Sink = Callable[[UpscaledFrame], None]
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """Where the frames go: to the file `out`, into a hash that must be `verify`, or nowhere."""
+    """Where the frames go: to the file `out`, into a hash that must be `verify`, or nowhere.
+
+    `out_crf` is the file's quality (H.264); None keeps every pixel.
+    """
 
     out: Path | None = None
+    out_crf: int | None = DEFAULT_CRF
     verify: str | None = None
     threads: int | None = None
     limit: int | None = None
@@ -78,7 +82,7 @@ def play_package(
     with ExitStack() as stack, closing(frames):
         sinks: list[Sink] = [hashed] if options.verify else []
         if options.out:
-            sinks.append(stack.enter_context(file_sink(package, options.out)))
+            sinks.append(stack.enter_context(file_sink(package, options.out, options.out_crf)))
         playback = play(frames, sinks)
     if options.verify:
         hashed.check(options.verify)
@@ -133,11 +137,13 @@ class HashSink:
 
 
 @contextmanager
-def file_sink(package: Package, out: Path, on_event: Listener = ignore) -> Iterator[Sink]:
+def file_sink(
+    package: Package, out: Path, crf: int | None, on_event: Listener = ignore
+) -> Iterator[Sink]:
     """A sink that writes frames to `out`, which appears whole when the block ends.
 
-    The sound is copied packet by packet; frames keep their times tick for tick. Raises
-    InputError for a format that cannot be written, OSError as writing does.
+    `crf` None keeps every pixel. The sound is copied packet by packet; frames keep their times
+    tick for tick. Raises InputError for a format that cannot be written, OSError as writing does.
     """
     info = lr_info(package)
     audio = intact_files(package, "audio", on_event)
@@ -148,6 +154,7 @@ def file_sink(package: Package, out: Path, on_event: Listener = ignore) -> Itera
         info.colour,
         info.frame_rate,
         info.sample_aspect_ratio,
+        crf,
         audio=audio if len(audio) > 1 else (),  # an initialisation alone holds no sound
     ) as writer:
 

@@ -1,6 +1,7 @@
 """`pocketsr play DIR`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,10 +15,25 @@ from sr.commands.options import (
     warn,
 )
 
+LOSSLESS = "lossless"
+
+
+class _Crf(click.ParamType):
+    """An H.264 CRF, or "lossless"."""
+
+    name = "crf"
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> int | str:
+        """`LOSSLESS` or 0..51; ends with a usage error for all else."""
+        if value == LOSSLESS:
+            return LOSSLESS
+        return click.IntRange(0, 51).convert(value, parameter, context)
+
 
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--out", type=FILE, help="Write the upscaled video, with its audio.")
+@click.option("--out-crf", type=_Crf(), metavar="N|lossless", help="Quality of --out; default 16.")
 @click.option("--window", is_flag=True, help="Show it; q quits, b compares, space pauses.")
 @engine_options
 @trust_option
@@ -28,6 +44,7 @@ from sr.commands.options import (
 def command(
     package: Path,
     out: Path | None,
+    out_crf: int | str | None,
     window: bool,
     named: Path | None,
     target: str,
@@ -40,6 +57,9 @@ def command(
     """Upscale the package DIR into a file, a window, or nothing, and report FPS."""
     if window and (out or verify):
         raise click.UsageError("--window goes neither with --out nor with --verify")
+    if out_crf is not None and not out:
+        raise click.UsageError("--out-crf is the quality of --out FILE")
+    from chunking.writer import DEFAULT_CRF
     from player.engines import engine_of
     from player.playback import PlayOptions, play_package
     from player.session import open_package
@@ -47,7 +67,12 @@ def command(
 
     opened = open_package(package, frozenset(trust) or None)
     engine = engine_of(opened, target, named, warn, build_engine)
-    options = PlayOptions(out, verify, threads, frames)
+    if out and out_crf is None:
+        # One would compare the file with the film, and find less than `measure` says.
+        warn(f"{out} is H.264 at CRF {DEFAULT_CRF}; --out-crf {LOSSLESS} keeps every pixel")
+    # The writer knows "no loss" as no CRF.
+    crf = None if out_crf == LOSSLESS else int(DEFAULT_CRF if out_crf is None else out_crf)
+    options = PlayOptions(out, crf, verify, threads, frames)
     if window:
         from player.show import show_package
 

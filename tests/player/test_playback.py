@@ -81,6 +81,16 @@ def test_a_file_has_the_frames_at_their_times(film, engine, expected_hr, tmp_pat
     assert error < 40  # noise through 4:2:0, but the right picture: another frame is 60 off
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "ffv1"), (".mp4", "h264")])
+def test_a_lossless_file_has_every_pixel(film, engine, expected_hr, tmp_path, suffix, codec):
+    out = tmp_path / f"hr{suffix}"
+    play_package(film, engine, PlayOptions(out=out, out_crf=None))
+    assert probe(out).codec == codec
+    for number, frame in enumerate(read_frames(out)):
+        np.testing.assert_array_equal(frame.rgb, expected_hr(number))
+    assert number == 19
+
+
 def test_sound_is_copied_packet_by_packet(package_dir, engine, source_clip, tmp_path):
     copy_audio(source_clip, package_dir)
     (package_dir / "sr/index.json").unlink()  # unsigned: the sound is found by its folder

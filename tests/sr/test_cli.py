@@ -109,6 +109,7 @@ def test_a_plain_encode_is_probed_made_verified_measured_and_played(film, tmp_pa
         out = tmp_path / f"{scale}.mkv"
         done = pocketsr("play", package, "--out", out, "--json")
         assert json.loads(done.stdout)["frames"] == 12, done.stderr
+        assert "H.264 at CRF 16; --out-crf lossless keeps every pixel" in done.stderr
         assert out.stat().st_size > 0
         measured = pocketsr("measure", package, "--reference", film, "--json")
         result = json.loads(measured.stdout)

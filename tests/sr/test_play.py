@@ -1,0 +1,42 @@
+"""`play`: the options of --out."""
+
+import pytest
+from click.testing import CliRunner
+
+from player.playback import PlayOptions
+from sr.commands.play import command
+
+
+def asked(monkeypatch, tmp_path, *arguments):
+    """The options that reach the player, or the message of a usage error."""
+    seen: list[PlayOptions] = []
+
+    def play_package(package, engine, options, on_event):
+        seen.append(options)
+        return {"frames": 0, "seconds": 0.0, "fps": {"upscale_p50": 0.0, "pipeline": 0.0}}
+
+    monkeypatch.setattr("player.playback.play_package", play_package)
+    monkeypatch.setattr("player.session.open_package", lambda package, trust: None)
+    monkeypatch.setattr("player.engines.engine_of", lambda *arguments: None)
+    done = CliRunner().invoke(command, [str(tmp_path), *arguments])
+    assert done.exit_code == (0 if seen else 2)
+    return seen[0].out_crf if seen else done.output, done.stderr
+
+
+def test_the_quality_of_a_file(monkeypatch, tmp_path):
+    crf, said = asked(monkeypatch, tmp_path, "--out", "hr.mp4")
+    assert crf == 16 and "hr.mp4 is H.264 at CRF 16; --out-crf lossless" in said
+    assert asked(monkeypatch, tmp_path, "--out", "hr.mp4", "--out-crf", "0") == (0, "")
+    assert asked(monkeypatch, tmp_path, "--out", "hr.mkv", "--out-crf", "lossless") == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out-crf", "lossless"], "--out-crf is the quality of --out"),
+        (["--out", "hr.mp4", "--out-crf", "52"], "52 is not in the range"),
+        (["--out", "hr.mp4", "--out-crf", "best"], "'best' is not a valid integer"),
+    ],
+)
+def test_usage_errors(monkeypatch, tmp_path, arguments, message):
+    assert message in asked(monkeypatch, tmp_path, *arguments)[0]
