@@ -1,12 +1,12 @@
 """A package's frames beside the film it was made from, and beside the controls.
 
 LR --whole frame through one path, or bicubic--> a control ---.
-film, paired with the package's frames by time ---------------+--> mean squared errors
+film, paired with the package's frames by time ---------------+--> pairs to compare
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunking.video import InputError, probe, read_frames
-from player import metrics
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Network, Pool
 from player.networks import load_anchor
@@ -62,33 +61,6 @@ def pair_with_reference(
                     "give the film that the package was made from"
                 )
             yield frame, original.rgb
-
-
-@dataclass
-class Errors:
-    """The mean squared errors of one way to upscale, a number for each frame."""
-
-    rgb: list[float] = field(default_factory=list)
-    y: list[float] = field(default_factory=list)
-
-    def add(self, ours: Image, original: Image) -> None:
-        """Compare one frame [H, W, 3] u8 with the original."""
-        self.rgb.append(metrics.mse_rgb(ours, original))
-        self.y.append(metrics.mse_y(ours, original))
-
-    @property
-    def psnr_rgb_db(self) -> float | None:
-        """PSNR of the mean error over all frames; None without frames."""
-        return _psnr_of_mean(self.rgb)
-
-    @property
-    def psnr_y_db(self) -> float | None:
-        """As `psnr_rgb_db`, of the luma."""
-        return _psnr_of_mean(self.y)
-
-
-def _psnr_of_mean(errors: Sequence[float]) -> float | None:
-    return metrics.psnr_db(float(np.mean(errors))) if errors else None
 
 
 class Arm(Protocol):

@@ -1,7 +1,7 @@
 """`pocketsr measure`: a package against the film it was made from, frame by frame.
 
     package --upscale--> ours ---.
-                  LR --bicubic---+--> squared errors of each frame, SSIM --> JSON
+                  LR --bicubic---+--> QualityMeter of each, SSIM --> JSON
                   LR --generic---'
     film ------------------------'
 
@@ -10,6 +10,8 @@ The rates are taken in a pass of their own before, so that measuring does not sl
 
 import math
 import resource
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,44 +19,62 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.video import probe
 from player import metrics
-from player.compare import Errors, control_arms, pair_with_reference
+from player.checks import ffmpeg_checks
+from player.compare import control_arms, pair_with_reference
 from player.costs import anchor_macs_per_pixel, frame_macs, model_switches, path_pixels
 from player.engine import Engine
 from player.networks import NetworkSet, load_networks
+from player.package import fields
 from player.package.entries import FileEntry, Index
 from player.package.generic import GENERIC_SCALES
-from player.package.layout import INDEX_PATH
+from player.package.layout import (
+    AUDIO,
+    INDEX_PATH,
+    MASTER_NAME,
+    MPD_NAME,
+    REPORT_FILE,
+    VIDEO,
+    playlist_name,
+)
 from player.package.package_error import PackageError
 from player.package.paths import HARD, PATH_NAMES
 from player.package.scale import Scale, hr_px, scale_number
 from player.playback import play
+from player.quality import METRICS, Quality, QualityMeter, measurable
 from player.session import Listener, Package, ignore
 from player.upscale import UpscaledFrame, crop, upscale
 
 SSIM_FRAMES = 60  # SSIM takes about a second for a frame of 1080p
 PROTOCOLS = ("frame", "stdo")
 STDO_PATCH_PX = (54, 48)  # LR height and width of a patch in STDO's protocol (section 4.1)
+CONTROL_METRICS = ("psnr_rgb", "psnr_y")
+MANIFESTS = (MPD_NAME, MASTER_NAME, playlist_name(VIDEO), playlist_name(AUDIO))
 
 
 @dataclass(frozen=True)
 class MeasureOptions:
     """At most `limit` frames; SSIM on `ssim_frames` of them, evenly spaced; the protocol "stdo"
-    adds the papers' shaved PSNR.
+    adds the papers' shaved PSNR. `metrics` None: all whose tools are here. `worst`: also over
+    this share (0 to 1) of the frames, those that each metric finds worst.
     """
 
     threads: int | None = None
     limit: int | None = None
     protocol: str = "frame"
     ssim_frames: int = SSIM_FRAMES
+    metrics: Sequence[str] | None = None
+    worst: float | None = None
 
 
 @dataclass
 class _Tally:
     """What adds up over the frames."""
 
-    ours: Errors = field(default_factory=Errors)
-    controls: dict[str, Errors] = field(default_factory=dict)
+    ours: Quality = field(default_factory=lambda: Quality({}))
+    controls: dict[str, Quality] = field(default_factory=dict)
+    frames: int = 0
     ssim: list[float] = field(default_factory=list)
     shaved: list[float] = field(default_factory=list)
     pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(PATH_NAMES), np.int64))
@@ -87,7 +107,7 @@ def measure(
     """The object of `measure --json` (docs/player.md tells every field).
 
     Raises PackageError where the package has no index, InputError where the film cannot be read
-    or does not fit.
+    or does not fit, MissingToolError for a metric that is asked for without its tool.
     """
     options = options or MeasureOptions()
     index = package.index
@@ -98,7 +118,7 @@ def measure(
     # Between the passes: the second one holds the film's frames as well.
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tally = _compare(package, index, reference, engine, options)
-    frames = len(tally.ours.rgb)
+    frames = tally.frames
     shares = tally.pixels / max(1, tally.pixels.sum())
     info = engine.info if engine else {}
     used = engine.pool(options.threads).threads if engine else 1
@@ -111,6 +131,8 @@ def measure(
         "method": index.method,
         "preset": index.preset,
         **_quality(tally, index.scale, options),
+        "plain": _plain_encode(package),
+        "checks": ffmpeg_checks(probe(reference)),
         **_sizes(package, index),
         # The paths between easy and hard are named where a network has them.
         "paths": {
@@ -142,38 +164,45 @@ def _compare(
     # Evenly spaced, the first and the last frame among them.
     sampled = set(np.linspace(0, count - 1, min(count, options.ssim_frames)).round().tolist())
     patch_h_px, patch_w_px = (hr_px(side, index.scale) for side in STDO_PATCH_PX)
+    film = probe(reference)
+    wanted = measurable() if options.metrics is None else options.metrics
     frames = upscale(package, engine, options.threads, limit=options.limit)
-    for frame, original in pair_with_reference(frames, reference, index.time_base):
-        tally.ours.add(frame.rgb, original)
-        for name, arm in arms.items():
-            errors = tally.controls.setdefault(name, Errors())
-            errors.add(crop(package, arm(frame.lr)), original)
-        tally.add_costs(frame, networks, index.scale)
-        if frame.index in sampled:
-            tally.ssim.append(metrics.ssim_y(frame.rgb, original))
-        if options.protocol == "stdo":
-            tally.shaved += metrics.shaved_patch_errors(
-                frame.rgb, original, patch_h_px, patch_w_px, index.scale
-            )
+    colour, rate = film.colour, film.frame_rate
+    controls = {name: QualityMeter(CONTROL_METRICS, colour, rate) for name in arms}
+    with QualityMeter(wanted, colour, rate, options.threads or 1) as ours:
+        for frame, original in pair_with_reference(frames, reference, index.time_base):
+            ours.add(frame.rgb, original)
+            for name, arm in arms.items():
+                controls[name].add(crop(package, arm(frame.lr)), original)
+            tally.frames += 1
+            tally.add_costs(frame, networks, index.scale)
+            if frame.index in sampled:
+                tally.ssim.append(metrics.ssim_y(frame.rgb, original))
+            if options.protocol == "stdo":
+                tally.shaved += metrics.shaved_patch_errors(
+                    frame.rgb, original, patch_h_px, patch_w_px, index.scale
+                )
+        tally.ours = ours.result()
+    tally.controls = {name: meter.result() for name, meter in controls.items()}
     return tally
 
 
 def _quality(tally: _Tally, scale: Scale, options: MeasureOptions) -> dict[str, Any]:
-    frames_db = [metrics.psnr_db(mse) for mse in tally.ours.rgb]
+    ours = tally.ours
+    frames_db = ours.of_frames("psnr_rgb")
     quality: dict[str, Any] = {
         "psnr": {
-            "rgb": tally.ours.psnr_rgb_db,
-            "y": tally.ours.psnr_y_db,
+            "rgb": ours.mean("psnr_rgb"),
+            "y": ours.mean("psnr_y"),
             "rgb_mean_of_frames": float(np.mean(frames_db)) if frames_db else None,
             "rgb_p5": float(np.percentile(frames_db, 5)) if frames_db else None,
         },
         "ssim_y": _mean(tally.ssim),
         "ssim_frames": len(tally.ssim),
-        # The contract's fields that no tool here measures yet: null, as where a tool is missing.
-        "xpsnr_y": None,
-        "vmaf": None,
-        "vmaf_neg": None,
-        "plain": None,
+        # Null where the tool is missing.
+        **{name: ours.mean(name) for name in METRICS if name not in CONTROL_METRICS},
+        "worst": options.worst
+        and {"share": options.worst} | {name: ours.worst(name, options.worst) for name in METRICS},
         "bicubic": _control(tally, "bicubic"),
         # At the scales without a generic network the anchor takes its place.
         "generic": _control(tally, "generic" if scale in GENERIC_SCALES else "bicubic"),
@@ -191,8 +220,18 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _control(tally: _Tally, name: str) -> dict[str, float | None] | None:
-    errors = tally.controls.get(name)
-    return {"psnr_rgb": errors.psnr_rgb_db, "psnr_y": errors.psnr_y_db} if errors else None
+    quality = tally.controls.get(name)
+    return {metric: quality.mean(metric) for metric in CONTROL_METRICS} if quality else None
+
+
+def _plain_encode(package: Package) -> dict[str, float] | None:
+    """The plain encode of this package's bytes, where the search has made and reported one."""
+    path = package.directory / REPORT_FILE
+    # The report is no part of the signed package: it may be missing, and hold anything.
+    with suppress(OSError, PackageError):
+        plain = fields.subobject(fields.parse_object(path.read_bytes(), REPORT_FILE), "plain")
+        return {name: fields.number(plain, name) for name in ("kbps", "psnr_y", "psnr_rgb")}
+    return None
 
 
 def _sizes(package: Package, index: Index) -> dict[str, Any]:
@@ -210,7 +249,13 @@ def _sizes(package: Package, index: Index) -> dict[str, Any]:
     seconds = max(1e-9, float(sum(s.duration for s in index.segments) * index.time_base))
     sr = sum(sizes[part] for part in ("weights", "routes", "router", "index"))
     parts = {"video": sizes["video"], "sr": sr, "total": sizes["total"]}
-    return {"bytes": sizes, "kbps": {k: v * 8 / 1000 / seconds for k, v in parts.items()}}
+    manifests = [package.directory / name for name in MANIFESTS]
+    return {
+        "bytes": sizes,
+        # Not in the total: a stream without a network has the same ones.
+        "manifest_bytes": sum(path.stat().st_size for path in manifests if path.exists()),
+        "kbps": {k: v * 8 / 1000 / seconds for k, v in parts.items()},
+    }
 
 
 def _total(entries: tuple[FileEntry, ...]) -> int:

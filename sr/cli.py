@@ -17,7 +17,7 @@ COMMANDS = {
     "encode": "Make a package out of a video; continues after an interruption.",
     "compile": "Make the engine that runs a package's networks on a target.",
     "play": "Upscale a package into a file, a window, or nothing, and report FPS.",
-    "measure": "PSNR, SSIM, bytes and FPS of a package against its film.",
+    "measure": "Quality, bytes and FPS of a package against its film.",
     "verify": "Check hashes, signature, limits and self-tests of a package.",
     "targets": "List what `compile` can compile for.",
     "doctor": "What is installed, what is missing, and the command that mends it.",

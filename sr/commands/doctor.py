@@ -61,12 +61,19 @@ def _engine_targets() -> str | None:
     return f"host can hold {isas}; {len(TARGETS)} targets"
 
 
+def _vmaf() -> str | None:
+    from player.vmaf import find_vmaf
+
+    return str(find_vmaf() or "") or None
+
+
 def _disk() -> str | None:
     free = shutil.disk_usage(Path.cwd()).free
     return f"{free >> 30} GiB free here" if free > ENOUGH_DISK_BYTES else None
 
 
 COMPILE, WINDOW = "pip install 'pocketsr[compile]'", "pip install 'pocketsr[window]'"
+VMAF = "pip install 'pocketsr[vmaf]' (only for VMAF in measure, or as a target)"
 PARTS = (
     Part("Python", lambda: PYTHON if sys.version_info >= (3, 11) else None, "install Python 3.11"),
     Part("torch", partial(version, "torch"), "pip install torch"),
@@ -74,6 +81,7 @@ PARTS = (
     Part("apache-tvm", partial(version, "apache-tvm"), COMPILE),
     Part("ziglang", partial(version, "ziglang"), COMPILE),
     Part("pygame", partial(version, "pygame"), f"{WINDOW} (only for play --window)", optional=True),
+    Part("VMAF", _vmaf, VMAF, optional=True),
     Part("encoders", _encoders, "pip install --force-reinstall av"),
     Part("generic networks", _generic, "pip install --force-reinstall pocketsr"),
     Part("signing key", _signing_key, "set POCKETSR_HOME to a folder that you may write"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, show, warn
+from sr.commands.options import DIRECTORY, FILE, Share, engine_options, json_option, show, warn
 
 
 @click.command()
@@ -21,6 +21,8 @@ from sr.commands.options import DIRECTORY, FILE, engine_options, json_option, sh
     show_default=True,
     help="stdo adds the papers' PSNR of shaved patches.",
 )
+@click.option("--worst", type=Share(), metavar="SHARE", help="Also the worst 5%, say, of frames.")
+@click.option("--vmaf/--no-vmaf", default=None, help="Default: where its tool is installed.")
 @json_option
 def command(
     package: Path,
@@ -30,15 +32,23 @@ def command(
     threads: int | None,
     frames: int | None,
     protocol: str,
+    worst: float | None,
+    vmaf: bool | None,
     as_json: bool,
 ) -> None:
-    """PSNR, SSIM, bytes and FPS of the package DIR, beside bicubic and the generic network."""
+    """Quality, bytes and FPS of the package DIR, beside bicubic, generic and plain."""
+    from player.quality import METRICS, measurable
+    from player.vmaf import MODELS, need_vmaf
+
+    if vmaf:
+        need_vmaf()
     from player.engines import engine_of
     from player.measure import MeasureOptions, measure
     from player.session import open_package
     from sr.host_engine import build_engine
 
-    options = MeasureOptions(threads=threads, limit=frames, protocol=protocol)
+    wanted = measurable(METRICS.keys() - MODELS.keys() if vmaf is False else METRICS)
+    options = MeasureOptions(threads, frames, protocol, metrics=wanted, worst=worst)
     opened = open_package(package)
     engine = engine_of(opened, target, named, warn, build_engine)
     result = measure(opened, reference, engine, options, warn)
@@ -48,22 +58,36 @@ def command(
 def table(result: dict[str, Any]) -> list[tuple[str, Any]]:
     """The lines for people: quality beside its controls, then what it costs."""
 
-    def quality(arm: dict[str, float] | None) -> str:
+    def quality(arm: dict[str, float] | None, missing: str) -> str:
         if arm is None:
-            return "not measured: no engine"
-        return f"{arm['psnr_rgb']:6.2f} dB RGB  {arm['psnr_y']:6.2f} dB Y"
+            return missing
+        at = f"  at {arm['kbps']:.0f} kbps" if "kbps" in arm else ""
+        return f"{arm['psnr_rgb']:6.2f} dB RGB  {arm['psnr_y']:6.2f} dB Y{at}"
 
-    ours = {"psnr_rgb": result["psnr"]["rgb"], "psnr_y": result["psnr"]["y"]}
+    def number(value: float | None, places: int) -> str:
+        return "-" if value is None else f"{value:.{places}f}"
+
+    def perceived(scores: dict[str, float | None]) -> str:
+        vmaf, neg = number(scores["vmaf"], 1), number(scores["vmaf_neg"], 1)
+        return f"XPSNR {number(scores['xpsnr_y'], 2)} dB  VMAF {vmaf}  NEG {neg}"
+
     kbps, fps, paths = result["kbps"], result["fps"], result["paths"]
+    ours = {"psnr_rgb": result["psnr"]["rgb"], "psnr_y": result["psnr"]["y"], "kbps": kbps["total"]}
     shares = ", ".join(f"{name} {share:.0%}" for name, share in paths.items())
-    return [
-        ("bicubic", quality(result["bicubic"])),
-        ("generic", quality(result["generic"])),
-        ("PocketSR", quality(ours)),
-        ("SSIM (Y)", f"{result['ssim_y']:.4f}" if result["ssim_y"] is not None else "-"),
+    lines = [
+        ("bicubic", quality(result["bicubic"], "not measured")),
+        ("generic", quality(result["generic"], "not measured: no engine")),
+        ("plain encode", quality(result["plain"], "not made: only a search for a scale makes it")),
+        ("PocketSR", quality(ours, "")),
+        ("perceived", perceived(result)),
+        ("SSIM (Y)", number(result["ssim_y"], 4)),
         ("bytes", f"{result['bytes']['total']} ({result['bytes']['weights']} weights)"),
         ("rate", f"{kbps['video']:.0f} kbps video + {kbps['sr']:.0f} kbps super-resolution"),
         ("paths", shares),
         ("MACs", f"{result['macs_per_frame'] / 1e9:.2f} G a frame"),
         ("FPS", f"{fps['upscale_p50']:.1f} upscaling, {fps['pipeline']:.1f} with decoding"),
     ]
+    if worst := result["worst"]:
+        label = f"worst {100 * worst['share']:.3g}%"
+        lines.insert(5, (label, f"{quality(worst, '')}  {perceived(worst)}"))
+    return lines

@@ -12,6 +12,23 @@ FILE = click.Path(path_type=Path)
 PATH = click.Path(exists=True, path_type=Path)
 
 
+class Share(click.ParamType):
+    """A share of a whole, "5%" or "0.05", as a number above 0 and at most 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> float:
+        """Ends with a usage error for all else."""
+        text, percent = str(value).removesuffix("%"), str(value).endswith("%")
+        try:
+            share = float(text) / (100 if percent else 1)
+        except ValueError:
+            share = 0.0
+        if not 0 < share <= 1:
+            self.fail(f"{value!r} is no share, such as 5% or 0.05", parameter, context)
+        return share
+
+
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """--json: one JSON object on stdout instead of lines for people."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(function)

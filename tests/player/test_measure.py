@@ -1,25 +1,35 @@
 """`measure`: the object of contracts.md, its numbers against others' arithmetic."""
 
 import json
+from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from chunking.video import Frame, InputError
+from benchmarks.checked import ffmpeg_score
+from chunking.video import Colour, Frame, InputError, probe
+from chunking.writer import VideoWriter
 from player import metrics
+from player.checks import ffmpeg_checks
 from player.measure import MeasureOptions, measure
 from player.package.package_error import PackageError
+from player.playback import PlayOptions, play_package
+from player.quality import METRICS
 from player.session import open_package
+from player.vmaf import find_vmaf
+from tests.player.conftest import HR, PTS
 
 CONTRACT = {
     "schema": str, "frames": int, "width": int, "height": int, "scale": int,
     "psnr": {"rgb": float, "y": float, "rgb_mean_of_frames": float, "rgb_p5": float},
-    "ssim_y": float, "xpsnr_y": type(None), "vmaf": type(None), "vmaf_neg": type(None),
-    "plain": type(None),
+    "ssim_y": float, "worst": type(None), "plain": type(None),
     "bicubic": {"psnr_rgb": float, "psnr_y": float},
     "generic": {"psnr_rgb": float, "psnr_y": float},
     "bytes": {"video": int, "audio": int, "weights": int, "routes": int, "router": int,
               "index": int, "total": int},
+    "manifest_bytes": int,
     "kbps": {"video": float, "sr": float, "total": float},
     "paths": {"bicubic": float, "easy": float, "hard": float}, "macs_per_frame": int,
     "fps": {"upscale_p50": float, "upscale_p95": float, "pipeline": float},
@@ -39,13 +49,14 @@ def reference(expected_hr, monkeypatch):
 
 def use_reference(monkeypatch, frames):
     """Let the film's decoder give these frames, at times in 1/25000 s that match the package's."""
-    from fractions import Fraction
-    from types import SimpleNamespace
-
     times = [40 * i + 7 * (i % 3) for i in range(20)]
-    info = SimpleNamespace(time_base=Fraction(1, 6000), frame_rate=Fraction(15))
+    info = SimpleNamespace(
+        time_base=Fraction(1, 6000), frame_rate=Fraction(15), width=HR[0], height=HR[1],
+        colour=Colour("bt709", False, "bt709", "bt709"), interlaced=False,
+    )  # fmt: skip
     timed = [Frame(f.rgb, times[f.index] * 10 + 1, f.index) for f in frames]
     monkeypatch.setattr("player.compare.probe", lambda path: info)
+    monkeypatch.setattr("player.measure.probe", lambda path: info)
     monkeypatch.setattr("player.compare.read_frames", lambda path: iter(timed))
     return "film.mp4"
 
@@ -90,7 +101,8 @@ def test_the_controls_are_path_0_and_the_generic_networks_hard_path(
 
 
 def test_bytes_are_those_on_disk(made_package, engine, reference, generic_folder):
-    sizes = measure(open_package(made_package), reference, engine)["bytes"]
+    result = measure(open_package(made_package), reference, engine)
+    sizes = result["bytes"]
 
     def on_disk(pattern):
         return sum(p.stat().st_size for p in made_package.glob(pattern))
@@ -100,6 +112,7 @@ def test_bytes_are_those_on_disk(made_package, engine, reference, generic_folder
         "sr/index.json"
     )
     assert sizes["total"] == sum(v for k, v in sizes.items() if k != "total")
+    assert result["manifest_bytes"] == on_disk("*.m3u8") + on_disk("*.mpd") > 0
 
 
 def test_costs_are_those_of_the_routes(made_package, engine, reference, generic_folder):
@@ -141,3 +154,63 @@ def test_without_an_index_there_is_nothing_to_measure(package_dir, engine):
     (package_dir / "sr/index.json").unlink()
     with pytest.raises(PackageError, match="run `verify`"):
         measure(open_package(package_dir), "film.mp4", engine)
+
+
+def test_the_worst_frames_by_themselves(made_package, engine, reference, generic_folder):
+    options = MeasureOptions(limit=6, worst=0.5, metrics=["psnr_rgb", "psnr_y"])
+    result = measure(open_package(made_package), reference, engine, options)
+    # Of six frames two have an error of 2, so that the worst three have a mean of 4 x 2 / 3.
+    assert result["worst"]["psnr_rgb"] == pytest.approx(metrics.psnr_db(4 * 2 / 3))
+    assert result["worst"]["share"] == 0.5 and result["worst"]["psnr_y"] < result["psnr"]["y"]
+    assert result["vmaf"] is result["worst"]["vmaf"] is None, "not asked for"
+
+
+@pytest.mark.parametrize(
+    ("report", "plain"),
+    [
+        ({"plain": {"kbps": 1.5, "psnr_y": 30, "psnr_rgb": 29, "crf": 28}},
+         {"kbps": 1.5, "psnr_y": 30, "psnr_rgb": 29}),
+        ({"plain": None}, None), ({"plain": {"kbps": "1"}}, None), ([1], None), ({}, None),
+    ],
+)  # fmt: skip
+def test_the_plain_encode_is_that_of_the_report(package_dir, reference, report, plain):
+    (package_dir / "report.json").write_text(json.dumps(report))
+    options = MeasureOptions(limit=1, metrics=["psnr_rgb"])
+    assert measure(open_package(package_dir), reference, None, options)["plain"] == plain
+
+
+@pytest.mark.skipif(find_vmaf() is None, reason="needs an FFmpeg with libvmaf")
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_ffmpeg_finds_the_same_on_the_lossless_file(
+    made_package, engine, expected_hr, generic_folder, tmp_path, suffix
+):
+    film, out = tmp_path / "film.mp4", tmp_path / f"hr{suffix}"
+    colour = Colour("smpte170m", False, "bt709", "bt709")
+    with VideoWriter(film, (HR[1], HR[0]), Fraction(1, 600), colour, crf=35) as writer:
+        for number, ticks in enumerate(PTS):
+            writer.write(expected_hr(number), ticks)
+    package = open_package(made_package)
+    result = measure(package, film, engine)
+    play_package(package, engine, PlayOptions(out=out, out_crf=None))
+    psnr = {f"psnr_{name}": result["psnr"][name] for name in ("rgb", "y")}
+    assert list(result["checks"]) == list(METRICS)
+    for metric, graph in result["checks"].items():
+        assert ffmpeg_score(find_vmaf(), out, film, metric, graph) == pytest.approx(
+            {**result, **psnr}[metric], abs=0.002
+        ), metric
+
+
+@pytest.mark.parametrize(
+    ("colour", "size", "words"),
+    [
+        (Colour("bt2020nc", True, "bt2020", "bt2020-10"), HR, ["_matrix=bt2020:", "range=pc"]),
+        (Colour("bt470bg", False, "bt709", "bt709"), HR, ["_matrix=bt470:", "=yuv420p["]),
+        (Colour("rgb", True, "bt709", "bt709"), (93, 70), ["out_color_matrix=bt709", "yuv444p["]),
+    ],
+)
+def test_ffmpeg_is_told_the_films_own_colour(source_clip, colour, size, words):
+    film = replace(probe(source_clip), colour=colour, width=size[0], height=size[1])
+    for metric, graph in ffmpeg_checks(film).items():
+        is_yuv = metric in ("xpsnr_y", "vmaf", "vmaf_neg")
+        assert not is_yuv or all(word in graph for word in words), metric
+        assert ("in_h_chr_pos=0" in graph) == (colour.matrix != "rgb")

@@ -42,4 +42,13 @@ def test_what_is_wrong_is_said(monkeypatch):
 def test_everything_of_this_machine_is_looked_at():
     result = CliRunner().invoke(command, ["--json"])
     assert [c["name"] for c in json.loads(result.stdout)["checks"]] == [p.name for p in PARTS]
-    assert [p.name for p in PARTS if p.optional] == ["pygame"]
+    assert [p.name for p in PARTS if p.optional] == ["pygame", "VMAF"]
+
+
+def test_vmaf_is_there_or_its_remedy_is_told(monkeypatch, tmp_path):
+    part = next(p for p in PARTS if p.name == "VMAF")
+    for found in (tmp_path / "ffmpeg", None):
+        monkeypatch.setattr("player.vmaf.find_vmaf", lambda found=found: found)
+        code, (check,) = run(monkeypatch, part)
+        assert (code, check["found"]) == (0, found and str(found))
+        assert check["mend"].startswith("pip install 'pocketsr[vmaf]'")

@@ -1,0 +1,54 @@
+"""How anyone finds the numbers of `measure` with FFmpeg's own filters.
+
+    play --out OUT --out-crf lossless
+    ffmpeg -i OUT -i FILM -lavfi GRAPH -f null -
+
+Both pictures are compared as they are shown, in RGB; what works on YUV gets both by one exact
+conversion. FFmpeg's defaults are neither exact nor put chroma where H.264, H.265 and AV1 have it.
+"""
+
+from chunking.colour import yuv_colour
+from chunking.probe import VideoInfo
+from player.vmaf import MODELS
+
+_SCALE = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
+# Frames by number: containers round times differently, and FFmpeg pairs by time.
+_BY_NUMBER = "settb=1,setpts=N"
+# 16 bits, for a luma rounded to 8 loses 0.03 dB at 36. FFmpeg's peak of 16 bits is 257 times that
+# of 8, but its luma 256 times.
+_LUMA = f"{_SCALE}:out_color_matrix=bt601:out_range=tv,format=yuv444p16,lutyuv=y=val*257/256"
+# Where FFmpeg's option has another name than H.273.
+_MATRICES = {"bt470bg": "bt470", "bt2020nc": "bt2020"}
+
+
+def ffmpeg_checks(film: VideoInfo) -> dict[str, str]:
+    """By metric the filter graph for `film`: `psnr` prints psnr_rgb as "average", others as "y".
+
+    The film's chroma is taken to lie at the left, as nearly every film's.
+    """
+    source = yuv_colour(film.colour)
+    matrix = _MATRICES.get(source.matrix, source.matrix)
+    limits = "pc" if source.full_range else "tv"
+    odd = film.width % 2 or film.height % 2
+    yuv = (
+        f"{_SCALE}:in_range=pc:out_color_matrix={matrix}:out_range={limits}"
+        f",format={'yuv444p' if odd else 'yuv420p'}"
+    )
+    decode = "bwdif=send_frame:auto:interlaced," if film.interlaced else ""
+    shown = f"{decode}{_BY_NUMBER},{_SCALE}"
+    if film.colour.matrix != "rgb":
+        shown += f":in_color_matrix={matrix}:in_range={limits}:in_h_chr_pos=0:out_range=pc"
+
+    def graph(form: str, measure: str) -> str:
+        return (
+            f"[0:v]{_BY_NUMBER},{_SCALE},format=rgb24,{form}[ours];"
+            f"[1:v]{shown},format=rgb24,{form}[film];[ours][film]{measure}"
+        )
+
+    vmaf = {name: graph(yuv, f"libvmaf=model=version={m}") for name, m in MODELS.items()}
+    return {
+        "psnr_rgb": graph("format=gbrp", "psnr"),
+        "psnr_y": graph(_LUMA, "psnr"),
+        "xpsnr_y": graph(yuv, "xpsnr"),
+        **vmaf,
+    }

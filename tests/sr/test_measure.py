@@ -1,0 +1,63 @@
+"""`measure`: its options, and the lines for people."""
+
+import pytest
+from click.testing import CliRunner
+
+from player.measure import MeasureOptions
+from sr.commands.measure import command, table
+
+QUALITY = {"psnr_rgb": 31.25, "psnr_y": 33.5}
+RESULT = {
+    "bicubic": QUALITY, "generic": None, "plain": {"kbps": 274.4, **QUALITY},
+    "psnr": {"rgb": 32.0, "y": 34.0}, "ssim_y": None, "xpsnr_y": 33.125, "vmaf": None,
+    "vmaf_neg": None, "worst": None, "bytes": {"total": 2, "weights": 1},
+    "kbps": {"video": 200.0, "sr": 20.0, "total": 220.0}, "paths": {"easy": 1.0},
+    "macs_per_frame": 0, "fps": {"upscale_p50": 1.0, "pipeline": 1.0},
+}  # fmt: skip
+
+
+def asked(monkeypatch, tmp_path, *arguments, vmaf=True):
+    """The options that reach the player, or what is said."""
+    seen: list[MeasureOptions] = []
+
+    def measure(package, reference, engine, options, on_event):
+        seen.append(options)
+        return RESULT
+
+    found = tmp_path / "ffmpeg" if vmaf else None
+    monkeypatch.setattr("player.vmaf.find_vmaf", lambda: found)
+    monkeypatch.setattr("player.quality.find_vmaf", lambda: found)
+    monkeypatch.setattr("player.measure.measure", measure)
+    monkeypatch.setattr("player.session.open_package", lambda package: None)
+    monkeypatch.setattr("player.engines.engine_of", lambda *arguments: None)
+    done = CliRunner().invoke(command, [str(tmp_path), "--reference", "film.mp4", *arguments])
+    return seen[0] if seen else done
+
+
+def test_vmaf_is_measured_where_its_tool_is_unless_it_is_refused(monkeypatch, tmp_path):
+    without = {"psnr_rgb", "psnr_y", "xpsnr_y"}
+    assert set(asked(monkeypatch, tmp_path).metrics) == without | {"vmaf", "vmaf_neg"}
+    assert set(asked(monkeypatch, tmp_path, "--no-vmaf").metrics) == without
+    assert set(asked(monkeypatch, tmp_path, vmaf=False).metrics) == without
+    refused = asked(monkeypatch, tmp_path, "--vmaf", vmaf=False).exception
+    assert refused.exit_code == 2 and "pip install 'pocketsr[vmaf]'" in str(refused)
+
+
+def test_shares(monkeypatch, tmp_path):
+    assert asked(monkeypatch, tmp_path, "--worst", "5%").worst == 0.05
+    assert asked(monkeypatch, tmp_path, "--worst", "0.5").worst == 0.5
+    for wrong in ("0", "101%", "nan", "five"):
+        done = asked(monkeypatch, tmp_path, "--worst", wrong)
+        assert done.exit_code == 2 and "is no share, such as 5%" in done.output
+
+
+@pytest.mark.parametrize("worst", [None, {"share": 0.05, **QUALITY, "xpsnr_y": 30.0, "vmaf": 81.2,
+                                          "vmaf_neg": 80.0}])  # fmt: skip
+def test_the_lines_put_the_plain_encode_beside_ours(worst):
+    lines = dict(table({**RESULT, "worst": worst}))
+    assert lines["plain encode"] == " 31.25 dB RGB   33.50 dB Y  at 274 kbps"
+    assert lines["PocketSR"] == " 32.00 dB RGB   34.00 dB Y  at 220 kbps"
+    assert lines["generic"] == "not measured: no engine"
+    assert lines["perceived"] == "XPSNR 33.12 dB  VMAF -  NEG -"
+    if worst:
+        assert "VMAF 81.2  NEG 80.0" in lines["worst 5%"]
