@@ -14,7 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from chunking.isobmff import SegmentSplitter
-from chunking.parts import PartWriter, Span, Warn, ignore, open_cmaf
+from chunking.parts import PartWriter, Span, Warn, describe_parts, ignore, open_cmaf
 from player.package.layout import AUDIO
 from player.package.streams import StreamFiles
 
@@ -28,7 +28,7 @@ def copy_audio(
     out: Path,
     on_warning: Warn = ignore,
     end_s: float | None = None,
-    segment_s: float = 2.0,
+    segment_s: float = 4.0,
 ) -> StreamFiles | None:
     """The first audio stream of `source` as CMAF segments in out/audio/, times unchanged.
 
@@ -75,7 +75,7 @@ def _write_audio(
     parts = PartWriter(out / AUDIO)
     # Every packet of sound is a key frame: cut at those, each would be a segment of its own.
     sink = SegmentSplitter(parts.write)
-    with open_cmaf(sink, frag_duration=str(round(segment_s * 1e6))) as target:
+    with open_cmaf(sink, {"frag_duration": str(round(segment_s * 1e6))}) as target:
         for packet in _packets(container, target, warn):
             start_s = float((packet.pts or 0) * packet.time_base)
             # What lies before zero is an encoder's priming, for which segments have no time.
@@ -86,7 +86,7 @@ def _write_audio(
     if not segments:
         return None
     spans, timescale = _measure(init, segments)
-    return parts.finish(spans, timescale, width=0, height=0)
+    return describe_parts(parts.paths, spans, timescale, width=0, height=0)
 
 
 def _packets(

@@ -128,17 +128,29 @@ def rgb_to_frame(
 ) -> av.VideoFrame:
     """A frame of `pix_fmt` from [H, W, 3] uint8 RGB, tagged with `colour`."""
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-    tags = tag_numbers(colour)
     if pix_fmt != "rgb24":
         frame = reformatter.reformat(
             frame,
             format=pix_fmt,
             dst_colorspace=_swscale_matrix(colour),
             src_color_range=_FULL,
-            dst_color_range=tags.range,
+            dst_color_range=tag_numbers(colour).range,
             interpolation=_EXACT,
             threads=1,
         )
+    return _tagged(frame, colour)
+
+
+def planes_to_frame(decoded: av.VideoFrame, colour: Colour) -> av.VideoFrame:
+    """The planes of an 8-bit 4:2:0 frame of even size, tagged with `colour`, and nothing else.
+
+    An encoder would take over captions, kinds of pictures and turns that hang on the frame.
+    """
+    return _tagged(av.VideoFrame.from_ndarray(decoded.to_ndarray(), format="yuv420p"), colour)
+
+
+def _tagged(frame: av.VideoFrame, colour: Colour) -> av.VideoFrame:
+    tags = tag_numbers(colour)
     frame.colorspace, frame.color_range = tags.matrix, tags.range
     frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
     return frame

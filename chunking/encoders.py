@@ -1,7 +1,8 @@
 """The encoders of the LR stream: all that is known of a codec, by command line and manifest too."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -14,42 +15,58 @@ from chunking.colour import Colour, tag_numbers, yuv_colour
 # SVT-AV1 writes its banner to stderr past FFmpeg's log; 1 is "errors only".
 os.environ.setdefault("SVT_LOG", "1")
 
-_NEVER = 1_000_000  # frames between key frames: only the ones that the writer asks for
+_NEVER = 1_000_000  # frames between key frames: a segment begins with one, the rest is free
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """An FFmpeg encoder; higher crf is smaller and worse. `crf` None: lossless, none to set."""
+    """An FFmpeg encoder; higher crf is smaller and worse. `crf` None: lossless, none to set.
+
+    `params` is FFmpeg's name for the library's own options ("key=value:key=value"), `own` are the
+    names that FFmpeg itself takes before those.
+    """
 
     library: str
     pix_fmt: str
     tag: str | None
     crf: int | None
     options: Mapping[str, str] = field(default_factory=dict)
+    params: str | None = None
+    own: tuple[str, ...] = ("crf", "preset", "tune", "profile")
+
+    def put(self, options: dict[str, str], key: str, value: str) -> None:
+        """Adds an option to `options`, where it belongs."""
+        if key in self.own or self.params is None:
+            options[key] = value
+        else:
+            before = options.get(self.params)
+            options[self.params] = f"{before}:{key}={value}" if before else f"{key}={value}"
 
 
-# No key frames of x264's and x265's own (scenecut): the muxer starts a segment at each, and there
-# would be more segments than the writer has times for. Those that it asks for are IDR and end
-# their group (no open GOP), so that each segment decodes alone.
-# No B frames with x264 and x265: FFmpeg's fragmented MP4 would shift every pts by the reordering
-# delay. AV1 reorders inside its temporal units and loses nothing.
-# No macroblock tree with x264: with it, now and then an encode of the same frames gives other
-# bytes (FFmpeg 8.1.2 at 64x48 px: in 5 of 6 series of 500 to 1,500 encodes; without it in none of
-# 1,700 encodes), and what is trained on the decoded frames could not be reproduced.
+# x264's macroblock tree is computed by AVX-512 where there is some, and then now and then an encode
+# of the same frames gives other bytes, on one thread too (x264 of PyAV 18 at 64x48 px on a busy
+# machine: 48 of 1,528 encodes). cpu-independent takes its plain C instead: none of 1,523, and the
+# same bytes on every CPU. Numbers of threads are fixed where bytes depend on them.
+# x265 without open GOPs, so that each segment decodes alone. FFmpeg rounds SVT-AV1's crf to whole
+# numbers, the library's own option has quarters.
 ENCODERS: dict[str, Encoder] = {
-    "av1": Encoder("libsvtav1", "yuv420p", "av01", 24, {"preset": "4"}),
+    "av1": Encoder(
+        "libsvtav1", "yuv420p", "av01", 24, {"preset": "6"},
+        params="svtav1-params", own=("preset",),
+    ),
     "h264": Encoder(
         "libx264", "yuv420p", "avc1", 18,
-        {"preset": "slow", "bf": "0", "sc_threshold": "0", "forced-idr": "1", "mbtree": "0"},
+        {"preset": "medium", "threads": "4", "x264-params": "cpu-independent=1"},
+        params="x264-params",
     ),
     "h265": Encoder(
         "libx265", "yuv420p", "hvc1", 20,
-        {"preset": "medium", "forced-idr": "1",
-         "x265-params": "bframes=0:scenecut=0:open-gop=0:log-level=none"},
+        {"preset": "medium", "x265-params": "open-gop=0:frame-threads=2:log-level=none"},
+        params="x265-params",
     ),
     "lossless": Encoder(
-        "libx264rgb", "rgb24", "avc1", None,
-        {"preset": "medium", "qp": "0", "bf": "0", "sc_threshold": "0", "forced-idr": "1"},
+        "libx264rgb", "rgb24", "avc1", None, {"preset": "medium", "qp": "0", "bf": "0"},
+        params="x264-params",
     ),
 }  # fmt: skip
 
@@ -84,6 +101,60 @@ CODEC_STRINGS: dict[bytes, Callable[[bytes], str]] = {
 }
 
 
+def with_options(encoder: Encoder, codec_opts: str) -> Encoder:
+    """`encoder` with options of the user's, "key=value:key=value"; each as the library calls it.
+
+    Raises ValueError, in one line, for what the encoder does not take.
+    """
+    options = dict(encoder.options)
+    for pair in filter(None, codec_opts.split(":")):
+        key, _, value = pair.partition("=")
+        if not key or not value:
+            raise ValueError(f"{pair} is not key=value")
+        if key == "crf":
+            raise ValueError(f"{pair}: the quality is an option of its own, --lr-crf")
+        encoder.put(options, key, value)
+    changed = replace(encoder, options=options)
+    if codec_opts:
+        _try_to_open(changed)
+    return changed
+
+
+def _try_to_open(encoder: Encoder) -> None:
+    """Raises ValueError where the library refuses an option, or only warns that it knows none."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with _no_stderr(), av.logging.Capture(local=False) as said:
+            context = av.VideoCodecContext.create(encoder.library, "w")
+            assert isinstance(context, av.VideoCodecContext)
+            context.width, context.height, context.pix_fmt = 64, 64, encoder.pix_fmt
+            context.framerate, context.time_base = Fraction(30), Fraction(1, 30)
+            context.options = dict(encoder.options)
+            try:
+                context.open()
+            except (av.FFmpegError, ValueError) as error:
+                reason = said[0][2].strip() if said else str(error)
+                raise ValueError(f"{encoder.library}: {reason}") from None
+    finally:
+        av.logging.set_level(level)
+    if said:
+        raise ValueError(f"{encoder.library}: {said[0][2].strip()}")
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Libraries print past FFmpeg's log; what they say is said in one line by us."""
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
 def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:
     """The colour that the encoded stream has for a source of `colour`."""
     if encoder.pix_fmt == "rgb24":  # the same primaries and transfer, and no conversion at all
@@ -94,7 +165,7 @@ def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:
 def add_encoder(
     container: OutputContainer,
     encoder: Encoder,
-    crf: int | None,
+    crf: float | None,
     size: tuple[int, int],
     frame_rate: Fraction,
     time_base: Fraction,
@@ -104,7 +175,7 @@ def add_encoder(
     """A stream of `container`, (height, width) in px; every colour tag is written."""
     options = dict(encoder.options)
     if encoder.crf is not None:
-        options["crf"] = str(encoder.crf if crf is None else crf)
+        encoder.put(options, "crf", str(encoder.crf if crf is None else crf))
     stream = container.add_stream(encoder.library, rate=frame_rate, options=options)
     assert isinstance(stream, av.VideoStream)
     stream.height, stream.width = size

@@ -1,6 +1,6 @@
 """CMAF segments on disk: what a stream is made of, and the writing of it, part by part."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,9 @@ Warn = Callable[[str], None]
 
 # frag_discont: times of fragments are absolute instead of counted from the first packet.
 # delay_moov: AC-3 and Opus state their decoder settings only with the first packet.
-_CMAF = {"movflags": "cmaf+frag_discont+delay_moov", "use_editlist": "0"}
+_MOVFLAGS = "cmaf+frag_discont+delay_moov"
+# No fragment but the one that is there at the end.
+ONE_FRAGMENT = {"movflags": f"{_MOVFLAGS}+frag_custom"}
 
 
 def ignore(message: str) -> None:
@@ -47,20 +49,24 @@ class PartWriter:
         write_bytes(path, data)
         self.paths.append(path)
 
-    def finish(self, spans: Sequence[Span], timescale: int, width: int, height: int) -> StreamFiles:
-        """Describes what was written; removes segments of a longer stream from before."""
-        init, *paths = self.paths
-        for stale in set(self._folder.glob(SEGMENTS)) - set(paths):
-            stale.unlink()
-        segments = tuple(Segment(p, *span) for p, span in zip(paths, spans, strict=True))
-        # Rounded up: what a manifest promises must be enough for the largest segment.
-        rates_bps = [
-            -(-8 * s.path.stat().st_size * timescale // max(1, s.duration_ticks)) for s in segments
-        ]
-        name = codec_string(init.read_bytes())
-        return StreamFiles(init, segments, timescale, name, width, height, max(rates_bps))
+
+def describe_parts(
+    paths: Sequence[Path], spans: Sequence[Span], timescale: int, width: int, height: int
+) -> StreamFiles:
+    """What was written, the init segment first; removes segments of a longer stream from before."""
+    init, *media = paths
+    for stale in set(init.parent.glob(SEGMENTS)) - set(media):
+        stale.unlink()
+    segments = tuple(Segment(p, *span) for p, span in zip(media, spans, strict=True))
+    # Rounded up: what a manifest promises must be enough for the largest segment.
+    rates_bps = [
+        -(-8 * s.path.stat().st_size * timescale // max(1, s.duration_ticks)) for s in segments
+    ]
+    name = codec_string(init.read_bytes())
+    return StreamFiles(init, segments, timescale, name, width, height, max(rates_bps))
 
 
-def open_cmaf(sink: SegmentSplitter, **options: str) -> OutputContainer:
-    """An MP4 muxer that writes fragments into `sink`, one a key frame unless `options` differ."""
-    return av.open(sink, "w", format="mp4", options={**_CMAF, **options})
+def open_cmaf(sink: SegmentSplitter, options: Mapping[str, str]) -> OutputContainer:
+    """An MP4 muxer that writes fragments into `sink`, cut as `options` say."""
+    asked = {"movflags": _MOVFLAGS, "use_editlist": "0", **options}
+    return av.open(sink, "w", format="mp4", options=asked)

@@ -1,34 +1,57 @@
 """The LR stream on disk: CMAF segments that every player plays, and how they are read back.
 
-    frames -> encoder -> mp4 muxer (one moof a key frame) -> SegmentSplitter
+    frames -> _Timeline (cuts) -> for each segment: an encoder -> decode times -> mp4 muxer
            -> video/init.mp4, video/seg-00001.m4s, video/seg-00002.m4s ...
 
-Every segment starts with a key frame and holds absolute times (tfdt), so that it decodes with
-init.mp4 alone: the loss of one segment costs no other.
+A segment is made by an encoder and a muxer of its own: it depends on its own frames alone, so that
+an interrupted encode goes on behind the last whole one. It starts with a key frame and holds
+absolute times (tfdt): it decodes with init.mp4 alone, and its loss costs no other.
 """
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+# PyAV's packets are generic for type checkers alone.
+from __future__ import annotations
 
-from av.container import OutputContainer
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate, groupby
+from math import ceil
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from chunking.audio import copy_audio
-from chunking.colour import rgb_to_frame
-from chunking.encoders import ENCODERS, Encoder, add_encoder, encoder_colour
+from chunking.colour import Colour, planes_to_frame, rgb_to_frame
+from chunking.encoders import ENCODERS, Encoder, add_encoder, encoder_colour, with_options
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
-from chunking.parts import PartWriter, Span, Warn, ignore, open_cmaf
+from chunking.parts import ONE_FRAGMENT, Span, Warn, describe_parts, ignore, open_cmaf
 from chunking.video import Frame, VideoInfo, read_frames
-from player.package.layout import VIDEO
+from player.package.artefact import write_bytes
+from player.package.layout import INIT_NAME, VIDEO, segment_name
 from player.package.streams import Segment, StreamFiles
 
 __all__ = ["Segment", "StreamFiles", "copy_audio", "read_segment", "read_stream",
            "write_lr_stream"]  # fmt: skip
 
-_KEY_FRAME = 1  # AV_PICTURE_TYPE_I
+SEGMENT_S = 4.0
+_TICKS_A_FRAME = 16  # at least: decode times of reordered frames lie between those of neighbours
+
+
+class Step(Protocol):
+    """Makes `files` by `make`, or finds that an earlier run did: `Job.step`."""
+
+    def __call__(self, name: str, make: Callable[[], Any], files: Sequence[Path]) -> Any: ...
+
+
+def _at_once(name: str, make: Callable[[], Any], files: Sequence[Path]) -> Any:
+    del name, files
+    return make()
 
 
 def write_lr_stream(
@@ -36,23 +59,35 @@ def write_lr_stream(
     out: Path,
     info: VideoInfo,
     codec: str = "av1",
-    crf: int | None = None,
-    segment_s: float = 2.0,
+    crf: float | None = None,
+    segment_s: float = SEGMENT_S,
+    codec_opts: str = "",
+    step: Step = _at_once,
 ) -> StreamFiles:
-    """Encodes LR frames (even sizes) into out/video/; pts are kept tick for tick.
+    """Encodes LR frames (even sizes) into out/video/; no time changes.
 
-    `codec` is a key of ENCODERS; `crf` None takes its default. `info` is the source's: time
-    base, colour and pixel aspect ratio go into the stream. Segments are cut at the first frame
-    `segment_s` or more after the last cut. Raises InputError when there is no frame, KeyError
-    for an unknown codec, OSError as writing does.
+    `codec` is a key of ENCODERS; `crf` None takes its default; `codec_opts` as `with_options` has
+    them. `info` is the source's: time base, colour and pixel aspect ratio go into the stream.
+    Segments are cut at the first frame `segment_s` or more after the last cut; each is a `step` of
+    its own. Raises InputError when there is no frame, KeyError for an unknown codec, ValueError
+    for options that the encoder does not take, OSError as writing does.
     """
-    parts = PartWriter(out / VIDEO)
-    sink = SegmentSplitter(parts.write)
-    timeline = _Timeline(info, segment_s)
-    with open_cmaf(sink, video_track_timescale=str(info.time_base.denominator)) as container:
-        stream = _encode(frames, container, info, ENCODERS[codec], crf, timeline)
-    sink.finish()
-    return parts.finish(timeline.spans(), info.time_base.denominator, stream.width, stream.height)
+    encoder = with_options(ENCODERS[codec], codec_opts)
+    folder = out / VIDEO
+    folder.mkdir(parents=True, exist_ok=True)
+    frames, info = _with_fine_ticks(frames, info)
+    timeline, init = _Timeline(info, segment_s), folder / INIT_NAME
+    paths: list[Path] = []
+    # The frames of a segment that is there already are passed over by `groupby`.
+    for number, group in groupby(frames, timeline.segment_of):
+        paths.append(folder / segment_name(number))
+        make = partial(_write_segment, group, number, folder, info, encoder, crf, timeline)
+        step(f"segment-{number:05d}", make, [init, paths[-1]])
+    if not paths:
+        raise InputError("the video has no frames: nothing to encode")
+    height, width = timeline.size
+    timescale = info.time_base.denominator
+    return describe_parts([init, *paths], timeline.spans(), timescale, width, height)
 
 
 def read_segment(init: Path, segment: Path, on_warning: Warn | None = None) -> Iterator[Frame]:
@@ -90,14 +125,16 @@ class _Timeline:
         self._nominal_ticks = max(1, round(1 / (info.frame_rate * info.time_base)))
         self._pts: list[int] = []
         self._starts: list[int] = []
+        self.size = (0, 0)
 
-    def add(self, pts: int) -> bool:
-        """Whether the frame at `pts` starts a segment."""
-        starts = not self._starts or pts - self._pts[self._starts[-1]] >= self._segment_ticks
-        if starts:
-            self._starts.append(len(self._pts))
-        self._pts.append(pts)
-        return starts
+    def segment_of(self, frame: Frame) -> int:
+        """The number, from 1, of the segment of the next frame."""
+        pts, starts = self._pts, self._starts
+        if not starts or frame.pts - pts[starts[-1]] >= self._segment_ticks:
+            starts.append(len(pts))
+        pts.append(frame.pts)
+        self.size = (frame.rgb.shape[0], frame.rgb.shape[1])
+        return len(starts)
 
     def spans(self) -> list[Span]:
         """Of each segment. No file tells how long the last frame lasts: as the one before it."""
@@ -111,30 +148,84 @@ class _Timeline:
         ]
 
 
-def _encode(
+def _with_fine_ticks(frames: Iterable[Frame], info: VideoInfo) -> tuple[Iterable[Frame], VideoInfo]:
+    """The same times, in ticks of which a frame lasts at least _TICKS_A_FRAME."""
+    factor = ceil(_TICKS_A_FRAME * info.frame_rate * info.time_base)
+    if factor <= 1:
+        return frames, info
+    finer = (replace(frame, pts=frame.pts * factor) for frame in frames)
+    return finer, replace(info, time_base=info.time_base / factor)
+
+
+def _write_segment(
     frames: Iterable[Frame],
-    container: OutputContainer,
+    number: int,
+    folder: Path,
     info: VideoInfo,
     encoder: Encoder,
-    crf: int | None,
+    crf: float | None,
     timeline: _Timeline,
-) -> VideoStream:
-    """Encodes everything into `container`, a key frame where `timeline` starts a segment."""
-    colour = encoder_colour(encoder, info.colour)
-    reformatter = VideoReformatter()
+) -> None:
+    """Encodes the segment `number`; the first one writes init.mp4 as well."""
+    colour, reformatter = encoder_colour(encoder, info.colour), VideoReformatter()
+    parts: list[bytes] = []
+    sink = SegmentSplitter(parts.append)
     stream: VideoStream | None = None
-    for frame in frames:
-        if stream is None:
-            stream = add_encoder(
+    packets: list[Packet[VideoStream]] = []
+    ticks = {"video_track_timescale": str(info.time_base.denominator)}
+    with open_cmaf(sink, ONE_FRAGMENT | ticks) as container:
+        for frame in frames:
+            stream = stream or add_encoder(
                 container, encoder, crf, frame.rgb.shape[:2], info.frame_rate, info.time_base,
                 colour, info.sample_aspect_ratio,
             )  # fmt: skip
-        picture = rgb_to_frame(frame.rgb, encoder.pix_fmt, colour, reformatter)
-        picture.pts, picture.time_base = frame.pts, info.time_base
-        # 0 leaves the kind to the encoder, which is set to make no key frame by itself.
-        picture.pict_type = _KEY_FRAME if timeline.add(frame.pts) else 0
-        container.mux(stream.encode(picture))
-    if stream is None:
-        raise InputError("the video has no frames: nothing to encode")
-    container.mux(stream.encode(None))
-    return stream
+            picture = _picture(frame, encoder, colour, reformatter)
+            picture.pts, picture.time_base = frame.pts, info.time_base
+            packets += stream.encode(picture)
+        assert stream is not None, "a group has a frame"
+        packets += stream.encode(None)
+        # Now that the frames are through, the time line knows where the segment ends.
+        span = timeline.spans()[number - 1]
+        _set_decode_times(packets, span.start_ticks + span.duration_ticks)
+        container.mux(packets)
+    sink.finish()
+    init, segment = parts
+    if number == 1:
+        write_bytes(folder / INIT_NAME, init)
+    assert (folder / INIT_NAME).read_bytes() == init, "all segments decode with the first's init"
+    write_bytes(folder / segment_name(number), segment)
+
+
+def _picture(
+    frame: Frame, encoder: Encoder, colour: Colour, reformatter: VideoReformatter
+) -> av.VideoFrame:
+    """What the encoder gets: the source's own planes where they are what it takes."""
+    own = frame.decoded
+    if own and encoder.pix_fmt == "yuv420p" and (own.height, own.width) == frame.rgb.shape[:2]:
+        return planes_to_frame(own, colour)
+    return rgb_to_frame(frame.rgb, encoder.pix_fmt, colour, reformatter)
+
+
+def decode_times(pts: Sequence[int]) -> list[int]:
+    """Rising decode times of packets in the order of decoding, the first at its presentation.
+
+    None lies behind its packet's `pts` if the ticks have room for that. CMAF allows it (negative
+    composition offsets), but FFmpeg's reader then shows all frames late by the largest of them.
+    So the first ones come at short intervals, until all run ahead by the reordering delay.
+    """
+    shown = sorted(pts)
+    delay = max(s - p for s, p in zip(shown, pts, strict=True))
+    # Of each packet and those behind it, the first that is shown.
+    due = [*accumulate(reversed(pts), min)][::-1]
+    # A third of a frame at most: at halves FFmpeg reports twice the frame rate.
+    interval = min(((d - pts[0]) // max(3, i) for i, d in enumerate(due) if i), default=1)
+    return [max(s - delay, pts[0] + i * max(1, interval)) for i, s in enumerate(shown)]
+
+
+def _set_decode_times(packets: list[Packet[VideoStream]], end: int) -> None:
+    """Sets dts and durations of a segment's packets, of which the last ends at `end`."""
+    times = decode_times([packet.pts or 0 for packet in packets])
+    # FFmpeg's muxer takes no dts behind a pts; it moves all back until the first has its pts.
+    ahead = max(0, *(t - (p.pts or 0) for t, p in zip(times, packets, strict=True)))
+    for packet, start, stop in zip(packets, times, [*times[1:], end], strict=True):
+        packet.dts, packet.duration = start - ahead, stop - start

@@ -21,6 +21,7 @@ from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.deinterlace import deinterlace
 from chunking.input_error import InputError
+from chunking.orientation import Orientation
 from chunking.parts import Warn, ignore
 from chunking.probe import Source, VideoInfo, describe, open_video, probe
 
@@ -29,11 +30,16 @@ __all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
 
 @dataclass(frozen=True)
 class Frame:
-    """rgb [H, W, 3] uint8, upright; pts in ticks of VideoInfo.time_base; index from 0."""
+    """rgb [H, W, 3] uint8, upright; pts in ticks of VideoInfo.time_base; index from 0.
+
+    `decoded`: the same picture as it was decoded, where its planes are 8-bit 4:2:0, upright and of
+    rgb's size: whoever encodes it again needs no way through RGB.
+    """
 
     rgb: np.ndarray
     pts: int
     index: int
+    decoded: av.VideoFrame | None = None
 
 
 def read_frames(
@@ -50,15 +56,17 @@ def read_frames(
     clock = Clock(info, warn)
     size, resized = info.orientation.size(info.height, info.width), False
     with open_video(source) as (container, stream):
-        decoded = _decode(container, stream, describe(source), info, warn)
-        for index, frame in enumerate(decoded):
+        frames = _decode(container, stream, describe(source), info, warn)
+        for index, frame in enumerate(frames):
             if index == limit:
                 return
             if (frame.height, frame.width) != size and not resized:
                 warn(f"{describe(source)} changes its size: all frames are scaled to the first's")
                 resized = True
-            rgb = frame_to_rgb(frame, info.colour, reformatter, size)
-            yield Frame(info.orientation.apply(rgb), clock.ticks_of(frame.pts, index), index)
+            rgb = info.orientation.apply(frame_to_rgb(frame, info.colour, reformatter, size))
+            upright = info.orientation == Orientation() and (frame.height, frame.width) == size
+            decoded = frame if upright and frame.format.name in ("yuv420p", "yuvj420p") else None
+            yield Frame(rgb, clock.ticks_of(frame.pts, index), index, decoded)
 
 
 def _decode(

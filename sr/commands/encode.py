@@ -42,7 +42,20 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 )
 @click.option("--lr-codec", type=click.Choice(list(ENCODERS)), default="av1", show_default=True)
 @click.option(
-    "--lr-crf", type=click.IntRange(0, 63), help="Quality of the LR stream; less is better."
+    "--lr-crf", type=click.FloatRange(0, 63), help="Quality of the LR stream; less is better."
+)
+@click.option(
+    "--codec-opts",
+    default="",
+    metavar="KEY=VALUE:...",
+    help="For the encoder of the LR stream, as its library calls them: preset=4:tune=0.",
+)
+@click.option(
+    "--segment-s",
+    type=click.FloatRange(0.5, 30),
+    default=4.0,
+    show_default=True,
+    help="Seconds a segment; each begins with a key frame.",
 )
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(

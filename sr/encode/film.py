@@ -58,7 +58,10 @@ class Film:
         for frame in read_frames(self.source, limit, progress.warn):
             if frame.index in wanted:
                 self._hr[frame.index] = frame.rgb
-            yield Frame(downscale(frame.rgb, self.scale), frame.pts, frame.index)
+            lr = downscale(frame.rgb, self.scale)
+            # At scale 1 the encoder takes the film's own planes.
+            own = frame.decoded if lr.shape == frame.rgb.shape else None
+            yield Frame(lr, frame.pts, frame.index, own)
             progress.at(frame.index + 1)
 
     @property

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from chunking.encoders import ENCODERS, with_options
+from chunking.stream import SEGMENT_S
 from player.package.architecture import INT8_ARCHITECTURES
 from player.package.limits import MAX_CELL_PX, MAX_NETWORKS
 from player.package.package_error import PackageError
@@ -44,12 +46,16 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """`lr_crf` None takes the codec's default; `frames` None encodes all."""
+    """`lr_crf` None takes the codec's default; `frames` None encodes all. A segment, of about
+    `segment_s` seconds, begins with a key frame. `codec_opts`: "key=value:key=value" for the
+    encoder, as its library calls them."""
 
     scale: Scale = 4
     lr_codec: str = "av1"
-    lr_crf: int | None = None
+    lr_crf: float | None = None
     frames: int | None = None
+    segment_s: float = SEGMENT_S
+    codec_opts: str = ""
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,10 @@ class EncodeOptions:
         return cls(source, out, **records)
 
     def __post_init__(self) -> None:
+        try:
+            with_options(ENCODERS[self.stream.lr_codec], self.stream.codec_opts)
+        except ValueError as error:
+            raise UsageError(f"--codec-opts: {error}") from error
         self._check_plain()
         self._check_shrinking()
         self._check_training()

@@ -20,10 +20,13 @@ def write_streams(work: Work) -> Streams:
         asked, film = work.options.stream, work.film
         work.progress.stage("LR stream", asked.frames or film.info.frames_hint or 0)
         frames = film.lr_frames(work.progress)
-        video = write_lr_stream(frames, out, film.info, asked.lr_codec, asked.lr_crf)
+        video = write_lr_stream(
+            frames, out, film.info, asked.lr_codec, asked.lr_crf, asked.segment_s,
+            asked.codec_opts, work.job.step,
+        )  # fmt: skip
         # Sound that goes on behind the last frame belongs to a film that was not cut.
         end_s = float(video.end_s) if asked.frames else None
-        audio = copy_audio(film.source, out, work.progress.warn, end_s)
+        audio = copy_audio(film.source, out, work.progress.warn, end_s, asked.segment_s)
         return [_to_json(stream, out) if stream else None for stream in (video, audio)]
 
     video, audio = work.job.step("stream", make, [out / VIDEO, out / AUDIO])

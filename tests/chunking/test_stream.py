@@ -6,19 +6,23 @@ import errno
 import io
 import os
 import re
+import struct
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chunking.encoders import CODEC_STRINGS, ENCODERS, Encoder
+from chunking.encoders import CODEC_STRINGS, ENCODERS, Encoder, with_options
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter, boxes
 from chunking.lr import check_scale, downscale, lr_size
-from chunking.stream import read_segment, read_stream, write_lr_stream
+from chunking.stream import decode_times, read_segment, read_stream, write_lr_stream
 from chunking.video import Frame, probe, read_frames
 
 CODECS = list(ENCODERS)
@@ -58,6 +62,166 @@ def test_times_come_back_tick_for_tick(clip_info, moving_frames, tmp_path, codec
     assert [f.pts for f in read_frames(joined)] == [f.pts for f in frames]
     for ours, theirs in zip(back, frames, strict=True):
         assert np.abs(ours.rgb.astype(int) - theirs.rgb).mean() < 12
+
+
+def children(data: bytes, *kinds: bytes) -> list[bytes]:
+    """The bodies of the boxes at a path of kinds."""
+    found = [box.body for box in boxes(data) if box.kind == kinds[0]]
+    return [b for body in found for b in children(body, *kinds[1:])] if kinds[1:] else found
+
+
+def sample_times(segment: Path) -> tuple[int, list[tuple[int, int]]]:
+    """tfdt, and (duration, composition offset) of each sample, read without FFmpeg."""
+    (moof,) = children(segment.read_bytes(), b"moof")
+    (header,), (tfdt,), (run,) = (children(moof, b"traf", k) for k in (b"tfhd", b"tfdt", b"trun"))
+    kinds, has = int.from_bytes(header[1:4], "big"), int.from_bytes(run[1:4], "big")
+    before = 8 + 8 * (kinds & 1) + 4 * (kinds >> 1 & 1)  # what stands before the default duration
+    default = struct.unpack_from(">I", header, before)[0] if kinds & 8 else 0
+    place, samples = 8 + 4 * (has & 1) + 4 * (has >> 2 & 1), []
+    for _ in range(struct.unpack_from(">I", run, 4)[0]):
+        fields = {}
+        for bit, name in ((0x100, "duration"), (0x200, "size"), (0x400, "flags"), (0x800, "cts")):
+            if has & bit:
+                (fields[name],) = struct.unpack_from(">i", run, place)
+                place += 4
+        samples.append((fields.get("duration", default), fields.get("cts", 0)))
+    return struct.unpack(">Q" if tfdt[0] else ">I", tfdt[4:])[0], samples
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
+def test_decode_and_presentation_times_are_those_of_the_standard(
+    clip_info, moving_frames, tmp_path, codec
+):
+    frames = irregular(moving_frames(20), 9000)
+    files = write_lr_stream(frames, tmp_path, clip_info, codec, segment_s=0.3)
+    assert not children(files.init.read_bytes(), b"moov", b"trak", b"edts")
+    shown = []
+    for segment in files.segments:
+        at, samples = sample_times(segment.path)
+        assert at == segment.start_ticks
+        assert sum(duration for duration, _ in samples) == segment.duration_ticks
+        for duration, offset in samples:
+            assert duration > 0 and offset >= 0
+            shown.append(at + offset)
+            at += duration
+    assert sorted(shown) == [frame.pts for frame in frames]
+    assert (shown != sorted(shown)) == (codec != "av1")  # B frames, and AV1 reorders inside units
+
+
+@given(st.lists(st.integers(16, 90), min_size=1, max_size=40), st.integers(1, 4), st.randoms())
+def test_decode_times_rise_and_come_before_presentation(intervals, reach, random):
+    shown = [int(t) for t in np.cumsum([500, *intervals])]
+    # As encoders reorder: whole mini-groups, whose last frame comes first.
+    pts = shown[:1]
+    for i in range(1, len(shown), reach):
+        group = shown[i : i + reach]
+        between = group[:-1]
+        random.shuffle(between)
+        pts += [group[-1], *between]
+    times = decode_times(pts)
+    assert times[0] == pts[0] and all(b > a for a, b in pairwise(times))
+    assert all(t <= p for t, p in zip(times, pts, strict=True))
+    if pts == shown:
+        assert times == shown
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_coarse_ticks_are_made_finer_and_no_time_changes(make_clip, moving_frames, tmp_path, codec):
+    info = probe(make_clip(moving_frames(2), time_base=Fraction(1, 30)))
+    frames = [Frame(rgb, 60 + i, i) for i, rgb in enumerate(moving_frames(20))]
+    files = write_lr_stream(frames, tmp_path, info, codec, segment_s=0.3)
+    back = [Fraction(f.pts, files.timescale) for f in read_stream(files.init, paths(files))]
+    assert back == [Fraction(frame.pts, 30) for frame in frames]
+    assert files.start_s == 2 and files.end_s == Fraction(80, 30)
+
+
+def test_a_segment_depends_on_its_own_frames_alone(clip_info, moving_frames, tmp_path):
+    frames = irregular(moving_frames(20), 0)
+    whole = write_lr_stream(frames, tmp_path / "whole", clip_info, "h264", segment_s=0.3)
+    first = whole.segments[0].frames
+    rest = write_lr_stream(frames[first:], tmp_path / "rest", clip_info, "h264", segment_s=0.3)
+    assert [p.read_bytes() for p in paths(rest)] == [p.read_bytes() for p in paths(whole)[1:]]
+
+
+def test_cuts_get_key_frames_and_no_fragment_of_their_own(clip_info, moving_frames, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    frames = irregular(moving_frames(40) + [np.roll(noise, i, axis=1) for i in range(20)], 0)
+    files = write_lr_stream(frames, tmp_path, clip_info, "h264", segment_s=4)
+    (segment,) = files.segments
+    keys = key_flags(files.init, segment.path)
+    assert keys[0] and sum(keys) == 2
+    assert [b.kind for b in boxes(segment.path.read_bytes())] == [b"moof", b"mdat"]
+
+
+def test_a_stream_of_other_parameters_is_never_put_together(
+    clip_info, moving_frames, tmp_path, monkeypatch
+):
+    frames = irregular(moving_frames(20), 0)
+    write_lr_stream(frames, tmp_path, clip_info, "h264", segment_s=0.3)
+
+    def first_is_there(name, make, files):
+        if name != "segment-00001":
+            make()
+
+    with pytest.raises(AssertionError, match="first's init"):
+        write_lr_stream(
+            frames, tmp_path, clip_info, "h264", None, 0.3, "profile=main", first_is_there
+        )
+
+
+def test_planes_go_straight_into_the_encoder(make_clip, moving_frames, tmp_path, monkeypatch):
+    source = make_clip(moving_frames(4))
+    frames, info = list(read_frames(source)), probe(source)
+    with av.open(str(source)) as container:
+        planes = [frame.to_ndarray() for frame in container.decode(video=0)]
+    exact = replace(ENCODERS["h264"], crf=None, options={"preset": "ultrafast", "qp": "0"})
+    monkeypatch.setitem(ENCODERS, "exact", exact)
+    files = write_lr_stream(frames, tmp_path, info, "exact")
+    joined = io.BytesIO(b"".join(p.read_bytes() for p in [files.init, *paths(files)]))
+    with av.open(joined) as container:
+        back = [frame.to_ndarray() for frame in container.decode(video=0)]
+    assert all(np.array_equal(a, b) for a, b in zip(back, planes, strict=True))
+    # Of another size than rgb, as a downscaled frame's would be, they are of no use.
+    small = [replace(frame, rgb=frame.rgb[:24, :32]) for frame in frames]
+    files = write_lr_stream(small, tmp_path, info, "exact")
+    assert (files.width, files.height) == (32, 24)
+
+
+@pytest.mark.parametrize(
+    ("codec", "good", "bad"),
+    [
+        ("h264", "preset=fast:tune=film:bframes=2", ["foo=1", "preset=foo", "bframes"]),
+        ("h265", "preset=fast:bframes=2:rd=2", ["foo=1", "bframes=99", "bframes=x"]),
+        ("av1", "preset=9:tune=0", ["foo=1", "tune=99", "tune=x", "preset=77", "crf=3"]),
+        ("lossless", "preset=fast", ["foo=1"]),
+    ],
+)
+def test_options_go_to_the_encoder_and_bad_ones_are_one_line(codec, good, bad, capfd):
+    assert with_options(ENCODERS[codec], good) != with_options(ENCODERS[codec], "")
+    for option in bad:
+        with pytest.raises(ValueError, match=r"^[^\n]+$"):
+            with_options(ENCODERS[codec], option)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_options_change_the_stream(clip_info, moving_frames, tmp_path):
+    frames = irregular(moving_frames(20), 0)
+    for codec, option in (("h264", "bframes=0"), ("h265", "bframes=0"), ("av1", "preset=12")):
+        plain, asked = (
+            write_lr_stream(frames, tmp_path / name, clip_info, codec, codec_opts=name)
+            for name in ("", option)
+        )
+        assert paths(plain)[0].read_bytes() != paths(asked)[0].read_bytes(), codec
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
+def test_quarters_of_the_quality_are_steps_of_their_own(clip_info, moving_frames, tmp_path, codec):
+    frames = irregular(moving_frames(12, 96, 128), 0)
+    sizes = [
+        write_lr_stream(frames, tmp_path, clip_info, codec, crf).segments[0].path.stat().st_size
+        for crf in (30, 30.25, 30.5, 30.75, 31)
+    ]
+    assert len(set(sizes)) == 5
 
 
 @pytest.mark.parametrize("codec", CODECS)

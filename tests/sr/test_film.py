@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chunking import stream as stream_module
 from chunking.probe import probe
+from chunking.stream import write_lr_stream
+from chunking.video import read_frames
 from sr.encode import film as film_module
 from sr.encode.film import Film
 from sr.encode.job import open_job
@@ -15,6 +18,7 @@ from sr.encode.streams import write_streams
 from sr.encode.work import Work
 from sr.progress import Progress
 from sr.shrink import content_groups
+from sr.usage_error import UsageError
 
 
 @pytest.fixture
@@ -100,3 +104,48 @@ def test_a_mask_is_decoded_once_however_often_it_is_asked_for(film, tmp_path, mo
     assert sorted(reads) == [f"{i:03d}.png" for i in range(12)]
     assert cells[0].shape == (2, 14, 16) and cells[1].shape == (12, 7, 8)
     assert cells[1][5, 0, 0] == 1 and cells[1][5, 6, 7] == 0
+
+
+def test_at_scale_one_the_stream_gets_the_planes_of_the_film(film, tmp_path, monkeypatch):
+    files = write_lr_stream(read_frames(film), tmp_path / "yuv", probe(film), "h264").files
+    film.write_bytes(b"".join(path.read_bytes() for path in files))
+
+    def fail(*arguments):
+        raise AssertionError("by way of RGB")
+
+    monkeypatch.setattr(stream_module, "rgb_to_frame", fail)
+    stream = made(film, tmp_path / "p", scale=1, lr_codec="av1", method="plain").stream
+    assert stream is not None and (stream.frames, stream.width) == (12, 192)
+
+
+@pytest.mark.parametrize(("damaged", "again"), [(False, [3, 4]), (True, [2, 3, 4])])
+def test_an_interrupted_stream_goes_on_behind_its_last_whole_segment(
+    film, tmp_path, monkeypatch, damaged, again
+):
+    asked = {"segment_s": 0.1, "lr_codec": "av1"}
+    whole = made(film, tmp_path / "whole", **asked).stream
+    write_segment, stop, numbers = stream_module._write_segment, 3, []
+
+    def counted(frames, number, *rest):
+        if number == stop:
+            raise KeyboardInterrupt
+        write_segment(frames, number, *rest)
+        numbers.append(number)
+
+    monkeypatch.setattr(stream_module, "_write_segment", counted)
+    with pytest.raises(KeyboardInterrupt):
+        made(film, tmp_path / "cut", **asked)
+    second = tmp_path / "cut" / "video" / "seg-00002.m4s"
+    if damaged:
+        second.write_bytes(second.read_bytes()[:-1])
+    stop, numbers = 0, []
+    stream = made(film, tmp_path / "cut", **asked).stream
+    assert numbers == again
+    assert [p.read_bytes() for p in stream.files] == [p.read_bytes() for p in whole.files]
+    assert [s.frames for s in stream.segments] == [3, 3, 3, 3]
+
+
+def test_options_that_the_encoder_does_not_take_are_refused_before_any_work(film, tmp_path):
+    with pytest.raises(UsageError, match=r"--codec-opts: libsvtav1: .*nonsense"):
+        EncodeOptions.of(film, tmp_path / "p", codec_opts="preset=8:nonsense=1")
+    assert not (tmp_path / "p").exists()
