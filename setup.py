@@ -33,7 +33,8 @@ EXTRAS = {
     "window": ["pygame>=2.6"],
     # What benchmarks/reproduction/ needs on top: graph networks, language models.
     "laboratory": ["torch-geometric>=2.8", "transformers>=5.23"],
-    "bench": ["onnx", "onnxruntime", "onnxscript", "matplotlib"],
+    # bjontegaard: BD-rates.
+    "bench": ["bjontegaard>=1.3", "onnx", "onnxruntime", "onnxscript", "matplotlib"],
     # Runtimes that `python -m benchmarks.peers` measures against; each is optional.
     "peers": [
         "ai-edge-litert",
