@@ -26,7 +26,7 @@ from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_E
 from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
 from player.package.package_error import PackageError
 from player.package.signature import home
-from player.package.weights import unpack_weights
+from player.package.weights import read_header
 from player.session import Event, Listener, Package, ignore
 
 ENGINE_VARIABLE = "POCKETSR_ENGINE"
@@ -37,13 +37,13 @@ _NOT_USED = "it is not used; remove it, and run `pocketsr compile` again"
 
 def dtype_of_package(directory: Path, entries: Sequence[WeightsEntry]) -> str:
     """The arithmetic that a package's networks are made for, "int8" where it has none."""
-    blobs = []
+    headers = []
     for entry in entries:
         # A damaged network is replaced when it is loaded; what is whole tells the arithmetic.
         with suppress(PackageError, OSError), (directory / entry.file).open("rb") as file:
-            blobs.append(unpack_weights(file.read(MAX_BLOB_BYTES + 1)))
+            headers.append(read_header(file.read(MAX_BLOB_BYTES + 1)))
     # Where no blob can be read this is int8, what `encode` makes by default.
-    return "fp32" if {blob.is_int8 for blob in blobs} == {False} else "int8"
+    return "fp32" if {header.is_int8 for header in headers} == {False} else "int8"
 
 
 def tell_old_engine(package: Path, on_event: Listener) -> None:

@@ -1,5 +1,6 @@
 """From a trained network to a weights blob with its self-test, and back."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from player.package.architecture import Architecture, Tensors
+from player.package.package_error import PackageError
 from player.package.weights import (
-    INT8_FORMS,
+    INT8,
+    INT8_CODED,
+    INT8_SPARSE,
     WeightsBlob,
     pack_weights,
     self_test_input,
+    self_test_row,
     unpack_weights,
 )
 from sr.models import Network, build_network, deployed_network
@@ -39,15 +44,19 @@ def pack_network(network: Network, dtype: int = HALF) -> bytes:
 def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
     """The blob of a quantised network (`sr.quant`), self-tested by the reference.
 
-    Its weights are stored dense or sparse, whichever takes fewer bytes.
-    Raises PackageError where a bound of the integers does not hold.
+    Its weights are stored in the form that takes the fewest bytes: coded, where every multiplier is
+    on the grid, dense or sparse. Raises PackageError where a bound of the integers does not hold.
     """
-    dtype = min(INT8_FORMS, key=lambda form: len(pack_weights(arch, tensors, form)))
-    samples = {}
+    sizes = {form: len(pack_weights(arch, tensors, form)) for form in (INT8, INT8_SPARSE)}
+    with suppress(PackageError):
+        sizes[INT8_CODED] = len(pack_weights(arch, tensors, INT8_CODED))
+    dtype = min(sizes, key=sizes.__getitem__)
+    rows = {}
     for path in arch.paths:
         patch, positions = self_test_input(arch, path)
-        samples[path] = reference.upscale(arch, tensors, patch, path).ravel()[positions]
-    return pack_weights(arch, tensors, dtype, samples)
+        output = reference.upscale(arch, tensors, patch, path)
+        rows[path] = self_test_row(dtype, output, positions)
+    return pack_weights(arch, tensors, dtype, rows)
 
 
 def to_pixels(hr: Tensor) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@
 enum {
     HEADER_BYTES = 12,
     CRC_BYTES = 4,
-    TEST_BYTES = 1 + 64,
+    CODED_VERSION = 3,
     INT8_OUTPUT_BYTES = 8 /* bias and multiplier */
 };
 
@@ -39,6 +39,17 @@ static void read_ratio(const uint8_t *blob, psr_arch *arch) {
     arch->units = is_first ? 1 : blob[7];
 }
 
+static int is_coded(const uint8_t *blob) { return blob[4] == CODED_VERSION; }
+
+/* Of widths and exits; the widths of coded blobs count groups. */
+static size_t number_bytes(const uint8_t *blob) {
+    return ((size_t)blob[9] + blob[10]) * (is_coded(blob) ? 1 : 2);
+}
+
+static int read_number(const uint8_t *blob, size_t i) {
+    return is_coded(blob) ? blob[HEADER_BYTES + i] : psr_read_u16(blob + HEADER_BYTES + 2 * i);
+}
+
 static int read_arch(const uint8_t *blob, size_t n, psr_blob *out) {
     psr_arch *arch = &out->arch;
     *arch = (psr_arch){.id = blob[5], .n_widths = blob[9], .n_exits = blob[10]};
@@ -50,14 +61,14 @@ static int read_arch(const uint8_t *blob, size_t n, psr_blob *out) {
     if (blob[11] >= PSR_PATHS)
         return refuse(out, PSR_E_LIMIT, "its self-test has more rows than there are paths");
     const size_t numbers = (size_t)(arch->n_widths + arch->n_exits);
-    if (n < HEADER_BYTES + 2 * numbers + 4 + CRC_BYTES)
+    if (n < HEADER_BYTES + number_bytes(blob) + 4 + CRC_BYTES)
         return refuse(out, PSR_E_FORMAT, "it ends within its header");
     for (size_t i = 0; i < numbers; ++i) {
-        const uint16_t number = psr_read_u16(blob + HEADER_BYTES + 2 * i);
+        const int number = read_number(blob, i);
         if (i < (size_t)arch->n_widths)
-            arch->widths[i] = number;
+            arch->widths[i] = (uint16_t)(is_coded(blob) ? number * PSR_GROUP : number);
         else
-            arch->exits[i - arch->n_widths] = number;
+            arch->exits[i - arch->n_widths] = (uint16_t)number;
     }
     out->why = psr_arch_complete(arch);
     return out->why ? PSR_E_ARCH : PSR_OK;
@@ -68,13 +79,25 @@ static size_t weights_of(const psr_conv_spec *spec) {
 }
 
 /* int8: a byte a weight, then s32 biases and f32 multipliers; else all of one size. */
-static size_t dense_bytes(const psr_arch *arch, int dtype) {
+size_t psr_dense_bytes(const psr_conv_spec *spec, int dtype) {
     const size_t weight = dtype == PSR_INT8 ? 1 : dtype == PSR_F32 ? 4 : 2;
     const size_t output = dtype == PSR_INT8 ? INT8_OUTPUT_BYTES : weight;
+    return weights_of(spec) * weight + spec->out * output;
+}
+
+static int is_dense(const psr_blob *blob, size_t payload) {
     size_t bytes = 0;
-    for (int32_t i = 0; i < arch->n_convs; ++i)
-        bytes += weights_of(&arch->convs[i]) * weight + arch->convs[i].out * output;
-    return bytes;
+    for (int32_t i = 0; i < blob->arch.n_convs; ++i)
+        bytes += psr_dense_bytes(&blob->arch.convs[i], blob->dtype);
+    return payload == bytes;
+}
+
+/* What a few bytes may unfold into is what dense weights would have to bring themselves; whether
+ * it is the network's, psr_pack will see. */
+static int may_be_coded(const psr_arch *arch) {
+    size_t weights = 0;
+    for (int32_t i = 0; i < arch->n_convs; ++i) weights += weights_of(&arch->convs[i]);
+    return weights <= PSR_MAX_BLOB_BYTES;
 }
 
 size_t psr_count_bits(const uint8_t *bitmap, size_t bytes) {
@@ -115,7 +138,8 @@ static int is_sparse(const psr_arch *arch, const uint8_t *payload, size_t bytes)
 
 static int has_payload(const psr_blob *blob, size_t bytes) {
     if (blob->dtype == PSR_INT8_SPARSE) return is_sparse(&blob->arch, blob->payload, bytes);
-    return bytes == dense_bytes(&blob->arch, blob->dtype);
+    if (blob->dtype == PSR_INT8_CODED) return bytes && may_be_coded(&blob->arch);
+    return is_dense(blob, bytes);
 }
 
 /* The self-test has no row, or one for each of the network's paths, in order. */
@@ -124,7 +148,8 @@ static int check_tests(const psr_blob *blob) {
     if (blob->n_tests == 0) return PSR_OK;
     for (int path = PSR_PATH_EASY; path < PSR_PATHS; ++path) {
         if (psr_exit_of(&blob->arch, path) < 0) continue;
-        if (row == blob->n_tests || blob->tests[row * TEST_BYTES] != path) return PSR_E_FORMAT;
+        if (row == blob->n_tests) return PSR_E_FORMAT;
+        if (blob->tests[(size_t)row * psr_test_bytes(blob->dtype)] != path) return PSR_E_FORMAT;
         ++row;
     }
     return row == blob->n_tests ? PSR_OK : PSR_E_FORMAT;
@@ -134,11 +159,11 @@ int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
     if (n < HEADER_BYTES + CRC_BYTES) return refuse(out, PSR_E_FORMAT, "it is too short");
     if (n > PSR_MAX_BLOB_BYTES) return refuse(out, PSR_E_LIMIT, "it is longer than 4 MiB");
     if (memcmp(blob, "PSRW", 4) != 0) return refuse(out, PSR_E_FORMAT, "not a weights blob");
-    if (blob[4] < 1 || blob[4] > 2)
-        return refuse(out, PSR_E_FORMAT, "its version is newer than this engine, which knows 1 and 2");
+    if (blob[4] < 1 || blob[4] > CODED_VERSION)
+        return refuse(out, PSR_E_FORMAT, "its version is newer than this engine, which knows 1 to 3");
     if (psr_crc32(blob, n - CRC_BYTES) != psr_read_u32(blob + n - CRC_BYTES))
         return refuse(out, PSR_E_CRC, "the checksum is wrong");
-    if (blob[8] < PSR_F32 || blob[8] > PSR_INT8_SPARSE)
+    if (blob[8] < PSR_F32 || blob[8] > PSR_INT8_CODED || (blob[8] == PSR_INT8_CODED) != is_coded(blob))
         return refuse(out, PSR_E_FORMAT, "its number format is not known");
     if ((blob[8] >= PSR_INT8) != psr_is_int8)
         return refuse(out, PSR_E_ARCH, "its numbers are those of the other dtype's engine");
@@ -146,14 +171,17 @@ int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out) {
     if (error) return error;
     out->dtype = blob[8];
     out->n_tests = blob[11];
-    const size_t at = HEADER_BYTES + 2 * (size_t)(blob[9] + blob[10]);
-    const size_t payload = psr_read_u32(blob + at);
-    const size_t around = at + 4 + (size_t)out->n_tests * TEST_BYTES + CRC_BYTES;
+    const size_t numbers_end = HEADER_BYTES + number_bytes(blob);
+    const size_t at = numbers_end + (is_coded(blob) ? 0 : 4); /* coded ones do not say their length */
+    const size_t around = at + (size_t)out->n_tests * psr_test_bytes(out->dtype) + CRC_BYTES;
     out->why = "its length does not fit the network";
-    if (n < around || n - around != payload) return PSR_E_FORMAT;
-    out->payload = blob + at + 4;
-    out->tests = out->payload + payload;
-    if (!has_payload(out, payload)) return PSR_E_FORMAT;
+    if (n < around) return PSR_E_FORMAT;
+    out->payload_bytes = n - around;
+    if (!is_coded(blob) && psr_read_u32(blob + numbers_end) != out->payload_bytes)
+        return PSR_E_FORMAT;
+    out->payload = blob + at;
+    out->tests = out->payload + out->payload_bytes;
+    if (!has_payload(out, out->payload_bytes)) return PSR_E_FORMAT;
     out->why = "its self-test is not for the network's paths";
     return check_tests(out);
 }

@@ -33,6 +33,10 @@ static inline float psr_read_f32(const uint8_t *p) {
     return value;
 }
 
+static inline void psr_write_u32(uint8_t *p, uint32_t value) {
+    for (int i = 0; i < 4; ++i) p[i] = (uint8_t)(value >> 8 * i);
+}
+
 /* blob.c: zlib's CRC-32. */
 uint32_t psr_crc32(const uint8_t *data, size_t n);
 

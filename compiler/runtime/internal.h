@@ -19,7 +19,7 @@ enum {
 enum { PSR_PATH_ALL = PSR_PATHS }; /* every path in one loop, each where the mask says so */
 
 /* Number formats of a blob. */
-enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3, PSR_INT8_SPARSE = 4 };
+enum { PSR_F32 = 1, PSR_F16 = 2, PSR_INT8 = 3, PSR_INT8_SPARSE = 4, PSR_INT8_CODED = 5 };
 
 /* Architectures, as in a blob. */
 enum { PSR_NO_NETWORK = 0, PSR_CHAIN = 1, PSR_ESPCN = 2, PSR_WDSR = 3 };
@@ -145,10 +145,15 @@ int psr_exit_of(const psr_arch *arch, int path); /* place in `exits`, or -1 */
 typedef struct {
     psr_arch arch;
     const uint8_t *payload, *tests;
+    size_t payload_bytes;
     int32_t dtype, n_tests;
     const char *why;
 } psr_blob;
 int psr_blob_parse(const uint8_t *blob, size_t n, psr_blob *out);
+size_t psr_dense_bytes(const psr_conv_spec *spec, int dtype); /* of PSR_INT8 and of floats */
+static inline size_t psr_test_bytes(int dtype) { /* of a path's row: samples, or a checksum */
+    return 1 + (dtype == PSR_INT8_CODED ? 4 : 64);
+}
 static inline size_t psr_bitmap_bytes(size_t weights) { return (weights + 7) / 8; }
 size_t psr_count_bits(const uint8_t *bitmap, size_t bytes);
 

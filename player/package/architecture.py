@@ -75,6 +75,15 @@ class Architecture:
         """Convolutions of the trunk that a path runs."""
         return self.exits[self.paths.index(path)]
 
+    def source_of(self, convolution: int) -> int | None:
+        """The convolution, by its place in the payload, whose output another reads; None: pixels.
+
+        Of a chain or espcn.
+        """
+        depth = len(self.widths)
+        read = convolution if convolution < depth else self.exits[convolution - depth]
+        return read - 1 if read else None
+
     def halo_px(self, path: int) -> int:
         """Context that a path reads on every side, in LR pixels: whole units."""
         reach = anchor_reach(self.scale, self.units)

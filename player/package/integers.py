@@ -12,6 +12,7 @@ The weight lies in one of two forms:
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,11 @@ MAX_ACTIVATION = 255
 SUM_LIMIT = 1 << 24
 LEAST_MULTIPLIER, MULTIPLIER_LIMIT = 2.0**-40, 64.0
 # A multiplier on the grid keeps three bits of its mantissa: eight steps of 6 to 12 % an octave.
-GRID_SHIFT = 23 - 3
+MANTISSA_BITS, LEAST_EXPONENT = 3, -40
+GRID_SHIFT = 23 - MANTISSA_BITS
+GRID_PLACES = (6 - LEAST_EXPONENT) << MANTISSA_BITS
+_FIRST_PLACE = np.uint32((127 + LEAST_EXPONENT) << MANTISSA_BITS)  # 127: the exponent's bias
+_MOST_UNIT_BITS = 31
 _S8, _U8 = np.dtype("i1"), np.dtype("u1")
 _S32, _F32 = np.dtype("<i4"), np.dtype("<f4")
 _DTYPES: tuple[np.dtype[Any], ...] = (_S8, _S32, _F32)
@@ -119,10 +124,25 @@ def grid_multiplier(multiplier: NDArray[Any]) -> NDArray[np.float32]:
     """
     values = np.asarray(multiplier, np.float32)
     # As integers, positive floats lie in their own order; half of what is cut off rounds.
-    codes = (values.view(np.uint32) + np.uint32(1 << (GRID_SHIFT - 1))) >> GRID_SHIFT
-    nearest = (codes << GRID_SHIFT).view(np.float32)
-    most = np.float32(MULTIPLIER_LIMIT * 15 / 16)
-    return np.clip(nearest, np.float32(LEAST_MULTIPLIER), most)
+    nearest = (values.view(np.uint32) + np.uint32(1 << (GRID_SHIFT - 1))) >> GRID_SHIFT
+    least, most = np.float32(LEAST_MULTIPLIER), np.float32(MULTIPLIER_LIMIT * 15 / 16)
+    return np.clip((nearest << GRID_SHIFT).view(np.float32), least, most)
+
+
+def grid_places(name: str, multiplier: NDArray[np.float32]) -> list[int]:
+    """[O] from 0, of 2^-40, to 367, of 60; raises PackageError where a multiplier lies between."""
+    between = grid_multiplier(multiplier) != multiplier
+    if between.any():
+        at = int(between.argmax())
+        raise PackageError(
+            f"weights: {name}, output {at}: multiplier {multiplier[at]} is not on the grid"
+        )
+    return [int(place) for place in (multiplier.view(np.uint32) >> GRID_SHIFT) - _FIRST_PLACE]
+
+
+def multipliers_at(places: Sequence[int]) -> NDArray[np.float32]:
+    """The inverse of `grid_places`."""
+    return ((np.array(places, np.uint32) + _FIRST_PLACE) << GRID_SHIFT).view(np.float32)
 
 
 def bias_units(multiplier: NDArray[np.float32], precision: int) -> NDArray[np.int64]:
@@ -132,7 +152,26 @@ def bias_units(multiplier: NDArray[np.float32], precision: int) -> NDArray[np.in
     largest precision that its biases allow. A unit is at least 1, whatever the precision.
     """
     exponent = np.frexp(multiplier)[1].astype(np.int64) - 1
-    return np.int64(1) << np.clip(precision - exponent, 0, 31)
+    return np.int64(1) << np.clip(precision - exponent, 0, _MOST_UNIT_BITS)
+
+
+def unit_bits(precision: int, place: int) -> int:
+    """log2 of the unit of a bias whose multiplier has that place on the grid."""
+    return max(0, min(_MOST_UNIT_BITS, precision - _exponent(place)))
+
+
+def bias_precision(biases: Sequence[int], places: Sequence[int]) -> int:
+    """The largest precision in whose units all biases are whole; LEAST_EXPONENT if all are 0."""
+    # A number's lowest bit that is set is all that it has in common with its negative.
+    lowest = ((bias & -bias).bit_length() - 1 for bias in biases)
+    allowed = (
+        low + _exponent(place) for low, place in zip(lowest, places, strict=True) if low >= 0
+    )
+    return min(allowed, default=LEAST_EXPONENT)
+
+
+def _exponent(place: int) -> int:
+    return (place >> MANTISSA_BITS) + LEAST_EXPONENT
 
 
 def check_layer(name: str, layer: Layer) -> None:
@@ -158,12 +197,17 @@ def check_layer(name: str, layer: Layer) -> None:
         )
 
 
-def encode_layer(name: str, layer: Layer, form: WeightForm) -> bytes:
-    """The bytes of a convolution; raises PackageError where the bounds do not hold."""
+def check_types(name: str, layer: Layer) -> None:
+    """Raises PackageError where an array is not of its type."""
     arrays: tuple[NDArray[Any], ...] = layer
     for array, dtype in zip(arrays, _DTYPES, strict=True):
         if array.dtype != dtype:
             raise PackageError(f"weights: {name} is of {array.dtype}, not of {dtype}")
+
+
+def encode_layer(name: str, layer: Layer, form: WeightForm) -> bytes:
+    """The bytes of a convolution; raises PackageError where the bounds do not hold."""
+    check_types(name, layer)
     check_layer(name, layer)
     weight, bias, multiplier = layer
     outputs = bias.astype(_S32).tobytes() + multiplier.astype(_F32).tobytes()

@@ -1,7 +1,7 @@
 """The weights blob: numbers for a fixed architecture; no names, no offsets, no code.
 
     "PSRW" version arch scale planes dtype n_widths n_exits n_tests      12 bytes, version 1
-    "PSRW" version arch scale units dtype n_widths n_exits n_tests       12 bytes, version 2
+    "PSRW" version arch scale units dtype n_widths n_exits n_tests       12 bytes, versions 2 and 3
     u16 widths[n_widths]  u16 exits[n_exits]  u32 payload_bytes
     payload        each convolution's weight [O, I, k, k], then its bias [O];
                    of dtype 3 and 4 (int8, dense and sparse) then its multiplier [O]:
@@ -12,14 +12,21 @@
 In version 2 `scale` is 16 p + q for the scale p/q. A network that version 1 can say (a whole scale
 of 2..4, single pixels, two exits) is written as version 1, so that older engines open it.
 
+Version 3 is that of coded integers, dtype 5, and saves what it can:
+
+    u8 widths[n_widths] / 4  u8 exits[n_exits]
+    payload        as coded_layers.py has it, as long as what is left
+    self-test      for each path: u8 path, u32 crc32 of the right output
+    u32 crc32
+
 All little endian. The layout of the payload follows from the architecture alone (of sparse
-weights: and from the bits of their bitmaps), so nothing in a blob can point anywhere.
-`compiler/runtime` holds the same parser in C.
+weights: and from the bits of their bitmaps; of coded ones: and from the bits before), so nothing
+in a blob can point anywhere. `compiler/runtime` holds the same parser in C.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd
@@ -30,6 +37,7 @@ from numpy.typing import NDArray
 
 from player.package.architecture import (
     ARCHITECTURE_IDS,
+    GROUP,
     Architecture,
     Shape,
     Tensors,
@@ -37,39 +45,55 @@ from player.package.architecture import (
     convolutions,
     tensor_layout,
 )
-from player.package.integers import DENSE, SPARSE, decode_layer, encode_layer, layer_byte_range
+from player.package.coded_layers import decode_layers, encode_layers
+from player.package.integers import (
+    DENSE,
+    SPARSE,
+    Layer,
+    WeightForm,
+    decode_layer,
+    encode_layer,
+    layer_byte_range,
+)
 from player.package.limits import MAX_BLOB_BYTES, MAX_DEPTH, MAX_EXITS
 from player.package.package_error import PackageError
 from player.package.scale import Scale, hr_px, parse_scale
 
-FLOAT32, FLOAT16, INT8, INT8_SPARSE = 1, 2, 3, 4
+FLOAT32, FLOAT16, INT8, INT8_SPARSE, INT8_CODED = 1, 2, 3, 4, 5
 DTYPES: dict[int, np.dtype[Any]] = {FLOAT32: np.dtype("<f4"), FLOAT16: np.dtype("<f2")}
-INT8_FORMS = {INT8: DENSE, INT8_SPARSE: SPARSE}
+INT8_DTYPES = (INT8, INT8_SPARSE, INT8_CODED)
 SELF_TEST_PATCH_PX = 8
-SELF_TEST_SAMPLES = 64
-_MAGIC, _VERSIONS = b"PSRW", (1, 2)
+SELF_TEST_SAMPLES, SELF_TEST_CRC_BYTES = 64, 4
+_FORMS = {INT8: DENSE, INT8_SPARSE: SPARSE}
+_MAGIC, _VERSIONS, _CODED_VERSION = b"PSRW", (1, 2, 3), 3
 _VERSION_1_PLANES = 3
 _HEADER = struct.Struct("<4s8B")
 
 
 @dataclass(frozen=True)
-class WeightsBlob:
-    """A parsed blob. `self_test` maps a path to 64 samples (u8) of the right output.
-
-    `tensors` are float32, of shapes and names as in `tensor_layout`. Of dtype INT8 and INT8_SPARSE
-    they are int8 weights and int32 biases, and each convolution X has "X.multiplier" float32 [O]
-    as well.
-    """
+class WeightsHeader:
+    """What a blob says of its network before any weight."""
 
     arch: Architecture
     dtype: int
-    tensors: Tensors
-    self_test: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
 
     @property
     def is_int8(self) -> bool:
         """Whether the network computes in integers, however its weights are stored."""
-        return self.dtype in INT8_FORMS
+        return self.dtype in INT8_DTYPES
+
+
+@dataclass(frozen=True)
+class WeightsBlob(WeightsHeader):
+    """A parsed blob. `self_test` maps a path to what `self_test_row` makes of the right output.
+
+    `tensors` are float32, of shapes and names as in `tensor_layout`. Of the dtypes of int8 they
+    are int8 weights and int32 biases, and each convolution X has "X.multiplier" float32 [O] as
+    well.
+    """
+
+    tensors: Tensors
+    self_test: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 def pack_weights(
@@ -81,30 +105,41 @@ def pack_weights(
     """The blob of these tensors, as in `WeightsBlob.tensors`; float32 are stored as f32 or f16.
 
     Raises PackageError where a tensor is missing, misshapen, not finite in `dtype`, or where
-    integers break their bounds (`player.package.integers`).
+    integers break their bounds (`player.package.integers`) or have no coded form.
     """
-    encode = _encode_integers if dtype in INT8_FORMS else _encode
-    payload = b"".join(encode(arch, tensors, dtype))
+    encode = _encode_integers if dtype in INT8_DTYPES else _encode
+    payload = encode(arch, tensors, dtype)
     rows = []
     # By rising path, the one order that a reader takes.
     for path, row in sorted((self_test or {}).items()):
-        if row.shape != (SELF_TEST_SAMPLES,) or row.dtype != np.uint8:
-            raise PackageError("self-test: 64 samples of u8 are wanted for each path")
+        if row.shape != (_row_bytes(dtype),) or row.dtype != np.uint8:
+            raise PackageError(f"self-test: u8 [{_row_bytes(dtype)}] is wanted for each path")
         rows.append(bytes([path]) + row.tobytes())
     shape = (len(arch.widths), len(arch.exits), len(rows))
-    head = _HEADER.pack(_MAGIC, *_identity(arch), dtype, *shape)
-    numbers = np.asarray((*arch.widths, *arch.exits), "<u2").tobytes()
-    body = head + numbers + struct.pack("<I", len(payload)) + payload + b"".join(rows)
+    head = _HEADER.pack(_MAGIC, *_identity(arch, dtype), dtype, *shape)
+    if dtype == INT8_CODED:
+        numbers = bytes((*(width // GROUP for width in arch.widths), *arch.exits))
+    else:
+        numbers = np.asarray((*arch.widths, *arch.exits), "<u2").tobytes()
+        numbers += struct.pack("<I", len(payload))
+    body = head + numbers + payload + b"".join(rows)
     # Against damage alone; who made the blob, the index's signature says.
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def _identity(arch: Architecture) -> tuple[int, int, int, int]:
+def _row_bytes(dtype: int) -> int:
+    """Of a path's row in the self-test, behind its path."""
+    return SELF_TEST_CRC_BYTES if dtype == INT8_CODED else SELF_TEST_SAMPLES
+
+
+def _identity(arch: Architecture, dtype: int) -> tuple[int, int, int, int]:
     """Version, architecture, scale and planes or units, as the header has them."""
     number = ARCHITECTURE_IDS[arch.name]
-    if arch.scale in (2, 3, 4) and arch.units == 1 and len(arch.exits) <= 2:
+    is_first = arch.scale in (2, 3, 4) and arch.units == 1 and len(arch.exits) <= 2
+    if is_first and dtype != INT8_CODED:
         return 1, number, int(arch.scale), _VERSION_1_PLANES
-    return 2, number, 16 * arch.scale.numerator + arch.scale.denominator, arch.units
+    version = _CODED_VERSION if dtype == INT8_CODED else 2
+    return version, number, 16 * arch.scale.numerator + arch.scale.denominator, arch.units
 
 
 def _scale_and_units(version: int, scale: int, last: int) -> tuple[Scale, int]:
@@ -125,84 +160,127 @@ def _shaped(tensors: Tensors, name: str, shape: Shape) -> NDArray[Any]:
     return tensors[name]
 
 
-def _encode(arch: Architecture, tensors: Tensors, dtype: int) -> Iterator[bytes]:
+def _encode(arch: Architecture, tensors: Tensors, dtype: int) -> bytes:
+    parts = []
     for spec in tensor_layout(arch):
         with np.errstate(over="ignore"):  # what f16 cannot hold becomes infinite, and is refused
             stored = _shaped(tensors, spec.name, spec.shape).astype(DTYPES[dtype])
         if not np.isfinite(stored).all():
             raise PackageError(f"weights: tensor {spec.name} is not finite as {DTYPES[dtype]}")
-        yield stored.tobytes()
+        parts.append(stored.tobytes())
+    return b"".join(parts)
 
 
-def _encode_integers(arch: Architecture, tensors: Tensors, dtype: int) -> Iterator[bytes]:
+def _encode_integers(arch: Architecture, tensors: Tensors, dtype: int) -> bytes:
     check_int8(arch)
+    layers = []
     for name, shape in convolutions(arch):
         weight = _shaped(tensors, f"{name}.weight", shape)
         bias = _shaped(tensors, f"{name}.bias", shape[:1])
-        multiplier = _shaped(tensors, f"{name}.multiplier", shape[:1])
-        yield encode_layer(name, (weight, bias, multiplier), INT8_FORMS[dtype])
+        layers.append((weight, bias, _shaped(tensors, f"{name}.multiplier", shape[:1])))
+    if dtype == INT8_CODED:
+        return encode_layers(arch, layers)
+    pairs = zip(convolutions(arch), layers, strict=True)
+    return b"".join(encode_layer(name, layer, _FORMS[dtype]) for (name, _), layer in pairs)
+
+
+def read_header(blob: bytes) -> WeightsHeader:
+    """What a blob with a right checksum says of its network; raises PackageError.
+
+    Its weights are not looked at: decoding them takes `unpack_weights` up to a second.
+    """
+    return _parse_header(_checked_body(blob))[0]
 
 
 def unpack_weights(blob: bytes) -> WeightsBlob:
     """Parse a blob; raises PackageError on any byte that is not as it should be."""
+    body = _checked_body(blob)
+    header, n_tests, at = _parse_header(body)
+    arch, dtype = header.arch, header.dtype
+    rows_at = len(body) - n_tests * (1 + _row_bytes(dtype))
+    if dtype == INT8_CODED:
+        fits = rows_at > at
+    else:
+        (payload_bytes,) = struct.unpack_from("<I", body, at)
+        _check_payload_bytes(arch, dtype, payload_bytes)
+        at += 4
+        fits = rows_at == at + payload_bytes
+    if not fits:
+        raise PackageError("weights: the length does not fit the architecture")
+    payload = body[at:rows_at]
+    decode = _decode_integers if header.is_int8 else _decode
+    tensors = decode(payload, arch, dtype)
+    return WeightsBlob(arch, dtype, tensors, _parse_rows(body[rows_at:], header))
+
+
+def _checked_body(blob: bytes) -> bytes:
+    """A blob without its checksum, which is right."""
     if not _HEADER.size + 4 <= len(blob) <= MAX_BLOB_BYTES:
         raise PackageError(f"weights: {len(blob)} bytes is outside 16..{MAX_BLOB_BYTES}")
     body, (crc,) = blob[:-4], struct.unpack("<I", blob[-4:])
     if zlib.crc32(body) != crc:
         raise PackageError("weights: the checksum is wrong, the file is damaged; fetch it again")
-    arch, dtype, n_tests, at = _parse_header(body)
-    (payload_bytes,) = struct.unpack_from("<I", body, at)
-    rows_bytes = n_tests * (1 + SELF_TEST_SAMPLES)
-    # What the architecture asks for is known before the payload is looked at.
-    if dtype in INT8_FORMS:
-        ranges = [layer_byte_range(shape, INT8_FORMS[dtype]) for _, shape in convolutions(arch)]
+    return body
+
+
+def _check_payload_bytes(arch: Architecture, dtype: int, payload_bytes: int) -> None:
+    """What the architecture asks for is known before the payload is looked at."""
+    if dtype in _FORMS:
+        ranges = [layer_byte_range(shape, _FORMS[dtype]) for _, shape in convolutions(arch)]
     else:
         sizes = (spec.size * DTYPES[dtype].itemsize for spec in tensor_layout(arch))
         ranges = [(size, size) for size in sizes]
     if not sum(low for low, _ in ranges) <= payload_bytes <= sum(high for _, high in ranges):
         raise PackageError("weights: the payload's length does not fit the architecture")
-    if len(body) != at + 4 + payload_bytes + rows_bytes:
-        raise PackageError("weights: the length does not fit the architecture")
-    payload = body[at + 4 : at + 4 + payload_bytes]
-    decode = _decode_integers if dtype in INT8_FORMS else _decode
-    tensors = decode(payload, arch, dtype)
-    return WeightsBlob(arch, dtype, tensors, _parse_rows(body[len(body) - rows_bytes :], arch))
 
 
-def _parse_header(body: bytes) -> tuple[Architecture, int, int, int]:
-    """Returns the architecture, the dtype, the number of self-test rows and the next offset."""
+def _parse_header(body: bytes) -> tuple[WeightsHeader, int, int]:
+    """Returns the header, the number of self-test rows and the offset behind exits."""
     magic, version, arch_id, *ratio, dtype, n_widths, n_exits, n_tests = _HEADER.unpack_from(body)
     if magic != _MAGIC or version not in _VERSIONS:
-        raise PackageError("weights: not a weights blob of version 1 or 2; update the player")
+        raise PackageError("weights: not a weights blob of version 1, 2 or 3; update the player")
     names = {v: k for k, v in ARCHITECTURE_IDS.items()}
-    if arch_id not in names or dtype not in (*DTYPES, *INT8_FORMS):
+    is_coded = dtype == INT8_CODED
+    known = arch_id in names and dtype in (*DTYPES, *INT8_DTYPES)
+    if not known or is_coded != (version == _CODED_VERSION):
         raise PackageError(f"weights: architecture {arch_id}, dtype {dtype} is not known here")
-    count = n_widths + n_exits
-    at = _HEADER.size + 2 * count
     for what, number, most in (("depth", n_widths, MAX_DEPTH), ("exits", n_exits, MAX_EXITS)):
         if number > most:
             raise PackageError(f"weights: {what} {number} is not in 1..{most}")
+    count, item = n_widths + n_exits, np.dtype("u1" if is_coded else "<u2")
+    at = _HEADER.size + item.itemsize * count
     if len(body) < at + 4:
         raise PackageError("weights: it ends within its header")
-    numbers = tuple(int(n) for n in np.frombuffer(body, "<u2", count, _HEADER.size))
+    numbers = tuple(int(n) for n in np.frombuffer(body, item, count, _HEADER.size))
+    widths = tuple(n * (GROUP if is_coded else 1) for n in numbers[:n_widths])
     scale, units = _scale_and_units(version, *ratio)
-    arch = Architecture(names[arch_id], scale, numbers[:n_widths], numbers[n_widths:], units)
-    if dtype in INT8_FORMS:
+    arch = Architecture(names[arch_id], scale, widths, numbers[n_widths:], units)
+    header = WeightsHeader(arch, dtype)
+    if header.is_int8:
         check_int8(arch)
-    return arch, dtype, n_tests, at
+    return header, n_tests, at
 
 
 def _decode_integers(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray[Any]]:
+    if dtype == INT8_CODED:
+        layers = decode_layers(arch, payload)
+    else:
+        layers = _decode_forms(payload, arch, _FORMS[dtype])
     tensors: dict[str, NDArray[Any]] = {}
-    at = 0
-    for name, shape in convolutions(arch):
-        layer, at = decode_layer(name, payload, at, shape, INT8_FORMS[dtype])
-        weight, bias, multiplier = layer
+    for (name, _), (weight, bias, multiplier) in zip(convolutions(arch), layers, strict=True):
         tensors |= {f"{name}.weight": weight, f"{name}.bias": bias}
         tensors[f"{name}.multiplier"] = multiplier
+    return tensors
+
+
+def _decode_forms(payload: bytes, arch: Architecture, form: WeightForm) -> list[Layer]:
+    layers, at = [], 0
+    for name, shape in convolutions(arch):
+        layer, at = decode_layer(name, payload, at, shape, form)
+        layers.append(layer)
     if at != len(payload):
         raise PackageError(f"weights: {len(payload) - at} bytes of the payload are left over")
-    return tensors
+    return layers
 
 
 def _decode(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray[np.float32]]:
@@ -215,13 +293,22 @@ def _decode(payload: bytes, arch: Architecture, dtype: int) -> dict[str, NDArray
     return {s.name: part.reshape(s.shape) for s, part in zip(specs, parts, strict=True)}
 
 
-def _parse_rows(rows: bytes, arch: Architecture) -> dict[int, NDArray[np.uint8]]:
-    table = np.frombuffer(rows, np.uint8).reshape(-1, 1 + SELF_TEST_SAMPLES)
+def _parse_rows(rows: bytes, header: WeightsHeader) -> dict[int, NDArray[np.uint8]]:
+    table = np.frombuffer(rows, np.uint8).reshape(-1, 1 + _row_bytes(header.dtype))
     tests = {int(row[0]): row[1:].copy() for row in table}
     # A path that is named twice is one key less than rows.
-    if tuple(tests) not in ((), tuple(sorted(arch.paths))) or len(tests) != len(table):
+    if tuple(tests) not in ((), tuple(sorted(header.arch.paths))) or len(tests) != len(table):
         raise PackageError("weights: the self-test is not for this network's paths")
     return tests
+
+
+def self_test_row(
+    dtype: int, output: NDArray[np.uint8], positions: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """What a blob keeps of the right output of `self_test_input`: 64 samples, or its CRC-32."""
+    if dtype == INT8_CODED:
+        return np.frombuffer(struct.pack("<I", zlib.crc32(output.tobytes())), np.uint8)
+    return output.ravel()[positions]
 
 
 def self_test_stream(count: int, seed: int = 1) -> NDArray[np.uint32]:

@@ -35,8 +35,8 @@ def _widths(draw: np.random.Generator, count: int, widest: int) -> tuple[int, ..
     return tuple((4 * draw.integers(1, widest // 4 + 1, count)).tolist())
 
 
-def empty_blob(arch: Architecture, dtype: str) -> bytes:
-    """The blob of a network whose weights are zero, without a self-test."""
+def empty_blob(arch: Architecture, dtype: str, number: int = INT8) -> bytes:
+    """The blob of a network whose weights are zero, without a self-test; int8 in any form."""
     if dtype == "fp32":
         zeros = {s.name: np.zeros(s.shape, np.float32) for s in tensor_layout(arch)}
         return pack_weights(arch, zeros, FLOAT16)
@@ -45,7 +45,7 @@ def empty_blob(arch: Architecture, dtype: str) -> bytes:
         tensors[f"{name}.weight"] = np.zeros(shape, np.int8)
         tensors[f"{name}.bias"] = np.zeros(shape[0], np.int32)
         tensors[f"{name}.multiplier"] = np.ones(shape[0], np.float32)
-    return pack_weights(arch, tensors, INT8)
+    return pack_weights(arch, tensors, number)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from player.package.architecture import Architecture
 from player.package.scale import hr_px
-from player.package.weights import INT8, pack_weights, self_test_input
+from player.package.weights import INT8, pack_weights, self_test_input, self_test_row
 from sr.quant import reference
 
 _PATIENCE_S = 120  # a run takes a fraction of a second, also emulated
@@ -26,11 +26,12 @@ def seeded_frame(index: int, height: int, width: int) -> np.ndarray:
 
 
 def int8_blob(arch: Architecture, tensors: dict[str, np.ndarray], dtype: int = INT8) -> bytes:
-    """A weights blob with the reference's own pixels as its self-test."""
+    """A weights blob with the reference's own pixels in its self-test."""
     rows = {}
     for path in arch.paths:
         patch, positions = self_test_input(arch, path)
-        rows[path] = reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
+        output = reference.upscale(arch, tensors, patch, path)
+        rows[path] = self_test_row(dtype, output, positions)
     return pack_weights(arch, tensors, dtype, rows)
 
 

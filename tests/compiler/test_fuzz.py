@@ -26,7 +26,12 @@ import torch
 from player.package.architecture import Architecture, tensor_layout
 from player.package.integers import check_layer
 from player.package.package_error import PackageError
-from player.package.weights import pack_weights, self_test_input, unpack_weights
+from player.package.weights import (
+    pack_weights,
+    self_test_input,
+    self_test_row,
+    unpack_weights,
+)
 from sr.models import deployed_network
 from sr.quant import reference
 from tests.compiler.random_headers import random_blob
@@ -40,6 +45,7 @@ from tests.compiler.sanitized import (
     sources_of,
 )
 from tests.player import sparse_blobs
+from tests.player.coded_blobs import lean_integers
 
 ARCHITECTURES = {
     "fp32": (
@@ -54,10 +60,10 @@ ARCHITECTURES = {
         sparse_blobs.CHAIN,
     ),
 }
-F32, F16, INT8, INT8_SPARSE = 1, 2, 3, 4
+F32, F16, INT8, INT8_SPARSE, INT8_CODED = range(1, 6)
 OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST = range(6)
 MINUTE_S = 60
-HEADERS = 500
+HEADERS = 750
 CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
 
 
@@ -102,27 +108,32 @@ def sparse_tensors(arch: Architecture) -> dict[str, np.ndarray]:
     return tensors
 
 
-def float_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int) -> np.ndarray:
+def float_samples(
+    arch: Architecture, tensors: dict[str, np.ndarray], path: int, number: int
+) -> np.ndarray:
     network = deployed_network(arch, tensors).eval()
     patch, positions = self_test_input(arch, path)
     with torch.no_grad():
         image = network(torch.tensor(patch).permute(2, 0, 1)[None].float(), path)
     pixels = image.clamp(0, 255).round().byte()[0].permute(1, 2, 0).numpy()
-    return pixels.reshape(-1)[positions]
+    return self_test_row(number, pixels, positions)
 
 
-def integer_samples(arch: Architecture, tensors: dict[str, np.ndarray], path: int) -> np.ndarray:
+def integer_samples(
+    arch: Architecture, tensors: dict[str, np.ndarray], path: int, number: int
+) -> np.ndarray:
     patch, positions = self_test_input(arch, path)
-    return reference.upscale(arch, tensors, patch, path).reshape(-1)[positions]
+    return self_test_row(number, reference.upscale(arch, tensors, patch, path), positions)
 
 
-Sampler = Callable[[Architecture, dict[str, np.ndarray], int], np.ndarray]
+Sampler = Callable[[Architecture, dict[str, np.ndarray], int, int], np.ndarray]
 # What blobs of each format are made of: their dtype in the header, tensors, self-test.
 MADE_OF: dict[str, tuple[tuple[int, Callable[..., dict[str, np.ndarray]], Sampler], ...]] = {
     "fp32": ((F32, float_tensors, float_samples), (F16, float_tensors, float_samples)),
     "int8": (
         (INT8, integer_tensors, integer_samples),
         (INT8_SPARSE, sparse_tensors, integer_samples),
+        (INT8_CODED, lean_integers, integer_samples),
     ),
 }
 
@@ -132,7 +143,7 @@ def make_blobs(dtype: str) -> Iterator[bytes]:
     for number, make_tensors, sample in MADE_OF[dtype]:
         for arch in ARCHITECTURES[dtype]:
             tensors = make_tensors(arch)
-            rows = {path: sample(arch, tensors, path) for path in arch.paths}
+            rows = {path: sample(arch, tensors, path, number) for path in arch.paths}
             yield pack_weights(arch, tensors, number, rows)
         yield pack_weights(arch, tensors, number)
 
@@ -217,7 +228,7 @@ def test_a_header_that_declares_more_than_there_is(subject, replay):
 
 
 def test_both_parsers_say_the_same_of_any_header(subject, replay):
-    """Version 1 and 2, all kinds of networks, numbers on both sides of the family's limits."""
+    """Every version, all kinds of networks, numbers on both sides of the family's limits."""
     files = []
     for seed in range(HEADERS):
         files.append(subject.folder / f"header-{seed}.psrw")
@@ -228,7 +239,7 @@ def test_both_parsers_say_the_same_of_any_header(subject, replay):
         (True, True),
         (False, False),
     }
-    for version in (1, 2):
+    for version in (1, 2, 3) if subject.dtype == "int8" else (1, 2):
         assert judged[version, OK, True] >= 20 and judged[version, ARCH, False] >= 20, judged
 
 

@@ -46,7 +46,7 @@ WIDTH = ("a width is not a multiple of 4 in 4..256", "not multiples of 4 in 4..2
 UNITS = ("units are not of 1..3 pixels", "on 1..3")
 SCALE = ("scale is not 1, 3/2, 2, 3 or 4", "is not")
 ODD = ("units of an odd side have no whole pixels at scale 3/2", "use units of 2")
-VERSION = ("its version is newer than this engine, which knows 1 and 2", "version 1 or 2")
+VERSION = ("its version is newer than this engine, which knows 1 to 3", "version 1, 2 or 3")
 OUTSIDE = {
     "depth 13": Outside(9, b"\x0d", "depth is not in 1..12", "depth 13 is not in 1..12"),
     "depth 0": Outside(9, b"\0", "depth is not in 1..12", "depth 0 is not in 1..12"),
@@ -68,7 +68,7 @@ OUTSIDE = {
     "an exit at 0": Outside(EXITS_AT, u16(0), "exits do not rise", "not rising depths"),
     "no exit at the end": Outside(
         EXITS_AT, u16(1, 3), "the last exit is not the depth", "the last exit is not the depth 2"),
-    "version 3": Outside(4, b"\x03", *VERSION, FORMAT),
+    "version 4": Outside(4, b"\x04", *VERSION, FORMAT),
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "coded.h"
 #include "kernels.h"
 
 enum { MOST_SUM = 1 << 24, MOST_PIXEL = 255, ZERO_POINT = 128 };
@@ -211,15 +212,49 @@ static int allocate(psr_net *net) {
     return PSR_OK;
 }
 
-int psr_pack(const psr_blob *blob, psr_net *net) {
-    const psr_arch *arch = &net->arch;
-    const uint8_t *payload = blob->payload;
-    int error = allocate(net);
-    for (int32_t i = 0; !error && i < arch->n_convs; ++i) {
-        layer from = layer_at(&arch->convs[i], payload, blob->dtype);
-        for (int32_t o = 0; !error && o < from.out; ++o)
-            error = fill_output(net, &net->convs[i], &arch->convs[i], &from, o);
-        payload = from.scale + 4 * (size_t)from.out;
-    }
+/* Packs convolution i from `payload`; `end` is where the next one begins. */
+static int fill_conv(const psr_net *net, int32_t i, const uint8_t *payload, int32_t dtype,
+                     const uint8_t **end) {
+    const psr_conv_spec *spec = &net->arch.convs[i];
+    layer from = layer_at(spec, payload, dtype);
+    int error = PSR_OK;
+    for (int32_t o = 0; !error && o < from.out; ++o)
+        error = fill_output(net, &net->convs[i], spec, &from, o);
+    *end = from.scale + 4 * (size_t)from.out;
     return error;
+}
+
+static int fill_stored(const psr_blob *blob, const psr_net *net) {
+    const uint8_t *payload = blob->payload;
+    int error = PSR_OK;
+    for (int32_t i = 0; !error && i < net->arch.n_convs; ++i)
+        error = fill_conv(net, i, payload, blob->dtype, &payload);
+    return error;
+}
+
+/* One convolution at a time goes through memory as a dense blob has it. */
+static int fill_coded(const psr_blob *blob, const psr_net *net) {
+    size_t most = 0;
+    for (int32_t i = 0; i < net->arch.n_convs; ++i) {
+        const size_t bytes = psr_dense_bytes(&net->arch.convs[i], PSR_INT8);
+        if (bytes > most) most = bytes;
+    }
+    uint8_t *dense = malloc(most);
+    const uint8_t *end;
+    psr_coded *coded = psr_coded_open(blob);
+    int error = dense && coded ? PSR_OK : PSR_E_NOMEM;
+    for (int32_t i = 0; !error && i < net->arch.n_convs; ++i) {
+        error = psr_coded_next(coded, dense);
+        if (!error) error = fill_conv(net, i, dense, PSR_INT8, &end);
+    }
+    if (!error && !psr_coded_is_whole(coded)) error = PSR_E_FORMAT;
+    psr_coded_close(coded);
+    free(dense);
+    return error;
+}
+
+int psr_pack(const psr_blob *blob, psr_net *net) {
+    const int error = allocate(net);
+    if (error) return error;
+    return blob->dtype == PSR_INT8_CODED ? fill_coded(blob, net) : fill_stored(blob, net);
 }

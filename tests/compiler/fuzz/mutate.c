@@ -3,7 +3,7 @@
 
 #include "fuzz.h"
 
-enum { HEADER = 12, CHECKSUM = 4, TEST_ROW = 65 };
+enum { HEADER = 12, CHECKSUM = 4, TEST_ROW = 65, CODED_TEST_ROW = 5, CODED_VERSION = 3 };
 
 uint32_t next_random(uint32_t *state) {
     *state ^= *state << 13; /* Marsaglia, Xorshift RNGs, 2003 */
@@ -50,7 +50,11 @@ static size_t place_in(size_t first, size_t end, uint32_t *state) {
     return first < end ? first + next_random(state) % (end - first) : end;
 }
 
-static size_t numbers_of(const uint8_t *data) { return 2 * ((size_t)data[9] + data[10]); }
+static int is_coded(const uint8_t *data) { return data[4] == CODED_VERSION; }
+
+static size_t numbers_of(const uint8_t *data) {
+    return ((size_t)data[9] + data[10]) * (is_coded(data) ? 1 : 2);
+}
 
 /* A field of the header, a width, an exit or the payload's length. */
 static void damage_header(uint8_t *data, size_t size, uint32_t *state) {
@@ -103,7 +107,8 @@ static size_t cut_short(const uint8_t *data, size_t size, uint32_t *state) {
 
 /* The last rows: the path of a self-test, or its samples. */
 static void damage_test(uint8_t *data, size_t size, uint32_t *state) {
-    const size_t rows = (size_t)data[11] * TEST_ROW + CHECKSUM;
+    const size_t row = is_coded(data) ? CODED_TEST_ROW : TEST_ROW;
+    const size_t rows = data[11] * row + CHECKSUM;
     if (rows + HEADER < size) damage_number(data, size - rows, size - CHECKSUM, state);
 }
 
