@@ -1,0 +1,121 @@
+"""Bytes at equal quality: PocketSR and others beside the same codec alone.
+
+    python -m benchmarks.rate [--codec h264 h265 av1] [--clips bee bbb]
+        [--rates 4] [--arms dydca stdo zero] [--tune psnr default] [--minutes 40] [--quick]
+
+Each cell (a shot, a codec, an arm, a crf) is one JSON in build/rate/cells as soon as it is
+measured, and stands in benchmarks/results/rate.json then; one that stands there is never measured
+again. docs/rate.md says what is compared and why that is fair; benchmarks/clips.toml has the
+clips.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import argument_parser, write_json
+from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, TUNES, Cell, plan
+from benchmarks.rating.clips import PARTS, Shot, film_of, read_shots
+from benchmarks.rating.curves import TUNE_OF, bd_rows, control_row, mean_rows, worst_rows
+from benchmarks.rating.making import make
+from chunking.input_error import InputError
+from player.quality import measurable
+
+
+def results(cells: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The whole of rate.json: the cells, and what follows from them."""
+    ordered = sorted(cells, key=lambda c: c["name"])
+    arms = [*(a for a in ARMS if a not in (*PLAIN_SIDE, "zero")), "bicubic", "generic"]
+    rows = bd_rows(ordered, arms)
+    return {
+        "schema": "pocketsr.rate/1",
+        "means": mean_rows(rows),
+        "worst": worst_rows(ordered, arms),
+        "control": control_row(ordered),
+        "rows": rows,
+        "cells": ordered,
+    }
+
+
+def finished(path: Path, work: Path) -> dict[str, dict[str, Any]]:
+    """Every cell that was ever measured, by its name: here, or where the result came from."""
+    known = json.loads(path.read_text())["cells"] if path.exists() else []
+    own = [json.loads(cell.read_text()) for cell in sorted(work.glob("cells/*.json"))]
+    return {cell["name"]: cell for cell in (*known, *own)}
+
+
+def measure_cells(
+    cells: Iterable[Cell], films: Path, options: argparse.Namespace
+) -> dict[str, dict[str, Any]]:
+    """Measure what is not there yet, each kept as it finishes; all that is there then."""
+    done, work, began_s = finished(options.json, options.work), options.work, time.monotonic()
+    for cell in cells:
+        if cell.name in done:
+            continue
+        if options.minutes and time.monotonic() - began_s > 60 * options.minutes:
+            print("the time is up; the same command goes on from here")
+            break
+        metrics = measurable([m for m, tune in TUNE_OF.items() if tune == cell.tune])
+        try:
+            made = make(cell, film_of(cell.shot, films, work / "shots"), work, metrics)
+        except InputError as error:
+            print(f"{cell.name}: {error}", file=sys.stderr)
+            continue
+        done[cell.name] = {"name": cell.name, **made}
+        write_json(work / "cells" / f"{cell.name}.json", done[cell.name])
+        write_json(options.json, results(done.values()))
+        print(line(done[cell.name]), flush=True)
+    return done
+
+
+def line(cell: dict[str, Any]) -> str:
+    """A cell in one line."""
+    kbps = cell["bytes"]["total"] * 8 / 1000 / cell["seconds"]
+    quality = "  ".join(f"{name} {value:.2f}" for name, value in cell["quality"].items())
+    return f"{cell['name']}: {kbps:,.0f} kbps  {quality}  ({cell['encode_s']:.0f} s)"
+
+
+def chosen(shots: Sequence[Shot], options: argparse.Namespace) -> list[Shot]:
+    """The shots that are asked for."""
+    named = [s for s in shots if s.clip in options.clips] if options.clips else shots
+    wanted = [s for s in named if s.part in options.part]
+    return wanted[:1] if options.quick else wanted
+
+
+def text_table(means: Sequence[dict[str, Any]]) -> str:
+    """The means as they are printed; docs/rate.md has them by codec and metric."""
+    return "\n".join(
+        f"{r['part']:10} {r['codec']:5} {r['arm']:8} {r['metric']:9} {r['percent']:+7.2f} %"
+        f" of {r['clips']} clips, overlap {r['overlap']:.0%}"
+        for r in means
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argument_parser("rate", __doc__)
+    parser.add_argument(
+        "--films", type=Path, default=Path("../shared/clips"), help="folder of them"
+    )
+    parser.add_argument("--clips", nargs="+", help="names of clips.toml; without it all of --part")
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=["reporting"])
+    parser.add_argument("--codec", nargs="+", choices=CODECS, default=["h264"])
+    parser.add_argument("--tune", nargs="+", choices=list(TUNES), default=["psnr"])
+    parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=["x1"])
+    parser.add_argument("--rates", type=int, default=5, help="at most so many of each arm")
+    parser.add_argument("--minutes", type=float, help="no cell is begun after so long")
+    parser.add_argument("--work", type=Path, default=Path("build/rate"))
+    options = parser.parse_args(arguments)
+    cells = plan(
+        chosen(read_shots(), options), options.codec, options.tune,
+        options.arms, 2 if options.quick else options.rates,
+    )  # fmt: skip
+    done = measure_cells(cells, options.films, options)
+    print(text_table(results(done.values())["means"]))
+
+
+if __name__ == "__main__":
+    main()

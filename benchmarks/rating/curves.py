@@ -1,0 +1,187 @@
+"""From cells to what is claimed: curves, the plain side's hull, bytes at equal quality, means.
+
+cells of a shot --> points of an arm ---------.
+                '-> points of the plain side --hull--> bytes for a quality --> BD-rate of the shot
+shots -> mean of a clip -> mean of the clips, and its standard error
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from statistics import fmean, stdev
+from typing import Any
+
+from scipy.interpolate import PchipInterpolator
+
+from benchmarks.bd_rate import bd_rate
+from benchmarks.rating.cells import PLAIN_SIDE
+
+Cells = Sequence[Mapping[str, Any]]
+Curve = tuple[tuple[float, float], ...]  # bytes and quality
+
+# Rows of PSNR are of streams tuned for it on both sides, rows of VMAF of streams as they come.
+TUNE_OF = {"psnr_y": "psnr", "psnr_rgb": "psnr", "xpsnr_y": "psnr", "vmaf": "default",
+           "vmaf_neg": "default"}  # fmt: skip
+# The plain side's curve reaches beyond the arm's at both ends, on purpose.
+LEAST_OVERLAP = 0.3
+BEHIND, BEHIND_BYTES, BEHIND_BYTES_A_SEGMENT = 0.005, 400, 40  # what "never worse" allows
+
+
+@dataclass(frozen=True)
+class Point:
+    """What so many bytes showed."""
+
+    bytes: int
+    quality: Mapping[str, float]
+
+
+def points_of(cells: Cells, arm: str) -> list[Point]:
+    """The points of an arm among the cells of one shot.
+
+    `bicubic` and `generic` are the streams of scale 2 as players without, and with the generic
+    network show them. A plain stream needs no index.
+    """
+    source = "plain-2" if arm in ("bicubic", "generic") else arm
+    found = []
+    for cell in (c for c in cells if c["arm"] == source):
+        quality = cell["generic" if arm == "generic" else "quality"]
+        sizes = cell["bytes"]
+        plain = source in PLAIN_SIDE and arm != "generic"
+        size = sizes["video"] + sizes["manifests"] if plain else sizes["total"]
+        found.append(Point(size, quality))
+    return found
+
+
+def plain_points(cells: Cells, arm: str) -> list[Point]:
+    """What an arm is compared with: all that the codec does without a network.
+
+    Bicubic is one of those, and is compared with the codec at HR alone.
+    """
+    sides = PLAIN_SIDE[:1] if arm == "bicubic" else PLAIN_SIDE
+    return [point for side in sides for point in points_of(cells, side)]
+
+
+def hull(points: Iterable[Point], metric: str) -> Curve:
+    """The upper hull of points over the logarithm of their bytes, by rising bytes and quality."""
+    corners: list[tuple[float, float]] = []
+    for x, y in sorted((p.bytes, p.quality[metric]) for p in points):
+        if corners and y <= corners[-1][1]:
+            continue
+        if corners and x == corners[-1][0]:
+            corners.pop()
+        while len(corners) > 1 and _is_below(corners[-2], corners[-1], (x, y)):
+            corners.pop()
+        corners.append((x, y))
+    return tuple(corners)
+
+
+def _is_below(low: tuple[float, float], at: tuple[float, float], high: tuple[float, float]) -> bool:
+    """Whether the point in the middle lies on or below the line between the others."""
+    left, right = math.log(at[0] / low[0]), math.log(high[0] / low[0])
+    return (at[1] - low[1]) * right <= (high[1] - low[1]) * left
+
+
+def bytes_for(curve: Curve, quality: float) -> float | None:
+    """Bytes for a quality; None beyond the curve's ends, where nothing was measured."""
+    if len(curve) < 2 or not curve[0][1] <= quality <= curve[-1][1]:
+        return None
+    line = PchipInterpolator([q for _, q in curve], [math.log(size) for size, _ in curve])
+    return math.exp(float(line(quality)))
+
+
+def quality_at(curve: Curve, size_bytes: float) -> float | None:
+    """The inverse of it."""
+    if len(curve) < 2 or not curve[0][0] <= size_bytes <= curve[-1][0]:
+        return None
+    line = PchipInterpolator([math.log(size) for size, _ in curve], [q for _, q in curve])
+    return float(line(math.log(size_bytes)))
+
+
+def of_shots(cells: Cells) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
+    """The cells of each (codec, tune, shot)."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for cell in cells:
+        groups[cell["codec"], cell["tune"], cell["shot"]].append(cell)
+    return dict(groups)
+
+
+def bd_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each shot, arm and metric: a number, or the reason why there is none."""
+    rows = []
+    for (codec, tune, shot), group in of_shots(cells).items():
+        for arm in arms:
+            points, beside = points_of(group, arm), plain_points(group, arm)
+            if not points:
+                continue
+            for metric in (m for m, wanted in TUNE_OF.items() if wanted == tune):
+                if not all(metric in p.quality for p in (*points, *beside)):
+                    continue
+                curve = [(p.bytes, p.quality[metric]) for p in points]
+                found = bd_rate(hull(beside, metric), curve, LEAST_OVERLAP)
+                first = group[0]
+                named = {"codec": codec, "clip": first["clip"], "shot": shot, "arm": arm}
+                kind = {"part": first["part"], "long": first["long"], "metric": metric}
+                rows.append({**named, **kind, **vars(found), "points": len(points)})
+    return rows
+
+
+def mean_rows(rows: Cells) -> list[dict[str, Any]]:
+    """Over the clips: the mean of each clip's shots, then of the clips, and its standard error."""
+    groups: dict[tuple[str, ...], dict[str, list[Mapping[str, Any]]]] = {}
+    for row in (r for r in rows if not r["long"] and r["percent"] is not None):
+        key = row["part"], row["codec"], row["arm"], row["metric"]
+        groups.setdefault(key, defaultdict(list))[row["clip"]].append(row)
+    means = []
+    for (part, codec, arm, metric), clips in groups.items():
+        rates = [fmean(r["percent"] for r in shots) for shots in clips.values()]
+        error = stdev(rates) / math.sqrt(len(rates)) if len(rates) > 1 else None
+        overlap = fmean(r["overlap"] for shots in clips.values() for r in shots)
+        named = {"part": part, "codec": codec, "arm": arm, "metric": metric}
+        numbers = {"percent": fmean(rates), "standard_error": error, "worst": max(rates)}
+        means.append({**named, **numbers, "overlap": overlap, "clips": len(rates)})
+    return means
+
+
+def worst_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
+    """Never worse: of each arm and metric the point that is furthest behind the plain side.
+
+    `behind`: bytes over the plain side's for the same quality, less 1; `broken`: how many points
+    are behind by more than is allowed. Beyond the plain side's ends nothing is compared.
+    """
+    found: dict[tuple[str, str, str], list[tuple[float, float, str]]] = defaultdict(list)
+    for (codec, tune, shot), group in of_shots(cells).items():
+        spare = BEHIND_BYTES + BEHIND_BYTES_A_SEGMENT * max(c["segments"] for c in group)
+        for arm, metric in product(arms, (m for m, wanted in TUNE_OF.items() if wanted == tune)):
+            points, beside = points_of(group, arm), plain_points(group, arm)
+            if not all(metric in p.quality for p in (*points, *beside)):
+                continue
+            curve = hull(beside, metric)
+            for point in points:
+                if (same := bytes_for(curve, point.quality[metric])) is not None:
+                    allowed = max(BEHIND, spare / point.bytes)
+                    found[codec, arm, metric].append((point.bytes / same - 1, allowed, shot))
+    rows = []
+    for (codec, arm, metric), margins in found.items():
+        behind, _, shot = max(margins)
+        broken = sum(margin > allowed for margin, allowed, _ in margins)
+        named = {"codec": codec, "arm": arm, "metric": metric, "shot": shot}
+        rows.append({**named, "behind": behind, "broken": broken, "points": len(margins)})
+    return rows
+
+
+def control_row(cells: Cells) -> dict[str, Any] | None:
+    """The network of zeros beside the plain stream of the same crf: the largest difference."""
+    plain = {(c["codec"], c["tune"], c["shot"], c["crf"]): c for c in cells if c["arm"] == "plain"}
+    differences = []
+    for zero in (c for c in cells if c["arm"] == "zero"):
+        other = plain.get((zero["codec"], zero["tune"], zero["shot"], zero["crf"]))
+        if other is not None:
+            shared = zero["quality"].keys() & other["quality"].keys()
+            differences += [abs(zero["quality"][m] - other["quality"][m]) for m in shared]
+    return (
+        {"largest_difference": max(differences), "numbers": len(differences)}
+        if differences
+        else None
+    )

@@ -1,0 +1,187 @@
+"""`benchmarks.rate`: the clips' list, the order of cells, curves and hulls of made-up numbers."""
+
+import json
+import math
+from itertools import product
+
+import av
+import numpy as np
+import pytest
+
+from benchmarks.rate import finished, results
+from benchmarks.rating.cells import ARMS, CODECS, CRFS, PLAIN_SIDE, Cell, plan
+from benchmarks.rating.clips import Shot, film_of, read_shots
+from benchmarks.rating.curves import (
+    Point,
+    bd_rows,
+    bytes_for,
+    control_row,
+    hull,
+    mean_rows,
+    quality_at,
+    worst_rows,
+)
+from benchmarks.rating.making import add_zeros, measure_package
+from chunking.video import read_frames
+from player.package.verify import verify_package
+from sr.encode.encode import encode
+from sr.encode.options import EncodeOptions
+from sr.progress import Progress
+
+SHOTS = read_shots()
+
+
+def test_clips_are_for_choosing_or_for_reporting_and_never_both():
+    parts = {part: {s.clip for s in SHOTS if s.part == part} for part in ("choosing", "reporting")}
+    assert parts["choosing"] == {"cups", "dog", "sintel_bamboo", "coffee"}
+    assert len(parts["reporting"]) >= 8 and not parts["choosing"] & parts["reporting"]
+    assert len({s.name for s in SHOTS}) == len(SHOTS)
+    assert {s.name for s in SHOTS if s.is_long} == {"bbb-long"}
+    # All first shots stand before any second one.
+    assert [s.place for s in SHOTS if not s.is_long] == sorted(
+        s.place for s in SHOTS if not s.is_long
+    )
+
+
+def test_cells_have_a_name_each_and_come_shot_by_shot():
+    cells = list(plan(SHOTS, CODECS, ("psnr", "default"), ("x1", "dydca"), rates=4))
+    # SVT-AV1 has one tuning for both kinds of rows, and one cell.
+    av1 = [c for c in cells if c.codec == "av1"]
+    assert len({c.name for c in cells}) == len(cells) - len(av1) / 2
+    first = [c.arm for c in cells if c.shot == cells[0].shot and c.codec == "h264"]
+    assert first[:3] == ["plain"] * 3 and first.index("x1") < first.index("dydca")
+    assert set(PLAIN_SIDE) < set(first)
+
+
+def test_rates_of_every_arm_are_there():
+    for (name, arm), codec in product(ARMS.items(), CODECS):
+        crfs = [Cell(SHOTS[0], codec, "psnr", name, rate).crf for rate in arm.rates]
+        assert len(set(crfs)) == len(arm.rates) and min(crfs) > 0, (name, codec)
+        assert max(crfs) <= max(CRFS[codec])
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory):
+    """24 frames of noise, 64x48 px, of 1/50 s, and a folder with it."""
+    folder = tmp_path_factory.mktemp("clips")
+    draw = np.random.default_rng(5)
+    with av.open(str(folder / "noise.mkv"), "w") as out:
+        stream = out.add_stream("libx264", rate=50, options={"qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(24):
+            planes = draw.integers(16, 235, (72, 64)).astype(np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        out.mux(stream.encode(None))
+    return folder
+
+
+def test_a_shot_is_cut_out_without_loss(long_clip, tmp_path):
+    shot = Shot("noise", "noise.mkv", "reporting", 1, 7, 15)
+    whole = [frame.rgb for frame in read_frames(long_clip / "noise.mkv")]
+    cut = film_of(shot, long_clip, tmp_path)
+    frames = list(read_frames(cut))
+    assert len(frames) == 8 and film_of(shot, long_clip, tmp_path) == cut
+    for frame, original in zip(frames, whole[7:15], strict=True):
+        np.testing.assert_array_equal(frame.rgb, original)
+    assert film_of(
+        Shot("noise", "noise.mkv", "reporting", 0, 0, 9), long_clip, tmp_path
+    ).parent == (long_clip)
+
+
+def points(*pairs: tuple[int, float]) -> list[Point]:
+    return [Point(size, {"psnr_y": quality}) for size, quality in pairs]
+
+
+def test_the_hull_is_made_of_the_best_points_only():
+    line = hull(points((1000, 30), (2000, 33), (2000, 32.9), (4000, 33.5), (8000, 37)), "psnr_y")
+    assert line == ((1000, 30), (2000, 33), (8000, 37))
+    assert quality_at(line, 2000) == pytest.approx(33) and bytes_for(line, 33) == pytest.approx(
+        2000
+    )
+    # Between corners above the straight line, and never guessed beyond the ends.
+    assert quality_at(line, 4000) > 35 and quality_at(line, 16000) is None
+    assert bytes_for(line, 29.9) is None and bytes_for(line[:1], 30) is None
+
+
+def db_of(size: float) -> float:
+    """A codec's quality: each doubling of the bytes brings a little less than the one before."""
+    return 30 + 3 * math.log2(size) - 0.1 * math.log2(size) ** 2
+
+
+def cells_of(clip: str, factor: float, place: int = 0) -> list[dict]:
+    """A shot whose arm `x1` needs `factor` times the bytes of the codec at HR, `plain-2` 1.5 times
+    them, and 1.2 with the generic network.
+    """
+    found = []
+    needs = {"plain": 1, "plain-2": 1.5, "zero": 1, "x1": factor}
+    for arm, size in product(needs, (1, 2, 4, 8)):
+        total = round(100_000 * size * needs[arm])
+        found.append({
+            "name": f"{clip}-{place}-{arm}-{size}", "clip": clip, "shot": f"{clip}-{place}",
+            "part": "reporting", "long": False, "codec": "h264", "tune": "psnr", "arm": arm,
+            "crf": size, "segments": 2,
+            "bytes": {"video": total - 900, "manifests": 900, "total": total},
+            "quality": {"psnr_y": db_of(size)}, "generic": {"psnr_y": db_of(1.25 * size)},
+        })  # fmt: skip
+    return found
+
+
+def test_means_are_over_clips_and_a_clip_is_the_mean_of_its_shots():
+    cells = [*cells_of("a", 0.8), *cells_of("a", 0.9, 1), *cells_of("b", 0.75)]
+    rows = bd_rows(cells, ["x1", "bicubic", "generic"])
+    (mean,) = (r for r in mean_rows(rows) if r["arm"] == "x1")
+    assert mean["clips"] == 2 and mean["percent"] == pytest.approx(-20, abs=0.1)
+    assert mean["standard_error"] == pytest.approx(5, abs=0.1)
+    others = {r["arm"]: r["percent"] for r in mean_rows(rows)}
+    assert others["bicubic"] == pytest.approx(50, abs=0.1)
+    assert others["generic"] == pytest.approx(20, abs=0.5)
+
+
+def test_what_cannot_be_compared_is_told_with_its_reason():
+    few = [c for c in cells_of("a", 0.8) if c["arm"] != "x1" or c["crf"] < 8]
+    (row,) = bd_rows(few, ["x1"])
+    assert row["percent"] is None and "4 are needed" in row["reason"]
+    assert mean_rows([row]) == [] and bd_rows(few, ["dydca"]) == []
+
+
+def test_never_worse_allows_half_a_percent_or_what_an_index_costs():
+    (fair,) = worst_rows(cells_of("a", 1.004), ["x1"])
+    assert fair["broken"] == 0 and fair["behind"] == pytest.approx(0.004, abs=1e-4)
+    (behind,) = worst_rows([*cells_of("a", 1.004), *cells_of("b", 1.02)], ["x1"])
+    assert behind["broken"] == 4 and behind["shot"] == "b-0" and behind["points"] == 8
+
+
+def test_the_control_shows_what_the_plain_stream_shows():
+    cells = cells_of("a", 1)
+    assert control_row(cells) == {"largest_difference": 0, "numbers": 4}
+    next(c for c in cells if c["arm"] == "zero")["quality"] = {"psnr_y": 30.01}
+    assert control_row(cells)["largest_difference"] == pytest.approx(0.01)
+
+
+def test_results_follow_from_the_cells_and_a_finished_one_is_known(tmp_path):
+    made = results(cells_of("a", 0.8))
+    assert made["means"] and made["worst"] and len(made["cells"]) == 16
+    path, work = tmp_path / "rate.json", tmp_path / "work"
+    (work / "cells").mkdir(parents=True)
+    path.write_text(json.dumps(made))
+    (work / "cells" / "x.json").write_text(json.dumps({"name": "x"}))
+    assert finished(path, work).keys() == {c["name"] for c in made["cells"]} | {"x"}
+
+
+def test_a_network_of_zeros_shows_what_the_stream_shows(long_clip, tmp_path, monkeypatch):
+    """The control arm on a real film: bytes more, and not one pixel else."""
+    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
+    film, plain = long_clip / "noise.mkv", tmp_path / "plain"
+    options = EncodeOptions.of(film, plain, method="plain", scale="1", lr_codec="h264", frames=6)
+    encode(options, Progress())
+    zeros = add_zeros(plain)
+    verify_package(zeros).check()
+    metrics = ["psnr_y", "psnr_rgb"]
+    before, after = (measure_package(folder, film, metrics) for folder in (plain, zeros))
+    assert before["quality"] == after["quality"] and before["quality"]["psnr_y"] < 100
+    assert (before["networks"], after["skipped"]) == ([], 0)
+    more = {part: after["bytes"][part] - size for part, size in before["bytes"].items()}
+    assert more["weights"] > 0 and more["routes"] > 0 and more["video"] == more["manifests"] == 0
+    assert before["bytes"]["total"] == sum(
+        size for part, size in before["bytes"].items() if part != "total"
+    )
