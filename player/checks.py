@@ -14,6 +14,7 @@ from player.vmaf import MODELS
 _SCALE = "scale=flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 # Frames by number: containers round times differently, and FFmpeg pairs by time.
 _BY_NUMBER = "settb=1,setpts=N"
+_SHORTEST = "shortest=1"  # else the last frame of `encode --frames N` is compared to the end
 # 16 bits, for a luma rounded to 8 loses 0.03 dB at 36. FFmpeg's peak of 16 bits is 257 times that
 # of 8, but its luma 256 times.
 _LUMA = f"{_SCALE}:out_color_matrix=bt601:out_range=tv,format=yuv444p16,lutyuv=y=val*257/256"
@@ -45,10 +46,12 @@ def ffmpeg_checks(film: VideoInfo) -> dict[str, str]:
             f"[1:v]{shown},format=rgb24,{form}[film];[ours][film]{measure}"
         )
 
-    vmaf = {name: graph(yuv, f"libvmaf=model=version={m}") for name, m in MODELS.items()}
+    vmaf = {
+        name: graph(yuv, f"libvmaf={_SHORTEST}:model=version={m}") for name, m in MODELS.items()
+    }
     return {
-        "psnr_rgb": graph("format=gbrp", "psnr"),
-        "psnr_y": graph(_LUMA, "psnr"),
-        "xpsnr_y": graph(yuv, "xpsnr"),
+        "psnr_rgb": graph("format=gbrp", f"psnr={_SHORTEST}"),
+        "psnr_y": graph(_LUMA, f"psnr={_SHORTEST}"),
+        "xpsnr_y": graph(yuv, f"xpsnr={_SHORTEST}"),
         **vmaf,
     }
