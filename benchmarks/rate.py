@@ -48,20 +48,26 @@ def finished(path: Path, work: Path) -> dict[str, dict[str, Any]]:
     return {cell["name"]: cell for cell in (*known, *own)}
 
 
-def measure_cells(
-    cells: Iterable[Cell], films: Path, options: argparse.Namespace
-) -> dict[str, dict[str, Any]]:
+def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Measure what is not there yet, each kept as it finishes; all that is there then."""
     done, work, began_s = finished(options.json, options.work), options.work, time.monotonic()
-    for cell in cells:
+
+    def db_of(cell: Cell) -> float | None:
+        return done[cell.name]["quality"]["psnr_y"] if cell.name in done else None
+
+    rates = 2 if options.quick else options.rates
+    shots = chosen(read_shots(), options)
+    for cell in plan(shots, options.codec, options.tune, options.arms, rates, db_of):
         if cell.name in done:
             continue
         if options.minutes and time.monotonic() - began_s > 60 * options.minutes:
             print("the time is up; the same command goes on from here")
             break
-        metrics = measurable([m for m, tune in TUNE_OF.items() if tune == cell.tune])
+        # Luma's PSNR in any case: the ladder of rates goes by it.
+        own = [m for m, tune in TUNE_OF.items() if tune == cell.tune and m != "psnr_y"]
+        film = film_of(cell.shot, options.films, work / "shots")
         try:
-            made = make(cell, film_of(cell.shot, films, work / "shots"), work, metrics)
+            made = make(cell, film, work, measurable(["psnr_y", *own]))
         except InputError as error:
             print(f"{cell.name}: {error}", file=sys.stderr)
             continue
@@ -105,15 +111,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--codec", nargs="+", choices=CODECS, default=["h264"])
     parser.add_argument("--tune", nargs="+", choices=list(TUNES), default=["psnr"])
     parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=["x1"])
-    parser.add_argument("--rates", type=int, default=5, help="at most so many of each arm")
+    parser.add_argument("--rates", type=int, default=7, help="at most so many of each arm")
     parser.add_argument("--minutes", type=float, help="no cell is begun after so long")
     parser.add_argument("--work", type=Path, default=Path("build/rate"))
     options = parser.parse_args(arguments)
-    cells = plan(
-        chosen(read_shots(), options), options.codec, options.tune,
-        options.arms, 2 if options.quick else options.rates,
-    )  # fmt: skip
-    done = measure_cells(cells, options.films, options)
+    done = measure_cells(options)
     print(text_table(results(done.values())["means"]))
 
 

@@ -10,22 +10,24 @@ A cell is a shot, a codec, an arm and a crf. An arm is a way to spend bytes:
     zero        the package of `plain` with a network of zeros: must show what `plain` shows
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, product
 from typing import Any
 
 from benchmarks.rating.clips import Shot
 
 CODECS = ("h264", "h265", "av1")
 
-# From about 42 down to 30 dB of luma on most clips; at each index about the same quality.
-CRFS: Mapping[str, tuple[float, ...]] = {
-    "h264": (18, 23, 28, 33, 38),
-    "h265": (20, 25, 30, 35, 40),
-    "av1": (20, 30, 40, 49, 57),
+# Of the codec at HR: the crf to begin with, the step to the next one, and the last that there is.
+LADDERS: Mapping[str, tuple[float, float, float]] = {
+    "h264": (33, 5, 51),
+    "h265": (33, 5, 51),
+    "av1": (48, 8, 63),
 }
-# The middle first, then the ends: three rates are a curve, though a short one.
-RATE_ORDER = (2, 1, 3, 0, 4)
+# Where a ladder ends, dB of luma: one rate lies at or beyond each end.
+WORST_DB, BEST_DB = 30, 42
+ARM_RATES = 4
 
 # Options of the encoder by what the rows are about. SVT-AV1 is tuned for PSNR by default.
 TUNES: Mapping[str, Mapping[str, str]] = {
@@ -36,25 +38,24 @@ TUNES: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Arm:
-    """`options` of encode; `rates` are indices into CRFS, in their order. `finer` is taken off
-    each crf: a smaller stream spends its bytes on fewer pixels.
-    """
+    """`options` of encode; `finer` is taken off each crf of the ladder: a smaller stream spends
+    its bytes on fewer pixels. At most `rates` of the ladder, evenly spread."""
 
     options: Mapping[str, Any] = field(default_factory=dict)
-    rates: Sequence[int] = RATE_ORDER
     finer: float = 0
+    rates: int = ARM_RATES
 
 
 _PAPERS = {
-    name: Arm({"method": name, "scale": "2", "preset": "fast"}, (2, 1, 3, 0), finer=6)
+    name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=6)
     for name in ("dydca", "jstdo", "stdo")
 }
 ARMS: Mapping[str, Arm] = {
-    "plain": Arm({"method": "plain", "scale": "1"}),
-    "plain-2": Arm({"method": "plain", "scale": "2"}, (2, 1, 3, 4), finer=6),
-    "plain-1.5": Arm({"method": "plain", "scale": "1.5"}, (2, 1, 3), finer=3),
-    "zero": Arm({"method": "plain", "scale": "1"}, (2, 1)),
-    "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}, (2, 1, 3, 0)),
+    "plain": Arm({"method": "plain", "scale": "1"}, rates=7),
+    "plain-2": Arm({"method": "plain", "scale": "2"}, finer=6),
+    "plain-1.5": Arm({"method": "plain", "scale": "1.5"}, finer=3),
+    "zero": Arm({"method": "plain", "scale": "1"}, rates=2),
+    "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}),
     **_PAPERS,
 }
 PLAIN_SIDE = ("plain", "plain-2", "plain-1.5")
@@ -68,12 +69,7 @@ class Cell:
     codec: str
     tune: str
     arm: str
-    rate: int
-
-    @property
-    def crf(self) -> float:
-        """Of the stream."""
-        return CRFS[self.codec][self.rate] - ARMS[self.arm].finer
+    crf: float
 
     @property
     def name(self) -> str:
@@ -94,17 +90,50 @@ def plan(
     tunes: Sequence[str],
     arms: Sequence[str],
     rates: int,
+    db_of: Callable[[Cell], float | None],
 ) -> Iterator[Cell]:
     """The cells, most useful first: the plain side and the arms of one shot after another; what is
     not the first shot of its clip behind all that is.
 
-    `rates` bounds an arm's rates.
-    """  # fmt: skip
-    chosen = [*PLAIN_SIDE, *(arm for arm in arms if arm not in PLAIN_SIDE)]
+    `rates` bounds those of an arm. `db_of` is asked for the luma's PSNR of a cell once the next one
+    is wanted: a ladder goes on while there is quality to lose or to gain.
+    """
     ordered = sorted(shots, key=lambda s: (s.is_long, s.place))
-    for codec in codecs:
-        for tune in tunes:
-            for shot in ordered:
-                for arm in chosen:
-                    for rate in ARMS[arm].rates[:rates]:
-                        yield Cell(shot, codec, tune, arm, rate)
+    others = [arm for arm in ARMS if arm in {*PLAIN_SIDE, *arms} and arm != "plain"]
+    for codec, tune, shot in product(codecs, tunes, ordered):
+        crfs = []
+        for cell in islice(_ladder(shot, codec, tune, db_of), rates):
+            crfs.append(cell.crf)
+            yield cell
+        for name in others:
+            arm = ARMS[name]
+            for crf in _spread(crfs, min(arm.rates, rates)):
+                yield Cell(shot, codec, tune, name, crf - arm.finer)
+
+
+def _ladder(
+    shot: Shot, codec: str, tune: str, db_of: Callable[[Cell], float | None]
+) -> Iterator[Cell]:
+    """The codec at HR, from the middle outwards, until both ends are reached."""
+    first, step, last = LADDERS[codec]
+    middle = Cell(shot, codec, tune, "plain", first)
+    yield middle
+    ends = {+1: middle, -1: middle}
+    while ends:
+        for sign, end in list(ends.items()):
+            crf, db = end.crf + sign * step, db_of(end)
+            reached = db is None or (db <= WORST_DB if sign > 0 else db >= BEST_DB)
+            if reached or not 0 < crf <= last:
+                del ends[sign]
+            else:
+                ends[sign] = replace(end, crf=crf)
+                yield ends[sign]
+
+
+def _spread(crfs: Sequence[float], count: int) -> list[float]:
+    """So many of the ladder, evenly spread, in the ladder's own order."""
+    rising = sorted(crfs)
+    if len(rising) <= count:
+        return list(crfs)
+    chosen = {rising[round(i * (len(rising) - 1) / max(1, count - 1))] for i in range(count)}
+    return [crf for crf in crfs if crf in chosen]

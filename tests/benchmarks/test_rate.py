@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.rate import finished, results
-from benchmarks.rating.cells import ARMS, CODECS, CRFS, PLAIN_SIDE, Cell, plan
+from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, Cell, plan
 from benchmarks.rating.clips import Shot, film_of, read_shots
 from benchmarks.rating.curves import (
     Point,
@@ -43,21 +43,40 @@ def test_clips_are_for_choosing_or_for_reporting_and_never_both():
     )
 
 
+def db_of_crf(cell: Cell) -> float:
+    """A codec of whose luma a crf of 36 keeps 36 dB, in any of its scales."""
+    return 36 + (36 - cell.crf) * 0.7
+
+
 def test_cells_have_a_name_each_and_come_shot_by_shot():
-    cells = list(plan(SHOTS, CODECS, ("psnr", "default"), ("x1", "dydca"), rates=4))
+    cells = list(plan(SHOTS, CODECS, ("psnr", "default"), ("x1", "dydca"), 7, db_of_crf))
     # SVT-AV1 has one tuning for both kinds of rows, and one cell.
     av1 = [c for c in cells if c.codec == "av1"]
     assert len({c.name for c in cells}) == len(cells) - len(av1) / 2
     first = [c.arm for c in cells if c.shot == cells[0].shot and c.codec == "h264"]
-    assert first[:3] == ["plain"] * 3 and first.index("x1") < first.index("dydca")
-    assert set(PLAIN_SIDE) < set(first)
+    assert first[:5] == ["plain"] * 5 and first.index("x1") < first.index("dydca")
+    assert set(PLAIN_SIDE) < set(first) and "stdo" not in first
 
 
-def test_rates_of_every_arm_are_there():
-    for (name, arm), codec in product(ARMS.items(), CODECS):
-        crfs = [Cell(SHOTS[0], codec, "psnr", name, rate).crf for rate in arm.rates]
-        assert len(set(crfs)) == len(arm.rates) and min(crfs) > 0, (name, codec)
-        assert max(crfs) <= max(CRFS[codec])
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_ladder_spans_what_is_asked_for_and_every_arm_has_four_rates_of_it(codec):
+    cells = list(plan(SHOTS[:1], [codec], ["psnr"], list(ARMS), 7, db_of_crf))
+    crfs = {arm: [c.crf for c in cells if c.arm == arm] for arm in ARMS}
+    ladder = [db_of_crf(c) for c in cells if c.arm == "plain"]
+    assert min(ladder) <= 30 and max(ladder) >= 42 and 4 <= len(ladder) <= 7
+    assert sorted(ladder)[1] > 30 and sorted(ladder)[-2] < 42
+    for name in ARMS.keys() - {"plain"}:
+        assert len(set(crfs[name])) == min(4, ARMS[name].rates), name
+        assert min(crfs[name]) == min(crfs["plain"]) - ARMS[name].finer
+
+
+def test_a_ladder_ends_where_the_codec_does():
+    poor = [c.crf for c in plan(SHOTS[:1], ["h264"], ["psnr"], [], 7, lambda cell: 29.0)]
+    assert poor[:7] == [33, 28, 23, 18, 13, 8, 3]
+    fine = [c for c in plan(SHOTS[:1], ["av1"], ["psnr"], [], 7, lambda cell: 50.0)]
+    assert [c.crf for c in fine if c.arm == "plain"] == [48, 56]
+    unknown = list(plan(SHOTS[:1], ["av1"], ["psnr"], [], 7, lambda cell: None))
+    assert [c.crf for c in unknown if c.arm == "plain"] == [48]
 
 
 @pytest.fixture(scope="module")
