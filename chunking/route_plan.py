@@ -10,18 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from player.package.paths import BICUBIC, COARSE, EASY, HARD, route_codes
-
-
-def merge_coarse(codes: np.ndarray) -> np.ndarray:
-    """[T, gh, gw]: marks (bit 7) every coarse patch whose fine cells all take one route."""
-    plain = codes & ~np.uint8(COARSE)
-    rows, columns = (plain.shape[1] + 1) // 2 * 2, (plain.shape[2] + 1) // 2 * 2
-    # Edge padding compares a partial coarse patch with its own cells only.
-    pad = ((0, 0), (0, rows - plain.shape[1]), (0, columns - plain.shape[2]))
-    blocks = np.pad(plain, pad, mode="edge").reshape(len(plain), rows // 2, 2, columns // 2, 2)
-    equal = blocks.max(axis=(2, 4)) == blocks.min(axis=(2, 4))
-    return np.where(fine_of_coarse(equal, plain.shape[1:]), plain | COARSE, plain).astype(np.uint8)
+from player.package.paths import BICUBIC, COARSE, EASY, HARD, merge_coarse, route_codes
 
 
 def fine_of_coarse(coarse: np.ndarray, shape: Sequence[int]) -> np.ndarray:

@@ -52,6 +52,18 @@ def network_of(codes: Codes) -> Codes:
     return np.right_shift(codes, _NETWORK_SHIFT, dtype=np.uint8) & np.uint8(MAX_NETWORKS - 1)
 
 
+def merge_coarse(codes: Codes) -> Codes:
+    """[T, rows, columns]: marks every coarse patch, of 2x2 cells, that takes one route."""
+    plain = codes & ~np.uint8(COARSE)
+    # Edge padding compares a partial coarse patch with its own cells only.
+    pad = ((0, 0), (0, plain.shape[1] % 2), (0, plain.shape[2] % 2))
+    padded = np.pad(plain, pad, mode="edge")
+    blocks = padded.reshape(len(plain), padded.shape[1] // 2, 2, padded.shape[2] // 2, 2)
+    equal = blocks.max(axis=(2, 4)) == blocks.min(axis=(2, 4))
+    cells = equal.repeat(2, axis=1).repeat(2, axis=2)[:, : plain.shape[1], : plain.shape[2]]
+    return np.where(cells, plain | np.uint8(COARSE), plain)
+
+
 def grid_shape(height_px: int, width_px: int, cell_h_px: int, cell_w_px: int) -> tuple[int, int]:
     """(rows, columns) of the cells that cover a frame; the last ones may be cut."""
     return -(-height_px // cell_h_px), -(-width_px // cell_w_px)

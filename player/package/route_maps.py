@@ -1,25 +1,41 @@
 """Route maps: for each fine cell of each frame, which network and which path.
 
-    "PSRR" u8 version  u16 frames  u16 rows  u16 columns  deflated cells       little endian
+    "PSRR" u8 version  u16 frames  u16 rows  u16 columns                       little endian
+    deflated cells                                 versions 1 and 2
+    u8 n  n route codes, rising  coded cells       version 3
 
-Version 2 where a cell takes one of the paths between easy and hard, else version 1, which older
-players read. A cell is one byte, a route code (paths.py). Each frame is stored as XOR with the
-frame before. One file a segment; nothing refers to another file.
+A cell is one byte, a route code (paths.py). Deflated, each frame is XOR with the frame before;
+version 2 where a cell takes one of the paths between easy and hard, else version 1. Coded, a cell
+is the place of its code among those that the map has, without the mark of coarse patches, which
+follows from the cells (coded_routes.py). The shorter form is written. One file a segment; nothing
+refers to another file.
 """
 
 import struct
 import zlib
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from player.package import limits
+from player.package.coded_routes import MOST_SYMBOLS, SYMBOL_CONTEXTS, code_symbols
 from player.package.package_error import PackageError
-from player.package.paths import COARSE, HARD, UPPER, Codes, network_of, path_of
+from player.package.paths import (
+    COARSE,
+    HARD,
+    UPPER,
+    Codes,
+    merge_coarse,
+    network_of,
+    path_of,
+)
+from player.package.range_coder import Decoder, Encoder
 
 _MAGIC = b"PSRR"
-_DEEPEST = {1: HARD, 2: UPPER}  # by version, the last path that it can name
+_CODED_VERSION = 3
+_DEEPEST = {1: HARD, 2: UPPER, _CODED_VERSION: UPPER}  # by version, the last path it can name
 _HEADER = struct.Struct("<4sBHHH")
 
 
@@ -28,15 +44,42 @@ def pack_routes(codes: Codes) -> bytes:
 
     Raises PackageError where a code or a size is outside the limits.
     """
-    frames, rows, columns = codes.shape
-    _check_size(frames, rows, columns)
+    _check_size(*codes.shape)
     version = 1 if (path_of(codes) <= HARD).all() else 2
     _check_codes(codes, version)
     # Routes change slowly: most of what is left are zeros, which deflate likes.
     delta = codes.copy()
     delta[1:] ^= codes[:-1]
-    cells = zlib.compress(delta.tobytes(), 9)
-    return _HEADER.pack(_MAGIC, version, frames, rows, columns) + cells
+    blob = _HEADER.pack(_MAGIC, version, *codes.shape) + zlib.compress(delta.tobytes(), 9)
+    cells = _coded(codes)
+    if cells is None or _HEADER.size + len(cells) >= len(blob):
+        return blob
+    return _HEADER.pack(_MAGIC, _CODED_VERSION, *codes.shape) + cells
+
+
+def route_bits(codes: Codes) -> int:
+    """What a segment's map [T, rows, columns] takes, for choices by distortion and rate.
+
+    Roughly: a frame that repeats 0.1, a block of 4x4 cells that stays 0.1, a cell that changes by
+    itself 8 to 12, one that changes beside others 3; changing back costs the same again. The first
+    frame pays 1 to 2 for a cell along a border between routes.
+    """
+    return 8 * len(pack_routes(codes))
+
+
+def _coded(codes: Codes) -> bytes | None:
+    """The coded cells with their codes before them; None where a map has no such form."""
+    plain = codes & ~np.uint8(COARSE)
+    used, symbols = np.unique(plain, return_inverse=True)
+    fits = len(used) <= MOST_SYMBOLS and codes.size <= limits.MAX_CODED_CELLS
+    if not fits or not np.array_equal(merge_coarse(plain), codes):
+        return None
+    encoder = Encoder(SYMBOL_CONTEXTS)
+    try:
+        code_symbols(encoder, symbols.reshape(codes.shape).astype(np.uint8), len(used))
+    except PackageError:
+        return None
+    return bytes([len(used)]) + used.tobytes() + encoder.finish()
 
 
 def unpack_routes(blob: bytes) -> Codes:
@@ -45,15 +88,36 @@ def unpack_routes(blob: bytes) -> Codes:
         raise PackageError(f"route map: {len(blob)} bytes is outside the limits; fetch it again")
     magic, version, *shape = _HEADER.unpack_from(blob)
     if magic != _MAGIC or version not in _DEEPEST:
-        raise PackageError("route map: not a route map of version 1 or 2; update the player")
+        raise PackageError("route map: not a route map of version 1, 2 or 3; update the player")
     # Before anything is inflated: the header alone says how much memory that takes.
     _check_size(*shape)
-    cells = _inflate(blob[_HEADER.size :], shape[0] * shape[1] * shape[2])
-    delta = np.frombuffer(cells, np.uint8).reshape(shape)
-    # XOR undoes itself: of all frames up to one, only that one is left.
-    codes = np.bitwise_xor.accumulate(delta, axis=0)
+    body = blob[_HEADER.size :]
+    if version == _CODED_VERSION:
+        codes = _decoded(body, shape)
+    else:
+        cells = _inflate(body, shape[0] * shape[1] * shape[2])
+        delta = np.frombuffer(cells, np.uint8).reshape(shape)
+        # XOR undoes itself: of all frames up to one, only that one is left.
+        codes = np.bitwise_xor.accumulate(delta, axis=0)
     _check_codes(codes, version)
     return codes
+
+
+def _decoded(body: bytes, shape: list[int]) -> Codes:
+    """The inverse of `_coded`."""
+    count = body[0]
+    used = np.frombuffer(body[1 : 1 + count], np.uint8)
+    rising = np.array_equal(np.unique(used & ~np.uint8(COARSE)), used)
+    if prod(shape) > limits.MAX_CODED_CELLS:
+        raise PackageError(f"route map: {shape} cells are more than a coded map may have")
+    if not (1 <= count == len(used) <= MOST_SYMBOLS and rising):
+        raise PackageError("route map: its list of codes is wrong; fetch it again")
+    decoder = Decoder(body[1 + count :], SYMBOL_CONTEXTS)
+    symbols = code_symbols(decoder, np.zeros(shape, np.uint8), count)
+    decoder.finish()
+    if len(np.unique(symbols)) != count:
+        raise PackageError("route map: it lists a code that no cell has; fetch it again")
+    return merge_coarse(used[symbols])
 
 
 def _check_size(frames: int, rows: int, columns: int) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chunking.input_error import InputError
-from chunking.route_plan import merge_coarse
-from player.package.paths import COARSE, HARD
+from player.package.paths import COARSE, HARD, merge_coarse
 from sr.encode.work import Work
 from sr.usage_error import UsageError
 

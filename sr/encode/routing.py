@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import psnr_from_sse
 from chunking.grid import Grid
-from chunking.route_plan import merge_coarse, plan_routes
+from chunking.route_plan import plan_routes
 from player.costs import path_macs
 from player.package.artefact import read_sealed, write_sealed
-from player.package.paths import HARD, PLANNED_PATHS, route_codes
+from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, route_codes
 from player.package.streams import Segment
 from sr.encode.difficulty import MOST_DB
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chunking.route_plan import merge_coarse, plan_routes, split_routes
-from player.package.paths import BICUBIC, COARSE, EASY, HARD, network_of, path_of, route_codes
+from chunking.route_plan import plan_routes, split_routes
+from player.package.paths import (
+    BICUBIC,
+    COARSE,
+    EASY,
+    HARD,
+    merge_coarse,
+    network_of,
+    path_of,
+    route_codes,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 

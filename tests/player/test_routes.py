@@ -42,8 +42,11 @@ def test_a_code_holds_network_path_and_the_coarse_bit():
 
 
 @pytest.mark.parametrize(("path", "version"), [(HARD, 1), (MIDDLE, 2), (UPPER, 2)])
-def test_a_map_without_the_middle_paths_is_one_that_older_players_read(path, version):
-    blob = pack_routes(np.array([[[route_code(15, path)]]], np.uint8))
+def test_a_deflated_map_says_whether_it_names_the_middle_paths(path, version):
+    """Of a mark that does not follow from the cells there is no coded form."""
+    blob = pack_routes(
+        np.array([[[route_code(15, path), route_code(0, HARD, coarse=True)]]], np.uint8)
+    )
     assert blob[4] == version
 
 
@@ -85,7 +88,7 @@ GOOD = zlib.compress(bytes(4))
     [
         (b"", "outside the limits"),
         (_map(GOOD, magic=b"PSRX"), "not a route map"),
-        (_map(GOOD, version=3), "update the player"),
+        (_map(GOOD, version=4), "update the player"),
         (_map(GOOD, frames=0), "outside the limits"),
         (_map(GOOD, rows=60000, columns=60000), "outside the limits"),
         (_map(GOOD + b"x"), "length is wrong"),
