@@ -134,6 +134,18 @@ def scoring() -> str:
     return formed(read("scoring")["rows"], forms)
 
 
+def checked() -> str:
+    """A line for each film and measure."""
+    forms = {"film": "{film}, {frames} frames", "of": "{metric}", "`measure`": "{measure:.3f}"}
+    forms |= {"FFmpeg, lossless file": "{lossless:.3f}", "FFmpeg, CRF 16": "{crf_16:.3f}"}
+    rows = [
+        {**row, "metric": metric, **{k: row[k][metric] for k in ("measure", "lossless", "crf_16")}}
+        for row in read("checked")["rows"]
+        for metric in row["measure"]
+    ]
+    return formed(rows, forms)
+
+
 # Tables of benchmarks.shrink -> file, columns. A head names the arm that a ratio is against.
 ARMS: dict[str, tuple[str, Forms]] = {
     "stages": (
@@ -238,7 +250,7 @@ def _claims(result: Row) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    **{f.__name__: f for f in (readme, quality, quant, training, difficulty, scoring)},
+    **{f.__name__: f for f in (readme, quality, checked, quant, training, difficulty, scoring)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},
     **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},

@@ -169,7 +169,8 @@ def _compare(
     frames = upscale(package, engine, options.threads, limit=options.limit)
     colour, rate = film.colour, film.frame_rate
     controls = {name: QualityMeter(CONTROL_METRICS, colour, rate) for name in arms}
-    with QualityMeter(wanted, colour, rate, options.threads or 1) as ours:
+    threads = engine.pool(options.threads).threads if engine else 1
+    with QualityMeter(wanted, colour, rate, threads) as ours:
         for frame, original in pair_with_reference(frames, reference, index.time_base):
             ours.add(frame.rgb, original)
             for name, arm in arms.items():

@@ -37,6 +37,8 @@ class MissingToolError(Exception):
 class VmafError(RuntimeError):
     """FFmpeg ended with an error; the message is its own."""
 
+    exit_code = 1
+
 
 class VmafProcess:
     """One FFmpeg that compares frames as they come; `metrics` are names of `MODELS`.
