@@ -206,25 +206,32 @@ def _picture(
     return rgb_to_frame(frame.rgb, encoder.pix_fmt, colour, reformatter)
 
 
-def decode_times(pts: Sequence[int]) -> list[int]:
-    """Rising decode times of packets in the order of decoding, the first at its presentation.
+def decode_times(pts: Sequence[int], end: int) -> list[int]:
+    """Rising decode times of packets in the order of decoding, of a segment that lasts to `end`.
 
-    None lies behind its packet's `pts` if the ticks have room for that. CMAF allows it (negative
-    composition offsets), but FFmpeg's reader then shows all frames late by the largest of them.
-    So the first ones come at short intervals, until all run ahead by the reordering delay.
+    None lies behind its packet's pts if the ticks have room for that. CMAF allows it (negative
+    composition offsets), but FFmpeg's reader then shows all frames late by the largest of them. So
+    the first come at short intervals, until all run ahead by the reordering delay. The last make up
+    for it: a sample's duration reaches to the next decode time, and browsers drop a frame whose pts
+    and duration reach beyond the film.
     """
     shown = sorted(pts)
     delay = max(s - p for s, p in zip(shown, pts, strict=True))
     # Of each packet and those behind it, the first that is shown.
     due = [*accumulate(reversed(pts), min)][::-1]
     # A third of a frame at most: at halves FFmpeg reports twice the frame rate.
-    interval = min(((d - pts[0]) // max(3, i) for i, d in enumerate(due) if i), default=1)
-    return [max(s - delay, pts[0] + i * max(1, interval)) for i, s in enumerate(shown)]
+    short = max(1, min(((d - pts[0]) // max(3, i) for i, d in enumerate(due) if i), default=1))
+    frame = end - shown[-1]
+    latest = [*accumulate(reversed(due), lambda behind, d: min(d, behind - frame))][::-1]
+    return [
+        max(s - delay, pts[0] + i * short, late)
+        for i, (s, late) in enumerate(zip(shown, latest, strict=True))
+    ]
 
 
 def _set_decode_times(packets: list[Packet[VideoStream]], end: int) -> None:
     """Sets dts and durations of a segment's packets, of which the last ends at `end`."""
-    times = decode_times([packet.pts or 0 for packet in packets])
+    times = decode_times([packet.pts or 0 for packet in packets], end)
     # FFmpeg's muxer takes no dts behind a pts; it moves all back until the first has its pts.
     ahead = max(0, *(t - (p.pts or 0) for t, p in zip(times, packets, strict=True)))
     for packet, start, stop in zip(packets, times, [*times[1:], end], strict=True):

@@ -108,21 +108,37 @@ def test_decode_and_presentation_times_are_those_of_the_standard(
     assert (shown != sorted(shown)) == (codec != "av1")  # B frames, and AV1 reorders inside units
 
 
+def reordered(shown: list[int], reach: int, random) -> list[int]:
+    """As encoders reorder: groups of up to `reach` frames, the last of which comes first."""
+    pts = shown[:1]
+    for i in range(1, len(shown), reach):
+        *between, last = shown[i : i + reach]
+        random.shuffle(between)
+        pts += [last, *between]
+    return pts
+
+
 @given(st.lists(st.integers(16, 90), min_size=1, max_size=40), st.integers(1, 4), st.randoms())
 def test_decode_times_rise_and_come_before_presentation(intervals, reach, random):
     shown = [int(t) for t in np.cumsum([500, *intervals])]
-    # As encoders reorder: whole mini-groups, whose last frame comes first.
-    pts = shown[:1]
-    for i in range(1, len(shown), reach):
-        group = shown[i : i + reach]
-        between = group[:-1]
-        random.shuffle(between)
-        pts += [group[-1], *between]
-    times = decode_times(pts)
+    pts = reordered(shown, reach, random)
+    times = decode_times(pts, shown[-1] + 30)
     assert times[0] == pts[0] and all(b > a for a, b in pairwise(times))
     assert all(t <= p for t, p in zip(times, pts, strict=True))
     if pts == shown:
         assert times == shown
+
+
+@given(st.integers(1, 40), st.integers(16, 90), st.integers(1, 4), st.randoms())
+def test_no_sample_of_a_steady_film_lasts_beyond_its_segment(count, interval, reach, random):
+    shown = [interval * i for i in range(count)]
+    end = interval * count
+    pts = reordered(shown, reach, random)
+    times = [*decode_times(pts, end), end]
+    ends = {p: p + b - a for p, (a, b) in zip(pts, pairwise(times), strict=True)}
+    assert max(ends.values()) == end
+    # Too short a segment has no room for that: its first samples are hurried.
+    assert ends[shown[-1]] == end or count < 2 * reach + 2
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265"])
