@@ -125,7 +125,7 @@ def _try_to_open(encoder: Encoder) -> None:
     level = av.logging.get_level()
     av.logging.set_level(av.logging.WARNING)
     try:
-        with _no_stderr(), av.logging.Capture(local=False) as said:
+        with same_scheduling(), _no_stderr(), av.logging.Capture(local=False) as said:
             context = av.VideoCodecContext.create(encoder.library, "w")
             assert isinstance(context, av.VideoCodecContext)
             context.width, context.height, context.pix_fmt = 64, 64, encoder.pix_fmt
@@ -160,6 +160,21 @@ def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:
     if encoder.pix_fmt == "rgb24":  # the same primaries and transfer, and no conversion at all
         return replace(colour, matrix="rgb", full_range=True)
     return yuv_colour(colour)
+
+
+@contextmanager
+def same_scheduling() -> Iterator[None]:
+    """Whatever the block does, this thread is scheduled afterwards as it was before.
+
+    Opened by root, SVT-AV1 makes the thread that calls it a real-time one (SCHED_FIFO 99): all
+    that follows in it, training above all, would then keep every other program off its core.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def add_encoder(

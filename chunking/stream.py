@@ -27,7 +27,14 @@ from av.video.stream import VideoStream
 
 from chunking.audio import copy_audio
 from chunking.colour import Colour, planes_to_frame, rgb_to_frame
-from chunking.encoders import ENCODERS, Encoder, add_encoder, encoder_colour, with_options
+from chunking.encoders import (
+    ENCODERS,
+    Encoder,
+    add_encoder,
+    encoder_colour,
+    same_scheduling,
+    with_options,
+)
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
 from chunking.parts import ONE_FRAGMENT, Span, Warn, describe_parts, ignore, open_cmaf
@@ -181,7 +188,8 @@ def _write_segment(
             )  # fmt: skip
             picture = _picture(frame, encoder, colour, reformatter)
             picture.pts, picture.time_base = frame.pts, info.time_base
-            packets += stream.encode(picture)
+            with same_scheduling():
+                packets += stream.encode(picture)
         assert stream is not None, "a group has a frame"
         packets += stream.encode(None)
         # Now that the frames are through, the time line knows where the segment ends.

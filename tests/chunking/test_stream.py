@@ -50,6 +50,14 @@ def paths(files) -> list:
     return [segment.path for segment in files.segments]
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_an_encode_leaves_no_thread_of_ours_in_real_time(clip_info, moving_frames, tmp_path, codec):
+    """Opened by root, SVT-AV1 asks for SCHED_FIFO for the thread that calls it."""
+    write_lr_stream(irregular(moving_frames(3), 0), tmp_path, clip_info, codec)
+    with_options(ENCODERS["av1"], "preset=8")
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 @pytest.mark.parametrize("start", [0, 126_000])
 @pytest.mark.parametrize("codec", CODECS)
 def test_times_come_back_tick_for_tick(clip_info, moving_frames, tmp_path, codec, start):
