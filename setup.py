@@ -76,6 +76,7 @@ setup(
     ),
     package_data={
         "compiler": ["android/*.c", "android/*.h", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
+        "sr.rate": ["devices.json"],
         "player.package": ["generic/*.bin", "generic/*.json"],
     },
     install_requires=CORE,

@@ -12,7 +12,17 @@ from player.package.scale import SCALES, scale_number
 from sr.commands.options import FILE, json_option, show
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
+from sr.rate.budget import CLASSES, DEFAULT_CLASS
+from sr.rate.goal import METRICS
 from sr.shrink.registry import DEFAULT, STAGES
+
+# What only the search is asked, and what it chooses itself.
+SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vmaf", "worst",
+            "metric", "budget_class", "device_table"}  # fmt: skip
+FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
+         "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
+         "chunk_rule", "hard_share"}  # fmt: skip
+_COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
 def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
@@ -31,9 +41,8 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option(
     "--scale",
     type=click.Choice([str(scale_number(scale)) for scale in SCALES]),
-    default="4",
-    show_default=True,
-    help="HR pixels for one LR pixel on a side; 1 is a filter behind the decoder.",
+    help="HR pixels for one LR pixel on a side; 1 is a filter behind the decoder. "
+    "Without it the search chooses scale, network and rate.",
 )
 @click.option(
     "--units",
@@ -57,6 +66,30 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     show_default=True,
     help="Seconds a segment; each begins with a key frame.",
 )
+@click.option(
+    "--like-crf",
+    type=click.FloatRange(0, 63),
+    help="Search: the quality of a plain encode at this crf; default 23 / 28 / 35 for "
+    "h264 / h265 / av1.",
+)
+@click.option("--target-kbps", type=click.FloatRange(1), help="Search: all bytes, this much.")
+@click.option("--target-psnr", type=click.FloatRange(10, 60), help="Search: PSNR of luma, dB.")
+@click.option("--target-xpsnr", type=click.FloatRange(10, 60), help="Search: XPSNR of luma, dB.")
+@click.option("--target-vmaf", type=click.FloatRange(1, 100), help="Search: VMAF.")
+@click.option("--worst", help="The target is for the mean of these worst frames: 5%.")
+@click.option(
+    "--metric",
+    type=click.Choice(list(METRICS)),
+    help="Search: what must be better than a plain encode; default psnr-y.",
+)
+@click.option(
+    "--budget-class",
+    type=click.Choice(CLASSES),
+    default=DEFAULT_CLASS,
+    show_default=True,
+    help="Search: the network must keep up with the film on a phone's CPU, or its NPU (estimates).",
+)
+@click.option("--device-table", help="Search: flagship, mid-range, or a file like devices.json.")
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
     "--preset",
@@ -97,7 +130,8 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     help=f"Shrink to 0.5x of the multiplications, or 26kB of weights; alone: --stages {DEFAULT}.",
 )
 @click.option(
-    "--budget-ms", help="Shrink to milliseconds a frame, and where: 8@host, or 8@TABLE.json."
+    "--budget-ms",
+    help="Search: milliseconds a frame on the device. With --scale: shrink to 8@host.",
 )
 @click.option(
     "--routes",
@@ -169,29 +203,69 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     help="Show the options of the papers' baselines too.",
 )
 @json_option
-def command(file: Path, restart: bool, events: bool, as_json: bool, **options: Any) -> None:
-    """Make a package out of FILE. The same command continues after an interruption."""
+@click.pass_context
+def command(
+    context: click.Context, file: Path, restart: bool, events: bool, as_json: bool, **options: Any
+) -> None:
+    """Make a package out of FILE. The same command continues after an interruption.
+
+    Without --scale, the best use of the bytes for the goal, never worse than a plain encode.
+    """
+    from sr.encode.beside import beside_plain
+    from sr.encode.best import encode_best
     from sr.encode.encode import encode
     from sr.encode.options import EncodeOptions
+    from sr.encode.search_options import SearchOptions
     from sr.progress import Progress
 
-    asked = EncodeOptions.of(file, **options)
+    given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
+    check_together(given)
+    fixed = {name: value for name, value in options.items() if name not in SEARCHED}
     with Progress(events) as progress:
-        report = encode(asked, progress, restart)
+        if "scale" in given:
+            asked = EncodeOptions.of(file, **fixed)
+            report = beside_plain(asked, encode(asked, progress, restart), progress)
+        else:
+            search = SearchOptions.of(file, **{k: v for k, v in options.items() if v is not None})
+            report = encode_best(search, progress, restart)
     if events:
         progress.event("done", report=report)
         return
     paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
     lines = [
-        ("package", asked.out),
+        ("package", options["out"]),
         ("frames", report["frames"]),
         ("weights", f"{sum(report['weights_bytes'])} bytes"),
         ("paths", paths),
+        *plain_lines(report),
         *stage_lines(report["stages"]),
         *router_lines(report["router"]),
-        ("next", f"pocketsr play {asked.out}"),
+        ("next", f"pocketsr play {options['out']}"),
     ]
     show(report, as_json, lines)
+
+
+def check_together(given: set[str]) -> None:
+    """Raises UsageError where options that only the search has, or never has, are mixed."""
+    from sr.usage_error import UsageError
+
+    names = SEARCHED if "scale" in given else FIXED
+    for name in sorted(given & names):
+        option = f"--{name.replace('_', '-')}"
+        if "scale" in given:
+            raise UsageError(f"{option} is for the search, and --scale is without one: give one")
+        raise UsageError(f"{option}: the search chooses that; give --scale as well")
+
+
+def plain_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """The package beside the plain encode of the same bytes."""
+    plain, made = report.get("plain"), report.get("made")
+    if not plain or not made:
+        return []
+    return [
+        (name, f"{made['kbps']:.0f} kbps  {side['psnr_y']:.2f} dB Y  {side['psnr_rgb']:.2f} dB RGB")
+        for name, side in (("made", made), ("plain encode", plain))
+    ]
 
 
 def router_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:

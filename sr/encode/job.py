@@ -16,13 +16,12 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed, write_text
 from player.package.entries import digest
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, REPORT_FILE, WORK
 from player.package.package_error import PackageError
-from sr.encode.options import EncodeOptions
 from sr.usage_error import UsageError
 
 _SCHEMA = "pocketsr.job/1"
@@ -53,6 +52,9 @@ class Job:
         for path in [*self.out.rglob(f".*{PART_SUFFIX}")]:
             path.unlink()
         for path in sorted(p for p in self.work.rglob("*") if p.is_file() and p.name != _LOCK):
+            # An encode inside this one sweeps its own folder.
+            if any((f / JOB_FILE).exists() for f in path.parents if f.is_relative_to(self.work)):
+                continue
             try:
                 read_sealed(path)
             except PackageError:
@@ -108,7 +110,19 @@ class Job:
         shutil.rmtree(self.work)
 
 
-def open_job(options: EncodeOptions, restart: bool, warn: Warn) -> Job:
+class Asked(Protocol):
+    """What a job is asked for: of what film, into which folder, and all that decides the result."""
+
+    @property
+    def source(self) -> Path: ...
+
+    @property
+    def out(self) -> Path: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
     """Make or continue the job in `options.out`.
 
     Raises UsageError where the folder holds something else or another job, OSError.

@@ -64,13 +64,18 @@ class TrainingOptions:
     "error" (about the same squared error in each). `steps` overrides the preset's. `patches`: which
     crops are trained on (sampling.py); None: by error for dydca's network, else by the method.
     `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form. `units`:
-    side of the network's units, LR px; None: single pixels, at scale 1.5 two.
+    side of the network's units, LR px; None: single pixels, at scale 1.5 two. `widths` and `exits`
+    of the trunk are given together, in place of the backbone's own; `warm_from` is a blob of that
+    architecture to begin from.
     """
 
     preset: str = "balanced"
     method: str = "dydca"
     backbone: str = "chain"
     units: int | None = None
+    widths: tuple[int, ...] | None = None
+    exits: tuple[int, ...] | None = None
+    warm_from: Path | None = None
     chunks: int = 4
     chunk_rule: str = "quantile"
     hard_share: float = 0.5
@@ -85,6 +90,11 @@ class TrainingOptions:
     def bounds(self) -> Preset:
         preset = PRESETS[self.preset]
         return Preset(self.steps or preset.steps, preset.batch, preset.training_frames)
+
+    @property
+    def shape(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+        """Widths and exits, where they are not the backbone's own."""
+        return (self.widths, self.exits) if self.widths and self.exits else None
 
     @property
     def has_int8_form(self) -> bool:
@@ -235,7 +245,7 @@ class EncodeOptions:
     def _check_units(self) -> None:
         backbone, units = self.training.backbone, self.units
         try:
-            architecture(backbone, self.stream.scale, dynamic=False, units=units)
+            architecture(backbone, self.stream.scale, False, units, self.training.shape)
         except PackageError as error:
             raise UsageError(f"--scale, --units: {error}") from error
         cell_px, step = self.route_cell_px, QUARTER_PX * units
@@ -282,6 +292,9 @@ class EncodeOptions:
             "stages": ",".join(self.shrink.stages),
             "protect": ",".join(self.routes.protect),
             "groups": groups.name if groups else None,
+            "widths": list(self.training.widths) if self.training.widths else None,
+            "exits": list(self.training.exits) if self.training.exits else None,
+            "warm_from": self.training.warm_from.name if self.training.warm_from else None,
         }
 
 

@@ -4,13 +4,14 @@ build --overfit, or stages--> fp32 --fine_tune, rounded--> integers --> weights 
                                 +-----------------------> weights blob, f16 (--dtype fp32)
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from player.package.artefact import read_sealed, write_sealed
 from player.package.layout import weights_name
 from player.package.paths import HARD
+from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import protected
@@ -19,9 +20,10 @@ from sr.encode.shrinking import content_groups, shrink_network
 from sr.encode.work import Work
 from sr.models import Network, build_network, deployed_network
 from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_network
-from sr.quant.finetune import fine_tune, fine_tuning_plan
+from sr.quant.finetune import ADAM_RATE, MUON_RATE, fine_tune, fine_tuning_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
+from sr.quant.quantise import real_tensors
 from sr.shrink.sparse import KeepZeros
 from sr.training.loop import TrainingPlan, overfit
 from sr.usage_error import UsageError
@@ -86,7 +88,11 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     else:
         progress.stage(f"overfit {number}", task.steps)
         checkpoint = work.job.path(f"train-{number}.ckpt")
-        overfit(network, sampler, TrainingPlan(task.steps), checkpoint, progress.at)
+        plan = TrainingPlan(task.steps)
+        if training.warm_from is not None:
+            # It has learned already: at full rates it would begin by forgetting.
+            plan = replace(plan, muon_rate=MUON_RATE, adam_rate=ADAM_RATE)
+        overfit(network, sampler, plan, checkpoint, progress.at)
     drawn: dict[str, Any] = {
         "stages": rows, "crops_a_step": sampler.batch, "crop_px": sampler.side_px,
     }  # fmt: skip
@@ -104,7 +110,10 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
 
 
 def _start(work: Work) -> Network:
-    """From the generic network where it is of this architecture, else from the seed."""
+    """From the blob named, or the generic network where it is of this architecture, or the seed."""
+    if (blob := work.options.training.warm_from) is not None:
+        known = unpack_weights(blob.read_bytes())
+        return trainable_network(replace(known, tensors=real_tensors(known.arch, known.tensors)))
     if work.options.training.warm_start:
         generic = work.generic if work.method.dynamic else hard_path_alone(work.generic)
         if generic.arch == work.arch:

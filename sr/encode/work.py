@@ -37,7 +37,9 @@ class Work:
         """The architecture of the method's networks."""
         training = self.options.training
         dynamic = self.method.dynamic
-        return architecture(training.backbone, self.film.scale, dynamic, self.options.units)
+        return architecture(
+            training.backbone, self.film.scale, dynamic, self.options.units, training.shape
+        )
 
     @property
     def route_grid(self) -> Grid:

@@ -24,9 +24,19 @@ BACKBONES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
 }
 
 
-def architecture(backbone: str, scale: Scale, dynamic: bool, units: int = 1) -> Architecture:
-    """The architecture of a backbone's name, as one network with paths or as a static one."""
+def architecture(
+    backbone: str,
+    scale: Scale,
+    dynamic: bool,
+    units: int = 1,
+    shape: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
+) -> Architecture:
+    """The architecture of a backbone's name, as one network with paths or as a static one.
+
+    `shape`: widths and exits in place of the backbone's own.
+    """
     family, widths, exits = BACKBONES[backbone]
+    widths, exits = shape or (widths, exits)
     return Architecture(family, scale, widths, exits if dynamic else exits[-1:], units)
 
 

@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from player.package.architecture import Architecture, Tensors, check_int8, convolutions
-from player.package.integers import LEAST_MULTIPLIER, MAX_WEIGHT, SUM_LIMIT, Layer, largest_sums
+from player.package.integers import (
+    LEAST_MULTIPLIER,
+    MAX_WEIGHT,
+    MULTIPLIER_LIMIT,
+    SUM_LIMIT,
+    Layer,
+    largest_sums,
+)
 from sr.quant.reference import FRACTION_BITS
 
 PIXEL_STEP, DETAIL_STEP = 1.0, 2.0**-FRACTION_BITS
@@ -60,15 +67,36 @@ def quantise(arch: Architecture, tensors: Tensors, steps: StepSet) -> dict[str, 
     """
     check_int8(arch)
     integers: dict[str, NDArray[Any]] = {}
+    written: dict[str, float] = {}  # the step of each trunk convolution's output
     for name, _ in convolutions(arch):
         source = source_of(arch, name)
-        reads = steps.activations[source] if source else PIXEL_STEP
-        writes = steps.activations.get(name, DETAIL_STEP)
+        reads = written[source] if source else PIXEL_STEP
+        writes = DETAIL_STEP
+        if name in steps.activations:
+            # What is always zero was given no step worth the name: any that keeps to the limit is
+            # right.
+            least = 2 * float(steps.weights[name].max()) * reads / MULTIPLIER_LIMIT
+            writes = written[name] = max(steps.activations[name], least)
         weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
         layer = integer_layer(weight, bias, steps.weights[name], reads, writes)
         parts = (f"{name}.weight", f"{name}.bias", f"{name}.multiplier")
         integers |= dict(zip(parts, layer, strict=True))
     return integers
+
+
+def real_tensors(arch: Architecture, integers: Tensors) -> dict[str, NDArray[np.float32]]:
+    """The inverse of `quantise`, but for rounding: float32 tensors in pixel units.
+
+    What hidden integers are worth a blob does not say, and need not: they count as pixels here.
+    """
+    tensors: dict[str, NDArray[np.float32]] = {}
+    for name, _ in convolutions(arch):
+        writes = PIXEL_STEP if name.startswith("trunk.") else DETAIL_STEP
+        steps = integers[f"{name}.multiplier"].astype(np.float64) * writes
+        weight = integers[f"{name}.weight"] * steps.reshape(-1, 1, 1, 1)
+        tensors[f"{name}.weight"] = weight.astype(np.float32)
+        tensors[f"{name}.bias"] = (integers[f"{name}.bias"] * steps).astype(np.float32)
+    return tensors
 
 
 def integer_layer(

@@ -88,7 +88,7 @@ def test_networks_that_are_not_of_the_family(film, tmp_path):
     assert "--units" in refused(2, "encode", film, *to, "--units", "4")
     message = refused(2, "encode", film, *to, "--scale", "1.5", "--units", "1")
     assert message.endswith("use units of 2")
-    message = refused(2, "encode", film, *to, "--method", "stdo", "--chunks", "32")
+    message = refused(2, "encode", film, *to, "--scale", "4", "--method", "stdo", "--chunks", "32")
     assert "16 networks at most" in message
     assert not (tmp_path / "p").exists()
 

@@ -1,0 +1,51 @@
+"""A package of settings that were given, beside the plain encode of the same bytes."""
+
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from chunking.probe import probe
+from player.package.artefact import write_text
+from player.package.layout import REPORT_FILE
+from sr.encode.options import EncodeOptions
+from sr.progress import Progress
+from sr.rate.curve import hull
+from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, USUAL_CRF
+from sr.rate.judge import judge_package
+from sr.rate.sample import Coding, StreamShelf, take_sample
+from sr.rate.search import crf_for
+
+
+def beside_plain(
+    options: EncodeOptions, report: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """The report of a finished encode with the plain encode of the same bytes beside it.
+
+    Judged on a sample of the film; one warning where plain is better.
+    """
+    stream = options.stream
+    if "plain" in report or stream.lr_codec not in LAST_CRF:
+        return report
+    progress.stage("a plain encode of the same bytes", 0)
+    info, metrics = probe(options.source), ("psnr_y", "psnr_rgb")
+    sample = take_sample(options.source, info, stream.frames, stream.segment_s)
+    numbers = {frame.index for frame in sample.frames}
+    made = judge_package(options.out, options.source, metrics, only=numbers).shown
+    coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
+    with tempfile.TemporaryDirectory() as folder:
+        shelf = StreamShelf(sample, coding, Path(folder), metrics)
+        start, wanted = USUAL_CRF[stream.lr_codec], math.log(made.bytes)
+        crf_for(shelf, 1, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE)
+        plain = {m: round(hull(shelf.points(1), m).at(made.bytes), 4) for m in metrics}
+    ahead = plain["psnr_y"] - made.quality["psnr_y"]
+    if ahead > 0:
+        progress.warn(
+            f"a plain encode of the same bytes is {ahead:.2f} dB (Y) better: "
+            "without --scale the search finds what is best"
+        )
+    kbps = made.made_by["kbps"]
+    report = {**report, "made": made.to_json(), "plain": {"kbps": kbps, **plain}}
+    write_text(options.out / REPORT_FILE, json.dumps(report, indent=1) + "\n")
+    return report

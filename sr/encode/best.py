@@ -1,0 +1,236 @@
+"""`pocketsr encode` without a scale: the best use of the bytes, proved against a plain encode.
+
+film --sr.rate.search, on a sample--> scale, network, crf
+  | the plain encode that does what is asked       work/plain-0 ...
+  | the package with the network, retouched until  work/network-0 ...
+  | it is where it should be
+  | both judged on the whole film                  sr.rate.judge, sr.rate.proof
+  '-> the better of the two becomes the package
+
+Each of them is an encode of its own in a folder of its own, so that all of it resumes.
+"""
+
+import math
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chunking.probe import VideoInfo, probe
+from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
+from sr.encode.encode import encode
+from sr.encode.job import Job, open_job
+from sr.encode.search_options import SearchOptions
+from sr.progress import Progress
+from sr.rate.budget import devices
+from sr.rate.curve import Point
+from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE
+from sr.rate.judge import Judged, judge_package
+from sr.rate.proof import Verdict, compare
+from sr.rate.sample import Coding, StreamShelf, take_sample
+from sr.rate.search import Search
+
+MOST_ROUNDS = {"plain": 5, "network": 3}  # encodes on the way to a goal
+RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A package in `folder`, its encode's report, and how it was judged."""
+
+    folder: Path
+    crf: float
+    report: dict[str, Any]
+    judged: Judged
+
+
+def encode_best(
+    options: SearchOptions, progress: Progress, restart: bool = False
+) -> dict[str, Any]:
+    """Make the better of a network's package and the plain encode; returns report.json.
+
+    Raises InputError (the film), UsageError (the folder, the options), GoalError where the goal
+    cannot be reached, OSError. An interruption leaves a folder with which the same command
+    continues.
+    """
+    info = probe(options.source)
+    job = open_job(options, restart, progress.warn)
+    if (report := job.report()) is None:
+        report = _Best(options, info, job, progress).run()
+    job.close(report)
+    return report
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A package's quality by `metric`, or where that is None the logarithm of its kbps."""
+
+    metric: str | None
+    value: float
+    tolerance: float
+
+    def excess(self, point: Point) -> float:
+        """How far above it a package is; falls as crf rises."""
+        if self.metric is None:
+            return math.log(point.made_by["kbps"]) - self.value
+        return point.quality[self.metric] - self.value
+
+    def is_met(self, point: Point) -> bool:
+        """Whether a package is near enough."""
+        return abs(self.excess(point)) <= self.tolerance
+
+
+def _slope(wanted: _Wanted, choice: dict[str, Any], made: Sequence[Attempt]) -> float:
+    """What one crf more adds to the excess: by the last two attempts, at first by the sample."""
+    if len(made) > 1:
+        a, b = made[-2:]
+        rise = wanted.excess(b.judged.shown) - wanted.excess(a.judged.shown)
+        if rise * (b.crf - a.crf) < 0:
+            return rise / (b.crf - a.crf)
+    return float(choice["ln_bytes_per_crf" if wanted.metric is None else "quality_per_crf"])
+
+
+@dataclass(frozen=True)
+class _Best:
+    options: SearchOptions
+    info: VideoInfo
+    job: Job
+    progress: Progress
+
+    def run(self) -> dict[str, Any]:
+        found = self.job.step("search", self._search)
+        plain = self._hit("plain", found["plain"], found)
+        made, verdict = plain, None
+        if found["best"]["widths"] is None:
+            self.progress.warn("no network pays for its bytes here: this is the plain encode")
+        else:
+            network = self._hit("network", found["best"], found, plain)
+            points = [plain.judged.shown, network.judged.stream, *self._beside(network, found)]
+            judged = network.judged
+            verdict = compare(judged.shown, points, self.options.goal.metric, judged.segments)
+            if verdict.better:
+                made = network
+            else:
+                self.progress.warn(
+                    "the network did not pay for its bytes: this is the plain encode"
+                )
+        self._publish(made.folder)
+        return self._report(found, made, plain, verdict)
+
+    def _search(self) -> dict[str, Any]:
+        options, stream = self.options, self.options.stream
+        self.progress.stage("search: a sample of the film", 0)
+        sample = take_sample(options.source, self.info, stream.frames, stream.segment_s)
+        coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
+        budget = options.budget(self.info.frame_rate)
+        training = options.training
+        with tempfile.TemporaryDirectory() as folder:
+            shelf = StreamShelf(sample, coding, Path(folder), options.metrics)
+            steps = training.bounds.steps
+            search = Search(shelf, options.goal, budget, steps, training.seed, self.progress)
+            return {**search.run().to_json(), "budget": budget.to_json()}
+
+    def _hit(
+        self, name: str, choice: dict[str, Any], found: dict[str, Any], plain: Attempt | None = None
+    ) -> Attempt:
+        """Make a choice, and again with a crf that is nearer, until the goal is met; the nearest.
+
+        Where the goal is a plain encode's quality, `plain` is that encode.
+        """
+        wanted = self._wanted(plain)
+        crf = choice["crf"]
+        made: list[Attempt] = []
+        for number in range(MOST_ROUNDS[name]):
+            made.append(self._attempt(f"{name}-{number}", choice, crf, made))
+            if wanted is None or wanted.is_met(made[-1].judged.shown):
+                break
+            last = LAST_CRF[self.options.stream.lr_codec]
+            off = wanted.excess(made[-1].judged.shown) / _slope(wanted, choice, made)
+            # In quarters: finer than any tolerance asks for.
+            following = min(max(round(4 * (crf - off)) / 4, 1.0), last)
+            if any(attempt.crf == following for attempt in made):
+                break
+            crf = following
+        return min(made, key=lambda a: abs(wanted.excess(a.judged.shown)) if wanted else 0.0)
+
+    def _attempt(
+        self, name: str, choice: dict[str, Any], crf: float, before: Sequence[Attempt]
+    ) -> Attempt:
+        folder = self.job.path(name)
+        more: dict[str, Any] = {}
+        if before and choice["widths"]:
+            steps = max(1, self.options.training.bounds.steps // RETOUCHED)
+            blob = before[-1].folder / SR / weights_name(0)
+            more = {"warm_from": blob, "steps": steps}
+        asked = self.options.of_choice(folder, choice, crf, **more)
+        report = encode(asked, self.progress)
+
+        def judge() -> dict[str, Any]:
+            self.progress.stage(f"{name}: every frame beside the film", 0)
+            worst = self.options.goal.worst
+            return judge_package(folder, self.options.source, self.options.metrics, worst).to_json()
+
+        judged = self.job.step(f"judge-{name}", judge, [folder])
+        return Attempt(folder, crf, report, Judged.from_json(judged))
+
+    def _wanted(self, plain: Attempt | None) -> _Wanted | None:
+        """What the goal asks of a package; None for a plain encode whose crf is the goal."""
+        goal = self.options.goal
+        if goal.kbps is not None:
+            return _Wanted(None, math.log(goal.kbps), BYTES_TOLERANCE)
+        if goal.like_crf is not None:
+            if plain is None:
+                return None
+            value = plain.judged.shown.quality[goal.metric]
+            return _Wanted(goal.metric, value, TOLERANCE[goal.metric])
+        assert goal.value is not None
+        return _Wanted(goal.metric, goal.value, TOLERANCE[goal.metric])
+
+    def _beside(self, network: Attempt, found: dict[str, Any]) -> list[Point]:
+        """Of a stream smaller than the film, one more plain encode at about the same bytes."""
+        if network.judged.shown.made_by["scale"] == 1:
+            return []  # its own stream is that encode
+        first = next(c for c in found["considered"] if c["scale"] == 1 and not c["widths"])
+        off = math.log(network.judged.shown.bytes / first["expected_bytes"])
+        crf = round(4 * (first["crf"] + off / first["ln_bytes_per_crf"])) / 4
+        last = LAST_CRF[self.options.stream.lr_codec]
+        return [self._attempt("beside", first, min(max(crf, 1.0), last), ()).judged.shown]
+
+    def _publish(self, folder: Path) -> None:
+        """Put a package's files into the place of the job's."""
+        for path in sorted(folder.iterdir()):
+            if path.is_dir():
+                shutil.rmtree(self.job.out / path.name, ignore_errors=True)
+                shutil.copytree(path, self.job.out / path.name)
+            elif path.name not in (JOB_FILE, REPORT_FILE):
+                shutil.copy(path, self.job.out / path.name)
+
+    def _report(
+        self, found: dict[str, Any], made: Attempt, plain: Attempt, verdict: Verdict | None
+    ) -> dict[str, Any]:
+        """The report of the encode that was made, and of all that was decided."""
+        judged = made.judged
+        beside = verdict.plain if made is not plain and verdict else judged.shown.quality
+        kbps = judged.shown.made_by["kbps"]
+        return {
+            **made.report,
+            "goal": self.options.goal.to_json(),
+            "search": found,
+            "made": judged.shown.to_json(),
+            "stream": judged.stream.to_json(),
+            "plain": {"kbps": kbps, **{name: round(v, 4) for name, v in beside.items()}},
+            "plain_of_the_goal": plain.judged.shown.to_json(),
+            "verdict": verdict.to_json() if verdict else None,
+            "skipped": round(judged.skipped, 4),
+            "phones": [
+                {
+                    "device": d.name,
+                    "ms_a_frame": round(d.ms(judged.macs_per_frame), 2),
+                    "fps": round(1000 / max(d.ms(judged.macs_per_frame), 1e-3), 1),
+                    "estimate": True,
+                }
+                for d in devices()
+            ],
+        }

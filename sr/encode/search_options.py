@@ -1,0 +1,90 @@
+"""What `pocketsr encode` is asked without a scale: a goal, a budget, how to encode and train."""
+
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
+from fractions import Fraction
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from player.package.scale import parse_scale
+from player.vmaf import need_vmaf
+from sr.encode.options import PLAIN, EncodeOptions, StreamOptions, TrainingOptions
+from sr.rate.budget import DEFAULT_CLASS, Budget, budget_of
+from sr.rate.goal import Goal, goal_of
+from sr.usage_error import UsageError
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What `pocketsr encode` is asked without a scale. `stream.scale` and `stream.lr_crf` say
+    nothing here; of `training` what shapes the network says nothing.
+    """
+
+    source: Path
+    out: Path
+    goal: Goal
+    stream: StreamOptions = field(default_factory=StreamOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    budget_class: str = DEFAULT_CLASS
+    budget_ms: float | None = None
+    device_table: str | None = None
+
+    @classmethod
+    def of(cls, source: Path, out: Path, **given: Any) -> "SearchOptions":
+        """From options by name, as on the command line. Raises UsageError."""
+        asked = {name: given.get(name) for name in signature(goal_of).parameters if name != "codec"}
+        goal = goal_of(given.get("lr_codec", StreamOptions.lr_codec), **asked)
+        if goal.metric == "vmaf":
+            need_vmaf()
+        own = {f.name for f in fields(cls)} & given.keys()
+        kept = {name: given[name] for name in own}
+        if "budget_ms" in kept:
+            kept["budget_ms"] = _milliseconds(kept["budget_ms"])
+        records: dict[str, Any] = {}
+        for name, record in (("stream", StreamOptions), ("training", TrainingOptions)):
+            names = {f.name for f in fields(record)} & given.keys() - {"scale", "lr_crf"}
+            records[name] = record(**{key: given[key] for key in names})
+        return cls(source, out, goal, **records, **kept)
+
+    def budget(self, frame_rate: Fraction) -> Budget:
+        """The budget, for a film's frame rate. Raises UsageError."""
+        return budget_of(self.budget_class, frame_rate, self.budget_ms, self.device_table)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is measured: the goal's metric, and PSNR in any case."""
+        return tuple(dict.fromkeys((self.goal.metric, "psnr_y", "psnr_rgb")))
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that decides the result, flat."""
+        own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
+        flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
+        decided = ("scale", "lr_crf", "warm_from")
+        return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
+
+    def of_choice(
+        self, out: Path, choice: dict[str, Any], crf: float, **more: Any
+    ) -> EncodeOptions:
+        """The encode that makes a choice of the search at this crf."""
+        stream = replace(self.stream, scale=parse_scale(choice["scale"]), lr_crf=crf)
+        if choice["widths"] is None:
+            training = replace(self.training, method=PLAIN, steps=None, dtype=None)
+        else:
+            for name in ("widths", "exits"):
+                more[name] = tuple(choice[name])
+            training = replace(self.training, units=choice["units"], **more)
+        return EncodeOptions(self.source, out, stream, training)
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        ms = float(text)
+    except ValueError:
+        ms = 0.0
+    if not 0 < ms < math.inf:
+        raise UsageError(
+            f"--budget-ms {text}: without --scale, milliseconds a frame such as 12; where they "
+            "pass, --budget-class and --device-table say"
+        )
+    return ms

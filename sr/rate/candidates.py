@@ -1,0 +1,61 @@
+"""The networks that the search may choose from, at each scale, from small to large.
+
+Chains alone: one family that the engine plays. An easy exit lets routes skip most of a frame.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from player.package.architecture import Architecture, convolutions
+from player.package.paths import HARD
+from player.package.scale import Scale
+from sr.rate.budget import Budget, path_price
+
+BITS_A_WEIGHT = 2.4  # after rate-aware training, all of the blob counted (docs/quantisation.md)
+MOST_SKIPPED = 0.4  # of a frame's cells: what routes can take off the price of the hard path
+
+# scale -> (units, width, depth) of each
+_SHAPES: dict[Scale, tuple[tuple[int, int, int], ...]] = {
+    1: ((2, 16, 4), (2, 32, 5), (1, 16, 4), (1, 16, 6), (1, 32, 5), (1, 32, 8)),
+    Fraction(3, 2): ((2, 16, 4), (2, 32, 5), (2, 32, 8), (2, 48, 8)),
+    2: ((1, 16, 4), (1, 16, 6), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
+    3: ((1, 16, 4), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
+    4: ((1, 16, 4), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
+}
+_EASY_DEPTH = 2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network at a scale; `price`: multiply-accumulates of a whole frame on the hard path."""
+
+    arch: Architecture
+    price: float
+
+    @property
+    def scale(self) -> Scale:
+        return self.arch.scale
+
+    @property
+    def weights(self) -> int:
+        """How many, biases left out."""
+        return sum(o * i * k * k_ for _, (o, i, k, k_) in convolutions(self.arch))
+
+    @property
+    def blob_bytes(self) -> float:
+        """What its weights will cost, about."""
+        return self.weights * BITS_A_WEIGHT / 8
+
+
+def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterator[Candidate]:
+    """Those of a scale that the budget allows for HR frames of `height` x `width` px.
+
+    A network whose hard path is dearer than the budget is allowed where routes can make up for it.
+    """
+    lr_px = float(height * width / scale**2)
+    for units, channels, depth in _SHAPES[scale]:
+        arch = Architecture("chain", scale, (channels,) * depth, (_EASY_DEPTH, depth), units)
+        price = lr_px * path_price(arch, HARD)
+        if price * (1 - MOST_SKIPPED) <= budget.macs:
+            yield Candidate(arch, price)

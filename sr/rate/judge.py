@@ -1,0 +1,155 @@
+"""A whole package against its film: all its bytes, and what the phone will show for them.
+
+package --upscaled as the phone does--> shown ---.
+        LR --the anchor alone-----------> stream +--QualityMeter--> two points of bytes and quality
+film --------------------------------------------'
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from chunking.probe import VideoInfo, probe
+from player.bicubic import upscale_bicubic
+from player.compare import pair_with_reference
+from player.costs import anchor_macs_per_pixel
+from player.package.index import Index
+from player.package.layout import JOB_FILE, REPORT_FILE, WORK
+from player.package.paths import BICUBIC
+from player.package.scale import hr_px, scale_number
+from player.quality import QualityMeter
+from player.routing import RouteBook
+from player.session import Package, ignore, open_package, read_entry
+from player.upscale import UpscaledFrame, crop, fits, read_lr, upscale
+from sr.host_engine import host_engine
+from sr.rate.budget import path_price
+from sr.rate.curve import Point
+from sr.scoring import scored_network, upscale_paths
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`shown`: the package. `stream`: its stream alone, which is a plain encode of fewer bytes.
+
+    `macs_per_frame`: multiply-accumulates as `sr.rate.budget` counts them, with what is skipped.
+    `skipped`: the share of the pixels that no network makes.
+    """
+
+    shown: Point
+    stream: Point
+    macs_per_frame: float
+    skipped: float
+    segments: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As a job's record has it."""
+        points = {"shown": vars(self.shown), "stream": vars(self.stream)}
+        return {**vars(self), **points}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        points = {name: Point(**record[name]) for name in ("shown", "stream")}
+        return cls(**{**record, **points})
+
+
+def package_bytes(folder: Path) -> dict[str, int]:
+    """Bytes of all that a server sends, by part; how the package was made is not sent."""
+    sizes = {"video": 0, "audio": 0, "sr": 0, "manifests": 0}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        part = path.relative_to(folder).parts[0]
+        if part not in (JOB_FILE, REPORT_FILE, WORK):
+            sizes[part if part in sizes else "manifests"] += path.stat().st_size
+    return sizes
+
+
+def judge_package(
+    folder: Path,
+    film: Path,
+    metrics: tuple[str, ...],
+    worst: float = 1.0,
+    only: Collection[int] | None = None,
+) -> Judged:
+    """Play the package and compare every frame, or some. Raises PackageError, InputError."""
+    package = open_package(folder)
+    index, info = package.index, probe(film)
+    assert index is not None, folder
+    with_network = bool(index.weights)
+    macs, lr_px, skipped = 0.0, index.lr.width * index.lr.height, 0.0
+    price = [{p: path_price(w.arch, p) for p in (BICUBIC, *w.arch.paths)} for w in index.weights]
+    anchor = anchor_macs_per_pixel(index.scale)
+    with _meter(metrics, info) as shown, _meter(metrics, info) as stream:
+        frames = 0
+        for frame, original in pair_with_reference(_frames(package), film, index.time_base):
+            if only is not None and frame.index not in only:
+                continue
+            frames += 1
+            shown.add(frame.rgb, original)
+            for height, width, number, path in frame.patches[:, 2:].tolist():
+                macs += height * width * (price[number][path] if price else anchor)
+                skipped += height * width * (path == BICUBIC)
+            if with_network:
+                stream.add(crop(package, upscale_bicubic(frame.lr, index.scale)), original)
+        ours, theirs = shown.result(), (stream if with_network else shown).result()
+    sizes = package_bytes(folder)
+    sent = sum(sizes.values()) - sizes["audio"]
+    sr = _network_bytes(folder, index)
+    made = {"scale": scale_number(index.scale), "kbps": _kbps(sent, index)}
+    worth = [{m: q.worst(m, worst) for m in metrics} for q in (ours, theirs)]
+    shown_point, stream_point = (
+        Point(size, {m: v for m, v in values.items() if v is not None}, made)
+        for size, values in zip((sent, sent - sr), worth, strict=True)
+    )
+    share = skipped / max(1, frames * lr_px)
+    return Judged(shown_point, stream_point, macs / max(1, frames), share, len(index.segments))
+
+
+def _meter(metrics: tuple[str, ...], info: VideoInfo) -> QualityMeter:
+    return QualityMeter(metrics, info.colour, info.frame_rate)
+
+
+def _network_bytes(folder: Path, index: Index) -> int:
+    """What the package would not hold without its network, the index's entries left out."""
+    files = [*index.weights, *index.routes, *([index.router] if index.router else [])]
+    return sum(entry.bytes for entry in files)
+
+
+def _kbps(size_bytes: int, index: Index) -> float:
+    seconds = sum(s.duration for s in index.segments) * index.time_base
+    return round(float(size_bytes * Fraction(8, 1000) / max(seconds, Fraction(1, 1000))), 2)
+
+
+def _frames(package: Package) -> Iterator[UpscaledFrame]:
+    """As the phone plays them: on an engine where there is one, else by the server's networks."""
+    index = package.index
+    assert index is not None
+    engine = host_engine(index.frames * index.lr.width * index.lr.height)
+    if engine is not None or not index.weights:
+        yield from upscale(package, engine)
+        return
+    networks = [scored_network(read_entry(package, entry)) for entry in index.weights]
+    book = RouteBook(package, ignore)
+    for frame in read_lr(package):
+        assert fits(package, frame)
+        plan = book.plan(frame.pts, frame.rgb)
+        wanted = {(n, p) for n, p in plan.patches[:, 4:].tolist()}
+        made = {
+            (n, path): hr
+            for n, network in enumerate(networks)
+            for path, hr in upscale_paths(network, frame.rgb, [p for m, p in wanted if m == n])
+        }
+        rgb = upscale_bicubic(frame.rgb, index.scale)
+        for y, x, h, w, n, path in plan.patches.tolist():
+            if path != BICUBIC:
+                at = np.s_[
+                    hr_px(y, index.scale) : hr_px(y + h, index.scale),
+                    hr_px(x, index.scale) : hr_px(x + w, index.scale),
+                ]
+                rgb[at] = made[n, path][at]
+        yield UpscaledFrame(
+            crop(package, rgb), frame.pts, frame.index, frame.rgb, plan.patches, plan.codes, 0.0
+        )

@@ -1,0 +1,178 @@
+"""A few segments spread over a film, and what encodes of them at a scale and a crf cost and show.
+
+film --decode--> portions of a segment each --downscale--> encoder --> bytes, for the whole film
+                       |                                      decoded --> the anchor's quality
+                       +--------------------------------------------------> to train on
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from chunking.lr import downscale
+from chunking.probe import VideoInfo
+from chunking.stream import read_stream, write_lr_stream
+from chunking.video import Frame, read_frames
+from player.bicubic import upscale_bicubic
+from player.package.scale import Scale, scale_number
+from player.quality import QualityMeter
+from sr.rate.curve import Point
+from sr.rate.goal import LAST_CRF
+from sr.training.data import FramePair, Image
+
+MAX_SAMPLE_BYTES = 600_000_000  # of HR frames
+_FEW = 8  # frames that show what a scale can hold at all
+_PORTIONS = ((0, 1), (12, 2), (60, 3))  # from so many segments' worth of film on, so many portions
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How the streams of a film are encoded: all but their scale and crf."""
+
+    codec: str
+    segment_s: float
+    codec_opts: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Frames of a film in portions of one segment each, of `film_frames` in all."""
+
+    frames: Sequence[Frame]
+    film_frames: int
+    info: VideoInfo
+
+    @property
+    def factor(self) -> float:
+        """How much longer the film is."""
+        return self.film_frames / len(self.frames)
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole film."""
+        return float(self.film_frames / self.info.frame_rate)
+
+    def quality(
+        self, pairs: Iterable[tuple[Image, Image]], metrics: Sequence[str]
+    ) -> dict[str, float]:
+        """Of shown frames, which may go on beyond the originals' edges, by each metric."""
+        with QualityMeter(metrics, self.info.colour, self.info.frame_rate) as meter:
+            for shown, original in pairs:
+                meter.add(shown[: original.shape[0], : original.shape[1]], original)
+            result = meter.result()
+        return {m: value for m in metrics if (value := result.mean(m)) is not None}
+
+
+def take_sample(source: Path, info: VideoInfo, limit: int | None, segment_s: float) -> Sample:
+    """The whole of a short film, else portions of it, evenly spread. Raises InputError."""
+    hint = info.frames_hint or sum(1 for _ in read_frames(source, limit))
+    count = min(hint, limit or hint)
+    affordable = MAX_SAMPLE_BYTES // (3 * info.width * info.height)
+    length = max(1, min(round(segment_s * float(info.frame_rate)), affordable))
+    wanted = _wanted(count, length)
+    frames, read = [], 0
+    for frame in read_frames(source, limit):
+        read += 1
+        if frame.index in wanted:
+            frames.append(frame)
+    return Sample(frames, read, info)
+
+
+def _wanted(count: int, length: int) -> set[int]:
+    """The frames of a film of `count`, in portions of `length`."""
+    portions = max(n for least, n in _PORTIONS if count >= least * length / 4)
+    if count <= portions * length:
+        return set(range(count))
+    # The middle of each of so many equal parts.
+    starts = [round((i + 0.5) * count / portions - length / 2) for i in range(portions)]
+    return {start + i for start in starts for i in range(length)}
+
+
+@dataclass(frozen=True)
+class SampledStream:
+    """A stream of the sample at a scale: what the film's would cost, and what it shows."""
+
+    sample: Sample
+    scale: Scale
+    crf: float
+    folder: Path
+    bytes: int
+
+    @property
+    def lr_frames(self) -> Iterator[np.ndarray]:
+        """As they are decoded, [h, w, 3] u8."""
+        segments = sorted((self.folder / "video").glob("seg-*"))
+        yield from (f.rgb for f in read_stream(self.folder / "video" / "init.mp4", segments))
+
+    def pairs(self, numbers: Sequence[int]) -> list[FramePair]:
+        """LR and HR of some frames of the sample."""
+        wanted = set(numbers)
+        kept = {i: lr for i, lr in enumerate(self.lr_frames) if i in wanted}
+        return [FramePair(kept[i], self.sample.frames[i].rgb) for i in numbers]
+
+    def quality(self, metrics: Sequence[str]) -> dict[str, float]:
+        """Of the anchor alone, over the sample."""
+        shown = (upscale_bicubic(lr, self.scale) for lr in self.lr_frames)
+        originals = (frame.rgb for frame in self.sample.frames)
+        return self.sample.quality(zip(shown, originals, strict=True), metrics)
+
+
+class StreamShelf:
+    """Encodes of the sample, each made once."""
+
+    def __init__(
+        self, sample: Sample, coding: Coding, folder: Path, metrics: Sequence[str]
+    ) -> None:
+        self.sample, self.coding, self.metrics = sample, coding, tuple(metrics)
+        self._folder = folder
+        self._made: dict[tuple[Scale, float], SampledStream] = {}
+        self._points: dict[tuple[Scale, float], Point] = {}
+
+    def stream(self, scale: Scale, crf: float) -> SampledStream:
+        """The sample at a scale and a crf."""
+        if (scale, crf) not in self._made:
+            folder = self._folder / f"x{scale_number(scale)}-{crf}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            made = write_lr_stream(
+                self.scaled(scale), folder, self.sample.info, self.coding.codec, crf,
+                self.coding.segment_s, self.coding.codec_opts,
+            )  # fmt: skip
+            segments = sum(s.path.stat().st_size for s in made.segments)
+            size = round(segments * self.sample.factor + made.init.stat().st_size)
+            self._made[scale, crf] = SampledStream(self.sample, scale, crf, folder, size)
+        return self._made[scale, crf]
+
+    def point(self, scale: Scale, crf: float) -> Point:
+        """Bytes and quality of the anchor, for the whole film."""
+        if (scale, crf) not in self._points:
+            stream = self.stream(scale, crf)
+            made_by = {"scale": scale_number(scale), "crf": crf, "network": None}
+            self._points[scale, crf] = Point(stream.bytes, stream.quality(self.metrics), made_by)
+        return self._points[scale, crf]
+
+    def points(self, scale: Scale | None = None) -> list[Point]:
+        """All that were made, or those of a scale, by rising crf."""
+        return [p for (s, _), p in sorted(self._points.items(), key=lambda i: i[0][1])
+                if scale in (None, s)]  # fmt: skip
+
+    def bounded(self, crf: float) -> float:
+        """A crf that the codec has; in halves, so that encodes are found again."""
+        return min(LAST_CRF[self.coding.codec], max(1.0, round(2 * crf) / 2))
+
+    def scaled(self, scale: Scale) -> Iterator[Frame]:
+        """The sample's frames as an encoder takes them."""
+        if scale == 1:
+            yield from self.sample.frames
+            return
+        for frame in self.sample.frames:
+            yield Frame(downscale(frame.rgb, scale), frame.pts, frame.index)
+
+    def ceiling(self, scale: Scale) -> dict[str, float]:
+        """The anchor's quality without any codec: what no crf of this scale exceeds by itself."""
+        few = self.sample.frames[:: max(1, len(self.sample.frames) // _FEW)]
+        pairs = ((upscale_bicubic(downscale(f.rgb, scale), scale), f.rgb) for f in few)
+        return self.sample.quality(pairs, self.metrics)

@@ -1,0 +1,280 @@
+"""Which scale, network and crf give the most for the bytes: decided on a sample of the film.
+
+plain encodes at HR around the goal ---> operating point: so many bytes, so much quality
+each scale: encodes, the anchor's curve -+
+its networks: a short trial, the rest    +-> bytes of that quality --> worth against plain
+of the training, bytes of the weights  --+
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from player.package.scale import SCALES, Scale, scale_number
+from sr.progress import Progress
+from sr.rate.budget import Budget
+from sr.rate.candidates import Candidate, candidates
+from sr.rate.curve import Curve, Point, along, hull
+from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
+from sr.rate.sample import StreamShelf
+from sr.rate.trial import TRIAL_STEPS, Trial, run_trial
+
+MOST_TRIALS = 3
+LEAST_WORTH = 1.01  # of a network over the best encode without one; below it none is made
+# What a network may hope for before its trial: more than the best of the prototypes gained.
+_HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
+_HOPED_MORE = 2.0  # times that where the stream is smaller than the film
+_ROUTES_SHARE, _ENTRY_BYTES = 0.005, 200  # of the video's bytes; of a network's entry in the index
+_CRF_APART = 4.0
+_CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
+_MOST_ENCODES = 4  # of a scale, on the way to a crf
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How to use the bytes: a scale, its crf, and a network or none (a plain encode).
+
+    `bytes`, `quality`: what is expected of the whole film. `worth`: the bytes that a plain encode
+    at HR needs for that quality, for each byte of this. `loss_per_bit`: what a bit is worth to the
+    codec there, as mean squared error in unit range. `..._per_crf`: what one crf more changes.
+    """
+
+    scale: Scale
+    crf: float
+    candidate: Candidate | None
+    bytes: float
+    quality: float
+    worth: float
+    loss_per_bit: float
+    quality_per_crf: float
+    ln_bytes_per_crf: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As report.json has it."""
+        arch = self.candidate.arch if self.candidate else None
+        return {
+            "scale": scale_number(self.scale),
+            "crf": round(self.crf, 2),
+            "units": arch.units if arch else None,
+            "widths": list(arch.widths) if arch else None,
+            "exits": list(arch.exits) if arch else None,
+            "weights": self.candidate.weights if self.candidate else 0,
+            "gmacs_a_frame": round(self.candidate.price / 1e9, 2) if self.candidate else 0.0,
+            "expected_bytes": round(self.bytes),
+            "expected_quality": round(self.quality, 3),
+            "worth": round(self.worth, 4),
+            "loss_per_bit": self.loss_per_bit,
+            "quality_per_crf": self.quality_per_crf,
+            "ln_bytes_per_crf": self.ln_bytes_per_crf,
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found: the best choice, the best without a network, and all it looked at."""
+
+    best: Choice
+    plain: Choice
+    considered: tuple[Choice, ...]
+    points: tuple[Point, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As report.json has it."""
+        return {
+            "best": self.best.to_json(),
+            "plain": self.plain.to_json(),
+            "considered": [choice.to_json() for choice in self.considered],
+            "points": [point.to_json() for point in self.points],
+        }
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search works with. `steps`: of the training that the chosen network will get."""
+
+    shelf: StreamShelf
+    goal: Goal
+    budget: Budget
+    steps: int
+    seed: int
+    progress: Progress
+
+    def run(self) -> Found:
+        """Look at all scales, and try the most promising."""
+        self.progress.stage("search: plain encodes", 0)
+        crf = self._operating_crf()
+        here = self.shelf.point(1, crf)
+        self._check_reached(crf, here)
+        self.shelf.point(1, self.shelf.bounded(crf + _CRF_APART))
+        at_hr = hull(self.shelf.points(1), self.goal.metric)
+        scales = [s for s in SCALES if self._can_reach(s, here)]
+        for scale in scales:
+            self.progress.stage(f"search: scale {scale_number(scale)}", 0)
+            self._approach(scale, crf, here)
+        judge = _Judge(self, here, at_hr)
+        without = [judge.choice(scale, None, 0.0) for scale in scales]
+        plain = max(without, key=lambda c: c.worth)
+        trials = self._try_best(judge, scales, plain)
+        made = [
+            judge.choice(scale, candidate, trial.expected(candidate, self.steps))
+            for scale, trial in trials.items()
+            for candidate in self._candidates(scale)
+        ]
+        considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
+        best = considered[0] if considered[0].worth >= LEAST_WORTH * plain.worth else plain
+        return Found(best, plain, considered, tuple(self.shelf.points()))
+
+    def _check_reached(self, crf: float, here: Point) -> None:
+        """Raises GoalError where the best crf is far off; a network may bring half a dB more."""
+        goal, codec = self.goal, self.shelf.coding.codec
+        kbps = here.bytes / 125 / self.shelf.sample.seconds
+        if (
+            goal.value is not None
+            and abs(self.value(here) - goal.value) > 5 * TOLERANCE[goal.metric]
+        ):
+            option, best = f"--target of {goal.value} {goal.metric}", f"{self.value(here):.2f}"
+        elif goal.kbps is not None and abs(kbps / goal.kbps - 1) > 5 * BYTES_TOLERANCE:
+            option, best = f"--target-kbps {goal.kbps:g}", f"{kbps:.0f} kbps"
+        else:
+            return
+        raise GoalError(
+            f"{option} cannot be reached with {codec}: the nearest is {best}, at --like-crf {crf:g}"
+        )
+
+    def value(self, point: Point) -> float:
+        """What the goal measures."""
+        return point.quality[self.goal.metric]
+
+    def _operating_crf(self) -> float:
+        """The crf of the plain encode that does what is asked for."""
+        goal = self.goal
+        if goal.like_crf is not None:
+            return goal.like_crf
+        start = USUAL_CRF[self.shelf.coding.codec]
+        if goal.kbps is not None:
+            wanted = math.log(goal.kbps * 125 * self.shelf.sample.seconds)
+            return crf_for(
+                self.shelf, 1, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE
+            )
+        assert goal.value is not None
+        most = goal.value
+        return crf_for(self.shelf, 1, start, lambda p: self.value(p) - most, TOLERANCE[goal.metric])
+
+    def _hoped(self, scale: Scale) -> float:
+        return _HOPED[self.goal.metric] * (1.0 if scale == 1 else _HOPED_MORE)
+
+    def _can_reach(self, scale: Scale, here: Point) -> bool:
+        """Whether so few pixels can hold the quality at all, with the best of networks."""
+        if scale == 1:
+            return True
+        ceiling = self.shelf.ceiling(scale)[self.goal.metric]
+        return ceiling + self._hoped(scale) / 2 > self.value(here)
+
+    def _approach(self, scale: Scale, crf: float, here: Point) -> None:
+        """Encode at crfs around the one that a network would bring to the goal's quality."""
+        wanted = self.value(here) - self._hoped(scale) / 2
+        start = self.shelf.bounded(crf - _CRF_LOWER.get(scale, 3.0))
+        found = crf_for(self.shelf, scale, start, lambda p: self.value(p) - wanted, 0.3)
+        if len(self.shelf.points(scale)) < 2:
+            self.shelf.point(scale, self.shelf.bounded(found + _CRF_APART))
+
+    def _candidates(self, scale: Scale) -> Iterator[Candidate]:
+        info = self.shelf.sample.info
+        return candidates(scale, info.height, info.width, self.budget)
+
+    def _try_best(self, judge: "_Judge", scales: list[Scale], plain: Choice) -> dict[Scale, Trial]:
+        """A trial of one network at each of the scales that promise most."""
+        hopes = [
+            judge.choice(scale, candidate, self._hoped(scale))
+            for scale in scales
+            for candidate in self._candidates(scale)
+        ]
+        trials: dict[Scale, Trial] = {}
+        for hope in sorted(hopes, key=lambda c: -c.worth):
+            if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:
+                break
+            if hope.scale in trials or hope.candidate is None:
+                continue
+            self.progress.stage(f"search: trial at {scale_number(hope.scale)}", TRIAL_STEPS)
+            crfs = [float(p.made_by["crf"]) for p in self.shelf.points(hope.scale)]
+            near = min(crfs, key=lambda c: abs(c - hope.crf))
+            stream = self.shelf.stream(hope.scale, near)
+            trials[hope.scale] = run_trial(
+                hope.candidate, stream, self.goal.metric, self.seed, self.progress.at
+            )
+        return trials
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What a network with so much gain would make of the goal."""
+
+    search: Search
+    here: Point
+    at_hr: Curve
+
+    def choice(self, scale: Scale, candidate: Candidate | None, gain: float) -> Choice:
+        """The crf at which the stream and its network reach the goal, and what that costs."""
+        search = self.search
+        points = search.shelf.points(scale)
+        crfs = [float(p.made_by["crf"]) for p in points]
+        sizes = tuple((c, math.log(p.bytes)) for c, p in zip(crfs, points, strict=True))
+        values = tuple((c, search.value(p)) for c, p in zip(crfs, points, strict=True))
+        if candidate and candidate.price > search.budget.macs:
+            # Routes skip what gains least; the root is what a few films gave (docs/rate.md).
+            gain *= math.sqrt(search.budget.macs / candidate.price)
+        extra = candidate.blob_bytes + _ENTRY_BYTES if candidate else 0.0
+        share = 1 + _ROUTES_SHARE if candidate else 1.0
+
+        def total(crf: float) -> float:
+            return math.exp(along(sizes, crf)) * share + extra
+
+        if search.goal.kbps is not None:
+            crf = _solve(total, self.here.bytes)
+        else:
+            by_value = tuple(sorted((v, c) for c, v in values))
+            crf = along(by_value, search.value(self.here) - gain)
+        crf = min(max(crf, 0.0), LAST_CRF[search.shelf.coding.codec])
+        quality = along(values, crf) + gain
+        worth = self.at_hr.bytes_for(quality) / total(crf)
+        # Over two crfs, around this one.
+        slopes = [(along(line, crf + 1) - along(line, crf - 1)) / 2 for line in (values, sizes)]
+        loss = _loss_per_bit(points, gain)
+        return Choice(scale, crf, candidate, total(crf), quality, worth, loss, *slopes)
+
+
+def crf_for(
+    shelf: StreamShelf,
+    scale: Scale,
+    start: float,
+    excess: Callable[[Point], float],
+    tolerance: float,
+) -> float:
+    """The crf at which `excess`, which falls as crf rises, is about zero: by secants."""
+    tried = [(start, excess(shelf.point(scale, start)))]
+    following = shelf.bounded(start + math.copysign(_CRF_APART, tried[0][1]))
+    while len(tried) < _MOST_ENCODES and abs(tried[-1][1]) > tolerance:
+        if any(crf == following for crf, _ in tried):
+            break
+        tried.append((following, excess(shelf.point(scale, following))))
+        by_excess = sorted((e, crf) for crf, e in tried)
+        following = shelf.bounded(along(tuple(by_excess), 0.0))
+    return min(tried, key=lambda t: abs(t[1]))[0]
+
+
+def _solve(total: Callable[[float], float], wanted: float) -> float:
+    """The crf of so many bytes in all, by halving; `total` falls as crf rises."""
+    low, high = 0.0, max(LAST_CRF.values())
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if total(middle) > wanted else (low, middle)
+    return low
+
+
+def _loss_per_bit(points: list[Point], gain: float) -> float:
+    """-dD/dR of the codec: mean squared error (unit range, RGB) for a bit more, at its middle."""
+    curve = hull(points, "psnr_rgb")
+    middle = math.exp((curve.corners[0][0] + curve.corners[-1][0]) / 2)
+    error = 10 ** (-(curve.at(middle) + gain) / 10)
+    return error * math.log(10) / 10 * max(curve.slope(middle), 0.0) / (8 * middle)

@@ -1,0 +1,84 @@
+"""A short training on the sample, and what the rest of the training will bring.
+
+Two rules carry a short trial over to the network that will be made; both were read off trainings
+of the choosing clips (benchmarks/clips.toml), `python -m benchmarks.rate --model` repeats them:
+
+    steps    a gain in dB grows by REST_A_DOUBLING of itself with each doubling of the steps
+    weights  and with their number to the power of SIZE_EXPONENT
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from chunking.difficulty import patch_sse
+from chunking.grid import Grid
+from player.bicubic import upscale_bicubic
+from player.package.paths import HARD
+from sr.models import build_network, deployed_network
+from sr.rate.candidates import Candidate
+from sr.rate.sample import SampledStream
+from sr.scoring import upscale_paths
+from sr.training.data import CropSampler, FramePair, training_set
+from sr.training.loop import TrainingPlan, overfit
+
+REST_A_DOUBLING = 0.12
+SIZE_EXPONENT = 0.14
+TRIAL_STEPS = 400
+_TRAINED, _JUDGED = 16, 6  # frames of the sample
+_CELL_PX, _BATCH, _CROP_PX = 24, 8, 32
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What `candidate` gained over the anchor, by the goal's metric, after so many steps."""
+
+    candidate: Candidate
+    crf: float
+    steps: int
+    gain: float
+
+    def expected(self, candidate: Candidate, steps: int) -> float:
+        """The gain of a network of the same scale after `steps`."""
+        longer = max(0.0, math.log2(steps / self.steps))
+        larger = (candidate.weights / self.candidate.weights) ** SIZE_EXPONENT
+        # What harms is not used: routes then take the anchor.
+        return max(0.0, self.gain) * (1 + REST_A_DOUBLING * longer) * larger
+
+
+def run_trial(
+    candidate: Candidate,
+    stream: SampledStream,
+    metric: str,
+    seed: int,
+    on_step: Callable[[int, float], None],
+    steps: int = TRIAL_STEPS,
+) -> Trial:
+    """Overfit the candidate to some frames, and judge it on frames between them."""
+    count = len(stream.sample.frames)
+    spread = np.linspace(0, count - 1, min(count, _TRAINED + _JUDGED)).round().astype(int)
+    judged = spread[:: max(1, len(spread) // _JUDGED)]
+    trained = np.setdiff1d(spread, judged) if len(spread) > len(judged) else spread
+    network = build_network(candidate.arch, seed)
+    pairs = stream.pairs(trained.tolist())
+    data = training_set(pairs, candidate.scale, network.halo_px(HARD), candidate.arch.units)
+    shares = np.sqrt(np.stack([_anchor_sse(pair, candidate) for pair in pairs]))
+    if not shares.any():
+        return Trial(candidate, stream.crf, steps, 0.0)
+    cell = (_CELL_PX, _CELL_PX)
+    sampler = CropSampler(data, shares, cell, _BATCH, seed, side_px=_CROP_PX)
+    overfit(network, sampler, TrainingPlan(steps), on_step=on_step)
+    deployed = deployed_network(candidate.arch, network.deployed_arrays())
+    held = stream.pairs(judged.tolist())
+    before = ((upscale_bicubic(p.lr, candidate.scale), p.hr) for p in held)
+    after = ((dict(upscale_paths(deployed, p.lr, (HARD,)))[HARD], p.hr) for p in held)
+    was, now = (stream.sample.quality(shown, [metric])[metric] for shown in (before, after))
+    return Trial(candidate, stream.crf, steps, now - was)
+
+
+def _anchor_sse(pair: FramePair, candidate: Candidate) -> np.ndarray:
+    height, width = pair.lr.shape[:2]
+    grid = Grid(height, width, _CELL_PX, _CELL_PX)
+    return patch_sse(upscale_bicubic(pair.lr, candidate.scale), pair.hr, grid, candidate.scale)

@@ -1,0 +1,145 @@
+"""The whole search, on a film small enough: what it makes is proved, never worse than plain."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.same_bytes import drifting_pictures, write_film
+from player.package.verify import verify_package
+from sr.encode import best
+from sr.encode.beside import beside_plain
+from sr.encode.best import encode_best
+from sr.encode.encode import encode
+from sr.encode.options import EncodeOptions
+from sr.encode.search_options import SearchOptions
+from sr.progress import Progress
+from sr.rate.goal import GoalError
+from sr.rate.judge import judge_package, package_bytes
+from sr.rate.proof import Verdict
+
+METRICS = ("psnr_y", "psnr_rgb")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return write_film(path, drifting_pictures(8, 96, 128))
+
+
+def search(film: Path, out: Path, **options) -> dict:
+    options = {"lr_codec": "h264", "steps": 4, "threads": 1, **options}
+    with Progress() as progress:
+        return encode_best(SearchOptions.of(film, out, **options), progress)
+
+
+@pytest.fixture(scope="module")
+def found(film, tmp_path_factory):
+    """A search that ended with the plain encode, and its folder."""
+    out = tmp_path_factory.mktemp("found") / "p"
+    return search(film, out), out
+
+
+def test_a_film_too_short_for_weights_is_the_plain_encode(found, film):
+    report, out = found
+    assert report["search"]["best"]["widths"] is None
+    assert report["method"] == "plain" and report["scale"] == 1
+    assert verify_package(out).ok
+    assert not (out / "work").exists()
+    shown = judge_package(out, film, METRICS).shown
+    assert shown.quality["psnr_y"] == pytest.approx(report["plain"]["psnr_y"], abs=1e-3)
+    assert shown.bytes == report["made"]["bytes"] == sum(package_bytes(out).values())
+
+
+def test_a_search_that_is_done_stays_done(found, film):
+    report, out = found
+    assert search(film, out) == json.loads((out / "report.json").read_text()) == report
+
+
+def with_network(monkeypatch, report, better):
+    """Let the search choose a network, and the proof say what it is worth."""
+    plain = report["search"]["plain"]
+    shape = {"widths": [8, 8, 8], "exits": [2, 3], "units": 1}
+    found = {**report["search"], "best": {**plain, **shape}}
+    monkeypatch.setattr(best._Best, "_search", lambda self: found)
+    judged = lambda package, points, metric, segments: Verdict(  # noqa: E731
+        better, {"psnr_y": 0.1}, {"psnr_y": 30.0, "psnr_rgb": 29.0}
+    )
+    monkeypatch.setattr(best, "compare", judged)
+
+
+def test_a_network_that_is_ahead_is_the_package(found, film, tmp_path, monkeypatch):
+    with_network(monkeypatch, found[0], better=True)
+    report = search(film, tmp_path / "p")
+    assert report["method"] == "dydca"
+    assert report["plain"] == {"kbps": report["made"]["kbps"], "psnr_y": 30.0, "psnr_rgb": 29.0}
+    assert (tmp_path / "p/sr/weights-000.bin").exists()
+    assert verify_package(tmp_path / "p").ok
+    assert {p["device"] for p in report["phones"]} >= {"flagship", "mid-range"}
+
+
+def test_a_network_that_is_behind_is_not(found, film, tmp_path, monkeypatch):
+    with_network(monkeypatch, found[0], better=False)
+    report = search(film, tmp_path / "p")
+    assert report["method"] == "plain"
+    assert not (tmp_path / "p/sr/weights-000.bin").exists()
+    assert verify_package(tmp_path / "p").ok
+
+
+def test_a_killed_search_goes_on_where_it_was(found, film, tmp_path, monkeypatch):
+    with_network(monkeypatch, found[0], better=True)
+    judge, calls = best.judge_package, []
+
+    def killed(folder, *rest):
+        calls.append(folder.name)
+        if folder.name.startswith("network"):
+            raise KeyboardInterrupt
+        return judge(folder, *rest)
+
+    monkeypatch.setattr(best, "judge_package", killed)
+    with pytest.raises(KeyboardInterrupt):
+        search(film, tmp_path / "p")
+    kept = (tmp_path / "p/work/network-0/sr/weights-000.bin").read_bytes()
+    monkeypatch.setattr(best, "judge_package", judge)
+    search(film, tmp_path / "p")
+    assert calls == ["plain-0", "network-0"]
+    assert (tmp_path / "p/sr/weights-000.bin").read_bytes() == kept
+
+
+def test_a_target_out_of_reach_says_what_is_near(film, tmp_path):
+    with pytest.raises(GoalError, match="cannot be reached with h264: the nearest is"):
+        search(film, tmp_path / "p", target_kbps=2.0)
+    assert GoalError.exit_code == 4
+
+
+def test_bytes_that_are_asked_for_are_met(film, tmp_path, found):
+    kbps = found[0]["made"]["kbps"] * 0.8
+    report = search(film, tmp_path / "p", target_kbps=kbps)
+    assert report["made"]["kbps"] == pytest.approx(kbps, rel=0.06)
+
+
+def test_a_scale_that_was_given_stands_beside_plain(film, tmp_path):
+    asked = EncodeOptions.of(film, tmp_path / "p", scale=4, lr_codec="h264", steps=3, threads=1)
+    said: list[str] = []
+    with Progress() as progress:
+        progress.warn = said.append  # type: ignore[method-assign]
+        report = beside_plain(asked, encode(asked, progress), progress)
+    assert report["plain"]["kbps"] == report["made"]["kbps"]
+    assert report["plain"]["psnr_y"] > report["made"]["psnr_y"]
+    assert any("a plain encode of the same bytes is" in line for line in said)
+    assert json.loads((tmp_path / "p/report.json").read_text()) == report
+
+
+def test_stream_alone_is_judged_as_a_plain_encode(film, tmp_path):
+    """The control: a package whose network adds nothing shows what its stream shows."""
+    options = EncodeOptions.of(film, tmp_path / "p", scale=1, lr_codec="h264", method="plain")
+    with Progress() as progress:
+        encode(options, progress)
+    judged = judge_package(tmp_path / "p", film, METRICS)
+    assert judged.shown.quality == judged.stream.quality
+    assert judged.shown.bytes == judged.stream.bytes and judged.skipped == 1.0
