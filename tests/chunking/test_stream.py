@@ -193,8 +193,11 @@ def test_a_stream_of_other_parameters_is_never_put_together(
         )
 
 
-def test_planes_go_straight_into_the_encoder(make_clip, moving_frames, tmp_path, monkeypatch):
-    source = make_clip(moving_frames(4))
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuvj420p"])
+def test_planes_go_straight_into_the_encoder(
+    make_clip, moving_frames, tmp_path, monkeypatch, pix_fmt
+):
+    source = make_clip(moving_frames(4), pix_fmt=pix_fmt)
     frames, info = list(read_frames(source)), probe(source)
     with av.open(str(source)) as container:
         planes = [frame.to_ndarray() for frame in container.decode(video=0)]
@@ -205,6 +208,7 @@ def test_planes_go_straight_into_the_encoder(make_clip, moving_frames, tmp_path,
     with av.open(joined) as container:
         back = [frame.to_ndarray() for frame in container.decode(video=0)]
     assert all(np.array_equal(a, b) for a, b in zip(back, planes, strict=True))
+    assert probe(joined).colour == info.colour and info.colour.full_range == ("j" in pix_fmt)
     # Of another size than rgb, as a downscaled frame's would be, they are of no use.
     small = [replace(frame, rgb=frame.rgb[:24, :32]) for frame in frames]
     files = write_lr_stream(small, tmp_path, info, "exact")
