@@ -1,7 +1,8 @@
 """Bytes at equal quality: PocketSR and others beside the same codec alone.
 
-    python -m benchmarks.rate [--codec h264 h265 av1] [--clips bee bbb]
-        [--rates 4] [--arms dydca stdo zero] [--tune psnr default] [--minutes 40] [--quick]
+    python -m benchmarks.rate [--class cpu npu] [--codec h264 h265 av1] [--clips bee bbb]
+        [--rates 4] [--arms dydca stdo zero] [--ablation no-size no-routes] [--part reporting]
+        [--tune psnr default] [--minutes 40] [--quick]
 
 Each cell (a shot, a codec, an arm, a crf) is one JSON in build/rate/cells as soon as it is
 measured, and stands in benchmarks/results/rate.json then; one that stands there is never measured
@@ -14,28 +15,41 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import argument_parser, write_json
-from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, TUNES, Cell, plan
+from benchmarks.rating.cells import ABLATIONS, ARMS, CODECS, PLAIN_SIDE, TUNES, Cell, plan
 from benchmarks.rating.clips import PARTS, Shot, film_of, read_shots
-from benchmarks.rating.curves import TUNE_OF, bd_rows, control_row, mean_rows, worst_rows
+from benchmarks.rating.curves import (
+    TUNE_OF,
+    ablation_rows,
+    bd_rows,
+    control_row,
+    mean_rows,
+    worst_rows,
+)
 from benchmarks.rating.making import make
 from chunking.input_error import InputError
 from player.quality import measurable
+
+CLASSES = ("cpu", "npu")
+ABLATED_CLIPS = 4
 
 
 def results(cells: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The whole of rate.json: the cells, and what follows from them."""
     ordered = sorted(cells, key=lambda c: c["name"])
-    arms = [*(a for a in ARMS if a not in (*PLAIN_SIDE, "zero")), "bicubic", "generic"]
+    others = (*PLAIN_SIDE, "zero", *ABLATIONS)
+    arms = [*(a for a in ARMS if a not in others), "bicubic", "generic"]
     rows = bd_rows(ordered, arms)
     return {
         "schema": "pocketsr.rate/1",
         "means": mean_rows(rows),
         "worst": worst_rows(ordered, arms),
         "control": control_row(ordered),
+        "ablation": ablation_rows(ordered),
         "rows": rows,
         "cells": ordered,
     }
@@ -56,18 +70,24 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         return done[cell.name]["quality"]["psnr_y"] if cell.name in done else None
 
     rates = 2 if options.quick else options.rates
-    shots = chosen(read_shots(), options)
-    for cell in plan(shots, options.codec, options.tune, options.arms, rates, db_of):
+    shots, arms = chosen(read_shots(), options), [*options.classes, *options.arms]
+    if options.ablation:
+        arms += ["all", *options.ablation]
+    for cell in plan(shots, options.codec, options.tune, arms, rates, db_of):
         if cell.name in done:
             continue
+        of = ARMS[cell.arm].of
         if options.minutes and time.monotonic() - began_s > 60 * options.minutes:
             print("the time is up; the same command goes on from here")
             break
+        choice = done.get(replace(cell, arm=of).name, {}).get("choice") if of else None
+        if of and not (choice and choice["widths"]):
+            continue  # the search chose no network here, or was not asked
         # Luma's PSNR in any case: the ladder of rates goes by it.
         own = [m for m, tune in TUNE_OF.items() if tune == cell.tune and m != "psnr_y"]
         film = film_of(cell.shot, options.films, work / "shots")
         try:
-            made = make(cell, film, work, measurable(["psnr_y", *own]))
+            made = make(cell, film, work, measurable(["psnr_y", *own]), choice)
         except InputError as error:
             print(f"{cell.name}: {error}", file=sys.stderr)
             continue
@@ -89,6 +109,8 @@ def chosen(shots: Sequence[Shot], options: argparse.Namespace) -> list[Shot]:
     """The shots that are asked for."""
     named = [s for s in shots if s.clip in options.clips] if options.clips else shots
     wanted = [s for s in named if s.part in options.part]
+    if options.ablation:
+        return wanted[:ABLATED_CLIPS]
     return wanted[:1] if options.quick else wanted
 
 
@@ -110,7 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--part", nargs="+", choices=PARTS, default=["reporting"])
     parser.add_argument("--codec", nargs="+", choices=CODECS, default=["h264"])
     parser.add_argument("--tune", nargs="+", choices=list(TUNES), default=["psnr"])
-    parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=["x1"])
+    parser.add_argument("--class", dest="classes", nargs="*", choices=CLASSES, default=["cpu"])
+    parser.add_argument("--ablation", nargs="*", choices=[*ABLATIONS][1:], default=[])
+    parser.add_argument("--arms", nargs="*", choices=list(ARMS), default=[])
     parser.add_argument("--rates", type=int, default=7, help="at most so many of each arm")
     parser.add_argument("--minutes", type=float, help="no cell is begun after so long")
     parser.add_argument("--work", type=Path, default=Path("build/rate"))

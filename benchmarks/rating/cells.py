@@ -6,8 +6,11 @@ A cell is a shot, a codec, an arm and a crf. An arm is a way to spend bytes:
     plain-1.5   a smaller stream, shown by bicubic: with `plain` the hull of what a ladder does
     plain-2     the same; its `generic` quality is the shipped network's on this stream
     x1          a filter at scale 1, the default network on units of 2x2
+    cpu, npu    `pocketsr encode` without a scale, by the budget of its name
     dydca ...   the papers' methods as they are, at scale 2
     zero        the package of `plain` with a network of zeros: must show what `plain` shows
+    all         what the search chose for `cpu`, made by itself
+    no-...      the same without one part, or with another in its place: what the part is worth
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +31,7 @@ LADDERS: Mapping[str, tuple[float, float, float]] = {
 # Where a ladder ends, dB of luma: one rate lies at or beyond each end.
 WORST_DB, BEST_DB = 30, 42
 ARM_RATES = 4
+SMALLER_CRF = 6  # off the crf of a stream of scale 2, for about the bytes of one at HR
 
 # Options of the encoder by what the rows are about. SVT-AV1 is tuned for PSNR by default.
 TUNES: Mapping[str, Mapping[str, str]] = {
@@ -39,24 +43,48 @@ TUNES: Mapping[str, Mapping[str, str]] = {
 @dataclass(frozen=True)
 class Arm:
     """`options` of encode; `finer` is taken off each crf of the ladder: a smaller stream spends
-    its bytes on fewer pixels. At most `rates` of the ladder, evenly spread."""
+    its bytes on fewer pixels. At most `rates` of the ladder, evenly spread. `searched`: no scale is
+    given, and the crf is of the plain encode whose quality is asked for. `of`: the searched arm
+    whose choice is made, with these options in the place of its own.
+    """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     finer: float = 0
     rates: int = ARM_RATES
+    searched: bool = False
+    of: str | None = None
 
 
+# Fast, as is what they are compared with: a better preset is better, and takes the server's hours.
+_CLASSES = {
+    name: Arm({"budget_class": name, "preset": "fast"}, searched=True) for name in ("cpu", "npu")
+}
+_NO_REORDERING = {
+    "h264": "bframes=0:mbtree=0",
+    "h265": "bframes=0:cutree=0",
+    "av1": "pred-struct=1",
+}
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "all": {},
+    "no-scale": {"scale": "another"},
+    "no-size": {"widths": (16,) * 4, "exits": (4,)},
+    "no-rate-aware-weights": {"rate_weight": 0.0},
+    "no-reordering": {"codec_opts": _NO_REORDERING},
+    "no-routes": {"max_loss_db": 0.0},
+}
 _PAPERS = {
-    name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=6)
+    name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=SMALLER_CRF)
     for name in ("dydca", "jstdo", "stdo")
 }
 ARMS: Mapping[str, Arm] = {
     "plain": Arm({"method": "plain", "scale": "1"}, rates=7),
-    "plain-2": Arm({"method": "plain", "scale": "2"}, finer=6),
+    "plain-2": Arm({"method": "plain", "scale": "2"}, finer=SMALLER_CRF),
     "plain-1.5": Arm({"method": "plain", "scale": "1.5"}, finer=3),
     "zero": Arm({"method": "plain", "scale": "1"}, rates=2),
     "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}),
+    **_CLASSES,
     **_PAPERS,
+    **{name: Arm(options, rates=2, of="cpu") for name, options in ABLATIONS.items()},
 }
 PLAIN_SIDE = ("plain", "plain-2", "plain-1.5")
 

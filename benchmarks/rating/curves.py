@@ -16,7 +16,7 @@ from typing import Any
 from scipy.interpolate import PchipInterpolator
 
 from benchmarks.bd_rate import bd_rate
-from benchmarks.rating.cells import PLAIN_SIDE
+from benchmarks.rating.cells import ABLATIONS, PLAIN_SIDE
 
 Cells = Sequence[Mapping[str, Any]]
 Curve = tuple[tuple[float, float], ...]  # bytes and quality
@@ -169,6 +169,34 @@ def worst_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
         named = {"codec": codec, "arm": arm, "metric": metric, "shot": shot}
         rows.append({**named, "behind": behind, "broken": broken, "points": len(margins)})
     return rows
+
+
+def ablation_rows(cells: Cells) -> list[dict[str, Any]]:
+    """What each part is worth: bytes with it left out over bytes with all, at the quality of each
+    by the plain side's curve, in percent; mean and standard error over shots and rates."""
+    gains: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    for (codec, tune, _), group in of_shots(cells).items():
+        for metric in (m for m, wanted in TUNE_OF.items() if wanted == tune):
+            over = _over_plain([c for c in group if c["arm"] in ABLATIONS], group, metric)
+            for (arm, crf), without in over.items():
+                if arm != "all" and ("all", crf) in over:
+                    gains[codec, arm, metric].append(100 * (without / over["all", crf] - 1))
+    return [
+        {"codec": codec, "arm": arm, "metric": metric, "percent": fmean(found),
+         "standard_error": stdev(found) / math.sqrt(len(found)) if len(found) > 1 else None,
+         "cells": len(found)}
+        for (codec, arm, metric), found in gains.items()
+    ]  # fmt: skip
+
+
+def _over_plain(cells: Cells, group: Cells, metric: str) -> dict[tuple[str, float], float]:
+    """By arm and crf: a cell's bytes over the plain side's at its quality, where that is known."""
+    beside = [p for p in plain_points(group, "all") if metric in p.quality]
+    curve, found = hull(beside, metric), {}
+    for cell in (c for c in cells if metric in c["quality"]):
+        if (same := bytes_for(curve, cell["quality"][metric])) is not None:
+            found[cell["arm"], cell["crf"]] = cell["bytes"]["total"] / same
+    return found
 
 
 def control_row(cells: Cells) -> dict[str, Any] | None:

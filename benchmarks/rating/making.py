@@ -7,7 +7,7 @@ film ------------------------------------------------'
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from sr.encode.best import encode_best
+from sr.encode.search_options import SearchOptions
 
 from benchmarks.harness import environment
-from benchmarks.rating.cells import ARMS, TUNES, Cell
+from benchmarks.rating.cells import ARMS, SMALLER_CRF, TUNES, Cell
 from chunking.probe import VideoInfo, probe
 from player.compare import Arm as Control
 from player.compare import control_arms, pair_with_reference
@@ -45,11 +47,16 @@ from sr.progress import Progress
 THREADS = 2
 
 
-def make(cell: Cell, film: Path, work: Path, metrics: Iterable[str]) -> dict[str, Any]:
-    """The cell's result. Raises what encode does; an interrupted encode goes on from there."""
+def make(
+    cell: Cell, film: Path, work: Path, metrics: Iterable[str], choice: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The cell's result. Raises what encode does; an interrupted encode goes on from there.
+
+    `choice` is what the search chose at this rate, for an arm that makes that again.
+    """
     package = work / "packages" / cell.name
     began_s, began_cpu_s = time.monotonic(), time.process_time()
-    report = _encode(cell, film, package)
+    report = _encode(cell, film, package, choice)
     if cell.arm == "zero":
         package = add_zeros(package)
     spent = {
@@ -57,22 +64,43 @@ def make(cell: Cell, film: Path, work: Path, metrics: Iterable[str]) -> dict[str
         "encode_cpu_s": round(time.process_time() - began_cpu_s, 1),
     }
     measured = measure_package(package, film, metrics, with_generic=cell.arm == "plain-2")
-    kept = ("search", "steps", "units", "phones", "plain", "verdict")
-    told = {name: report[name] for name in kept if report.get(name)}
+    told = {name: report[name] for name in ("steps", "phones", "verdict") if report.get(name)}
+    if "search" in report:
+        told["choice"] = report["search"]["best"]
     return {**cell.to_json(), **measured, **spent, **told, "environment": environment(("av",))}
 
 
-def _encode(cell: Cell, film: Path, package: Path) -> dict[str, Any]:
-    asked = {
-        **ARMS[cell.arm].options,
+def _encode(
+    cell: Cell, film: Path, package: Path, choice: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    arm = ARMS[cell.arm]
+    asked: dict[str, Any] = {
         "lr_codec": cell.codec,
-        "lr_crf": cell.crf,
         "codec_opts": TUNES[cell.tune][cell.codec],
         "frames": cell.shot.end - cell.shot.start,
         "threads": THREADS,
     }
     with Progress() as progress:
+        if arm.searched:
+            search = SearchOptions.of(film, package, like_crf=cell.crf, **asked, **arm.options)
+            return encode_best(search, progress)
+        asked |= changed(choice, cell) if choice else {"lr_crf": cell.crf, **arm.options}
         return encode(EncodeOptions.of(film, package, **asked), progress)
+
+
+def changed(choice: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
+    """The options of what the search chose, but for those that the arm replaces."""
+    options = dict(ARMS[cell.arm].options)
+    scale, crf = choice["scale"], choice["crf"]
+    if options.pop("scale", None) is not None:
+        # A filter instead of a smaller stream, or the other way round, at about the same bytes.
+        scale, crf = (2, crf - SMALLER_CRF) if scale == 1 else (1, crf + SMALLER_CRF)
+    if "codec_opts" in options:
+        own = TUNES[cell.tune][cell.codec]
+        options["codec_opts"] = ":".join(filter(None, (own, options["codec_opts"][cell.codec])))
+    shape = {name: tuple(choice[name]) for name in ("widths", "exits")}
+    units = {"units": choice["units"], "preset": "fast"}
+    return {"scale": str(scale), "lr_crf": crf, **units, **shape, **options}
 
 
 def add_zeros(plain: Path) -> Path:

@@ -13,6 +13,7 @@ from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, Cell, plan
 from benchmarks.rating.clips import Shot, film_of, read_shots
 from benchmarks.rating.curves import (
     Point,
+    ablation_rows,
     bd_rows,
     bytes_for,
     control_row,
@@ -21,7 +22,7 @@ from benchmarks.rating.curves import (
     quality_at,
     worst_rows,
 )
-from benchmarks.rating.making import add_zeros, measure_package
+from benchmarks.rating.making import add_zeros, changed, measure_package
 from chunking.video import read_frames
 from player.package.verify import verify_package
 from sr.encode.encode import encode
@@ -154,6 +155,32 @@ def test_means_are_over_clips_and_a_clip_is_the_mean_of_its_shots():
     others = {r["arm"]: r["percent"] for r in mean_rows(rows)}
     assert others["bicubic"] == pytest.approx(50, abs=0.1)
     assert others["generic"] == pytest.approx(20, abs=0.5)
+
+
+def test_a_part_is_worth_the_bytes_that_are_missed_without_it():
+    cells = cells_of("a", 0.8)
+    for arm, factor in (("all", 0.8), ("no-size", 0.88), ("no-routes", 0.8)):
+        cells += [{**c, "arm": arm} for c in cells_of("a", factor) if c["arm"] == "x1"]
+    rows = {r["arm"]: r for r in ablation_rows(cells)}
+    assert rows.keys() == {"no-size", "no-routes"} and rows["no-size"]["cells"] == 4
+    assert rows["no-size"]["percent"] == pytest.approx(10, abs=0.01)
+    assert (
+        rows["no-routes"]["percent"] == pytest.approx(0) and rows["no-size"]["standard_error"] < 1
+    )
+
+
+def test_an_ablation_changes_its_own_part_of_what_was_chosen():
+    choice = {"scale": 2, "crf": 22.5, "units": 1, "widths": [32] * 4, "exits": [2, 4]}
+
+    def options(arm: str) -> dict:
+        return changed(choice, Cell(SHOTS[0], "h264", "psnr", arm, 28))
+
+    whole = options("all")
+    assert (whole["scale"], whole["lr_crf"], whole["widths"]) == ("2", 22.5, (32,) * 4)
+    assert options("no-size") == whole | {"widths": (16,) * 4, "exits": (4,)}
+    assert options("no-scale") == whole | {"scale": "1", "lr_crf": 28.5}
+    assert options("no-rate-aware-weights") == whole | {"rate_weight": 0.0}
+    assert options("no-reordering")["codec_opts"] == "tune=psnr:bframes=0:mbtree=0"
 
 
 def test_what_cannot_be_compared_is_told_with_its_reason():
