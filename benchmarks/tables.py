@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks import rate_tables
 from benchmarks.engine_tables import (
     ablation,
     android,
@@ -249,11 +250,16 @@ def _claims(result: Row) -> str:
     return markdown([{column: claim.get(column, "") for column in shown} for claim in found])
 
 
+def of_rate(table: Callable[[Row], str]) -> str:
+    return table(read("rate"))
+
+
 TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (readme, quality, checked, quant, training, difficulty, scoring)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},
     **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},
+    **{name: partial(of_rate, table) for name, table in rate_tables.TABLES.items()},
     **{f"shrink.{name}": partial(arms, name) for name in ARMS},
     **{f"shrink.{n}.claims": partial(claims_of, file) for n, (file, _) in ARMS.items()},
     **{f"paper.{name}": partial(paper, name) for name in read("reproduce")["entries"]},

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.rate import finished, results
+from benchmarks.rate_tables import TABLES
 from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, Cell, plan
 from benchmarks.rating.clips import Shot, film_of, read_shots
 from benchmarks.rating.curves import (
@@ -231,3 +232,23 @@ def test_a_network_of_zeros_shows_what_the_stream_shows(long_clip, tmp_path, mon
     assert before["bytes"]["total"] == sum(
         size for part, size in before["bytes"].items() if part != "total"
     )
+
+
+def test_tables_are_made_of_results_alone():
+    cells = [*cells_of("a", 0.8), *cells_of("b", 0.9)]
+    cells += [{**c, "arm": "cpu"} for c in cells if c["arm"] == "x1"]
+    cells += [{**c, "arm": "all"} for c in cells if c["arm"] == "x1"]
+    cells += [{**c, "arm": "no-size"} for c in cells if c["arm"] == "plain-2"]
+    cost = {"scale": 1, "engine_ms": 12.0, "skipped": 0.5, "seconds": 5.0}
+    network = {"widths": [16] * 5, "exits": [5], "units": 1}
+    result = results([{**c, **cost, "networks": [network]} for c in cells])
+    made = {name.removeprefix("rate."): table(result) for name, table in TABLES.items()}
+    assert "| h264 | `cpu` | -15.0 ± 5.0 % | - | - | - | - | 2 |" in made["means"]
+    assert "| a-0 | h264 | -20.0 % |" in made["clips"]
+    # 0.8 times the bytes, and at those the plain side is 0.9 dB behind.
+    assert (
+        "| a-0 | h264 | `cpu` | 256 | 33" in made["points"] and "x1, 5 of 16, u 1" in made["points"]
+    )
+    assert "| h264 | `cpu` | PSNR-Y | -10.0 % | b-0 | 0 of 7 |" in made["worst"]
+    assert "| h264 | size | +" in made["ablation"] and "| 0.00 | 8 |" in made["control"]
+    assert TABLES["rate.ablation"](results([])) == "Not measured yet."

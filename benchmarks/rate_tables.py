@@ -1,0 +1,124 @@
+"""The tables of benchmarks.rate: BD-rates, points and what they cost, never worse, ablations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.rating.curves import TUNE_OF, hull, of_shots, plain_points, points_of, quality_at
+from benchmarks.reproduction.table import lines
+
+Row = Mapping[str, Any]
+METRICS = {"psnr_y": "PSNR-Y", "psnr_rgb": "PSNR-RGB", "xpsnr_y": "XPSNR", "vmaf": "VMAF",
+           "vmaf_neg": "VMAF-NEG"}  # fmt: skip
+NONE = "-"
+REPORTED = "reporting"
+
+
+def means(result: Row) -> str:
+    """BD-rate against the plain side, mean ± standard error over the reporting clips."""
+    found = {
+        (r["codec"], r["arm"], r["metric"]): r for r in result["means"] if r["part"] == REPORTED
+    }
+    rows = []
+    for codec, arm in dict.fromkeys((c, a) for c, a, _ in found):
+        of_arm = [found.get((codec, arm, metric)) for metric in METRICS]
+        shown = [r for r in of_arm if r]
+        overlap = min(r["overlap"] for r in shown)
+        clips = max(r["clips"] for r in shown)
+        rows.append((codec, f"`{arm}`", *map(_percent, of_arm), clips, f"{overlap:.0%}"))
+    return _table(("codec", "arm", *METRICS.values(), "clips", "overlap"), *rows)
+
+
+def clips(result: Row) -> str:
+    """BD-rate in PSNR-Y of each shot and arm."""
+    arms = list(dict.fromkeys(r["arm"] for r in result["rows"]))
+    found = {
+        (r["codec"], r["shot"], r["arm"]): r
+        for r in result["rows"]
+        if r["metric"] == "psnr_y" and r["part"] == REPORTED
+    }
+    rows = [
+        (shot, codec, *(_percent(found.get((codec, shot, arm))) for arm in arms))
+        for codec, shot in dict.fromkeys((c, s) for c, s, _ in found)
+    ]
+    return _table(("shot", "codec", *(f"`{arm}`" for arm in arms)), *rows)
+
+
+def points(result: Row) -> str:
+    """The operating points of the searched arms: what they show, and what a frame costs."""
+    rows = []
+    for (codec, tune, shot), group in of_shots(result["cells"]).items():
+        if tune != TUNE_OF["psnr_y"]:
+            continue
+        for cell in (c for c in group if c["arm"] in ("cpu", "npu") and c["part"] == REPORTED):
+            point = next(p for p in points_of([cell], cell["arm"]))
+            plain = quality_at(hull(plain_points(group, cell["arm"]), "psnr_y"), point.bytes)
+            beside = f"{plain:.2f}" if plain is not None else NONE
+            kbps = 8 * point.bytes / 1000 / cell["seconds"]
+            shown = f"{point.quality['psnr_y']:.2f}"
+            network = _network(cell)
+            phones = [f"{p['ms_a_frame']:.0f}" for p in cell.get("phones", ())]
+            rows.append((
+                shot, codec, f"`{cell['arm']}`", f"{kbps:,.0f}", shown, beside, network,
+                f"{cell['engine_ms']:.1f}", " / ".join(phones) or NONE, f"{cell['skipped']:.0%}",
+            ))  # fmt: skip
+    return _table(
+        ("shot", "codec", "class", "kbps", "PSNR-Y, dB", "plain there", "scale, network",
+         "engine here, ms", "phones (estimates), ms", "skipped"),
+        *rows,
+    )  # fmt: skip
+
+
+def worst(result: Row) -> str:
+    """Of each arm the point that is furthest behind the plain side, and how many are too far."""
+    rows = [
+        (
+            r["codec"], f"`{r['arm']}`", METRICS[r["metric"]], f"{100 * r['behind']:+.1f} %",
+            r["shot"], f"{r['broken']} of {r['points']}",
+        )
+        for r in result["worst"]
+    ]  # fmt: skip
+    head = ("codec", "arm", "metric", "furthest behind", "there", "behind by more than is allowed")
+    return _table(head, *rows)
+
+
+def ablation(result: Row) -> str:
+    """Bytes more without a part, percent at equal quality ± standard error."""
+    found = {(r["codec"], r["arm"], r["metric"]): r for r in result["ablation"]}
+    rows = []
+    for codec, arm in dict.fromkeys((c, a) for c, a, _ in found):
+        of_arm = [found.get((codec, arm, metric)) for metric in METRICS]
+        cells = max(r["cells"] for r in of_arm if r)
+        rows.append((codec, arm.removeprefix("no-"), *map(_percent, of_arm), cells))
+    return _table(("codec", "without", *METRICS.values(), "points"), *rows)
+
+
+def control(result: Row) -> str:
+    """The network of zeros beside the stream alone."""
+    row = result["control"]
+    compared = (
+        [("`zero` - `plain`", f"{row['largest_difference']:.2f}", row["numbers"])] if row else []
+    )
+    return _table(("control", "largest difference in any metric", "numbers compared"), *compared)
+
+
+def _percent(row: Row | None) -> str:
+    if row is None or row["percent"] is None:
+        return NONE
+    error = row.get("standard_error")
+    return f"{row['percent']:+.1f} %" if error is None else f"{row['percent']:+.1f} ± {error:.1f} %"
+
+
+def _network(cell: Row) -> str:
+    if not cell["networks"]:
+        return f"x{cell['scale']:g}, plain"
+    arch = cell["networks"][0]
+    return f"x{cell['scale']:g}, {len(arch['widths'])} of {arch['widths'][0]}, u {arch['units']}"
+
+
+def _table(head: Sequence[str], *rows: Sequence[object]) -> str:
+    return lines(head, *(map(str, row) for row in rows)) if rows else "Not measured yet."
+
+
+TABLES: Mapping[str, Callable[[Row], str]] = {
+    f"rate.{table.__name__}": table for table in (means, clips, points, worst, ablation, control)
+}
