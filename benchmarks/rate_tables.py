@@ -116,7 +116,9 @@ def _network(cell: Row) -> str:
 
 
 def _table(head: Sequence[str], *rows: Sequence[object]) -> str:
-    return lines(head, *(map(str, row) for row in rows)) if rows else "Not measured yet."
+    return (
+        lines(head, *([str(cell) for cell in row] for row in rows)) if rows else "Not measured yet."
+    )
 
 
 TABLES: Mapping[str, Callable[[Row], str]] = {
