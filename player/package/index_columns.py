@@ -48,20 +48,22 @@ SCHEMA_NAME, SCHEMA_VERSION = "pocketsr.index", 2
 
 # What a field is where it is left out: of most packages it is.
 _COLOUR_TAGS = ("matrix", "primaries", "transfer")  # full_range has a field of its own
-_CELL, _PRESET, _ARCHITECTURE, _COLOUR = [12, 12], "balanced", "chain", ["bt709"]
+_PLAIN: Object = {"preset": "balanced", "method": "plain", "cell": [54, 48]}
+_TAUGHT: Object = {"preset": "balanced", "method": "dydca", "cell": [12, 12]}  # with a network
+_ARCHITECTURE, _COLOUR = "chain", ["bt709"]
 
 
 def index_to_json(index: Index) -> Object:
     """The JSON object of an index, without a signature."""
-    hr, cell = [index.hr.width, index.hr.height], [index.fine_h, index.fine_w]
+    hr, usual = [index.hr.width, index.hr.height], _TAUGHT if index.weights else _PLAIN
     found = {
         "version": index.version,
         "scale": scale_number(index.scale),
         "lr": [index.lr.width, index.lr.height],
         "hr": _unless(_whole_hr(index.lr, index.scale), hr),
-        "cell": _unless(_CELL, cell),
-        "method": _unless(_usual_method(bool(index.weights)), index.method),
-        "preset": _unless(_PRESET, index.preset),
+        "cell": _unless(usual["cell"], [index.fine_h, index.fine_w]),
+        "method": _unless(usual["method"], index.method),
+        "preset": _unless(usual["preset"], index.preset),
         "weights": _weights_json(index.weights),
         "routes": _routes_json(index),
         "router": _files_json([index.router] if index.router else []),
@@ -77,10 +79,6 @@ def index_to_json(index: Index) -> Object:
 def _unless(usual: object, value: object) -> object:
     """What is written of a field: nothing where it is the usual."""
     return value if value != usual else None
-
-
-def _usual_method(has_networks: bool) -> str:
-    return "dydca" if has_networks else "plain"
 
 
 def _colour_json(colour: Mapping[str, Any]) -> list[Any]:
@@ -148,8 +146,8 @@ def read_fields(source: Object) -> Index:
     lr = Size(*fields.pair(source, "lr", 1, limits.MAX_LR_SIDE_PX))
     hr_px = limits.MAX_LR_SIDE_PX * limits.MAX_SCALE
     cell_px = limits.MIN_CELL_PX, limits.MAX_CELL_PX
-    usual = {"hr": _whole_hr(lr, scale), "cell": _CELL, "preset": _PRESET}
-    whole = usual | {"method": _usual_method("weights" in source)} | source
+    usual = _TAUGHT if "weights" in source else _PLAIN
+    whole = usual | {"hr": _whole_hr(lr, scale)} | source
     fine_h, fine_w = fields.pair(whole, "cell", *cell_px)
     video_init, segments, time_base = _stream(fields.subobject(source, "video"), VIDEO)
     sound = _stream(fields.subobject(source, "audio"), AUDIO) if "audio" in source else None

@@ -250,6 +250,6 @@ def test_tables_are_made_of_results_alone():
         "| a-0 | h264 | `cpu` | 256 | 32.90 | 31.99 |" in made["points"]
         and "x1, 5 of 16, u 1" in made["points"]
     )
-    assert "| h264 | `cpu` | PSNR-Y | -10.0 % | b-0 | 0 of 7 |" in made["worst"]
+    assert "| h264 | `cpu` | PSNR-Y | -10.0 % | b-0 | 0 of 8 |" in made["worst"]
     assert "| h264 | size | +" in made["ablation"] and "| 0.00 | 8 |" in made["control"]
     assert TABLES["rate.ablation"](results([])) == "Not measured yet."

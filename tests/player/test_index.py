@@ -442,7 +442,7 @@ def test_an_index_costs_a_short_film_little(tmp_path, seconds):
         for i, n in enumerate(lengths)
     )  # fmt: skip
     plain = Index(
-        scale=1, lr=Size(1920, 1080), hr=Size(1920, 1080), fine_h=12, fine_w=12,
+        scale=1, lr=Size(1920, 1080), hr=Size(1920, 1080), fine_h=54, fine_w=48,
         frames=25 * seconds, method="plain", preset="best", time_base=Fraction(1, 24_000),
         weights=(), routes=(), segments=segments, version="0.10.0",
         video_init=FileEntry("video/init.mp4", hashes[-1], 812),
@@ -455,7 +455,7 @@ def test_an_index_costs_a_short_film_little(tmp_path, seconds):
     )
     weights = (WeightsEntry("sr/weights-000.bin", hashes[-2], 26_400, arch),)
     bare = _bytes_of(tmp_path, plain)
-    taught = replace(plain, method="dydca", weights=weights)
+    taught = replace(plain, method="dydca", fine_h=12, fine_w=12, weights=weights)
     network = _bytes_of(tmp_path, taught) - bare
     maps = _bytes_of(tmp_path, replace(taught, routes=routes)) - bare - network
     assert bare <= 400 + 40 * parts and network <= 150 and maps <= 40 + 40 * parts
