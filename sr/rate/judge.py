@@ -5,7 +5,7 @@ package --upscaled as the phone does--> shown ---.
 film --------------------------------------------'
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -73,6 +73,7 @@ def judge_package(
     metrics: tuple[str, ...],
     worst: float = 1.0,
     only: Collection[int] | None = None,
+    on_frame: Callable[[int], object] = lambda done: None,
 ) -> Judged:
     """Play the package and compare every frame, or some. Raises PackageError, InputError."""
     package = open_package(folder)
@@ -88,6 +89,7 @@ def judge_package(
             if only is not None and frame.index not in only:
                 continue
             frames += 1
+            on_frame(frames)
             shown.add(frame.rgb, original)
             for height, width, number, path in frame.patches[:, 2:].tolist():
                 macs += height * width * (price[number][path] if price else anchor)

@@ -6,7 +6,7 @@ film --decode--> portions of a segment each --downscale--> encoder --> bytes, fo
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,10 +124,15 @@ class StreamShelf:
     """Encodes of the sample, each made once."""
 
     def __init__(
-        self, sample: Sample, coding: Coding, folder: Path, metrics: Sequence[str]
+        self,
+        sample: Sample,
+        coding: Coding,
+        folder: Path,
+        metrics: Sequence[str],
+        on_encode: Callable[[int], object] = lambda made: None,
     ) -> None:
         self.sample, self.coding, self.metrics = sample, coding, tuple(metrics)
-        self._folder = folder
+        self._folder, self._on_encode = folder, on_encode
         self._made: dict[tuple[Scale, float], SampledStream] = {}
         self._points: dict[tuple[Scale, float], Point] = {}
 
@@ -152,6 +157,7 @@ class StreamShelf:
             stream = self.stream(scale, crf)
             made_by = {"scale": scale_number(scale), "crf": crf, "network": None}
             self._points[scale, crf] = Point(stream.bytes, stream.quality(self.metrics), made_by)
+            self._on_encode(len(self._points))
         return self._points[scale, crf]
 
     def points(self, scale: Scale | None = None) -> list[Point]:

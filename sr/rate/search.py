@@ -102,7 +102,6 @@ class Search:
 
     def run(self) -> Found:
         """Look at all scales, and try the most promising."""
-        self.progress.stage("search: plain encodes", 0)
         crf = self._operating_crf()
         here = self.shelf.point(1, crf)
         self._check_reached(crf, here)
@@ -110,7 +109,6 @@ class Search:
         at_hr = hull(self.shelf.points(1), self.goal.metric)
         scales = [s for s in SCALES if self._can_reach(s, here)]
         for scale in scales:
-            self.progress.stage(f"search: scale {scale_number(scale)}", 0)
             self._approach(scale, crf, here)
         judge = _Judge(self, here, at_hr)
         without = [judge.choice(scale, None, 0.0) for scale in scales]

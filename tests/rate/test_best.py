@@ -77,7 +77,7 @@ def test_a_network_that_is_ahead_is_the_package(found, film, tmp_path, monkeypat
     with_network(monkeypatch, found[0], better=True)
     report = search(film, tmp_path / "p")
     assert report["method"] == "dydca"
-    assert report["plain"] == {"kbps": report["made"]["kbps"], "psnr_y": 30.0, "psnr_rgb": 29.0}
+    assert report["plain"].items() >= {"psnr_y": 30.0, "psnr_rgb": 29.0}.items()
     assert (tmp_path / "p/sr/weights-000.bin").exists()
     assert verify_package(tmp_path / "p").ok
     assert {p["device"] for p in report["phones"]} >= {"flagship", "mid-range"}
@@ -95,11 +95,11 @@ def test_a_killed_search_goes_on_where_it_was(found, film, tmp_path, monkeypatch
     with_network(monkeypatch, found[0], better=True)
     judge, calls = best.judge_package, []
 
-    def killed(folder, *rest):
+    def killed(folder, *rest, **more):
         calls.append(folder.name)
         if folder.name.startswith("network"):
             raise KeyboardInterrupt
-        return judge(folder, *rest)
+        return judge(folder, *rest, **more)
 
     monkeypatch.setattr(best, "judge_package", killed)
     with pytest.raises(KeyboardInterrupt):
