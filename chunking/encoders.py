@@ -16,6 +16,7 @@ from chunking.colour import Colour, tag_numbers, yuv_colour
 os.environ.setdefault("SVT_LOG", "1")
 
 _NEVER = 1_000_000  # frames between key frames: a segment begins with one, the rest is free
+_NO_SEI = "filter_units=remove_types=6"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Encoder:
     """An FFmpeg encoder; higher crf is smaller and worse. `crf` None: lossless, none to set.
 
     `params` is FFmpeg's name for the library's own options ("key=value:key=value"), `own` are the
-    names that FFmpeg itself takes before those.
+    names that FFmpeg itself takes before those. `filter`: FFmpeg's, through which the packets go.
     """
 
     library: str
@@ -33,6 +34,7 @@ class Encoder:
     options: Mapping[str, str] = field(default_factory=dict)
     params: str | None = None
     own: tuple[str, ...] = ("crf", "preset", "tune", "profile")
+    filter: str | None = None
 
     def put(self, options: dict[str, str], key: str, value: str) -> None:
         """Adds an option to `options`, where it belongs."""
@@ -47,6 +49,8 @@ class Encoder:
 # of the same frames gives other bytes, on one thread too (x264 of PyAV 18 at 64x48 px on a busy
 # machine: 48 of 1,528 encodes). cpu-independent takes its plain C instead: none of 1,523, and the
 # same bytes on every CPU. Numbers of threads are fixed where bytes depend on them.
+# x264 writes its options into every segment, 700 bytes as SEI (type 6), x265 into the init segment
+# (info): both are left out.
 # x265 without open GOPs, so that each segment decodes alone. FFmpeg rounds SVT-AV1's crf to whole
 # numbers, the library's own option has quarters.
 ENCODERS: dict[str, Encoder] = {
@@ -57,16 +61,16 @@ ENCODERS: dict[str, Encoder] = {
     "h264": Encoder(
         "libx264", "yuv420p", "avc1", 18,
         {"preset": "medium", "threads": "4", "x264-params": "cpu-independent=1"},
-        params="x264-params",
+        params="x264-params", filter=_NO_SEI,
     ),
     "h265": Encoder(
         "libx265", "yuv420p", "hvc1", 20,
-        {"preset": "medium", "x265-params": "open-gop=0:frame-threads=2:log-level=none"},
+        {"preset": "medium", "x265-params": "open-gop=0:frame-threads=2:info=0:log-level=none"},
         params="x265-params",
     ),
     "lossless": Encoder(
         "libx264rgb", "rgb24", "avc1", None, {"preset": "medium", "qp": "0", "bf": "0"},
-        params="x264-params",
+        params="x264-params", filter=_NO_SEI,
     ),
 }  # fmt: skip
 

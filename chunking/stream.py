@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -192,6 +193,9 @@ def _write_segment(
                 packets += stream.encode(picture)
         assert stream is not None, "a group has a frame"
         packets += stream.encode(None)
+        if encoder.filter:
+            chosen = BitStreamFilterContext(encoder.filter, stream)
+            packets = [kept for packet in packets for kept in chosen.filter(packet)]
         # Now that the frames are through, the time line knows where the segment ends.
         span = timeline.spans()[number - 1]
         _set_decode_times(packets, span.start_ticks + span.duration_ticks)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from chunking.probe import VideoInfo, probe
+
 # A loaded machine is no failure of a property.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
@@ -107,3 +109,11 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def clip_info(
+    make_clip: Callable[..., Path], moving_frames: Callable[..., list[np.ndarray]]
+) -> VideoInfo:
+    """VideoInfo of a 64x48 clip with a fine time base."""
+    return probe(make_clip(moving_frames(2), time_base=Fraction(1, 90000), pts=[0, 3000]))
