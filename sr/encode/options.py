@@ -111,7 +111,8 @@ class TrainingOptions:
 class RouteOptions:
     """`routes`: what the package tells the player, a "map" of each frame, a "router" that the
     player asks itself, or "both". `max_loss_db`: how far the routed frames of dydca may fall below
-    the hard path everywhere; the more, the less the phone computes. Routes are planned for cells of
+    the hard path everywhere; the more, the less the phone computes. `max_macs`: products of a
+    frame in the mean over the film, kept to whatever that loses. Routes are planned for cells of
     `route_cell_px` LR pixels (None: 12 units) and held for `route_hold_frames`. `probe_share`: the
     part of the cells whose errors are measured for that; the rest's are predicted. `groups`: a file
     or folder that names content groups, for `protect` (those that always take the hard path) and
@@ -120,6 +121,7 @@ class RouteOptions:
 
     routes: str = "map"
     max_loss_db: float = 0.05
+    max_macs: float | None = None
     route_cell_px: int | None = None
     route_hold_frames: int = 4
     probe_share: float = 1.0

@@ -11,7 +11,7 @@ from chunking.grid import Grid
 from chunking.route_plan import plan_routes
 from player.costs import path_macs
 from player.package.artefact import read_sealed, write_sealed
-from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, route_codes
+from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, path_of, route_codes
 from player.package.streams import Segment
 from sr.encode.difficulty import MOST_DB
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
@@ -82,10 +82,19 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     # A frame group's cell is computed in each of its frames, as its errors are the sum of theirs.
     frames = np.bincount(groups)[:, None, None]
     costs = path_macs(network.arch)[:, None, None, None] * (frames * pixels)
-    codes = plan_routes(sse, costs, max_loss_db=asked.max_loss_db)[groups]
+    codes = plan_routes(sse, costs, max_loss_db=asked.max_loss_db)
+    most = asked.max_macs and asked.max_macs * len(groups)
+    if most is not None and spent(codes, costs) > most:
+        codes = plan_routes(sse, costs, budget_macs=most)
+    codes = codes[groups]
     cell_px = work.route_grid.fine_h, work.route_grid.fine_w
     watched = protected(work, cell_px, range(len(groups)))
     return codes if watched is None else on_hard_path(codes, watched.cells)
+
+
+def spent(codes: Codes, costs: NDArray[np.float64]) -> float:
+    """Multiply-accumulates of routes [G, gh, gw], for costs [3, G, gh, gw] of the paths."""
+    return float(np.take_along_axis(costs, path_of(codes)[None].astype(np.int64), axis=0).sum())
 
 
 def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:

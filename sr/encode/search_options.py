@@ -9,7 +9,13 @@ from typing import Any
 
 from player.package.scale import parse_scale
 from player.vmaf import need_vmaf
-from sr.encode.options import PLAIN, EncodeOptions, StreamOptions, TrainingOptions
+from sr.encode.options import (
+    PLAIN,
+    EncodeOptions,
+    RouteOptions,
+    StreamOptions,
+    TrainingOptions,
+)
 from sr.rate.budget import DEFAULT_CLASS, Budget, budget_of
 from sr.rate.goal import Goal, goal_of
 from sr.usage_error import UsageError
@@ -74,7 +80,9 @@ class SearchOptions:
             for name in ("widths", "exits"):
                 more[name] = tuple(choice[name])
             training = replace(self.training, units=choice["units"], **more)
-        return EncodeOptions(self.source, out, stream, training)
+        # All that gains is computed, as far as the phone keeps up.
+        routes = RouteOptions(max_loss_db=0.0, max_macs=choice["most_macs"])
+        return EncodeOptions(self.source, out, stream, training, routes)
 
 
 def _milliseconds(text: str) -> float:

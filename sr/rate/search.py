@@ -38,6 +38,7 @@ class Choice:
     `bytes`, `quality`: what is expected of the whole film. `worth`: the bytes that a plain encode
     at HR needs for that quality, for each byte of this. `loss_per_bit`: what a bit is worth to the
     codec there, as mean squared error in unit range. `..._per_crf`: what one crf more changes.
+    `most_macs`: what the budget allows a frame.
     """
 
     scale: Scale
@@ -49,6 +50,7 @@ class Choice:
     loss_per_bit: float
     quality_per_crf: float
     ln_bytes_per_crf: float
+    most_macs: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
@@ -60,6 +62,7 @@ class Choice:
             "widths": list(arch.widths) if arch else None,
             "exits": list(arch.exits) if arch else None,
             "weights": self.candidate.weights if self.candidate else 0,
+            "most_macs": self.most_macs,
             "gmacs_a_frame": round(self.candidate.price / 1e9, 2) if self.candidate else 0.0,
             "expected_bytes": round(self.bytes),
             "expected_quality": round(self.quality, 3),
@@ -239,7 +242,10 @@ class _Judge:
         # Over two crfs, around this one.
         slopes = [(along(line, crf + 1) - along(line, crf - 1)) / 2 for line in (values, sizes)]
         loss = _loss_per_bit(points, gain)
-        return Choice(scale, crf, candidate, total(crf), quality, worth, loss, *slopes)
+        most = search.budget.macs if math.isfinite(search.budget.macs) else None
+        return Choice(
+            scale, crf, candidate, total(crf), quality, worth, loss, slopes[0], slopes[1], most
+        )
 
 
 def crf_for(
