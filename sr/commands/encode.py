@@ -15,6 +15,7 @@ from sr.encode.options import PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
 from sr.rate.goal import METRICS
 from sr.shrink.registry import DEFAULT, STAGES
+from sr.training.losses import LOSSES
 
 # What only the search is asked, and what it chooses itself.
 SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vmaf", "worst",
@@ -118,6 +119,19 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     "--dtype",
     type=click.Choice(["int8", "fp32"]),
     help="Arithmetic of the network on the phone; default int8, for wdsr fp32.",
+)
+@click.option(
+    "--loss",
+    type=click.Choice(list(LOSSES)),
+    default="rgb",
+    show_default=True,
+    help="Squared errors of RGB, or of luma and chroma, 6:1:1.",
+)
+@click.option(
+    "--rate-weight",
+    type=click.FloatRange(0),
+    help="Squared error of samples in 0..1 that a bit of weights or routes costs; default: that of "
+    "a bit of the LR stream; 0: nothing.",
 )
 @click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option(

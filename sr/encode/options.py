@@ -6,6 +6,7 @@ EncodeOptions ── stream     what is made of the film, and how it is coded
              └── shrink     how much smaller the network becomes
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -21,6 +22,7 @@ from player.package.router_blob import MAX_ROUTER_CELL_PX
 from player.package.scale import Scale, parse_scale, scale_number
 from sr.models import architecture
 from sr.shrink.registry import DEFAULT, FAIR, parse_stages
+from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
 CELL_QUARTERS = 3  # of QUARTER_PX units: cells of 12 px on single pixels
@@ -66,7 +68,10 @@ class TrainingOptions:
     `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form. `units`:
     side of the network's units, LR px; None: single pixels, at scale 1.5 two. `widths` and `exits`
     of the trunk are given together, in place of the backbone's own; `warm_from` is a blob of that
-    architecture to begin from.
+    architecture to begin from. `loss`: the squares of "rgb" or of "ycbcr", weighted 6:1:1.
+    `rate_weight`: what a bit of weights and routes costs, in squared error of the film's samples in
+    0..1; None: what one of the LR stream is worth (rate_weight.py); 0: nothing, so that weights are
+    rounded as finely as may be.
     """
 
     preset: str = "balanced"
@@ -83,6 +88,8 @@ class TrainingOptions:
     steps: int | None = None
     warm_start: bool = False
     dtype: str | None = None
+    loss: str = "rgb"
+    rate_weight: float | None = None
     seed: int = 0
     threads: int = 2
 
@@ -206,6 +213,8 @@ class EncodeOptions:
             "--dtype": training.dtype is not None,
             "--backbone": training.backbone != "chain",
             "--warm-start": training.warm_start,
+            "--loss": training.loss != "rgb",
+            "--rate-weight": training.rate_weight is not None,
         }
         for option in (name for name, given in shapes.items() if given):
             if training.method == PLAIN:
@@ -225,6 +234,10 @@ class EncodeOptions:
 
     def _check_training(self) -> None:
         training = self.training
+        if training.loss not in LOSSES:
+            raise UsageError(f"--loss {training.loss}: one of {', '.join(LOSSES)}")
+        if training.rate_weight is not None and not 0 <= training.rate_weight < math.inf:
+            raise UsageError(f"--rate-weight {training.rate_weight}: a number from 0 on")
         if training.patches in MOVED_PATCHES:
             raise UsageError(
                 f"--patches {training.patches}: now in benchmarks/reproduction/selection of "

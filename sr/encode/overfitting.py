@@ -15,17 +15,18 @@ from player.package.weights import unpack_weights
 from sr.encode.difficulty import CELL_PX
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import protected
+from sr.encode.rate_weight import crop_rate_weight
 from sr.encode.sampling import Material, sampler_of
 from sr.encode.shrinking import content_groups, shrink_network
 from sr.encode.work import Work
 from sr.models import Network, build_network, deployed_network
 from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_network
-from sr.quant.finetune import ADAM_RATE, MUON_RATE, fine_tune, fine_tuning_plan
+from sr.quant.finetune import fine_tune, retouching_plans, training_plans
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
 from sr.quant.quantise import real_tensors
 from sr.shrink.sparse import KeepZeros
-from sr.training.loop import TrainingPlan, overfit
+from sr.training.loop import overfit
 from sr.usage_error import UsageError
 
 
@@ -80,33 +81,35 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     data = work.film.training_set(network.halo_px(HARD), network.arch.units)
     # A seed for each network of the job, far from those of a job with the next seed.
     sampler = sampler_of(work, task, data, material, training.seed * 1000 + number)
+    is_int8 = training.arithmetic == "int8"
+    rate_weight = crop_rate_weight(work, material.difficulty, task, sampler) if is_int8 else 0.0
+    plans = training_plans(task.steps, rate_aware=rate_weight > 0)
+    if training.warm_from is not None and is_int8:
+        plans = retouching_plans(task.steps)
+    first, second = (replace(plan, loss=training.loss) for plan in plans)
     rows: list[dict[str, Any]] = []
     zeros = None  # what the stages left at zero stays there while it learns to round
     if work.options.shrink.stages:
+        # Stages plan with all of the steps that were asked for.
         network, rows = shrink_network(work, network, sampler, number, task.steps, material.groups)
         zeros = KeepZeros(network)
     else:
-        progress.stage(f"overfit {number}", task.steps)
+        progress.stage(f"overfit {number}", first.steps)
         checkpoint = work.job.path(f"train-{number}.ckpt")
-        plan = TrainingPlan(task.steps)
-        if training.warm_from is not None:
-            # It has learned already: at full rates it would begin by forgetting.
-            plan = replace(plan, muon_rate=MUON_RATE, adam_rate=ADAM_RATE)
-        overfit(network, sampler, plan, checkpoint, progress.at)
+        overfit(network, sampler, first, checkpoint, progress.at)
     drawn: dict[str, Any] = {
         "stages": rows, "crops_a_step": sampler.batch, "crop_px": sampler.side_px,
     }  # fmt: skip
-    if training.arithmetic == "fp32":
+    if not is_int8:
         return TrainedNetwork(pack_network(network), **drawn)
     # What rounding costs is judged against the network as it is now, before it learns to round.
     before = deployed_network(network.arch, network.deployed_arrays())
-    plan = fine_tuning_plan(task.steps)
-    progress.stage(f"fine-tune {number}", plan.steps)
+    progress.stage(f"fine-tune {number}", second.steps)
     checkpoint = work.job.path(f"fine-tune-{number}.ckpt")
-    integers = fine_tune(network, sampler, plan, checkpoint, progress.at, zeros)
+    integers = fine_tune(network, sampler, second, checkpoint, progress.at, zeros, rate_weight)
     loss_db = quantisation_loss_db(before, IntegerNetwork(network.arch, integers), sampler)
     blob = pack_integers(network.arch, integers)
-    return TrainedNetwork(blob, plan.steps, round(loss_db, 4), **drawn)
+    return TrainedNetwork(blob, second.steps, round(loss_db, 4), **drawn)
 
 
 def _start(work: Work) -> Network:

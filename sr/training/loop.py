@@ -3,7 +3,7 @@
     crops -> residuals of every path (bf16) -> + anchor (fp32) -> squared error of each path
           -> weighted sum -> Muon (trunk) and Adam (the rest), warm-up and cosine
 
-Squared error, because the product is judged by PSNR.
+Squared error, because the product is judged by PSNR: of RGB, or of luma and chroma, 6:1:1.
 """
 
 import math
@@ -21,6 +21,7 @@ from player.package.paths import EASY, HARD
 from sr.models.network import Network
 from sr.training.checkpoint import load_state, save_state
 from sr.training.data import Batch, CropSampler
+from sr.training.losses import squared_errors
 from sr.training.muon import Muon
 
 CHECKPOINT_EVERY_S = 5.0
@@ -84,9 +85,10 @@ class TrainingPlan:
     """The work of one overfitting: `steps` batches, peak learning rates, loss weights.
 
     `muon_rate` None leaves everything to Adam. `path_weights`: how much each path's squared
-    error counts; the easy path's teaches the shared trunk as well (deep supervision). What the
-    choices are worth is measured in docs/training.md. A plan may be a part of a longer one, that
-    begins after `begin` steps of `whole`: crops and rates go on where the part before left them.
+    error counts; the easy path's teaches the shared trunk as well (deep supervision). `loss`: one
+    of LOSSES (losses.py). What the choices are worth is measured in docs/training.md. A plan may be
+    a part of a longer one, that begins after `begin` steps of `whole`: crops and rates go on where
+    the part before left them.
     """
 
     steps: int
@@ -95,6 +97,7 @@ class TrainingPlan:
     path_weights: Mapping[int, float] = field(default_factory=lambda: {EASY: 0.5, HARD: 1.0})
     begin: int = 0
     whole: int | None = None
+    loss: str = "rgb"
 
     def schedule(self, step: int) -> float:
         """What the peak rates are multiplied by: linear warm-up, then cosine to zero."""
@@ -204,8 +207,8 @@ class _Run:
     companion: Companion
 
     def step(self, batch: Batch, plan: TrainingPlan, step: int) -> float:
-        """One step; returns the hard path's mean squared error in unit range."""
-        errors = pixel_errors(self.network, batch)
+        """One step; returns the hard path's mean error in unit range."""
+        errors = pixel_errors(self.network, batch, plan.loss)
         loss = torch.stack(
             [plan.path_weights[path] * batch.mean(e) for path, e in errors.items()]
         ).sum()
@@ -237,9 +240,9 @@ class _Run:
         return int(state["step"])
 
 
-def pixel_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
+def pixel_errors(network: Network, batch: Batch, loss: str = "rgb") -> dict[int, Tensor]:
     """The squared error of every path at every unit of every crop [N, c/u, c/u], with a gradient:
-    the mean over the pixels and three colours that come of it."""
+    the mean over the pixels that come of it, and over colours as `loss` weights them."""
     with torch.autocast("cpu", torch.bfloat16):
         residuals = network.residuals(batch.lr)
     # In fp32: bf16 has fewer bits than a pixel, and most of a pixel is anchor.
@@ -247,4 +250,4 @@ def pixel_errors(network: Network, batch: Batch) -> dict[int, Tensor]:
     # The target is unshuffled once, instead of a shuffle for every path; its errors lie at
     # units.
     wanted = F.pixel_unshuffle(detail, network.arch.hr_units)
-    return {path: (r.float() - wanted).square().mean(dim=1) for path, r in residuals.items()}
+    return {path: squared_errors(r.float() - wanted, loss) for path, r in residuals.items()}

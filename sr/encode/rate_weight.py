@@ -1,0 +1,75 @@
+"""What a bit costs: the price at which weights and routes are bought.
+
+The LR stream has a slope: at its operating point about 3 dB for twice the bits, so
+
+    -dD/dR  =  D ln 10 / 10 * 3 dB / (R ln 2)  ~  D / R
+
+with D the mean squared error of the film that the anchor makes of the stream, R the stream's bits.
+A bit of weights or routes that lowers D by less would be better spent in the stream.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from player.bicubic import upscale_bicubic
+from player.metrics import PEAK, mse_rgb
+from player.package.anchor import anchor_halo_px
+from sr.encode.methods import Difficulty, NetworkTask
+from sr.encode.work import Work
+from sr.models.anchor import upsample
+from sr.models.network import crop
+from sr.training.data import CropSampler
+from sr.training.losses import squared_errors
+
+_FRAMES, _BATCHES = 32, 16  # that errors are measured on
+_SEED = 504  # of crops that no training drew
+LEAST_ERROR = 1e-12
+
+
+def anchor_error(work: Work) -> float:
+    """D: mean squared error of the anchor, in unit range, on some of the training frames."""
+    pairs = work.film.training
+    some = np.linspace(0, len(pairs) - 1, min(len(pairs), _FRAMES)).round().astype(int)
+
+    def measure() -> float:
+        errors = []
+        for pair in (pairs[i] for i in some):
+            height, width = pair.hr.shape[:2]
+            anchor = upscale_bicubic(pair.lr, work.film.scale)[:height, :width]
+            errors.append(mse_rgb(anchor, pair.hr))
+        return float(np.mean(errors)) / PEAK**2
+
+    return work.job.step("anchor-error", measure)
+
+
+def film_rate_weight(work: Work) -> float:
+    """Mean squared error of the film, in unit range, that a bit may cost."""
+    asked, stream = work.options.training.rate_weight, work.film.stream
+    if asked is not None:
+        return asked
+    assert stream is not None
+    bits = 8 * sum(segment.path.stat().st_size for segment in stream.segments)
+    return anchor_error(work) / bits
+
+
+def crop_rate_weight(
+    work: Work, difficulty: Difficulty, task: NetworkTask, sampler: CropSampler
+) -> float:
+    """The film's rate weight in the terms of one network's crops.
+
+    They are drawn where errors are large, so that theirs is more than the film's; and a network
+    that serves a chunk moves the film's error by that chunk's alone.
+    """
+    weight = film_rate_weight(work)
+    if weight == 0:
+        return 0.0
+    own, data = replace(sampler, seed=sampler.seed + _SEED), sampler.data
+    drawn = []
+    for batch in (own.draw(step) for step in range(_BATCHES)):
+        anchor = upsample(crop(batch.lr, data.margin_px - anchor_halo_px(data.scale)), data.scale)
+        drawn.append(squared_errors(anchor - batch.hr, work.options.training.loss).mean().item())
+    errors = 10 ** (-difficulty.fine_db / 10)
+    served = errors[task.shares > 0].sum() / errors.sum()
+    # Of a film that the anchor reproduces exactly there is nothing to buy.
+    return weight * float(np.mean(drawn)) / max(anchor_error(work) * served, LEAST_ERROR)
