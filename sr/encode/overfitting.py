@@ -94,7 +94,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
         network, rows = shrink_network(work, network, sampler, number, task.steps, material.groups)
         zeros = KeepZeros(network)
     else:
-        progress.stage(f"overfit {number}", first.steps)
+        progress.stage(f"overfit {number}", first.whole or first.steps)
         checkpoint = work.job.path(f"train-{number}.ckpt")
         overfit(network, sampler, first, checkpoint, progress.at)
     drawn: dict[str, Any] = {
@@ -104,7 +104,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
         return TrainedNetwork(pack_network(network), **drawn)
     # What rounding costs is judged against the network as it is now, before it learns to round.
     before = deployed_network(network.arch, network.deployed_arrays())
-    progress.stage(f"fine-tune {number}", second.steps)
+    progress.stage(f"fine-tune {number}", second.whole or second.steps)
     checkpoint = work.job.path(f"fine-tune-{number}.ckpt")
     integers = fine_tune(network, sampler, second, checkpoint, progress.at, zeros, rate_weight)
     loss_db = quantisation_loss_db(before, IntegerNetwork(network.arch, integers), sampler)

@@ -98,6 +98,7 @@ class RoundedConvolution(nn.Module):
         self, plain: nn.Conv2d, reads: Callable[[], Tensor], weight_step: nn.Module
     ) -> None:
         super().__init__()
+        assert plain.bias is not None
         self.weight, self.bias, self.weight_step = plain.weight, plain.bias, weight_step
         # A function: the step belongs to the convolution before.
         self._reads = reads
@@ -189,7 +190,8 @@ def make_fake(network: Network, activations: Mapping[str, float], learn_weights:
             made[name] = RoundedConvolution(module, reads, weight_step)
         else:
             # What is always zero was given no step worth the name (see `quantise`).
-            least = 2 * weight_step(module.weight).max() * reads() / MULTIPLIER_LIMIT
+            with torch.no_grad():
+                least = 2 * weight_step(module.weight).max() * reads() / MULTIPLIER_LIMIT
             kind = RoundedHidden if source else RoundedFirst
             step = max(activations[name], float(least))
             made[name] = kind(module, reads, weight_step, step)
