@@ -22,7 +22,7 @@ SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vm
             "metric", "budget_class", "device_table"}  # fmt: skip
 FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
          "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
-         "chunk_rule", "hard_share"}  # fmt: skip
+         "chunk_rule", "hard_share", "rate_weight"}  # fmt: skip
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 

@@ -66,7 +66,7 @@ class SearchOptions:
         """Everything that decides the result, flat."""
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
-        decided = ("scale", "lr_crf", "warm_from")
+        decided = ("scale", "lr_crf", "warm_from", "rate_weight")
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 
     def of_choice(
@@ -75,11 +75,14 @@ class SearchOptions:
         """The encode that makes a choice of the search at this crf."""
         stream = replace(self.stream, scale=parse_scale(choice["scale"]), lr_crf=crf)
         if choice["widths"] is None:
-            training = replace(self.training, method=PLAIN, steps=None, dtype=None)
+            training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss="rgb")
         else:
             for name in ("widths", "exits"):
                 more[name] = tuple(choice[name])
-            training = replace(self.training, units=choice["units"], **more)
+            rate_weight = choice["loss_per_bit"]
+            training = replace(
+                self.training, units=choice["units"], rate_weight=rate_weight, **more
+            )
         # All that gains is computed, as far as the phone keeps up.
         routes = RouteOptions(max_loss_db=0.0, max_macs=choice["most_macs"])
         return EncodeOptions(self.source, out, stream, training, routes)

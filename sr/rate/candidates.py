@@ -12,7 +12,7 @@ from player.package.paths import HARD
 from player.package.scale import Scale
 from sr.rate.budget import Budget, path_price
 
-BITS_A_WEIGHT = 2.4  # after rate-aware training, all of the blob counted (docs/quantisation.md)
+BITS_A_WEIGHT = 3.0  # after rate-aware training, all of the blob counted (docs/quantisation.md)
 MOST_SKIPPED = 0.4  # of a frame's cells: what routes can take off the price of the hard path
 
 # scale -> (units, width, depth) of each
