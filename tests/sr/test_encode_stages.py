@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from chunking.probe import probe
 from player.package.index import read_index
 from player.package.verify import verify_package
-from player.package.weights import INT8_SPARSE, unpack_weights
+from player.package.weights import INT8_CODED, unpack_weights
 from sr.cli import pocketsr
 from sr.encode import overfitting, shrinking
 from sr.encode.encode import encode
@@ -88,7 +88,7 @@ def test_zeros_outlive_the_fine_tuning_and_are_not_stored(film, tmp_path):
     run(film, tmp_path / "p", stages="chex", budget="0.3x", steps=40)
     (entry,) = read_index(tmp_path / "p").index.weights
     blob = unpack_weights((tmp_path / "p" / entry.file).read_bytes())
-    assert blob.dtype == INT8_SPARSE
+    assert blob.dtype == INT8_CODED
     for i in range(6):
         weight = blob.tensors[f"trunk.{i}.weight"]
         assert np.count_nonzero(weight) <= -(-weight.size // 5)
