@@ -110,12 +110,13 @@ def test_the_blob_carries_its_self_test():
 
 
 def test_layers_fill_their_range():
-    """Per output the largest weight is 127; few values of the frames are cut off."""
+    """Per output the largest weight is 112 to 127, by the multiplier's grid; few values of the frames are cut off."""
     network, frames = fitted(SHAPES[0], 4), frames_of(4)
     router = quantise_router(network, activation_steps(network, frames))
     for name in LAYERS:
         weight = router.layers[name][0]
-        assert (np.abs(weight.astype(int)).reshape(len(weight), -1).max(axis=1) == 127).all(), name
+        largest = np.abs(weight.astype(int)).reshape(len(weight), -1).max(axis=1)
+        assert largest.min() >= 112, name
     found = np.stack([reference.features(router, frame) for frame in frames])
     assert found.max() == 255 and (found == 255).mean() < 0.01
 
