@@ -110,7 +110,7 @@ def test_the_blob_carries_its_self_test():
 
 
 def test_layers_fill_their_range():
-    """Per output the largest weight is 112 to 127, by the multiplier's grid; few values of the frames are cut off."""
+    """Per output the largest weight is 112 to 127, by the grid; few values are cut off."""
     network, frames = fitted(SHAPES[0], 4), frames_of(4)
     router = quantise_router(network, activation_steps(network, frames))
     for name in LAYERS:
