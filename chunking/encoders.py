@@ -126,8 +126,9 @@ def with_options(encoder: Encoder, codec_opts: str) -> Encoder:
 
 def _try_to_open(encoder: Encoder) -> None:
     """Raises ValueError where the library refuses an option, or only warns that it knows none."""
-    level = av.logging.get_level()
+    level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
+    av.logging.set_skip_repeated(False)  # or a second refusal would go unheard
     try:
         with same_scheduling(), _no_stderr(), av.logging.Capture(local=False) as said:
             context = av.VideoCodecContext.create(encoder.library, "w")
@@ -142,6 +143,7 @@ def _try_to_open(encoder: Encoder) -> None:
                 raise ValueError(f"{encoder.library}: {reason}") from None
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skipping)
     if said:
         raise ValueError(f"{encoder.library}: {said[0][2].strip()}")
 

@@ -59,6 +59,12 @@ class StreamOptions:
     segment_s: float = SEGMENT_S
     codec_opts: str = ""
 
+    def __post_init__(self) -> None:
+        try:
+            with_options(ENCODERS[self.lr_codec], self.codec_opts)
+        except ValueError as error:
+            raise UsageError(f"--codec-opts: {error}") from error
+
 
 @dataclass(frozen=True)
 class TrainingOptions:
@@ -181,10 +187,6 @@ class EncodeOptions:
         return cls(source, out, **records)
 
     def __post_init__(self) -> None:
-        try:
-            with_options(ENCODERS[self.stream.lr_codec], self.stream.codec_opts)
-        except ValueError as error:
-            raise UsageError(f"--codec-opts: {error}") from error
         self._check_plain()
         self._check_shrinking()
         self._check_training()

@@ -14,6 +14,7 @@ from sr.encode import film as film_module
 from sr.encode.film import Film
 from sr.encode.job import open_job
 from sr.encode.options import EncodeOptions
+from sr.encode.search_options import SearchOptions
 from sr.encode.streams import write_streams
 from sr.encode.work import Work
 from sr.progress import Progress
@@ -145,7 +146,8 @@ def test_an_interrupted_stream_goes_on_behind_its_last_whole_segment(
     assert [s.frames for s in stream.segments] == [3, 3, 3, 3]
 
 
-def test_options_that_the_encoder_does_not_take_are_refused_before_any_work(film, tmp_path):
+@pytest.mark.parametrize("kind", [EncodeOptions, SearchOptions])
+def test_options_that_the_encoder_does_not_take_are_refused_before_any_work(kind, tmp_path):
     with pytest.raises(UsageError, match=r"--codec-opts: libsvtav1: .*nonsense"):
-        EncodeOptions.of(film, tmp_path / "p", codec_opts="preset=8:nonsense=1")
+        kind.of(tmp_path / "film.mp4", tmp_path / "p", codec_opts="preset=8:nonsense=1")
     assert not (tmp_path / "p").exists()
