@@ -147,6 +147,33 @@ def checked() -> str:
     return formed(rows, forms)
 
 
+def coding() -> str:
+    forms = {
+        "network": "{network}",
+        "parameters": "{parameters:,}",
+        "zeros": "{zero_share:.0%}",
+        "dense, bytes": "{dense:,}",
+        "sparse": "{sparse:,}",
+        "coded": "{coded:,}",
+        "entropy of the weights alone": "{entropy_bytes:,}",
+        "read in Python, ms": "{python:.0f}",
+        "in C": "{engine:.1f}",
+    }
+    return formed([row | row["bytes"] | row["ms"] for row in read("coding")["networks"]], forms)
+
+
+def coded_maps() -> str:
+    forms = {
+        "route maps of": "{package}",
+        "cells": "{cells[0]}x{cells[1]}",
+        "frames": "{frames}",
+        "deflated, bytes": "{deflated:,}",
+        "written": "{written:,}",
+        "read, ms a segment": "{ms_a_segment:.0f}",
+    }
+    return formed([row | row["bytes"] for row in read("coding")["maps"]], forms)
+
+
 # Tables of benchmarks.shrink -> file, columns. A head names the arm that a ratio is against.
 ARMS: dict[str, tuple[str, Forms]] = {
     "stages": (
@@ -256,6 +283,7 @@ def of_rate(table: Callable[[Row], str]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (readme, quality, checked, quant, training, difficulty, scoring)},
+    **{f.__name__: f for f in (coding, coded_maps)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},
     **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},
