@@ -13,6 +13,7 @@ JSON to benchmarks/results/coding.json.
 import time
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def network_row(name: str, blob: WeightsBlob, engine: Engine | None) -> dict[str
     times = {"python": _milliseconds(lambda: unpack_weights(blobs["coded"]))}
     if engine is not None:
         # What both have in common, the plan and the packing, is taken off.
-        opening = [_milliseconds(lambda b=b: engine.load(b).close()) for b in blobs.values()]
-        times["engine"] = max(0.0, opening[2] - opening[0])
+        opening = {form: _milliseconds(partial(_open, engine, b)) for form, b in blobs.items()}
+        times["engine"] = max(0.0, opening["coded"] - opening["dense"])
     return {
         "network": name,
         "parameters": sum(spec.size for spec in tensor_layout(blob.arch)),
@@ -75,11 +76,11 @@ def maps_row(name: str, maps: Sequence[NDArray[np.uint8]]) -> dict[str, Any]:
             "deflated": sum(map(_deflated_bytes, maps)),
             "written": sum(map(len, written)),
         },
-        "ms_a_segment": round(max(_milliseconds(lambda b=b: unpack_routes(b)) for b in written), 2),
+        "ms_a_segment": round(max(_milliseconds(partial(unpack_routes, b)) for b in written), 2),
     }
 
 
-def entropy_bits(weight: NDArray[np.int8]) -> float:
+def entropy_bits(weight: NDArray[Any]) -> float:
     """Of a convolution's weights, each by itself, by their frequencies."""
     _, counts = np.unique(weight, return_counts=True)
     return float(-(counts * np.log2(counts / counts.sum())).sum())
@@ -89,6 +90,10 @@ def _deflated_bytes(codes: NDArray[np.uint8]) -> int:
     delta = codes.copy()
     delta[1:] ^= codes[:-1]
     return 11 + len(zlib.compress(delta.tobytes(), 9))
+
+
+def _open(engine: Engine, blob: bytes) -> None:
+    engine.load(blob).close()
 
 
 def _milliseconds(run: Callable[[], object]) -> float:
