@@ -58,7 +58,9 @@ class _Cells:
     """
 
     def __init__(self, coder: Coder, shape: tuple[int, ...], count: int) -> None:
-        self._coder, self._count = coder, count
+        self._coder = coder
+        # What a cell may become, by what it was.
+        self._others = {b: [s for s in range(count) if s != b] for b in range(_NONE, count)}
         self._rows, self._columns = shape
         self._stride = self._columns + 2
         self._now = self._before = [_NONE] * ((self._rows + 2) * self._stride)
@@ -84,7 +86,7 @@ class _Cells:
     def _code_blocks(self, padded: list[int], wanted: Symbols, before: Symbols) -> None:
         borders = _border_levels(before)
         changes = (_block_sums(wanted != before) > 0).astype(int).tolist()
-        if self._count == 1:
+        if not self._others[0]:
             raise PackageError("route map: a frame says that it changes, and cannot")
         for i, row in enumerate(changes):
             self.spend(len(row))
@@ -123,18 +125,18 @@ class _Cells:
         """A symbol that is not the one of the frame before."""
         now, stride, bit, before = self._now, self._stride, self._coder.bit, self._before[at]
         left, upper = now[at - 1], now[at - stride]
-        rest = [symbol for symbol in range(self._count) if symbol != before]
+        rest = self._others[before]
         if len(rest) > 1 and left in rest:
             kind = min(left, 2) if before == _NONE else 3
-            corner, next_upper = now[at - stride - 1], now[at - stride + 1]
-            pattern = (left == upper) + 2 * (corner == upper) + 4 * (next_upper == upper)
+            pattern = (left == upper) + 2 * (now[at - stride - 1] == upper)
+            pattern += 4 * (now[at - stride + 1] == upper)
             if bit(_AS_LEFT + 8 * kind + pattern, int(wanted == left)):
                 return left
-            rest.remove(left)
+            rest = [symbol for symbol in rest if symbol != left]
         if len(rest) > 1 and upper in rest:
             if bit(_AS_UPPER + (before == _NONE), int(wanted == upper)):
                 return upper
-            rest.remove(upper)
+            rest = [symbol for symbol in rest if symbol != upper]
         for i, symbol in enumerate(rest[:-1]):
             if bit(_WHICH + i, int(wanted == symbol)):
                 return symbol
