@@ -25,7 +25,7 @@ from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
-CELL_QUARTERS = 3  # of QUARTER_PX units: cells of 12 px on single pixels
+CELL_QUARTERS, CELL_HR_PX = 3, 24  # the least of a cell: of QUARTER_PX units, and of HR px
 PLAIN = "plain"  # the method without a network
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
@@ -126,7 +126,8 @@ class RouteOptions:
     player asks itself, or "both". `max_loss_db`: how far the routed frames of dydca may fall below
     the hard path everywhere; the more, the less the phone computes. `max_macs`: products of a
     frame in the mean over the film, kept to whatever that loses. Routes are planned for cells of
-    `route_cell_px` LR pixels (None: 12 units) and held for `route_hold_frames`. `probe_share`: the
+    `route_cell_px` LR pixels (None: 12 units, of 24 HR px at least) and held for
+    `route_hold_frames`, longer where a change is not worth its bits. `probe_share`: the
     part of the cells whose errors are measured for that; the rest's are predicted. `groups`: a file
     or folder that names content groups, for `protect` (those that always take the hard path) and
     for the stage `fair`, which takes chunks by difficulty without one.
@@ -284,7 +285,9 @@ class EncodeOptions:
             return self.routes.route_cell_px
         most = MAX_CELL_PX if self.routes.routes == "map" else MAX_ROUTER_CELL_PX
         step = QUARTER_PX * self.units
-        return min(CELL_QUARTERS, most // step) * step
+        # At scale 1 three quarters of single pixels would be a map of 6,400 cells for 720p.
+        quarters = max(CELL_QUARTERS, math.ceil(CELL_HR_PX / self.stream.scale / step))
+        return min(quarters, most // step) * step
 
     @property
     def patch_choice(self) -> str:

@@ -8,14 +8,16 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import psnr_from_sse
 from chunking.grid import Grid
-from chunking.route_plan import plan_routes
+from chunking.priced_routes import priced_routes
 from player.costs import path_macs
+from player.metrics import PEAK
 from player.package.artefact import read_sealed, write_sealed
-from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, path_of, route_codes
+from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, route_codes
 from player.package.streams import Segment
 from sr.encode.difficulty import MOST_DB
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
 from sr.encode.protect import on_hard_path, protected
+from sr.encode.rate_weight import film_rate_weight
 from sr.encode.sampled_routes import sampled_sse
 from sr.encode.work import Work
 from sr.scoring import Scored, path_sse
@@ -64,7 +66,8 @@ def _summed_sse(
 
 
 def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
-    """dydca: the least work within the loss allowed, from what each path really yields.
+    """dydca: the least work within the loss allowed, from what each path really yields, where a bit
+    of the map costs what it does in the weights.
 
     A frame group holds its routes, which costs little and spares the phone most of the map.
     """
@@ -82,19 +85,17 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     # A frame group's cell is computed in each of its frames, as its errors are the sum of theirs.
     frames = np.bincount(groups)[:, None, None]
     costs = path_macs(network.arch)[:, None, None, None] * (frames * pixels)
-    codes = plan_routes(sse, costs, max_loss_db=asked.max_loss_db)
+    # The film's mean squared error in unit range, as the sum that the errors are.
+    samples = work.film.frames * work.samples_of(work.route_grid).sum()
+    bit_price = film_rate_weight(work) * samples * PEAK**2
+    firsts = np.cumsum([0, *(segment.frames for segment in stream.segments[:-1])])
+    starts = np.isin(np.arange(len(sse[0])), groups[firsts])
     most = asked.max_macs and asked.max_macs * len(groups)
-    if most is not None and spent(codes, costs) > most:
-        codes = plan_routes(sse, costs, budget_macs=most)
-    codes = codes[groups]
+    paths = priced_routes(sse, costs, starts, bit_price, asked.max_loss_db, most)
+    codes = merge_coarse(route_codes(paths))[groups]
     cell_px = work.route_grid.fine_h, work.route_grid.fine_w
     watched = protected(work, cell_px, range(len(groups)))
     return codes if watched is None else on_hard_path(codes, watched.cells)
-
-
-def spent(codes: Codes, costs: NDArray[np.float64]) -> float:
-    """Multiply-accumulates of routes [G, gh, gw], for costs [3, G, gh, gw] of the paths."""
-    return float(np.take_along_axis(costs, path_of(codes)[None].astype(np.int64), axis=0).sum())
 
 
 def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:

@@ -61,7 +61,8 @@ def test_a_package_of_every_scale_and_unit(odd_film, tmp_path, scale, units):
     index = read_index(tmp_path / "p").index
     (entry,) = index.weights
     assert (index.scale, entry.arch.scale, entry.arch.units) == (scale, scale, units)
-    assert (index.fine_h, index.fine_w) == (12 * units, 12 * units)
+    cell_px = 24 if (scale, units) == (1, 1) else 12 * units
+    assert (index.fine_h, index.fine_w) == (cell_px, cell_px)
     assert (index.hr.width, index.hr.height) == (WIDTH, HEIGHT)
     codes = np.concatenate([unpack_routes((tmp_path / "p" / r.file).read_bytes())
                             for r in index.routes])  # fmt: skip

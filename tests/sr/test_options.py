@@ -38,7 +38,8 @@ def test_every_option_lands_in_the_one_record_that_has_it():
     ("asked", "units", "cell_px"),
     [
         ({}, 1, 12),
-        ({"scale": "1"}, 1, 12),
+        ({"scale": "1"}, 1, 24),
+        ({"scale": "1", "units": 3}, 3, 36),
         ({"scale": "1.5"}, 2, 24),
         ({"scale": Fraction(3, 2), "units": 2}, 2, 24),
         ({"scale": 2, "units": 3}, 3, 36),

@@ -7,7 +7,7 @@ import numpy as np
 from chunking.route_plan import plan_routes
 from player.package.paths import path_of
 from player.package.streams import Segment
-from sr.encode.routing import frame_groups, spent
+from sr.encode.routing import frame_groups
 
 
 def segments(*frames: int) -> list[Segment]:
@@ -26,9 +26,3 @@ def test_costs_that_differ_between_groups_decide_between_them():
     macs = np.array([0.0, 1.0, 2.0])[:, None, None, None] * np.array([8.0, 1.0])[:, None, None]
     codes = plan_routes(sse, macs, budget_macs=3.0)
     assert path_of(codes).ravel().tolist() == [0, 2]
-
-
-def test_what_routes_spend_is_what_their_paths_cost():
-    costs = np.arange(3.0)[:, None, None, None] * np.full((2, 1, 3), 10.0)
-    codes = np.array([[[0, 1, 2]], [[2, 2, 0]]], np.uint8)
-    assert spent(codes, costs) == 70.0
