@@ -22,7 +22,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from player.package.integers import MAX_ACTIVATION, MAX_WEIGHT, MULTIPLIER_LIMIT, bias_units
+from player.package.integers import (
+    MAX_ACTIVATION,
+    MAX_WEIGHT,
+    MULTIPLIER_LIMIT,
+    bias_units,
+    grid_multiplier,
+)
 from sr.models.network import PIXEL_MAX, Network
 from sr.quant.quantise import (
     DETAIL_PRECISION,
@@ -31,7 +37,6 @@ from sr.quant.quantise import (
     SMALLEST_STEP,
     USED_WEIGHT,
     integer_layer,
-    nearest_multiplier,
     source_of,
 )
 
@@ -111,7 +116,7 @@ class RoundedConvolution(nn.Module):
         """The weights [O, I, k, k] in their steps, not rounded, and the multipliers."""
         reads, writes = self._reads(), self.step()
         wanted = self.weight_step(self.weight) * reads / writes
-        nearest = torch.from_numpy(nearest_multiplier(wanted.detach().numpy()))
+        nearest = torch.from_numpy(grid_multiplier(wanted.detach().numpy()))
         # The value is on the grid, the gradient goes to what was wanted.
         multiplier = wanted * (nearest / wanted.detach())
         return self.weight * (reads / writes) / multiplier, multiplier

@@ -36,6 +36,7 @@ HIDDEN_PRECISION, DETAIL_PRECISION = -3, 1  # of biases: see `bias_units`
 SMALLEST_STEP = 1e-30  # of weights that are all zero
 # So large becomes the largest weight; on the nearest multiplier of the grid it is 127 at most.
 USED_WEIGHT = MAX_WEIGHT * 16 / 17
+_MOST_BIAS = 0.97  # of 2^24: what no bias is above, whatever it was
 _BIAS_SHARE = 0.9  # of 2^24 that a bias alone may take before its channel's step is raised
 
 Steps = Mapping[str, NDArray[np.float64]]
@@ -127,13 +128,17 @@ def integer_layer(
     """
     # The steps at which a bias alone takes 0.9 of 2^24; smaller ones leave the weights too little.
     least = np.abs(bias.astype(np.float64)) / (reads * _BIAS_SHARE * SUM_LIMIT)
+    # A bias that asks for more than the largest multiplier decides its output alone: 0 or the most.
+    least = np.minimum(least, MULTIPLIER_LIMIT / 2 * writes / reads)
     multiplier = nearest_multiplier(np.maximum(steps, least) * reads / writes)
     while True:
         scale = multiplier.astype(np.float64) * writes  # of what is added up
         whole = np.rint(weight.astype(np.float64) * reads / scale.reshape(-1, 1, 1, 1))
         integers = np.clip(whole, -MAX_WEIGHT, MAX_WEIGHT).astype(np.int8)
         units = bias_units(multiplier, precision)
-        biases = (np.rint(bias.astype(np.float64) / (scale * units)) * units).astype(np.int32)
+        most = np.floor(_MOST_BIAS * SUM_LIMIT / units)
+        counts = np.clip(np.rint(bias.astype(np.float64) / (scale * units)), -most, most)
+        biases = (counts * units).astype(np.int32)
         sums = largest_sums(integers, biases)
         if (sums < SUM_LIMIT).all():
             return integers, biases, multiplier

@@ -95,7 +95,7 @@ def test_what_it_refuses(options, code, message, engine_files, weights, tmp_path
     blob = weights.read_bytes()
     (tmp_path / "damaged").write_bytes(blob[:100] + bytes([blob[100] ^ 1]) + blob[101:])
     (tmp_path / "short").write_bytes(blob[:10])
-    (tmp_path / "newer").write_bytes(patched(blob, 4, b"\3"))
+    (tmp_path / "newer").write_bytes(patched(blob, 4, b"\4"))
     (tmp_path / "wider").write_bytes(patched(blob, 12, b"\x04\x01"))
     for name in ("damaged", "short", "newer", "wider"):
         options = options.replace(name.upper(), str(tmp_path / name))

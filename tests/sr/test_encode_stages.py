@@ -163,7 +163,7 @@ def test_the_command_line_passes_errors_on_with_their_exit_codes(
     film, tmp_path, options, code, says
 ):
     result = CliRunner().invoke(
-        pocketsr, ["encode", str(film), "-o", str(tmp_path / "p"), *options]
+        pocketsr, ["encode", str(film), "-o", str(tmp_path / "p"), "--scale", "4", *options]
     )
     assert result.exception is not None
     assert getattr(result.exception, "exit_code", None) == code

@@ -52,7 +52,7 @@ from sr.quant.finetune import (
 )
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
-from sr.quant.quantise import StepSet, quantise, source_of
+from sr.quant.quantise import StepSet, integer_layer, quantise, source_of
 from sr.quant.rate import coded_bits
 from sr.scoring import scored_network, upscale_paths
 from sr.training.data import CropSampler, TrainingSet
@@ -220,7 +220,7 @@ def test_weights_too_large_for_any_multiplier_are_refused_in_one_line():
     tensors = random_floats(ARCH, 3, 1e8)
     weights = {n: np.full(s[0], 1e7) for n, s in convolutions(ARCH)}
     integers = quantise(ARCH, tensors, StepSet(dict(steps_for(ARCH, tensors).activations), weights))
-    with pytest.raises(PackageError, match=r"^weights: trunk\.0, output 0: multiplier [^\n]*$"):
+    with pytest.raises(PackageError, match=r"^weights: \w+\.0, output 0: multiplier [^\n]*$"):
         pack_integers(ARCH, integers)
 
 
@@ -454,3 +454,13 @@ def test_the_generic_networks_ship_for_both_dtypes_and_nearly_agree(scale):
     for path in integers.arch.paths:
         difference = frames[0][path].astype(int) - frames[1][path]
         assert np.abs(difference).mean() < 0.7, path
+
+
+def test_a_bias_beyond_any_multiplier_decides_its_output_alone():
+    """As of an output that training has switched off for good."""
+    weight = np.full((2, 3, 1, 1), 0.5)
+    bias = np.array([-1e9, 1.0])
+    integers, biases, multiplier = integer_layer(weight, bias, np.full(2, 0.01), 1.0, 0.1)
+    check_layer("trunk.0", (integers, biases, multiplier))
+    assert biases[0] * float(multiplier[0]) < -255 * 1000
+    assert biases[1] * float(multiplier[1]) * 0.1 == pytest.approx(1.0, rel=0.1)
