@@ -55,8 +55,7 @@ psr_coded *psr_coded_open(const psr_blob *blob) {
 
 /* The logarithm of a number from 1 on, in 1/32, straight between powers of two. */
 static int32_t log2_of(uint64_t value) {
-    int32_t whole = 0;
-    while (value >> whole > 1) ++whole;
+    const int32_t whole = 63 - __builtin_clzll(value);
     return whole << 5 | (int32_t)(value << 5 >> whole & 31);
 }
 
