@@ -67,7 +67,7 @@ _NO_REORDERING = {
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "all": {},
     "no-scale": {"scale": "another"},
-    "no-size": {"widths": (16,) * 4, "exits": (4,)},
+    "no-size": {"widths": (16,) * 4, "exits": (2, 4)},
     "no-rate-aware-weights": {"rate_weight": 0.0},
     "no-reordering": {"codec_opts": _NO_REORDERING},
     "no-routes": {"max_loss_db": 0.0},

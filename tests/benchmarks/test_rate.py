@@ -178,7 +178,7 @@ def test_an_ablation_changes_its_own_part_of_what_was_chosen():
 
     whole = options("all")
     assert (whole["scale"], whole["lr_crf"], whole["widths"]) == ("2", 22.5, (32,) * 4)
-    assert options("no-size") == whole | {"widths": (16,) * 4, "exits": (4,)}
+    assert options("no-size") == whole | {"widths": (16,) * 4, "exits": (2, 4)}
     assert options("no-scale") == whole | {"scale": "1", "lr_crf": 28.5}
     assert options("no-rate-aware-weights") == whole | {"rate_weight": 0.0}
     assert options("no-reordering")["codec_opts"] == "tune=psnr:bframes=0:mbtree=0"
