@@ -4,6 +4,7 @@ A cell is a shot, a codec, an arm and a crf. An arm is a way to spend bytes:
 
     plain       the codec at HR: the film's own planes, no conversion
     plain-1.5   a smaller stream, shown by bicubic: with `plain` the hull of what a ladder does
+    plain-4     the same, for the lowest rates
     plain-2     the same; its `generic` quality is the shipped network's on this stream
     x1          a filter at scale 1, the default network on units of 2x2
     cpu, npu    `pocketsr encode` without a scale, by the budget of its name
@@ -80,13 +81,14 @@ ARMS: Mapping[str, Arm] = {
     "plain": Arm({"method": "plain", "scale": "1"}, rates=7),
     "plain-2": Arm({"method": "plain", "scale": "2"}, finer=SMALLER_CRF),
     "plain-1.5": Arm({"method": "plain", "scale": "1.5"}, finer=3),
+    "plain-4": Arm({"method": "plain", "scale": "4"}, finer=2 * SMALLER_CRF, rates=2),
     "zero": Arm({"method": "plain", "scale": "1"}, rates=2),
     "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}),
     **_CLASSES,
     **_PAPERS,
     **{name: Arm(options, rates=2, of="cpu") for name, options in ABLATIONS.items()},
 }
-PLAIN_SIDE = ("plain", "plain-2", "plain-1.5")
+PLAIN_SIDE = ("plain", "plain-2", "plain-1.5", "plain-4")
 
 
 @dataclass(frozen=True)

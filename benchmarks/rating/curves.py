@@ -16,7 +16,7 @@ from typing import Any
 from scipy.interpolate import PchipInterpolator
 
 from benchmarks.bd_rate import bd_rate
-from benchmarks.rating.cells import ABLATIONS, PLAIN_SIDE
+from benchmarks.rating.cells import ABLATIONS, ARMS, PLAIN_SIDE
 
 Cells = Sequence[Mapping[str, Any]]
 Curve = tuple[tuple[float, float], ...]  # bytes and quality
@@ -47,20 +47,28 @@ def points_of(cells: Cells, arm: str) -> list[Point]:
     found = []
     for cell in (c for c in cells if c["arm"] == source):
         quality = cell["generic" if arm == "generic" else "quality"]
-        sizes = cell["bytes"]
         plain = source in PLAIN_SIDE and arm != "generic"
-        size = sizes["video"] + sizes["manifests"] if plain else sizes["total"]
-        found.append(Point(size, quality))
+        found.append(Point(_stream_bytes(cell) if plain else cell["bytes"]["total"], quality))
     return found
+
+
+def _stream_bytes(cell: Mapping[str, Any]) -> int:
+    """What a server sends that knows nothing of PocketSR."""
+    return int(cell["bytes"]["video"] + cell["bytes"]["manifests"])
 
 
 def plain_points(cells: Cells, arm: str) -> list[Point]:
     """What an arm is compared with: all that the codec does without a network.
 
-    Bicubic is one of those, and is compared with the codec at HR alone.
+    Where the search took no network, its stream is one of those as well, of whatever scale: else
+    it would seem to win by a scale that the other side was not given. Bicubic is compared with the
+    codec at HR alone.
     """
-    sides = PLAIN_SIDE[:1] if arm == "bicubic" else PLAIN_SIDE
-    return [point for side in sides for point in points_of(cells, side)]
+    if arm == "bicubic":
+        return points_of(cells, PLAIN_SIDE[0])
+    searched = [c for c in cells if ARMS[c["arm"]].searched and not c["networks"]]
+    own = [Point(_stream_bytes(cell), cell["quality"]) for cell in searched]
+    return [*own, *(point for side in PLAIN_SIDE for point in points_of(cells, side))]
 
 
 def hull(points: Iterable[Point], metric: str) -> Curve:

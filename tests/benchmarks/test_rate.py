@@ -158,6 +158,17 @@ def test_means_are_over_clips_and_a_clip_is_the_mean_of_its_shots():
     assert others["generic"] == pytest.approx(20, abs=0.5)
 
 
+def test_a_search_without_a_network_does_not_win_by_its_scale():
+    """Its package is the plain encode of a scale that the other side was not measured at."""
+    cells = cells_of("a", 1)
+    bare = [{**c, "arm": "cpu", "networks": []} for c in cells_of("a", 0.7) if c["arm"] == "x1"]
+    (row,) = bd_rows([*cells, *bare], ["cpu"])
+    assert row["percent"] == pytest.approx(0, abs=0.01)
+    taught = [{**c, "networks": [{}]} for c in bare]
+    (row,) = bd_rows([*cells, *taught], ["cpu"])
+    assert row["percent"] == pytest.approx(-30, abs=0.1)
+
+
 def test_a_part_is_worth_the_bytes_that_are_missed_without_it():
     cells = cells_of("a", 0.8)
     for arm, factor in (("all", 0.8), ("no-size", 0.88), ("no-routes", 0.8)):
