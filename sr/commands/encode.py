@@ -9,7 +9,7 @@ from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_UNITS
 from player.package.scale import SCALES, scale_number
-from sr.commands.options import FILE, json_option, show
+from sr.commands.options import FILE, Share, json_option, show
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
@@ -77,7 +77,12 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option("--target-psnr", type=click.FloatRange(10, 60), help="Search: PSNR of luma, dB.")
 @click.option("--target-xpsnr", type=click.FloatRange(10, 60), help="Search: XPSNR of luma, dB.")
 @click.option("--target-vmaf", type=click.FloatRange(1, 100), help="Search: VMAF.")
-@click.option("--worst", help="The target is for the mean of these worst frames: 5%.")
+@click.option(
+    "--worst",
+    type=Share(),
+    metavar="SHARE",
+    help="The target is for the mean of these worst frames: 5%.",
+)
 @click.option(
     "--metric",
     type=click.Choice(list(METRICS)),

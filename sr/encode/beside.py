@@ -9,7 +9,7 @@ from typing import Any
 from chunking.probe import probe
 from player.package.artefact import write_text
 from player.package.layout import REPORT_FILE
-from sr.encode.options import EncodeOptions
+from sr.encode.options import PLAIN, EncodeOptions
 from sr.progress import Progress
 from sr.rate.curve import hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, USUAL_CRF
@@ -26,7 +26,8 @@ def beside_plain(
     Judged on a sample of the film; one warning where plain is better.
     """
     stream = options.stream
-    if "plain" in report or stream.lr_codec not in LAST_CRF:
+    is_plain = options.training.method == PLAIN and stream.scale == 1
+    if "plain" in report or is_plain or stream.lr_codec not in LAST_CRF:
         return report
     progress.stage("a plain encode of the same bytes", 0)
     info, metrics = probe(options.source), ("psnr_y", "psnr_rgb")

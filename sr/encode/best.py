@@ -101,12 +101,12 @@ class _Best:
 
     def run(self) -> dict[str, Any]:
         found = self.job.step("search", self._search)
-        plain = self._hit("plain", found["plain"], found)
+        plain = self._hit("plain", found["plain"])
         made, verdict = plain, None
         if found["best"]["widths"] is None:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
         else:
-            network = self._hit("network", found["best"], found, plain)
+            network = self._hit("network", found["best"], plain)
             points = [plain.judged.shown, network.judged.stream, *self._beside(network, found)]
             judged = network.judged
             verdict = compare(judged.shown, points, self.options.goal.metric, judged.segments)
@@ -132,9 +132,7 @@ class _Best:
             search = Search(shelf, options.goal, budget, steps, training.seed, self.progress)
             return {**search.run().to_json(), "budget": budget.to_json()}
 
-    def _hit(
-        self, name: str, choice: dict[str, Any], found: dict[str, Any], plain: Attempt | None = None
-    ) -> Attempt:
+    def _hit(self, name: str, choice: dict[str, Any], plain: Attempt | None = None) -> Attempt:
         """Make a choice, and again with a crf that is nearer, until the goal is met; the nearest.
 
         Where the goal is a plain encode's quality, `plain` is that encode.

@@ -50,7 +50,7 @@ def goal_of(
     target_psnr: float | None = None,
     target_xpsnr: float | None = None,
     target_vmaf: float | None = None,
-    worst: str | None = None,
+    worst: float | None = None,
 ) -> Goal:
     """The goal of an encode's options; none given: the codec's usual rate.
 
@@ -70,22 +70,11 @@ def goal_of(
     if name is not None:
         if metric is not None and METRICS[metric] != _METRIC_OF[name]:
             raise UsageError(f"--metric {metric} and {given[0]} contradict each other: give one")
-        return Goal(_METRIC_OF[name], value=values[name], worst=_share(worst or "100%"))
+        return Goal(_METRIC_OF[name], value=values[name], worst=worst or 1.0)
     measured = METRICS[metric or "psnr-y"]
     if target_kbps is not None:
         return Goal(measured, kbps=target_kbps)
     return Goal(measured, like_crf=USUAL_CRF[codec] if like_crf is None else like_crf)
-
-
-def _share(text: str) -> float:
-    """5% and 0.05 are the same."""
-    try:
-        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--worst {text}: a share of the frames is wanted, such as 5%")
-    return share
 
 
 class GoalError(Exception):

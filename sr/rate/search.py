@@ -223,7 +223,7 @@ class _Judge:
         sizes = tuple((c, math.log(p.bytes)) for c, p in zip(crfs, points, strict=True))
         values = tuple((c, search.value(p)) for c, p in zip(crfs, points, strict=True))
         if candidate and candidate.price > search.budget.macs:
-            # Routes skip what gains least; the root is what a few films gave (docs/rate.md).
+            # Routes skip what gains least: less is lost than the share, but how much is a guess.
             gain *= math.sqrt(search.budget.macs / candidate.price)
         extra = candidate.blob_bytes + _ENTRY_BYTES if candidate else 0.0
         share = 1 + _ROUTES_SHARE if candidate else 1.0

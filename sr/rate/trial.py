@@ -1,7 +1,8 @@
 """A short training on the sample, and what the rest of the training will bring.
 
-Two rules carry a short trial over to the network that will be made; both were read off trainings
-of the choosing clips (benchmarks/clips.toml), `python -m benchmarks.rate --model` repeats them:
+Two rules carry a short trial over to the network that will be made. They are what a few prototypes
+gave, not yet measured on the choosing clips (benchmarks/clips.toml); the proof on the whole film
+does not rest on them.
 
     steps    a gain in dB grows by REST_A_DOUBLING of itself with each doubling of the steps
     weights  and with their number to the power of SIZE_EXPONENT

@@ -143,3 +143,10 @@ def test_stream_alone_is_judged_as_a_plain_encode(film, tmp_path):
     judged = judge_package(tmp_path / "p", film, METRICS)
     assert judged.shown.quality == judged.stream.quality
     assert judged.shown.bytes == judged.stream.bytes and judged.skipped == 1.0
+
+
+def test_a_plain_encode_is_not_set_beside_itself(film, tmp_path):
+    asked = EncodeOptions.of(film, tmp_path / "p", scale=1, lr_codec="h264", method="plain")
+    with Progress() as progress:
+        report = encode(asked, progress)
+        assert beside_plain(asked, report, progress) is report

@@ -5,10 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from chunking.encoders import ENCODERS
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, EASY, HARD
+from sr.cli import pocketsr
 from sr.rate.budget import budget_of, devices, path_price
 from sr.rate.candidates import candidates
 from sr.rate.goal import LAST_CRF, USUAL_CRF, Goal, goal_of
@@ -25,7 +27,7 @@ def test_nothing_asked_is_the_codecs_usual_rate():
 
 
 def test_a_target_of_the_worst_frames():
-    goal = goal_of("h265", target_vmaf=90.0, worst="5%")
+    goal = goal_of("h265", target_vmaf=90.0, worst=0.05)
     assert (goal.metric, goal.value, goal.worst) == ("vmaf", 90.0, 0.05)
 
 
@@ -35,14 +37,20 @@ def test_a_target_of_the_worst_frames():
         ({"like_crf": 20.0, "target_kbps": 500.0}, "--like-crf and --target-kbps contradict"),
         ({"target_psnr": 35.0, "target_vmaf": 90.0}, "contradict"),
         ({"target_psnr": 35.0, "metric": "vmaf"}, "--metric vmaf and --target-psnr contradict"),
-        ({"worst": "5%"}, "--worst is for"),
-        ({"target_psnr": 35.0, "worst": "0%"}, "a share of the frames"),
-        ({"target_psnr": 35.0, "worst": "some"}, "a share of the frames"),
+        ({"worst": 0.05}, "--worst is for"),
     ],
 )
 def test_contradictions_are_refused(options, says):
     with pytest.raises(UsageError, match=says):
         goal_of("h264", **options)
+
+
+@pytest.mark.parametrize("worst", ["0%", "some", "101%"])
+def test_the_worst_frames_are_a_share(worst):
+    asked = ["encode", "film.mp4", "-o", "p", "--target-psnr", "35", "--worst", worst]
+    result = CliRunner().invoke(pocketsr, asked)
+    assert result.exit_code == 2
+    assert "is no share, such as 5%" in result.output
 
 
 def test_a_lossless_stream_has_no_rate():
