@@ -95,7 +95,8 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             continue
         done[cell.name] = {"name": cell.name, **made}
         write_json(work / "cells" / f"{cell.name}.json", done[cell.name])
-        write_json(options.json, results(done.values()))
+        # With what others, of other clips, have measured meanwhile.
+        write_json(options.json, results(finished(options.json, work).values()))
         print(line(done[cell.name]), flush=True)
     return done
 

@@ -6,6 +6,7 @@ film ------------------------------------------------'
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -45,7 +46,7 @@ from sr.encode.search_options import SearchOptions
 from sr.host_engine import build_engine
 from sr.progress import Progress
 
-THREADS = 2
+THREADS = int(os.environ.get("OMP_NUM_THREADS", 2))  # of each, where several run side by side
 
 
 def make(

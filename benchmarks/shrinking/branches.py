@@ -20,7 +20,6 @@ from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
 from sr.encode.difficulty import CELL_PX
-from sr.encode.sampling import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 from sr.models import Network, architecture, build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import fine_tune, fine_tuning_plan
@@ -28,6 +27,7 @@ from sr.scoring import path_sse, scored_network
 from sr.training.branches import BRANCH_CHANNELS, overfit_with_branches
 from sr.training.data import CropSampler, TrainingSet, training_set
 from sr.training.loop import TrainingPlan, overfit
+from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REFERENCE, BRANCHES, LONGER = "plain", "branches", "plain, 1.4x steps"
 ARMS: Mapping[str, str] = {
@@ -55,7 +55,7 @@ def make(clip: Clip, arm: str, seed: int, steps: int, store: Path) -> dict[str, 
     shares = np.sqrt(clip.difficulty.cell_mse.astype(np.float64))
     cells = (CELL_PX, CELL_PX)
     sampler = SpreadSampler(
-        data, shares, cells, SMALL_CROPS_FOR_ONE * BATCH, seed, side_px=SMALL_CROP_PX
+        data, shares, cells, SMALL_CROPS_FOR_ONE[SCALE] * BATCH, seed, side_px=SMALL_CROP_PX
     )
     steps = round(MORE_STEPS.get(arm, 1.0) * steps)
     began = process_time()
@@ -81,7 +81,7 @@ def finish(rows: list[dict[str, Any]]) -> None:
     shares, cells = np.ones((4, 15, 27)), (CELL_PX, CELL_PX)
     data = TrainingSet(lr, hr, SCALE, halo)
     sampler = CropSampler(
-        data, shares, cells, SMALL_CROPS_FOR_ONE * BATCH, 0, side_px=SMALL_CROP_PX
+        data, shares, cells, SMALL_CROPS_FOR_ONE[SCALE] * BATCH, 0, side_px=SMALL_CROP_PX
     )
     runs: dict[str, Callable[[], object]] = {
         arm: partial(trained, build_network(arch), sampler, TrainingPlan(20), arm)

@@ -29,13 +29,13 @@ from benchmarks.verdict import Row, all_of, at_least, at_most, sample, values_of
 from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
 from sr.encode.difficulty import CELL_PX
-from sr.encode.sampling import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 from sr.models import architecture, build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
 from sr.scoring import path_sse, scored_network
 from sr.training.data import CropSampler, TrainingSet, training_set
 from sr.training.loop import TrainingPlan, overfit
+from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REFERENCE = "all patches"
 SHOWN = ("arm", "psnr_db", "served_db", "work", "step_ratio")
@@ -79,7 +79,7 @@ def _by_error(clip: Clip, seed: int, steps: int) -> CropSampler:
 
 def _small(clip: Clip, seed: int, steps: int) -> CropSampler:
     shares = np.sqrt(clip.difficulty.cell_mse.astype(np.float64))
-    cells, batch = (CELL_PX, CELL_PX), SMALL_CROPS_FOR_ONE * BATCH
+    cells, batch = (CELL_PX, CELL_PX), SMALL_CROPS_FOR_ONE[SCALE] * BATCH
     return SpreadSampler(_data(clip), shares, cells, batch, seed, side_px=SMALL_CROP_PX)
 
 

@@ -128,9 +128,8 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option(
     "--loss",
     type=click.Choice(list(LOSSES)),
-    default="rgb",
-    show_default=True,
-    help="Squared errors of RGB, or of luma and chroma, 6:1:1.",
+    help="Squared errors of RGB, or of luma and chroma, 6:1:1; default rgb, in a search what its "
+    "metric is about.",
 )
 @click.option(
     "--rate-weight",

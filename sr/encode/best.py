@@ -31,6 +31,7 @@ from sr.rate.judge import Judged, judge_package
 from sr.rate.proof import Verdict, compare
 from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import Search
+from sr.rate.trial import Training
 
 MOST_ROUNDS = {"plain": 5, "network": 3}  # encodes on the way to a goal
 RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
@@ -125,11 +126,11 @@ class _Best:
         sample = take_sample(options.source, self.info, stream.frames, stream.segment_s)
         coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
         budget = options.budget(self.info.frame_rate)
-        training = options.training
+        asked = options.training
+        training = Training(asked.bounds.steps, asked.bounds.batch, asked.loss_space, asked.seed)
         with tempfile.TemporaryDirectory() as folder:
             shelf = StreamShelf(sample, coding, Path(folder), options.metrics, self.progress.at)
-            steps = training.bounds.steps
-            search = Search(shelf, options.goal, budget, steps, training.seed, self.progress)
+            search = Search(shelf, options.goal, budget, training, self.progress)
             return {**search.run().to_json(), "budget": budget.to_json()}
 
     def _hit(self, name: str, choice: dict[str, Any], plain: Attempt | None = None) -> Attempt:

@@ -74,7 +74,8 @@ class TrainingOptions:
     `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form. `units`:
     side of the network's units, LR px; None: single pixels, at scale 1.5 two. `widths` and `exits`
     of the trunk are given together, in place of the backbone's own; `warm_from` is a blob of that
-    architecture to begin from. `loss`: the squares of "rgb" or of "ycbcr", weighted 6:1:1.
+    architecture to begin from. `loss`: the squares of "rgb" or of "ycbcr", weighted 6:1:1; None: of
+    rgb (the search decides by its metric).
     `rate_weight`: what a bit of weights and routes costs, in squared error of the film's samples in
     0..1; None: what one of the LR stream is worth (rate_weight.py); 0: nothing, so that weights are
     rounded as finely as may be.
@@ -94,7 +95,7 @@ class TrainingOptions:
     steps: int | None = None
     warm_start: bool = False
     dtype: str | None = None
-    loss: str = "rgb"
+    loss: str | None = None
     rate_weight: float | None = None
     seed: int = 0
     threads: int = 2
@@ -108,6 +109,11 @@ class TrainingOptions:
     def shape(self) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
         """Widths and exits, where they are not the backbone's own."""
         return (self.widths, self.exits) if self.widths and self.exits else None
+
+    @property
+    def loss_space(self) -> str:
+        """What the squares are of, decided."""
+        return self.loss or "rgb"
 
     @property
     def has_int8_form(self) -> bool:
@@ -216,7 +222,7 @@ class EncodeOptions:
             "--dtype": training.dtype is not None,
             "--backbone": training.backbone != "chain",
             "--warm-start": training.warm_start,
-            "--loss": training.loss != "rgb",
+            "--loss": training.loss is not None,
             "--rate-weight": training.rate_weight is not None,
         }
         for option in (name for name, given in shapes.items() if given):
@@ -237,7 +243,7 @@ class EncodeOptions:
 
     def _check_training(self) -> None:
         training = self.training
-        if training.loss not in LOSSES:
+        if training.loss_space not in LOSSES:
             raise UsageError(f"--loss {training.loss}: one of {', '.join(LOSSES)}")
         if training.rate_weight is not None and not 0 <= training.rate_weight < math.inf:
             raise UsageError(f"--rate-weight {training.rate_weight}: a number from 0 on")
@@ -308,6 +314,7 @@ class EncodeOptions:
             "units": self.units if self.units > 1 else None,
             "route_cell_px": self.route_cell_px,
             "dtype": self.training.arithmetic,
+            "loss": self.training.loss_space,
             "patches": self.patch_choice,
             "stages": ",".join(self.shrink.stages),
             "protect": ",".join(self.routes.protect),

@@ -86,7 +86,7 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     plans = training_plans(task.steps, rate_aware=rate_weight > 0)
     if training.warm_from is not None and is_int8:
         plans = retouching_plans(task.steps)
-    first, second = (replace(plan, loss=training.loss) for plan in plans)
+    first, second = (replace(plan, loss=training.loss_space) for plan in plans)
     rows: list[dict[str, Any]] = []
     zeros = None  # what the stages left at zero stays there while it learns to round
     if work.options.shrink.stages:

@@ -68,7 +68,9 @@ def crop_rate_weight(
     drawn = []
     for batch in (own.draw(step) for step in range(_BATCHES)):
         anchor = upsample(crop(batch.lr, data.margin_px - anchor_halo_px(data.scale)), data.scale)
-        drawn.append(squared_errors(anchor - batch.hr, work.options.training.loss).mean().item())
+        drawn.append(
+            squared_errors(anchor - batch.hr, work.options.training.loss_space).mean().item()
+        )
     errors = 10 ** (-difficulty.fine_db / 10)
     served = errors[task.shares > 0].sum() / errors.sum()
     # Of a film that the anchor reproduces exactly there is nothing to buy.

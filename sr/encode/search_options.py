@@ -51,6 +51,10 @@ class SearchOptions:
         for name, record in (("stream", StreamOptions), ("training", TrainingOptions)):
             names = {f.name for f in fields(record)} & given.keys() - {"scale", "lr_crf"}
             records[name] = record(**{key: given[key] for key in names})
+        if records["training"].loss is None:
+            # What nobody said is what the metric sees: of luma all but psnr_rgb.
+            loss = "rgb" if goal.metric == "psnr_rgb" else "ycbcr"
+            records["training"] = replace(records["training"], loss=loss)
         return cls(source, out, goal, **records, **kept)
 
     def budget(self, frame_rate: Fraction) -> Budget:
@@ -75,7 +79,7 @@ class SearchOptions:
         """The encode that makes a choice of the search at this crf."""
         stream = replace(self.stream, scale=parse_scale(choice["scale"]), lr_crf=crf)
         if choice["widths"] is None:
-            training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss="rgb")
+            training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss=None)
         else:
             for name in ("widths", "exits"):
                 more[name] = tuple(choice[name])

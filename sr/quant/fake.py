@@ -56,7 +56,7 @@ class _RoundActivations(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (gradient,), (x,) = gradients, ctx.saved_tensors
         # Up to 255.5 a value only rounds, to 255; beyond, and at the ReLU's zero, it is clamped.
-        return gradient * ((x > 0) & (x < MAX_ACTIVATION + 0.5))
+        return torch.ops.aten.hardtanh_backward(gradient, x, 0.0, MAX_ACTIVATION + 0.5)
 
 
 def rounded(x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from sr.rate.candidates import Candidate, candidates
 from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.sample import StreamShelf
-from sr.rate.trial import TRIAL_STEPS, Trial, run_trial
+from sr.rate.trial import TRIAL_STEPS, Training, Trial, run_trial
 
 MOST_TRIALS = 3
 LEAST_WORTH = 1.01  # of a network over the best encode without one; below it none is made
@@ -75,12 +75,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found: the best choice, the best without a network, and all it looked at."""
+    """What a search found: the best choice, the best without a network, and all it looked at: the
+    encodes of the sample, what short trainings gained, and what all of it promised."""
 
     best: Choice
     plain: Choice
     considered: tuple[Choice, ...]
     points: tuple[Point, ...]
+    trials: tuple[Trial, ...]
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
@@ -89,18 +91,18 @@ class Found:
             "plain": self.plain.to_json(),
             "considered": [choice.to_json() for choice in self.considered],
             "points": [point.to_json() for point in self.points],
+            "trials": [trial.to_json() for trial in self.trials],
         }
 
 
 @dataclass(frozen=True)
 class Search:
-    """What a search works with. `steps`: of the training that the chosen network will get."""
+    """What a search works with. `training`: what the chosen network will get."""
 
     shelf: StreamShelf
     goal: Goal
     budget: Budget
-    steps: int
-    seed: int
+    training: Training
     progress: Progress
 
     def run(self) -> Found:
@@ -118,13 +120,13 @@ class Search:
         plain = max(without, key=lambda c: c.worth)
         trials = self._try_best(judge, scales, plain)
         made = [
-            judge.choice(scale, candidate, trial.expected(candidate, self.steps))
+            judge.choice(scale, candidate, trial.expected(candidate, self.training.steps))
             for scale, trial in trials.items()
             for candidate in self._candidates(scale)
         ]
         considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
         best = considered[0] if considered[0].worth >= LEAST_WORTH * plain.worth else plain
-        return Found(best, plain, considered, tuple(self.shelf.points()))
+        return Found(best, plain, considered, tuple(self.shelf.points()), tuple(trials.values()))
 
     def _check_reached(self, crf: float, here: Point) -> None:
         """Raises GoalError where the best crf is far off; a network may bring half a dB more."""
@@ -202,7 +204,7 @@ class Search:
             near = min(crfs, key=lambda c: abs(c - hope.crf))
             stream = self.shelf.stream(hope.scale, near)
             trials[hope.scale] = run_trial(
-                hope.candidate, stream, self.goal.metric, self.seed, self.progress.at
+                hope.candidate, stream, self.goal.metric, self.training, self.progress.at
             )
         return trials
 

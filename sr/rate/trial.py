@@ -11,6 +11,7 @@ does not rest on them.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,18 +19,31 @@ from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.bicubic import upscale_bicubic
 from player.package.paths import HARD
+from player.package.scale import scale_number
 from sr.models import build_network, deployed_network
 from sr.rate.candidates import Candidate
 from sr.rate.sample import SampledStream
 from sr.scoring import upscale_paths
-from sr.training.data import CropSampler, FramePair, training_set
+from sr.training.data import FramePair, training_set
 from sr.training.loop import TrainingPlan, overfit
+from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REST_A_DOUBLING = 0.12
 SIZE_EXPONENT = 0.14
 TRIAL_STEPS = 400
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
-_CELL_PX, _BATCH, _CROP_PX = 24, 8, 32
+_CELL_PX = 6
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the chosen network will be trained: steps, crops in each (as of scale 4 and 48 px), what
+    the squared errors are of (sr/training/losses.py)."""
+
+    steps: int
+    batch: int
+    loss: str = "rgb"
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,18 @@ class Trial:
     crf: float
     steps: int
     gain: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As report.json has it."""
+        arch = self.candidate.arch
+        return {
+            "scale": scale_number(arch.scale),
+            "units": arch.units,
+            "widths": list(arch.widths),
+            "crf": self.crf,
+            "steps": self.steps,
+            "gain": round(self.gain, 4),
+        }
 
     def expected(self, candidate: Candidate, steps: int) -> float:
         """The gain of a network of the same scale after `steps`."""
@@ -53,7 +79,7 @@ def run_trial(
     candidate: Candidate,
     stream: SampledStream,
     metric: str,
-    seed: int,
+    training: Training,
     on_step: Callable[[int, float], None],
     steps: int = TRIAL_STEPS,
 ) -> Trial:
@@ -62,15 +88,16 @@ def run_trial(
     spread = np.linspace(0, count - 1, min(count, _TRAINED + _JUDGED)).round().astype(int)
     judged = spread[:: max(1, len(spread) // _JUDGED)]
     trained = np.setdiff1d(spread, judged) if len(spread) > len(judged) else spread
-    network = build_network(candidate.arch, seed)
+    network = build_network(candidate.arch, training.seed)
     pairs = stream.pairs(trained.tolist())
     data = training_set(pairs, candidate.scale, network.halo_px(HARD), candidate.arch.units)
     shares = np.sqrt(np.stack([_anchor_sse(pair, candidate) for pair in pairs]))
     if not shares.any():
         return Trial(candidate, stream.crf, steps, 0.0)
     cell = (_CELL_PX, _CELL_PX)
-    sampler = CropSampler(data, shares, cell, _BATCH, seed, side_px=_CROP_PX)
-    overfit(network, sampler, TrainingPlan(steps), on_step=on_step)
+    crops = training.batch * SMALL_CROPS_FOR_ONE[candidate.scale]
+    sampler = SpreadSampler(data, shares, cell, crops, training.seed, side_px=SMALL_CROP_PX)
+    overfit(network, sampler, TrainingPlan(steps, loss=training.loss), on_step=on_step)
     deployed = deployed_network(candidate.arch, network.deployed_arrays())
     held = stream.pairs(judged.tolist())
     before = ((upscale_bicubic(p.lr, candidate.scale), p.hr) for p in held)

@@ -124,7 +124,7 @@ class Optimisers:
             self._all.append(Muon(trunk, plan.muon_rate))
         else:
             rest += trunk
-        self._all.append(torch.optim.Adam(rest, plan.adam_rate, betas=(0.9, 0.99)))
+        self._all.append(torch.optim.Adam(rest, plan.adam_rate, betas=(0.9, 0.99), fused=True))
         self._peaks = [optimiser.param_groups[0]["lr"] for optimiser in self._all]
 
     def backward(self, loss: Tensor) -> None:

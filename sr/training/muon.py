@@ -16,17 +16,18 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 _ROUNDS = 5
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """[m, n] -> [m, n] with singular values in about 0.7..1.2 and the same singular vectors."""
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """[N, m, n] -> [N, m, n] with singular values in about 0.7..1.2, the same singular vectors."""
     # The quintic wants no singular value above 1: the Frobenius norm is at least the largest.
-    x = matrix / (matrix.norm() + 1e-7)
+    x = matrices / (matrices.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     # Turned where that makes the matrices of the rounds below the smaller ones.
-    if transposed := x.shape[0] > x.shape[1]:
-        x = x.T
+    if transposed := x.shape[1] > x.shape[2]:
+        x = x.mT
     for _ in range(_ROUNDS):
-        gram = x @ x.T
-        x = _A * x + (_B * gram + _C * gram @ gram) @ x
-    return x.T if transposed else x
+        gram = x @ x.mT
+        polynomial = torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C)
+        x = torch.baddbmm(x, polynomial, x, beta=_A)
+    return x.mT if transposed else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -39,15 +40,22 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step with Nesterov momentum."""
         for group in self.param_groups:
+            # Weights of one shape go together: these are small matrices, and calls cost more.
+            alike: dict[torch.Size, list[nn.Parameter]] = {}
             for weight in group["params"]:
-                _update(weight, self.state[weight], group["lr"], group["momentum"])
+                if weight.grad is not None:
+                    alike.setdefault(weight.shape, []).append(weight)
+            for weights in alike.values():
+                self._update(weights, group["lr"], group["momentum"])
 
-
-def _update(weight: Tensor, state: dict[str, Tensor], lr: float, momentum: float) -> None:
-    if weight.grad is None:
-        return
-    average = state.setdefault("average", torch.zeros_like(weight))
-    average.lerp_(weight.grad, 1 - momentum)
-    # Nesterov: the gradient counts once more, on top of the momentum that has it already.
-    direction = weight.grad.lerp(average, momentum).reshape(weight.shape[0], -1)
-    weight.add_(orthogonalise(direction).reshape(weight.shape), alpha=-lr)
+    def _update(self, weights: list[nn.Parameter], rate: float, momentum: float) -> None:
+        """A step of weights of one shape."""
+        directions = []
+        for weight in weights:
+            assert weight.grad is not None
+            average = self.state[weight].setdefault("average", torch.zeros_like(weight))
+            average.lerp_(weight.grad, 1 - momentum)
+            # Nesterov: the gradient counts once more, on top of the momentum that has it already.
+            directions.append(weight.grad.lerp(average, momentum).flatten(1))
+        for weight, found in zip(weights, orthogonalise(torch.stack(directions)), strict=True):
+            weight.add_(found.reshape(weight.shape), alpha=-rate)

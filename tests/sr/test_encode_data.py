@@ -69,7 +69,7 @@ def samplers(monkeypatch) -> list[CropSampler]:
 @pytest.mark.parametrize(
     ("patches", "side_px", "crops"),
     [
-        ("error", 24, 8),
+        ("error", 24, 16),
         ("method", 48, 4),
         ("all", 48, 4),
     ],

@@ -146,7 +146,7 @@ def test_muon_takes_hidden_convolutions_and_adam_the_rest():
 def test_orthogonalised_matrices_keep_their_singular_vectors(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.double)
     u, _, v = torch.linalg.svd(matrix, full_matrices=False)
-    inner = u.T @ orthogonalise(matrix) @ v.T
+    inner = u.T @ orthogonalise(matrix[None])[0] @ v.T
     values = inner.diagonal()
     assert values.min() > 0.3 and values.max() < 1.3
     assert (inner - torch.diag(values)).abs().max() < 1e-8
