@@ -5,7 +5,6 @@ blob, int8 ──► EngineNetwork where there is an engine, else IntegerNetwork
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
-from player.engine import MAX_THREADS, Engine, EngineError
+from player.engine import MAX_THREADS, Engine
 from player.package.anchor import anchor_halo_px
 from player.package.paths import BICUBIC, HARD, PLANNED_PATHS
 from player.package.scale import hr_px
@@ -68,11 +67,7 @@ def scored_network(blob: bytes, lr_px: int = 0) -> Scored:
     if not parsed.is_int8:
         return network_of(parsed)
     engine = host_engine(lr_px)
-    # An engine of the cache may be older than the blob's form.
-    with suppress(EngineError):
-        if engine:
-            return EngineNetwork(engine, blob)
-    return IntegerNetwork(parsed.arch, parsed.tensors)
+    return EngineNetwork(engine, blob) if engine else IntegerNetwork(parsed.arch, parsed.tensors)
 
 
 def upscale_paths(

@@ -4,7 +4,7 @@
 
 #include "plan.h"
 
-uint32_t psr_abi(void) { return 4; }
+uint32_t psr_abi(void) { return 5; }
 
 const char *psr_build_info(void) { return psr_build_text; }
 

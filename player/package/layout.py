@@ -18,7 +18,7 @@ SEGMENTS = "seg-*.m4s"  # as a glob, in a stream's folder
 OLD_ENGINES = "engine"
 # An engine's own folder, in the user's cache or where `compile -o` says.
 ENGINE_LIBRARY, ENGINE_INFO = "libpocketsr.so", "engine.json"
-ENGINE_ABI = 4  # as psr_abi() of compiler/runtime: what a player and an engine must agree on
+ENGINE_ABI = 5  # as psr_abi() of compiler/runtime: what a player and an engine must agree on
 
 
 def playlist_name(kind: str) -> str:

@@ -94,7 +94,7 @@ library = ctypes.CDLL(sys.argv[1])
 library.psr_build_info.restype = ctypes.c_char_p
 data = open(sys.argv[2], "rb").read()
 net, pool = ctypes.c_void_p(), ctypes.c_void_p()
-assert library.psr_abi() == 4
+assert library.psr_abi() == 5
 assert library.psr_net_open(data, ctypes.c_size_t(len(data)), ctypes.byref(net)) == 0
 assert library.psr_pool_open(2, ctypes.byref(pool)) == 0
 lr, hr = np.full((20, 30, 3), 100, np.uint8), np.zeros((80, 120, 3), np.uint8)

@@ -14,7 +14,7 @@ typedef struct { int p, q, units, offset; } psr_net; /* scale p / q */
 typedef struct { int threads; } psr_pool;
 typedef struct { int cell, hold; } psr_router;
 
-uint32_t psr_abi(void) { return 4; }
+uint32_t psr_abi(void) { return 5; }
 const char *psr_build_info(void) { return "{\"target\": \"fake\", \"dtype\": \"fp32\"}"; }
 const char *psr_isa(void) { return "fake"; }
 int psr_select_isa(const char *name) { return strcmp(name, psr_isa()) == 0 ? OK : E_ARG; }
