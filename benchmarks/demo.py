@@ -51,7 +51,8 @@ def make(codec: str, clip: Path, folder: Path, preset: str) -> dict[str, Any]:
     network = report["search"]["best"]["widths"] if report["method"] != "plain" else None
     alone = ("--scale", 1, "--method", "plain", "--lr-crf", report["plain"]["crf"])
     pocketsr("encode", clip, "-o", plain, *alone, "--lr-codec", codec, "--json")
-    return {"codec": codec, "network": network, "report": report, "measure": measured}
+    made = {"codec": codec, "network": network, "verdict": report["verdict"]}
+    return {**made, "report": report, "measure": measured}
 
 
 def line(made: dict[str, Any]) -> tuple[str, ...]:
@@ -93,7 +94,8 @@ def main() -> None:
     pocketsr("compile")
     made = [make(codec, clip, folder, options.preset) for codec in CODECS]
     if options.json:
-        rows = [{k: m[k] for k in ("codec", "network", "measure")} for m in made]
+        kept = ("codec", "network", "verdict", "measure")
+        rows = [{name: m[name] for name in kept} for m in made]
         write_json(options.json, {"schema": "pocketsr.demo/2", "rows": rows})
     picture, report = folder / "comparison.png", folder / "report.html"
     crops = [row_of(folder / c, folder / f"{c}-plain", clip, FRAME, CODECS[c]) for c in CODECS]

@@ -28,6 +28,7 @@ _HOPED_MORE = 2.0  # times that where the stream is smaller than the film
 _ROUTES_SHARE, _ENTRY_BYTES = 0.005, 200  # of the video's bytes; of a network's entry in the index
 _CRF_APART = 4.0
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
+_NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
 _MOST_ENCODES = 4  # of a scale, on the way to a crf
 
 
@@ -178,7 +179,7 @@ class Search:
         """Encode at crfs around the one that a network would bring to the goal's quality."""
         wanted = self.value(here) - self._hoped(scale) / 2
         start = self.shelf.bounded(crf - _CRF_LOWER.get(scale, 3.0))
-        found = crf_for(self.shelf, scale, start, lambda p: self.value(p) - wanted, 0.3)
+        found = crf_for(self.shelf, scale, start, lambda p: self.value(p) - wanted, _NEAR)
         if len(self.shelf.points(scale)) < 2:
             self.shelf.point(scale, self.shelf.bounded(found + _CRF_APART))
 
