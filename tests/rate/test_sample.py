@@ -1,0 +1,94 @@
+"""What the search decides on: portions of a film, their encodes, and a short training on them."""
+
+from fractions import Fraction
+
+import pytest
+
+from benchmarks.same_bytes import drifting_pictures, write_film
+from chunking.probe import probe
+from player.package.architecture import Architecture
+from sr.rate.candidates import Candidate
+from sr.rate.sample import Coding, StreamShelf, _wanted, take_sample
+from sr.rate.trial import (
+    REST_A_DOUBLING,
+    SIZE_EXPONENT,
+    Training,
+    Trial,
+    run_trial,
+)
+from sr.training.spread import SMALL_CROPS_FOR_ONE
+
+METRICS = ("psnr_y", "psnr_rgb")
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> StreamShelf:
+    folder = tmp_path_factory.mktemp("film")
+    film = write_film(folder / "film.mp4", drifting_pictures(90, 64, 96))
+    sample = take_sample(film, probe(film), None, 4.0)
+    return StreamShelf(sample, Coding("h264", 4.0), folder, METRICS)
+
+
+def candidate(width: int, depth: int, scale=1) -> Candidate:
+    return Candidate(Architecture("chain", scale, (width,) * depth, (2, depth), 1), 1e9)
+
+
+def test_a_film_of_less_than_a_segment_is_its_own_sample():
+    assert _wanted(100, 120) == set(range(100))
+
+
+@pytest.mark.parametrize(("count", "portions"), [(359, 1), (360, 2), (1799, 2), (1800, 3)])
+def test_portions_are_whole_segments_spread_evenly(count, portions):
+    wanted = sorted(_wanted(count, 120))
+    assert len(wanted) == 120 * portions
+    starts = [n for i, n in enumerate(wanted) if i == 0 or wanted[i - 1] != n - 1]
+    assert len(starts) == portions
+    middles = [(start + 60) / count for start in starts]
+    assert middles == pytest.approx([(i + 0.5) / portions for i in range(portions)], abs=0.01)
+
+
+def test_each_encode_is_made_once_and_more_crf_is_less_of_both(shelf):
+    fine, coarse = shelf.point(1, 24.0), shelf.point(1, 34.0)
+    assert shelf.point(1, 24.0) is fine
+    assert fine.bytes > coarse.bytes
+    assert fine.quality["psnr_y"] > coarse.quality["psnr_y"]
+    assert [p.made_by["crf"] for p in shelf.points(1)] == [24.0, 34.0]
+
+
+def test_some_frames_show_what_all_of_them_do(shelf, monkeypatch):
+    stream = shelf.stream(2, 24.0)
+    some = stream.quality(METRICS)
+    monkeypatch.setattr("sr.rate.sample._JUDGED", 10**6)
+    every = stream.quality(METRICS)
+    assert some != every
+    assert some == pytest.approx(every, abs=0.1)
+
+
+def test_what_a_trial_promises():
+    trial = Trial(candidate(16, 4), 30.0, 400, 0.5)
+    assert trial.expected(trial.candidate, 400) == 0.5
+    assert trial.expected(trial.candidate, 1600) == pytest.approx(0.5 * (1 + 2 * REST_A_DOUBLING))
+    larger = candidate(32, 8)
+    ratio = larger.weights / trial.candidate.weights
+    assert trial.expected(larger, 400) == pytest.approx(0.5 * ratio**SIZE_EXPONENT)
+    harmful = Trial(candidate(16, 4), 30.0, 400, -0.5)
+    assert harmful.expected(larger, 9000) == 0.0
+    assert trial.to_json().items() >= {"scale": 1, "steps": 400, "gain": 0.5}.items()
+
+
+def test_a_trial_gains_on_frames_that_it_did_not_learn_from(shelf):
+    stream = shelf.stream(1, 34.0)
+    seen: list[int] = []
+    training = Training(steps=2500, batch=1, loss="ycbcr")
+    trial = run_trial(
+        candidate(8, 3), stream, "psnr_y", training, lambda step, db: seen.append(step), 80
+    )
+    assert seen == list(range(1, 81))
+    assert 0.0 < trial.gain < 20.0
+
+
+def test_the_larger_the_frames_the_more_crops_a_step():
+    scales = sorted(SMALL_CROPS_FOR_ONE)
+    assert set(scales) == {1, Fraction(3, 2), 2, 3, 4}
+    crops = [SMALL_CROPS_FOR_ONE[s] for s in scales]
+    assert crops == sorted(crops, reverse=True) and crops[-1] == 2
