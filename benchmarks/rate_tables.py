@@ -9,6 +9,7 @@ from benchmarks.reproduction.table import lines
 Row = Mapping[str, Any]
 METRICS = {"psnr_y": "PSNR-Y", "psnr_rgb": "PSNR-RGB", "xpsnr_y": "XPSNR", "vmaf": "VMAF",
            "vmaf_neg": "VMAF-NEG"}  # fmt: skip
+CODECS = {"h264": "H.264", "h265": "H.265", "av1": "AV1"}
 NONE = "-"
 REPORTED = "reporting"
 

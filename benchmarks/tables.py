@@ -34,6 +34,7 @@ from benchmarks.engine_tables import (
     router_engine,
     shapes,
 )
+from benchmarks.readme_table import readme
 from benchmarks.reproduction.table import Forms, formed, lines, markdown, over_seeds, read
 
 ROOT = Path(__file__).parent.parent
@@ -41,46 +42,6 @@ PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Row = Mapping[str, Any]
-
-
-def readme() -> str:
-    demo, quant, peers, played = (read(name) for name in ("demo", "quant", "peers", "played"))
-    engine, frames = peers["summary"], played["summary"]
-    losses = [row["loss_db"] for row in quant["rows"] if row["arm"] == "int8 fine-tuned"]
-    given = frames["given_away_db"].values()
-    two = frames["ratio_to_fastest_peer_2_threads"].values()
-    return lines(
-        ("what", "measured", "command → result"),
-        (
-            f"{demo['frames']} frames of Big Buck Bunny 720p, x{demo['scale']}, AV1, PSNR-RGB",
-            f"bicubic {demo['bicubic']['psnr_rgb']:.2f} dB, the shipped generic network "
-            f"{demo['generic']['psnr_rgb']:.2f} dB, **PocketSR {demo['psnr']['rgb']:.2f} dB**; "
-            f"{demo['kbps']['video']:.0f} kbps of LR video + {demo['kbps']['sr']:.0f} of "
-            "super-resolution",
-            "`make demo` → [demo.json](benchmarks/results/demo.json)",
-        ),
-        (
-            f"integers against fp32, {len(losses)} clips, lossless LR",
-            f"**{min(losses):.2f} to {max(losses):.2f} dB** lost after fine-tuning",
-            "`python -m benchmarks.quant` → [quant.json](benchmarks/results/quant.json)",
-        ),
-        (
-            "int8 engine against the fastest other int8 runtime, 480x270 → 1920x1080",
-            f"**{engine['int8_ratio_to_fastest_peer']:.2f}x** on one thread, "
-            f"{engine['int8_ratio_to_fastest_peer_2_threads']:.2f}x on two "
-            f"({engine['int8_fastest_peer']})",
-            "`python -m benchmarks.peers` → [peers.json](benchmarks/results/peers.json)",
-        ),
-        (
-            "frames as played, with routes, against the fastest runtime without, "
-            f"mean of {len(given)} clips",
-            f"**{frames['mean_ratio_1_thread']:.1f}x** on one thread, "
-            f"{frames['mean_ratio_2_threads']:.1f}x on two ({min(two):.2f} to {max(two):.1f}), "
-            f"for {min(given):.2f} to {max(given):.2f} dB",
-            "`python -m benchmarks.played --clip PACKAGE FILM` → "
-            "[played.json](benchmarks/results/played.json)",
-        ),
-    )
 
 
 def quality() -> str:
@@ -110,6 +71,22 @@ def training() -> str:
     return formed(
         read("training")["rows"],
         forms | {"easy path, dB": "{easy:.2f}", "seconds": "{seconds:.0f}"},
+    )
+
+
+def crops() -> str:
+    """Gains over the anchor, mean of the clips."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in read("crops")["rows"]:
+        groups.setdefault((row["scale"], row["loss"], row["crops"]), []).append(row)
+    rows = []
+    for (scale, loss, count), of_clips in groups.items():
+        gains = [f"{fmean(r[m] for r in of_clips):.2f}" for m in ("psnr_y", "psnr_rgb")]
+        seconds = f"{fmean(r['cpu_s'] for r in of_clips):.0f}"
+        rows.append((str(scale), loss, str(count), *gains, seconds))
+    return lines(
+        ("scale", "loss", "crops a step", "PSNR-Y gained, dB", "PSNR-RGB, dB", "CPU seconds"),
+        *rows,
     )
 
 
@@ -282,7 +259,8 @@ def of_rate(table: Callable[[Row], str]) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    **{f.__name__: f for f in (readme, quality, checked, quant, training, difficulty, scoring)},
+    **{f.__name__: f for f in (readme, quality, checked, quant, training, crops)},
+    **{f.__name__: f for f in (difficulty, scoring)},
     **{f.__name__: f for f in (coding, coded_maps)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},

@@ -69,6 +69,7 @@ def make(
     told = {name: report[name] for name in ("steps", "phones", "verdict") if report.get(name)}
     if "search" in report:
         told["choice"] = report["search"]["best"]
+        told["search_s"] = report["search"].get("seconds")
     return {**cell.to_json(), **measured, **spent, **told, "environment": environment(("av",))}
 
 

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from chunking.probe import VideoInfo, probe
@@ -121,7 +122,7 @@ class _Best:
         return self._report(found, made, plain, verdict)
 
     def _search(self) -> dict[str, Any]:
-        options, stream = self.options, self.options.stream
+        options, stream, began = self.options, self.options.stream, monotonic()
         self.progress.stage("search: encodes of a sample of the film", 0)
         sample = take_sample(options.source, self.info, stream.frames, stream.segment_s)
         coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
@@ -131,7 +132,8 @@ class _Best:
         with tempfile.TemporaryDirectory() as folder:
             shelf = StreamShelf(sample, coding, Path(folder), options.metrics, self.progress.at)
             search = Search(shelf, options.goal, budget, training, self.progress)
-            return {**search.run().to_json(), "budget": budget.to_json()}
+            found = {**search.run().to_json(), "budget": budget.to_json()}
+        return {**found, "seconds": round(monotonic() - began, 1)}
 
     def _hit(self, name: str, choice: dict[str, Any], plain: Attempt | None = None) -> Attempt:
         """Make a choice, and again with a crf that is nearer, until the goal is met; the nearest.

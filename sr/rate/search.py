@@ -18,7 +18,7 @@ from sr.rate.candidates import Candidate, candidates
 from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.sample import StreamShelf
-from sr.rate.trial import TRIAL_STEPS, Training, Trial, run_trial
+from sr.rate.trial import TRIAL_STEPS, Training, Trial, run_trial, size_factor
 
 MOST_TRIALS = 3
 LEAST_WORTH = 1.01  # of a network over the best encode without one; below it none is made
@@ -189,11 +189,12 @@ class Search:
 
     def _try_best(self, judge: "_Judge", scales: list[Scale], plain: Choice) -> dict[Scale, Trial]:
         """A trial of one network at each of the scales that promise most."""
-        hopes = [
-            judge.choice(scale, candidate, self._hoped(scale))
-            for scale in scales
-            for candidate in self._candidates(scale)
-        ]
+        hopes = []
+        for scale in scales:
+            known = list(self._candidates(scale))
+            for candidate in known:
+                gain = self._hoped(scale) * size_factor(candidate, known[-1])
+                hopes.append(judge.choice(scale, candidate, gain))
         trials: dict[Scale, Trial] = {}
         for hope in sorted(hopes, key=lambda c: -c.worth):
             if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:

@@ -17,8 +17,7 @@ from sr.training.data import CropSampler
 
 SMALL_CROP_PX = 24  # LR
 # In place of one crop of 48 px. At scale 4 two: half of its pixels. The larger the LR frames, the
-# less of a film a crop holds, and what a filter at scale 1 has to learn is faint beside what a
-# codec leaves at random: at equal seconds 64 crops a step give it 0.2 dB more than 8.
+# fainter is what can be learned beside what a codec leaves at random (docs/training.md).
 SMALL_CROPS_FOR_ONE: Mapping[Scale, int] = {1: 16, Fraction(3, 2): 8, 2: 4, 3: 2, 4: 2}
 _GOLDEN = 0.6180339887498949  # steps of this share of a whole leave the smallest gaps
 
