@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.rating.curves import TUNE_OF, hull, of_shots, plain_points, points_of, quality_at
+from benchmarks.rating.curves import TUNE_OF, of_shots, plain_points, points_of
+from benchmarks.rating.envelope import envelope
 from benchmarks.reproduction.table import lines
 
 Row = Mapping[str, Any]
@@ -52,7 +53,7 @@ def points(result: Row) -> str:
             continue
         for cell in (c for c in group if c["arm"] in ("cpu", "npu") and c["part"] == REPORTED):
             point = next(p for p in points_of([cell], cell["arm"]))
-            plain = quality_at(hull(plain_points(group, cell["arm"]), "psnr_y"), point.bytes)
+            plain = envelope(plain_points(group, cell["arm"]), "psnr_y").quality_at(point.bytes)
             beside = f"{plain:.2f}" if plain is not None else NONE
             kbps = 8 * point.bytes / 1000 / cell["seconds"]
             shown = f"{point.quality['psnr_y']:.2f}"

@@ -3,7 +3,7 @@
 A cell is a shot, a codec, an arm and a crf. An arm is a way to spend bytes:
 
     plain       the codec at HR: the film's own planes, no conversion
-    plain-1.5   a smaller stream, shown by bicubic: with `plain` the hull of what a ladder does
+    plain-1.5   a smaller stream, shown by bicubic: with `plain` what a ladder does
     plain-4     the same, for the lowest rates
     plain-2     the same; its `generic` quality is the shipped network's on this stream
     x1          a filter at scale 1, the default network on units of 2x2

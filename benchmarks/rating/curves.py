@@ -1,25 +1,22 @@
-"""From cells to what is claimed: curves, the plain side's hull, bytes at equal quality, means.
+"""From cells to what is claimed: curves, the plain side's envelope, bytes at equal quality, means.
 
 cells of a shot --> points of an arm ---------.
-                '-> points of the plain side --hull--> bytes for a quality --> BD-rate of the shot
+                '-> of the plain side --envelope--> bytes for a quality --> BD-rate of a shot
 shots -> mean of a clip -> mean of the clips, and its standard error
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import product
 from statistics import fmean, stdev
 from typing import Any
 
-from scipy.interpolate import PchipInterpolator
-
 from benchmarks.bd_rate import bd_rate
 from benchmarks.rating.cells import ABLATIONS, ARMS, PLAIN_SIDE
+from benchmarks.rating.envelope import Point, envelope
 
 Cells = Sequence[Mapping[str, Any]]
-Curve = tuple[tuple[float, float], ...]  # bytes and quality
 
 # Rows of PSNR are of streams tuned for it on both sides, rows of VMAF of streams as they come.
 TUNE_OF = {"psnr_y": "psnr", "psnr_rgb": "psnr", "xpsnr_y": "psnr", "vmaf": "default",
@@ -27,14 +24,6 @@ TUNE_OF = {"psnr_y": "psnr", "psnr_rgb": "psnr", "xpsnr_y": "psnr", "vmaf": "def
 # The plain side's curve reaches beyond the arm's at both ends, on purpose.
 LEAST_OVERLAP = 0.3
 BEHIND, BEHIND_BYTES, BEHIND_BYTES_A_SEGMENT = 0.005, 400, 40  # what "never worse" allows
-
-
-@dataclass(frozen=True)
-class Point:
-    """What so many bytes showed."""
-
-    bytes: int
-    quality: Mapping[str, float]
 
 
 def points_of(cells: Cells, arm: str) -> list[Point]:
@@ -48,7 +37,8 @@ def points_of(cells: Cells, arm: str) -> list[Point]:
     for cell in (c for c in cells if c["arm"] == source):
         quality = cell["generic" if arm == "generic" else "quality"]
         plain = source in PLAIN_SIDE and arm != "generic"
-        found.append(Point(_stream_bytes(cell) if plain else cell["bytes"]["total"], quality))
+        size = _stream_bytes(cell) if plain else cell["bytes"]["total"]
+        found.append(Point(size, quality, cell["scale"]))
     return found
 
 
@@ -67,44 +57,8 @@ def plain_points(cells: Cells, arm: str) -> list[Point]:
     if arm == "bicubic":
         return points_of(cells, PLAIN_SIDE[0])
     searched = [c for c in cells if ARMS[c["arm"]].searched and not c["networks"]]
-    own = [Point(_stream_bytes(cell), cell["quality"]) for cell in searched]
+    own = [Point(_stream_bytes(c), c["quality"], c["scale"]) for c in searched]
     return [*own, *(point for side in PLAIN_SIDE for point in points_of(cells, side))]
-
-
-def hull(points: Iterable[Point], metric: str) -> Curve:
-    """The upper hull of points over the logarithm of their bytes, by rising bytes and quality."""
-    corners: list[tuple[float, float]] = []
-    for x, y in sorted((p.bytes, p.quality[metric]) for p in points):
-        if corners and y <= corners[-1][1]:
-            continue
-        if corners and x == corners[-1][0]:
-            corners.pop()
-        while len(corners) > 1 and _is_below(corners[-2], corners[-1], (x, y)):
-            corners.pop()
-        corners.append((x, y))
-    return tuple(corners)
-
-
-def _is_below(low: tuple[float, float], at: tuple[float, float], high: tuple[float, float]) -> bool:
-    """Whether the point in the middle lies on or below the line between the others."""
-    left, right = math.log(at[0] / low[0]), math.log(high[0] / low[0])
-    return (at[1] - low[1]) * right <= (high[1] - low[1]) * left
-
-
-def bytes_for(curve: Curve, quality: float) -> float | None:
-    """Bytes for a quality; None beyond the curve's ends, where nothing was measured."""
-    if len(curve) < 2 or not curve[0][1] <= quality <= curve[-1][1]:
-        return None
-    line = PchipInterpolator([q for _, q in curve], [math.log(size) for size, _ in curve])
-    return math.exp(float(line(quality)))
-
-
-def quality_at(curve: Curve, size_bytes: float) -> float | None:
-    """The inverse of it."""
-    if len(curve) < 2 or not curve[0][0] <= size_bytes <= curve[-1][0]:
-        return None
-    line = PchipInterpolator([math.log(size) for size, _ in curve], [q for _, q in curve])
-    return float(line(math.log(size_bytes)))
 
 
 def of_shots(cells: Cells) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
@@ -127,7 +81,7 @@ def bd_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
                 if not all(metric in p.quality for p in (*points, *beside)):
                     continue
                 curve = [(p.bytes, p.quality[metric]) for p in points]
-                found = bd_rate(hull(beside, metric), curve, LEAST_OVERLAP)
+                found = bd_rate(envelope(beside, metric).sampled(), curve, LEAST_OVERLAP)
                 first = group[0]
                 named = {"codec": codec, "clip": first["clip"], "shot": shot, "arm": arm}
                 kind = {"part": first["part"], "long": first["long"], "metric": metric}
@@ -165,9 +119,9 @@ def worst_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
             points, beside = points_of(group, arm), plain_points(group, arm)
             if not all(metric in p.quality for p in (*points, *beside)):
                 continue
-            curve = hull(beside, metric)
+            plain = envelope(beside, metric)
             for point in points:
-                if (same := bytes_for(curve, point.quality[metric])) is not None:
+                if (same := plain.bytes_for(point.quality[metric])) is not None:
                     allowed = max(BEHIND, spare / point.bytes)
                     found[codec, arm, metric].append((point.bytes / same - 1, allowed, shot))
     rows = []
@@ -200,9 +154,9 @@ def ablation_rows(cells: Cells) -> list[dict[str, Any]]:
 def _over_plain(cells: Cells, group: Cells, metric: str) -> dict[tuple[str, float], float]:
     """By arm and crf: a cell's bytes over the plain side's at its quality, where that is known."""
     beside = [p for p in plain_points(group, "all") if metric in p.quality]
-    curve, found = hull(beside, metric), {}
+    plain, found = envelope(beside, metric), {}
     for cell in (c for c in cells if metric in c["quality"]):
-        if (same := bytes_for(curve, cell["quality"][metric])) is not None:
+        if (same := plain.bytes_for(cell["quality"][metric])) is not None:
             found[cell["arm"], cell["crf"]] = cell["bytes"]["total"] / same
     return found
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from itertools import product
+from itertools import pairwise, product
 
 import av
 import numpy as np
@@ -13,16 +13,13 @@ from benchmarks.rate_tables import TABLES
 from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, Cell, plan
 from benchmarks.rating.clips import Shot, film_of, read_shots
 from benchmarks.rating.curves import (
-    Point,
     ablation_rows,
     bd_rows,
-    bytes_for,
     control_row,
-    hull,
     mean_rows,
-    quality_at,
     worst_rows,
 )
+from benchmarks.rating.envelope import Point, envelope
 from benchmarks.rating.making import add_zeros, changed, measure_package
 from chunking.video import read_frames
 from player.package.verify import verify_package
@@ -109,19 +106,38 @@ def test_a_shot_is_cut_out_without_loss(long_clip, tmp_path):
     ).parent == (long_clip)
 
 
-def points(*pairs: tuple[int, float]) -> list[Point]:
-    return [Point(size, {"psnr_y": quality}) for size, quality in pairs]
+def points(*pairs: tuple[int, float], scale: float = 1) -> list[Point]:
+    return [Point(size, {"psnr_y": quality}, scale) for size, quality in pairs]
 
 
-def test_the_hull_is_made_of_the_best_points_only():
-    line = hull(points((1000, 30), (2000, 33), (2000, 32.9), (4000, 33.5), (8000, 37)), "psnr_y")
-    assert line == ((1000, 30), (2000, 33), (8000, 37))
-    assert quality_at(line, 2000) == pytest.approx(33) and bytes_for(line, 33) == pytest.approx(
-        2000
+def test_a_curve_is_made_of_what_more_bytes_made_better():
+    plain = envelope(
+        points((1000, 30), (2000, 33), (2000, 32.9), (4000, 32.5), (8000, 37)), "psnr_y"
     )
-    # Between corners above the straight line, and never guessed beyond the ends.
-    assert quality_at(line, 4000) > 35 and quality_at(line, 16000) is None
-    assert bytes_for(line, 29.9) is None and bytes_for(line[:1], 30) is None
+    assert plain.curves == (((1000, 30), (2000, 33), (8000, 37)),)
+    assert plain.quality_at(2000) == pytest.approx(33)
+    assert plain.bytes_for(33) == pytest.approx(2000)
+    # Never guessed beyond the ends.
+    assert plain.quality_at(16000) is None and plain.bytes_for(29.9) is None
+
+
+def test_the_envelope_takes_the_better_scale_at_each_rate():
+    small = points((1000, 32), (2000, 34), (4000, 35), scale=2)
+    plain = envelope([*small, *points((1000, 28), (2000, 32), (4000, 36), (8000, 40))], "psnr_y")
+    assert plain.quality_at(2000) == pytest.approx(34)
+    assert plain.quality_at(4000) == pytest.approx(36)
+    assert plain.bytes_for(32) == pytest.approx(1000)
+    curve = plain.sampled()
+    assert curve[0] == (1000, pytest.approx(32)) and curve[-1] == (8000, pytest.approx(40))
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(curve))
+
+
+def test_nothing_is_promised_between_two_scales():
+    """A straight line from the small stream to HR would show 35 dB for 2,828 bytes."""
+    small = points((1000, 30), (1100, 30.1), scale=4)
+    plain = envelope([*small, *points((2000, 30), (4000, 34), (8000, 40))], "psnr_y")
+    assert plain.quality_at(2828) < 32.5
+    assert plain.quality_at(1500) is None
 
 
 def db_of(size: float) -> float:
@@ -140,7 +156,7 @@ def cells_of(clip: str, factor: float, place: int = 0) -> list[dict]:
         found.append({
             "name": f"{clip}-{place}-{arm}-{size}", "clip": clip, "shot": f"{clip}-{place}",
             "part": "reporting", "long": False, "codec": "h264", "tune": "psnr", "arm": arm,
-            "crf": size, "segments": 2,
+            "crf": size, "segments": 2, "scale": 2 if arm == "plain-2" else 1,
             "bytes": {"video": total - 900, "manifests": 900, "total": total},
             "quality": {"psnr_y": db_of(size)}, "generic": {"psnr_y": db_of(1.25 * size)},
         })  # fmt: skip
@@ -161,7 +177,11 @@ def test_means_are_over_clips_and_a_clip_is_the_mean_of_its_shots():
 def test_a_search_without_a_network_does_not_win_by_its_scale():
     """Its package is the plain encode of a scale that the other side was not measured at."""
     cells = cells_of("a", 1)
-    bare = [{**c, "arm": "cpu", "networks": []} for c in cells_of("a", 0.7) if c["arm"] == "x1"]
+    bare = [
+        {**c, "arm": "cpu", "networks": [], "scale": 3}
+        for c in cells_of("a", 0.7)
+        if c["arm"] == "x1"
+    ]
     (row,) = bd_rows([*cells, *bare], ["cpu"])
     assert row["percent"] == pytest.approx(0, abs=0.01)
     taught = [{**c, "networks": [{}]} for c in bare]
