@@ -131,7 +131,7 @@ class _Best:
         training = Training(asked.bounds.steps, asked.bounds.batch, asked.loss_space, asked.seed)
         with tempfile.TemporaryDirectory() as folder:
             shelf = StreamShelf(sample, coding, Path(folder), options.metrics, self.progress.at)
-            search = Search(shelf, options.goal, budget, training, self.progress)
+            search = Search(shelf, options.goal, budget, training, self.progress, asked.threads)
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}
 

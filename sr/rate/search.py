@@ -8,6 +8,7 @@ of the training, bytes of the weights  --+
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,13 +99,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search works with. `training`: what the chosen network will get."""
+    """What a search works with. `training`: what the chosen network will get. `workers`: how many
+    streams are encoded side by side."""
 
     shelf: StreamShelf
     goal: Goal
     budget: Budget
     training: Training
     progress: Progress
+    workers: int = 1
 
     def run(self) -> Found:
         """Look at all scales, and try the most promising."""
@@ -114,8 +117,9 @@ class Search:
         self.shelf.point(1, self.shelf.bounded(crf + _CRF_APART))
         at_hr = hull(self.shelf.points(1), self.goal.metric)
         scales = [s for s in SCALES if self._can_reach(s, here)]
-        for scale in scales:
-            self._approach(scale, crf, here)
+        with ThreadPoolExecutor(self.workers) as pool:
+            # No scale asks for another's encodes, so that their order changes nothing.
+            list(pool.map(lambda scale: self._approach(scale, crf, here), scales))
         judge = _Judge(self, here, at_hr)
         without = [judge.choice(scale, None, 0.0) for scale in scales]
         plain = max(without, key=lambda c: c.worth)

@@ -61,6 +61,12 @@ def test_a_search_that_is_done_stays_done(found, film):
     assert search(film, out) == json.loads((out / "report.json").read_text()) == report
 
 
+def test_encodes_side_by_side_change_nothing(found, film, tmp_path):
+    beside = search(film, tmp_path / "p", threads=2)
+    assert beside["search"]["points"] == found[0]["search"]["points"]
+    assert beside["search"]["best"] == found[0]["search"]["best"]
+
+
 def with_network(monkeypatch, report, better):
     """Let the search choose a network, and the proof say what it is worth."""
     plain = report["search"]["plain"]
