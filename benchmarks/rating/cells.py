@@ -31,7 +31,7 @@ LADDERS: Mapping[str, tuple[float, float, float]] = {
 }
 # Where a ladder ends, dB of luma: one rate lies at or beyond each end.
 WORST_DB, BEST_DB = 30, 42
-ARM_RATES = 4
+ARM_RATES, FEW_RATES = 6, 4
 SMALLER_CRF = 6  # off the crf of a stream of scale 2, for about the bytes of one at HR
 
 # Options of the encoder by what the rows are about. SVT-AV1 is tuned for PSNR by default.
@@ -74,16 +74,16 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no-routes": {"max_loss_db": 0.0},
 }
 _PAPERS = {
-    name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=SMALLER_CRF)
+    name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=SMALLER_CRF, rates=FEW_RATES)
     for name in ("dydca", "jstdo", "stdo")
 }
 ARMS: Mapping[str, Arm] = {
     "plain": Arm({"method": "plain", "scale": "1"}, rates=7),
     "plain-2": Arm({"method": "plain", "scale": "2"}, finer=SMALLER_CRF),
     "plain-1.5": Arm({"method": "plain", "scale": "1.5"}, finer=3),
-    "plain-4": Arm({"method": "plain", "scale": "4"}, finer=2 * SMALLER_CRF, rates=2),
+    "plain-4": Arm({"method": "plain", "scale": "4"}, finer=2 * SMALLER_CRF, rates=FEW_RATES),
     "zero": Arm({"method": "plain", "scale": "1"}, rates=2),
-    "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}),
+    "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}, rates=FEW_RATES),
     **_CLASSES,
     **_PAPERS,
     **{name: Arm(options, rates=2, of="cpu") for name, options in ABLATIONS.items()},

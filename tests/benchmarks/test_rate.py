@@ -58,14 +58,14 @@ def test_cells_have_a_name_each_and_come_shot_by_shot():
 
 
 @pytest.mark.parametrize("codec", CODECS)
-def test_a_ladder_spans_what_is_asked_for_and_every_arm_has_four_rates_of_it(codec):
+def test_a_ladder_spans_what_is_asked_for_and_every_arm_has_its_rates_of_it(codec):
     cells = list(plan(SHOTS[:1], [codec], ["psnr"], list(ARMS), 7, db_of_crf))
     crfs = {arm: [c.crf for c in cells if c.arm == arm] for arm in ARMS}
     ladder = [db_of_crf(c) for c in cells if c.arm == "plain"]
     assert min(ladder) <= 30 and max(ladder) >= 42 and 4 <= len(ladder) <= 7
     assert sorted(ladder)[1] > 30 and sorted(ladder)[-2] < 42
     for name in ARMS.keys() - {"plain"}:
-        assert len(set(crfs[name])) == min(4, ARMS[name].rates), name
+        assert len(set(crfs[name])) == min(len(ladder), ARMS[name].rates), name
         assert min(crfs[name]) == min(crfs["plain"]) - ARMS[name].finer
 
 
