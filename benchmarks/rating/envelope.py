@@ -42,12 +42,15 @@ class Envelope:
     def quality_at(self, size_bytes: float) -> float | None:
         """The best quality for so many bytes; None beyond all curves' ends."""
         found = [q for c in self.curves if (q := _quality_at(c, size_bytes)) is not None]
-        return max(found, default=None)
+        # Fewer bytes of a scale that has no curve there, such as a single encode, will do as well.
+        less = [q for c in self.curves for size, q in c if size <= size_bytes]
+        return max([*found, *less]) if found else None
 
     def bytes_for(self, quality: float) -> float | None:
         """The fewest bytes of a quality; None beyond all curves' ends."""
         found = [b for c in self.curves if (b := _bytes_for(c, quality)) is not None]
-        return min(found, default=None)
+        more = [size for c in self.curves for size, q in c if q >= quality]
+        return min([*found, *more]) if found else None
 
     def sampled(self) -> Curve:
         """Close points along it, for those who take a curve by its points."""

@@ -132,6 +132,15 @@ def test_the_envelope_takes_the_better_scale_at_each_rate():
     assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(curve))
 
 
+def test_a_single_encode_of_a_scale_counts_where_it_is_better():
+    curve = points((1000, 30), (2000, 33), (4000, 36))
+    plain = envelope([*curve, *points((1500, 34), scale=3)], "psnr_y")
+    assert plain.quality_at(1500) == plain.quality_at(2000) == 34
+    assert plain.bytes_for(33.9) == plain.bytes_for(34) == 1500
+    assert plain.bytes_for(32) < 1500 < plain.bytes_for(34.5)
+    assert plain.quality_at(500) is None and plain.bytes_for(29) is None
+
+
 def test_nothing_is_promised_between_two_scales():
     """A straight line from the small stream to HR would show 35 dB for 2,828 bytes."""
     small = points((1000, 30), (1100, 30.1), scale=4)
