@@ -22,7 +22,7 @@ from benchmarks.rate_tables import CODECS as CODEC_NAMES
 CLIP_NAME = "bigbuckbunny.mp4"
 CODECS = {name: CODEC_NAMES[name] for name in ("h264", "av1")}
 CRFS = {"h264": 28, "av1": 35}  # of the plain encodes whose quality is asked for: phones' rates
-FRAME = 60
+FRAMES, FRAME = 96, 60  # of the film, and the one in the picture
 COLUMNS = ("codec", "kbps", "alone, dB Y", "with PocketSR, dB Y", "alone, dB RGB",
            "with PocketSR, dB RGB", "the network", "frames/s here")  # fmt: skip
 
@@ -47,13 +47,13 @@ def make(codec: str, clip: Path, folder: Path, steps: int) -> dict[str, Any]:
     """Search, play and measure with one codec; the plain encode of the same bytes beside it."""
     package, plain = folder / codec, folder / f"{codec}-plain"
     goal = ("--lr-codec", codec, "--like-crf", CRFS[codec])
-    asked = (*goal, "--preset", "fast", "--steps", steps, "--json")
+    asked = (*goal, "--frames", FRAMES, "--preset", "fast", "--steps", steps, "--json")
     report = json.loads(pocketsr("encode", clip, "-o", package, *asked))
     pocketsr("play", package, "--out", folder / f"{codec}.mp4", "--out-crf", "16")
     measured = json.loads(pocketsr("measure", package, "--reference", clip, "--no-vmaf", "--json"))
     network = report["search"]["best"]["widths"] if report["method"] != "plain" else None
     alone = ("--scale", 1, "--method", "plain", "--lr-crf", report["plain"]["crf"])
-    pocketsr("encode", clip, "-o", plain, *alone, "--lr-codec", codec, "--json")
+    pocketsr("encode", clip, "-o", plain, *alone, "--lr-codec", codec, "--frames", FRAMES, "--json")
     made = {"codec": codec, "network": network, "verdict": report["verdict"]}
     return {**made, "report": report, "measure": measured}
 
@@ -89,7 +89,7 @@ def page(rows: list[tuple[str, ...]], picture: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("build/demo"))
-    parser.add_argument("--steps", type=int, default=1000, help="the more, the better")
+    parser.add_argument("--steps", type=int, default=900, help="the more, the better")
     parser.add_argument("--json", type=Path, help="Write the measurements there too.")
     options = parser.parse_args()
     clip, folder = demo_clip(), options.out

@@ -17,7 +17,8 @@ def readme() -> str:
     return lines(
         ("what", "measured", "command → result"),
         (
-            "5 s of Big Buck Bunny 720p, PSNR-Y / RGB, all bytes counted",
+            f"{demo['rows'][0]['measure']['frames']} frames of Big Buck Bunny 720p, PSNR-Y / RGB, "
+            "all bytes counted",
             "; ".join(map(_beside_plain, demo["rows"])),
             "`make demo` → [demo.json](benchmarks/results/demo.json)",
         ),

@@ -19,9 +19,9 @@ from sr.rate.candidates import Candidate, candidates
 from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.sample import StreamShelf
-from sr.rate.trial import TRIAL_STEPS, Training, Trial, run_trial, size_factor
+from sr.rate.trial import Training, Trial, run_trial, size_factor
 
-MOST_TRIALS = 3
+MOST_TRIALS = 4
 LEAST_WORTH = 1.01  # of a network over the best encode without one; below it none is made
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
@@ -31,6 +31,8 @@ _CRF_APART = 4.0
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
 _NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
 _MOST_ENCODES = 4  # of a scale, on the way to a crf
+
+_Trials = dict[tuple[Scale, int], Trial]  # by scale and units
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,9 @@ class Search:
         trials = self._try_best(judge, scales, plain)
         made = [
             judge.choice(scale, candidate, trial.expected(candidate, self.training.steps))
-            for scale, trial in trials.items()
+            for (scale, units), trial in trials.items()
             for candidate in self._candidates(scale)
+            if candidate.arch.units == units
         ]
         considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
         best = considered[0] if considered[0].worth >= LEAST_WORTH * plain.worth else plain
@@ -191,25 +194,29 @@ class Search:
         info = self.shelf.sample.info
         return candidates(scale, info.height, info.width, self.budget)
 
-    def _try_best(self, judge: "_Judge", scales: list[Scale], plain: Choice) -> dict[Scale, Trial]:
-        """A trial of one network at each of the scales that promise most."""
+    def _try_best(self, judge: "_Judge", scales: list[Scale], plain: Choice) -> _Trials:
+        """A trial of one network at each of the scales that promise most, one of each unit there:
+        networks on larger units learn something else, and not only more or less of it."""
         hopes = []
         for scale in scales:
             known = list(self._candidates(scale))
             for candidate in known:
                 gain = self._hoped(scale) * size_factor(candidate, known[-1])
                 hopes.append(judge.choice(scale, candidate, gain))
-        trials: dict[Scale, Trial] = {}
+        trials: _Trials = {}
         for hope in sorted(hopes, key=lambda c: -c.worth):
             if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:
                 break
-            if hope.scale in trials or hope.candidate is None:
+            key = hope.scale, hope.candidate.arch.units if hope.candidate else 0
+            if key in trials or hope.candidate is None:
                 continue
-            self.progress.stage(f"search: trial at {scale_number(hope.scale)}", TRIAL_STEPS)
+            self.progress.stage(
+                f"search: trial at {scale_number(hope.scale)}", self.training.trial_steps
+            )
             crfs = [float(p.made_by["crf"]) for p in self.shelf.points(hope.scale)]
             near = min(crfs, key=lambda c: abs(c - hope.crf))
             stream = self.shelf.stream(hope.scale, near)
-            trials[hope.scale] = run_trial(
+            trials[key] = run_trial(
                 hope.candidate, stream, self.goal.metric, self.training, self.progress.at
             )
         return trials

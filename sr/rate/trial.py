@@ -31,7 +31,7 @@ from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REST_A_DOUBLING = 0.12
 SIZE_EXPONENT = 0.14
-TRIAL_STEPS = 400
+MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
 _CELL_PX = 6
 
@@ -45,6 +45,11 @@ class Training:
     batch: int
     loss: str = "rgb"
     seed: int = 0
+
+    @property
+    def trial_steps(self) -> int:
+        """Of a short training, that says what the whole one will bring."""
+        return max(1, min(MOST_STEPS, round(SHARE_OF_STEPS * self.steps)))
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,9 @@ def run_trial(
     metric: str,
     training: Training,
     on_step: Callable[[int, float], None],
-    steps: int = TRIAL_STEPS,
 ) -> Trial:
     """Overfit the candidate to some frames, and judge it on frames between them."""
-    count = len(stream.sample.frames)
+    count, steps = len(stream.sample.frames), training.trial_steps
     spread = np.linspace(0, count - 1, min(count, _TRAINED + _JUDGED)).round().astype(int)
     judged = spread[:: max(1, len(spread) // _JUDGED)]
     trained = np.setdiff1d(spread, judged) if len(spread) > len(judged) else spread
