@@ -139,7 +139,7 @@ def test_the_readme_shows_the_picture_then_the_two_commands_then_the_caveats():
     assert len(lines) <= 110
     places = [
         README.index(w)
-        for w in ("docs/demo.png", "make demo", "phone was", "plain encode", "| what")
+        for w in ("docs/demo.png", "make demo", "phone was", "**Never worse", "| what")
     ]
     assert places == sorted(places)
     between = README[
