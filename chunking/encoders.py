@@ -15,6 +15,8 @@ from chunking.colour import Colour, tag_numbers, yuv_colour
 # SVT-AV1 writes its banner to stderr past FFmpeg's log; 1 is "errors only".
 os.environ.setdefault("SVT_LOG", "1")
 
+# Of smaller frames x265's tree of macroblocks writes beyond its memory, which ends the process.
+_SMALLEST_TREE_PX = 64
 _NEVER = 1_000_000  # frames between key frames: a segment begins with one, the rest is free
 _NO_SEI = "filter_units=remove_types=6"
 
@@ -197,6 +199,8 @@ def add_encoder(
     options = dict(encoder.options)
     if encoder.crf is not None:
         encoder.put(options, "crf", str(encoder.crf if crf is None else crf))
+    if encoder.library == "libx265" and min(size) < _SMALLEST_TREE_PX:
+        encoder.put(options, "cutree", "0")
     stream = container.add_stream(encoder.library, rate=frame_rate, options=options)
     assert isinstance(stream, av.VideoStream)
     stream.height, stream.width = size

@@ -361,3 +361,16 @@ def test_a_scale_that_leaves_nothing_is_refused():
     check_scale(64, 64, 4)
     with pytest.raises(InputError, match="too small for x4"):
         check_scale(48, 64, 4)
+
+
+@pytest.mark.parametrize("size", [(36, 48), (18, 64), (66, 70)])
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_tiny_frames_of_hardly_any_light_are_encoded(clip_info, tmp_path, codec, size):
+    """x265's tree of macroblocks ended the process, at 36 x 48 px each time."""
+    ramp = np.linspace(0, 24, size[1])[None, :, None] * np.ones((size[0], 1, 3))
+    ticks = 1 / (clip_info.frame_rate * clip_info.time_base)
+    frames = [Frame((ramp + i % 6).astype(np.uint8), int(i * ticks), i) for i in range(36)]
+    made = write_lr_stream(frames, tmp_path, clip_info, codec, 24)
+    decoded = list(read_stream(made.init, [s.path for s in made.segments]))
+    assert len(decoded) == 36
+    assert np.abs(decoded[-1].rgb.astype(float) - frames[-1].rgb).mean() < 4

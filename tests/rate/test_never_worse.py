@@ -89,5 +89,9 @@ def test_no_package_is_behind_the_plain_encode(films, tmp_path, name, codec):
         claimed = METRICS if report["method"] != "plain" else ("psnr_y",)
         for metric in claimed:
             same = envelope(plain, metric).bytes_for(made.quality[metric])
-            assert same is not None, (metric, crf)
+            if same is None:
+                # Above what any of them shows, or else no more bytes than the least of them.
+                if made.quality[metric] > max(p.quality[metric] for p in plain):
+                    continue
+                same = min(p.bytes for p in plain)
             assert made.bytes <= max(same * (1 + MOST_BEHIND), same + spare), (metric, crf)
