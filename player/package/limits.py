@@ -29,6 +29,6 @@ MAX_UNITS = 3
 MAX_NETWORKS = 16  # a route code has four bits for the network
 MAX_ROUTES_BYTES = 16 << 20
 MAX_GRID_SIDE = 2048
-MAX_CODED_CELLS = 1 << 24  # of a route map of version 3, which a few bytes may unfold into
+MAX_CODED_CELLS = 1 << 24  # of a coded route map, which a few bytes may unfold into
 MAX_CODED_STEPS = 1 << 17  # frames, blocks and cells of it that are looked at one by one
 MAX_ROUTE_CELLS = 256 << 20  # bytes of one segment's route map once inflated

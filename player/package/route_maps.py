@@ -2,17 +2,19 @@
 
     "PSRR" u8 version  u16 frames  u16 rows  u16 columns                       little endian
     deflated cells                                 versions 1 and 2
-    u8 n  n route codes, rising  coded cells       version 3
+    u16 sum  u8 n  n route codes, rising  coded cells       version 4; version 3 without the sum
 
 A cell is one byte, a route code (paths.py). Deflated, each frame is XOR with the frame before;
 version 2 where a cell takes one of the paths between easy and hard, else version 1. Coded, a cell
 is the place of its code among those that the map has, without the mark of coarse patches, which
-follows from the cells (coded_routes.py). The shorter form is written. One file a segment; nothing
-refers to another file.
+follows from the cells (coded_routes.py). The sum is CRC-16 of what stands before and behind it:
+the range coder takes nearly any bytes for some map, where zlib has a sum of its own. The shorter
+form is written, of the coded ones version 4. One file a segment; nothing refers to another file.
 """
 
 import struct
 import zlib
+from binascii import crc_hqx
 from itertools import pairwise
 from math import prod
 
@@ -34,9 +36,11 @@ from player.package.paths import (
 from player.package.range_coder import Decoder, Encoder
 
 _MAGIC = b"PSRR"
-_CODED_VERSION = 3
-_DEEPEST = {1: HARD, 2: UPPER, _CODED_VERSION: UPPER}  # by version, the last path it can name
+_BARE_VERSION, _CODED_VERSION = 3, 4  # coded, without and with a sum
+# By version, the last path it can name.
+_DEEPEST = {1: HARD, 2: UPPER, _BARE_VERSION: UPPER, _CODED_VERSION: UPPER}
 _HEADER = struct.Struct("<4sBHHH")
+_SUM = struct.Struct("<H")
 
 
 def pack_routes(codes: Codes) -> bytes:
@@ -52,9 +56,10 @@ def pack_routes(codes: Codes) -> bytes:
     delta[1:] ^= codes[:-1]
     blob = _HEADER.pack(_MAGIC, version, *codes.shape) + zlib.compress(delta.tobytes(), 9)
     cells = _coded(codes)
-    if cells is None or _HEADER.size + len(cells) >= len(blob):
+    if cells is None or _HEADER.size + _SUM.size + len(cells) >= len(blob):
         return blob
-    return _HEADER.pack(_MAGIC, _CODED_VERSION, *codes.shape) + cells
+    header = _HEADER.pack(_MAGIC, _CODED_VERSION, *codes.shape)
+    return header + _SUM.pack(crc_hqx(header + cells, 0)) + cells
 
 
 def route_bits(codes: Codes) -> int:
@@ -88,11 +93,13 @@ def unpack_routes(blob: bytes) -> Codes:
         raise PackageError(f"route map: {len(blob)} bytes is outside the limits; fetch it again")
     magic, version, *shape = _HEADER.unpack_from(blob)
     if magic != _MAGIC or version not in _DEEPEST:
-        raise PackageError("route map: not a route map of version 1, 2 or 3; update the player")
+        raise PackageError("route map: not a route map of version 1 to 4; update the player")
     # Before anything is inflated: the header alone says how much memory that takes.
     _check_size(*shape)
     body = blob[_HEADER.size :]
     if version == _CODED_VERSION:
+        codes = _decoded(_summed(blob), shape)
+    elif version == _BARE_VERSION:
         codes = _decoded(body, shape)
     else:
         cells = _inflate(body, shape[0] * shape[1] * shape[2])
@@ -101,6 +108,14 @@ def unpack_routes(blob: bytes) -> Codes:
         codes = np.bitwise_xor.accumulate(delta, axis=0)
     _check_codes(codes, version)
     return codes
+
+
+def _summed(blob: bytes) -> bytes:
+    """What stands behind the sum, which must be right."""
+    header, body = blob[: _HEADER.size], blob[_HEADER.size + _SUM.size :]
+    if not body or blob[_HEADER.size :][: _SUM.size] != _SUM.pack(crc_hqx(header + body, 0)):
+        raise PackageError("route map: damaged, its sum is wrong; fetch it again")
+    return body
 
 
 def _decoded(body: bytes, shape: list[int]) -> Codes:

@@ -3,6 +3,8 @@
 import struct
 import time
 import zlib
+from binascii import crc_hqx
+from itertools import product
 
 import numpy as np
 import pytest
@@ -60,17 +62,35 @@ def test_a_map_comes_back_as_it_was(shape, paths, change, hold, seed):
 def test_the_layout_is_the_documented_one():
     codes = film((8, 6, 7))
     blob = pack_routes(codes)
-    assert blob[:11] == b"PSRR\x03" + struct.pack("<HHH", 8, 6, 7)
-    assert blob[11:14] == bytes([2, route_code(3, 0), route_code(3, EASY)])
-    decoder = Decoder(blob[14:], coded_routes.SYMBOL_CONTEXTS)
+    assert blob[:11] == b"PSRR\x04" + struct.pack("<HHH", 8, 6, 7)
+    assert blob[11:13] == struct.pack("<H", crc_hqx(blob[:11] + blob[13:], 0))
+    assert blob[13:16] == bytes([2, route_code(3, 0), route_code(3, EASY)])
+    decoder = Decoder(blob[16:], coded_routes.SYMBOL_CONTEXTS)
     symbols = coded_routes.code_symbols(decoder, np.zeros((8, 6, 7), np.uint8), 2)
     decoder.finish()
     assert np.array_equal(symbols, codes & 0x7F == route_code(3, EASY))
 
 
+def test_no_byte_of_a_small_map_can_be_another():
+    """Without the sum this one became a map of code 1 by one flipped bit."""
+    blob = pack_routes(np.full((1, 1, 1), 128, np.uint8))
+    assert blob[4] == 4
+    for place, flip in product(range(11, len(blob)), range(1, 256)):
+        damaged = bytearray(blob)
+        damaged[place] ^= flip
+        with pytest.raises(PackageError):
+            unpack_routes(bytes(damaged))
+
+
+def test_a_map_from_before_the_sum_is_read_as_ever():
+    codes = film((8, 6, 7))
+    blob = pack_routes(codes)
+    assert np.array_equal(unpack_routes(b"PSRR\x03" + blob[5:11] + blob[13:]), codes)
+
+
 def test_the_form_stays_as_it_is():
     blob = pack_routes(film((24, 20, 31), 3, 0.02))
-    assert (len(blob), zlib.crc32(blob)) == (119, 46326295)
+    assert (len(blob), zlib.crc32(blob)) == (121, 3779665131)
 
 
 @pytest.mark.parametrize(("paths", "change"), [(2, 0.0), (2, 0.02), (3, 0.02), (4, 0.2)])
@@ -100,14 +120,19 @@ def test_a_segment_is_read_in_a_fraction_of_its_time():
     """The slowest map that is coded: bounded by its steps, here 0.1 to 0.3 s."""
     codes = film((30 * 4, 60, 107), 2, 0.01)
     blob = pack_routes(codes)
-    assert blob[4] == 3
+    assert blob[4] == 4
     started = time.process_time()
     unpack_routes(blob)
     assert time.process_time() - started < 1.5
 
 
 def hostile(shape: tuple[int, int, int], listed: bytes, cells: bytes) -> bytes:
-    return b"PSRR\x03" + struct.pack("<HHH", *shape) + bytes([len(listed)]) + listed + cells
+    return summed(struct.pack("<HHH", *shape), bytes([len(listed)]) + listed + cells)
+
+
+def summed(shape: bytes, body: bytes) -> bytes:
+    header = b"PSRR\x04" + shape
+    return header + struct.pack("<H", crc_hqx(header + body, 0)) + body
 
 
 @pytest.mark.parametrize(
@@ -118,7 +143,9 @@ def hostile(shape: tuple[int, int, int], listed: bytes, cells: bytes) -> bytes:
         (hostile((1, 1, 1), b"\2\1", b"x"), "list of codes"),
         (hostile((1, 1, 1), b"\1\1", b"x"), "list of codes"),
         (hostile((1, 1, 1), b"\x81", b"x"), "list of codes"),
-        (hostile((1, 1, 1), b"\0\1", b"x")[:12], "list of codes"),
+        (summed(struct.pack("<HHH", 1, 1, 1), b"\2"), "list of codes"),
+        (hostile((1, 1, 1), b"\0\1", b"x")[:-1], "its sum is wrong"),
+        (hostile((1, 1, 1), b"\0\1", b"x")[:12], "its sum is wrong"),
         (hostile((1, 1, 1), b"\x43", b"\0"), "path that does not exist"),
         (hostile((1, 2, 2), b"\0\1", b"\xff" * 9), "damaged"),
         (hostile((1, 2, 2), b"\0\1", b""), "damaged"),

@@ -88,7 +88,7 @@ GOOD = zlib.compress(bytes(4))
     [
         (b"", "outside the limits"),
         (_map(GOOD, magic=b"PSRX"), "not a route map"),
-        (_map(GOOD, version=4), "update the player"),
+        (_map(GOOD, version=5), "update the player"),
         (_map(GOOD, frames=0), "outside the limits"),
         (_map(GOOD, rows=60000, columns=60000), "outside the limits"),
         (_map(GOOD + b"x"), "length is wrong"),
@@ -109,16 +109,12 @@ def test_damage_is_refused_with_a_reason(blob, message):
 
 @settings(max_examples=150, deadline=None)
 @given(MAPS, st.data())
-def test_a_flipped_byte_is_borne_and_in_deflated_maps_never_unnoticed(codes, data):
-    header_bytes, coded = 11, 3
+def test_a_flipped_byte_never_changes_a_cell_unnoticed(codes, data):
+    header_bytes = 11
     blob = bytearray(pack_routes(codes))
     blob[data.draw(st.integers(header_bytes, len(blob) - 1))] ^= data.draw(st.integers(1, 255))
     with suppress(PackageError):  # a few bits of a zlib stream mean nothing to the reader
-        found = unpack_routes(bytes(blob))
-        assert found.shape == codes.shape
-        # A coded map has no sum of its own: the signed index has its hash.
-        if blob[4] != coded:
-            np.testing.assert_array_equal(found, codes)
+        np.testing.assert_array_equal(unpack_routes(bytes(blob)), codes)
 
 
 @settings(max_examples=150, deadline=None)
