@@ -20,8 +20,6 @@ import torch
 
 from benchmarks.harness import argument_parser, environment, write_json
 from benchmarks.rating.clips import read_shots
-from chunking.difficulty import patch_sse
-from chunking.grid import Grid
 from chunking.lr import downscale
 from chunking.probe import VideoInfo, probe
 from chunking.stream import read_stream, write_lr_stream
@@ -32,15 +30,16 @@ from player.package.paths import HARD
 from player.package.scale import Scale
 from player.quality import QualityMeter
 from sr.models import Network, build_network, deployed_network
+from sr.rate.trial import anchor_shares
 from sr.scoring import upscale_paths
 from sr.training.data import FramePair, Image, training_set
 from sr.training.loop import TrainingPlan, overfit
-from sr.training.spread import SMALL_CROP_PX, SpreadSampler
+from sr.training.spread import CELL_PX, SMALL_CROP_PX, SpreadSampler
 
 WIDTHS, EXITS = (16,) * 5, (2, 5)
 CRFS: Mapping[Scale, float] = {1: 33, 2: 27}  # of H.264: about the same bytes
 CROPS, LOSSES = (8, 16, 32, 64), ("rgb", "ycbcr")
-LEARNED, JUDGED, CELL_PX = 96, 12, 6
+LEARNED, JUDGED = 96, 12
 METRICS = ("psnr_y", "psnr_rgb")
 
 
@@ -98,18 +97,11 @@ def train(pairs: Pairs, crops: int, loss: str, steps: int, seed: int) -> dict[st
     arch = Architecture("chain", pairs.scale, WIDTHS, EXITS)
     network = build_network(arch, seed)
     data = training_set(pairs.learned, pairs.scale, network.halo_px(HARD))
-    shares = np.sqrt(np.stack([_anchor_sse(pair, pairs.scale) for pair in pairs.learned]))
-    cell = (CELL_PX, CELL_PX)
+    shares, cell = anchor_shares(pairs.learned, pairs.scale), (CELL_PX, CELL_PX)
     sampler = SpreadSampler(data, shares, cell, crops, seed, side_px=SMALL_CROP_PX)
     began = process_time()
     overfit(network, sampler, TrainingPlan(steps, loss=loss))
     return {"cpu_s": round(process_time() - began, 1), **pairs.gain(network)}
-
-
-def _anchor_sse(pair: FramePair, scale: Scale) -> np.ndarray:
-    height, width = pair.lr.shape[:2]
-    grid = Grid(height, width, CELL_PX, CELL_PX)
-    return patch_sse(upscale_bicubic(pair.lr, scale), pair.hr, grid, scale)
 
 
 def main() -> None:

@@ -46,14 +46,14 @@ def pocketsr(*arguments: object) -> str:
 def make(codec: str, clip: Path, folder: Path, steps: int) -> dict[str, Any]:
     """Search, play and measure with one codec; the plain encode of the same bytes beside it."""
     package, plain = folder / codec, folder / f"{codec}-plain"
-    goal = ("--lr-codec", codec, "--like-crf", CRFS[codec])
-    asked = (*goal, "--frames", FRAMES, "--preset", "fast", "--steps", steps, "--json")
-    report = json.loads(pocketsr("encode", clip, "-o", package, *asked))
+    stream = ("--lr-codec", codec, "--frames", FRAMES, "--json")
+    goal = ("--like-crf", CRFS[codec], "--preset", "fast", "--steps", steps)
+    report = json.loads(pocketsr("encode", clip, "-o", package, *stream, *goal))
     pocketsr("play", package, "--out", folder / f"{codec}.mp4", "--out-crf", "16")
     measured = json.loads(pocketsr("measure", package, "--reference", clip, "--no-vmaf", "--json"))
     network = report["search"]["best"]["widths"] if report["method"] != "plain" else None
     alone = ("--scale", 1, "--method", "plain", "--lr-crf", report["plain"]["crf"])
-    pocketsr("encode", clip, "-o", plain, *alone, "--lr-codec", codec, "--frames", FRAMES, "--json")
+    pocketsr("encode", clip, "-o", plain, *stream, *alone)
     made = {"codec": codec, "network": network, "verdict": report["verdict"]}
     return {**made, "report": report, "measure": measured}
 

@@ -65,7 +65,7 @@ def points(result: Row) -> str:
             ))  # fmt: skip
     return _table(
         ("shot", "codec", "class", "kbps", "PSNR-Y, dB", "plain there", "scale, network",
-         "engine here, ms", "phones (estimates), ms", "skipped"),
+         "engine here, one thread, ms", "phones (estimates), ms", "skipped"),
         *rows,
     )  # fmt: skip
 

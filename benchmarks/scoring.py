@@ -39,13 +39,14 @@ from player.package.architecture import Architecture
 from player.package.generic import generic_blob
 from player.package.paths import HARD, PLANNED_PATHS, QUARTER_PX, path_of
 from player.package.weights import unpack_weights
-from sr.encode.difficulty import CELL_PX, measure_difficulty, patch_sums, stand_in_correlations
+from sr.encode.difficulty import measure_difficulty, patch_sums, stand_in_correlations
 from sr.encode.options import CELL_QUARTERS, RouteOptions
 from sr.host_engine import WORTH_COMPILING_PX, host_engine
 from sr.packing import network_of
 from sr.quant.integer_network import IntegerNetwork
 from sr.scoring import EngineNetwork, Scored, path_sse, upscale_paths
 from sr.training.data import FramePair
+from sr.training.spread import CELL_PX
 
 SCALE = 4
 FRAMES, FIRST_FRAMES = 24, 120  # what is timed, spread over the clip's first

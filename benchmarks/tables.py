@@ -35,7 +35,7 @@ from benchmarks.engine_tables import (
     shapes,
 )
 from benchmarks.readme_table import readme
-from benchmarks.reproduction.table import Forms, formed, lines, markdown, over_seeds, read
+from benchmarks.reproduction.table import Forms, formed, markdown, over_seeds, read
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -76,18 +76,16 @@ def training() -> str:
 
 def crops() -> str:
     """Gains over the anchor, mean of the clips."""
+    forms = {"scale": "{scale}", "loss": "{loss}", "crops a step": "{crops}"}
+    forms |= {"PSNR-Y gained, dB": "{psnr_y:.2f}", "PSNR-RGB, dB": "{psnr_rgb:.2f}"}
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in read("crops")["rows"]:
         groups.setdefault((row["scale"], row["loss"], row["crops"]), []).append(row)
-    rows = []
-    for (scale, loss, count), of_clips in groups.items():
-        gains = [f"{fmean(r[m] for r in of_clips):.2f}" for m in ("psnr_y", "psnr_rgb")]
-        seconds = f"{fmean(r['cpu_s'] for r in of_clips):.0f}"
-        rows.append((str(scale), loss, str(count), *gains, seconds))
-    return lines(
-        ("scale", "loss", "crops a step", "PSNR-Y gained, dB", "PSNR-RGB, dB", "CPU seconds"),
-        *rows,
-    )
+    means = [
+        {**rows[0], **{m: fmean(r[m] for r in rows) for m in ("psnr_y", "psnr_rgb", "cpu_s")}}
+        for rows in groups.values()
+    ]
+    return formed(means, forms | {"CPU seconds": "{cpu_s:.0f}"})
 
 
 def difficulty() -> str:

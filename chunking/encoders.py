@@ -15,9 +15,8 @@ from chunking.colour import Colour, tag_numbers, yuv_colour
 # SVT-AV1 writes its banner to stderr past FFmpeg's log; 1 is "errors only".
 os.environ.setdefault("SVT_LOG", "1")
 
-# Of smaller frames x265's tree of macroblocks writes beyond its memory, which ends the process.
-_SMALLEST_TREE_PX = 64
 _NEVER = 1_000_000  # frames between key frames: a segment begins with one, the rest is free
+_TINY_PX = 64  # side of a block; frames that are smaller ask for `Encoder.tiny`
 _NO_SEI = "filter_units=remove_types=6"
 
 
@@ -27,6 +26,7 @@ class Encoder:
 
     `params` is FFmpeg's name for the library's own options ("key=value:key=value"), `own` are the
     names that FFmpeg itself takes before those. `filter`: FFmpeg's, through which the packets go.
+    `tiny`: what frames with a side below 64 px need, whatever the options say.
     """
 
     library: str
@@ -37,6 +37,7 @@ class Encoder:
     params: str | None = None
     own: tuple[str, ...] = ("crf", "preset", "tune", "profile")
     filter: str | None = None
+    tiny: Mapping[str, str] = field(default_factory=dict)
 
     def put(self, options: dict[str, str], key: str, value: str) -> None:
         """Adds an option to `options`, where it belongs."""
@@ -53,7 +54,8 @@ class Encoder:
 # same bytes on every CPU. Numbers of threads are fixed where bytes depend on them.
 # x264 writes its options into every segment, 700 bytes as SEI (type 6), x265 into the init segment
 # (info): both are left out.
-# x265 without open GOPs, so that each segment decodes alone. FFmpeg rounds SVT-AV1's crf to whole
+# x265 without open GOPs, so that each segment decodes alone; its tree of macroblocks writes beyond
+# its memory at 48x36 px, which ends the process. FFmpeg rounds SVT-AV1's crf to whole
 # numbers, the library's own option has quarters.
 ENCODERS: dict[str, Encoder] = {
     "av1": Encoder(
@@ -68,7 +70,7 @@ ENCODERS: dict[str, Encoder] = {
     "h265": Encoder(
         "libx265", "yuv420p", "hvc1", 20,
         {"preset": "medium", "x265-params": "open-gop=0:frame-threads=2:info=0:log-level=none"},
-        params="x265-params",
+        params="x265-params", tiny={"cutree": "0"},
     ),
     "lossless": Encoder(
         "libx264rgb", "rgb24", "avc1", None, {"preset": "medium", "qp": "0", "bf": "0"},
@@ -199,8 +201,9 @@ def add_encoder(
     options = dict(encoder.options)
     if encoder.crf is not None:
         encoder.put(options, "crf", str(encoder.crf if crf is None else crf))
-    if encoder.library == "libx265" and min(size) < _SMALLEST_TREE_PX:
-        encoder.put(options, "cutree", "0")
+    if min(size) < _TINY_PX:
+        for key, value in encoder.tiny.items():
+            encoder.put(options, key, value)
     stream = container.add_stream(encoder.library, rate=frame_rate, options=options)
     assert isinstance(stream, av.VideoStream)
     stream.height, stream.width = size

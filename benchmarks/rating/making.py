@@ -6,7 +6,6 @@ film ------------------------------------------------'
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -46,7 +45,7 @@ from sr.encode.search_options import SearchOptions
 from sr.host_engine import build_engine
 from sr.progress import Progress
 
-THREADS = int(os.environ.get("OMP_NUM_THREADS", 2))  # of each, where several run side by side
+THREADS = 1  # so that two runs stand side by side on two cores, and times are of one thread
 
 
 def make(

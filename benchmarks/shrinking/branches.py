@@ -19,7 +19,6 @@ from benchmarks.shrinking.claims import above
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
-from sr.encode.difficulty import CELL_PX
 from sr.models import Network, architecture, build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import fine_tune, fine_tuning_plan
@@ -27,7 +26,7 @@ from sr.scoring import path_sse, scored_network
 from sr.training.branches import BRANCH_CHANNELS, overfit_with_branches
 from sr.training.data import CropSampler, TrainingSet, training_set
 from sr.training.loop import TrainingPlan, overfit
-from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
+from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REFERENCE, BRANCHES, LONGER = "plain", "branches", "plain, 1.4x steps"
 ARMS: Mapping[str, str] = {

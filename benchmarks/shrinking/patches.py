@@ -28,14 +28,13 @@ from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from benchmarks.verdict import Row, all_of, at_least, at_most, sample, values_of
 from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
-from sr.encode.difficulty import CELL_PX
 from sr.models import architecture, build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
 from sr.scoring import path_sse, scored_network
 from sr.training.data import CropSampler, TrainingSet, training_set
 from sr.training.loop import TrainingPlan, overfit
-from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
+from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REFERENCE = "all patches"
 SHOWN = ("arm", "psnr_db", "served_db", "work", "step_ratio")

@@ -21,8 +21,8 @@ from sr.encode.methods import Difficulty
 from sr.encode.work import Work
 from sr.scoring import Scored, path_sse
 from sr.training.data import FramePair
+from sr.training.spread import CELL_PX
 
-CELL_PX = 6  # LR; the finest place that is asked for its error, a divisor of all patches' sides
 MOST_DB = 100.0  # of a patch that is reproduced exactly, as in the metrics
 STAND_IN_FRAMES = 8
 

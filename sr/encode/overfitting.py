@@ -12,7 +12,6 @@ from player.package.artefact import read_sealed, write_sealed
 from player.package.layout import weights_name
 from player.package.paths import HARD
 from player.package.weights import unpack_weights
-from sr.encode.difficulty import CELL_PX
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import protected
 from sr.encode.rate_weight import crop_rate_weight
@@ -27,6 +26,7 @@ from sr.quant.loss import quantisation_loss_db
 from sr.quant.quantise import real_tensors
 from sr.shrink.sparse import KeepZeros
 from sr.training.loop import overfit
+from sr.training.spread import CELL_PX
 from sr.usage_error import UsageError
 
 

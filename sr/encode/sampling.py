@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sr.encode.difficulty import CELL_PX, patch_sums
+from sr.encode.difficulty import patch_sums
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import PROTECTED_DRAWS
 from sr.encode.work import Work
 from sr.training.data import CropSampler, TrainingSet
-from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
+from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 
 @dataclass(frozen=True)

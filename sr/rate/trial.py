@@ -10,30 +10,30 @@ the proof on the whole film does not rest on it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.bicubic import upscale_bicubic
 from player.package.paths import HARD
-from player.package.scale import scale_number
+from player.package.scale import Scale, scale_number
 from sr.models import build_network, deployed_network
 from sr.rate.candidates import Candidate
 from sr.rate.sample import SampledStream
 from sr.scoring import upscale_paths
 from sr.training.data import FramePair, training_set
 from sr.training.loop import TrainingPlan, overfit
-from sr.training.spread import SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
+from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REST_A_DOUBLING = 0.12
 SIZE_EXPONENT = 0.14
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
-_CELL_PX = 6
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,10 @@ def run_trial(
     network = build_network(candidate.arch, training.seed)
     pairs = stream.pairs(trained.tolist())
     data = training_set(pairs, candidate.scale, network.halo_px(HARD), candidate.arch.units)
-    shares = np.sqrt(np.stack([_anchor_sse(pair, candidate) for pair in pairs]))
+    shares = anchor_shares(pairs, candidate.scale)
     if not shares.any():
         return Trial(candidate, stream.crf, steps, 0.0)
-    cell = (_CELL_PX, _CELL_PX)
+    cell = (CELL_PX, CELL_PX)
     crops = training.batch * SMALL_CROPS_FOR_ONE[candidate.scale]
     sampler = SpreadSampler(data, shares, cell, crops, training.seed, side_px=SMALL_CROP_PX)
     overfit(network, sampler, TrainingPlan(steps, loss=training.loss), on_step=on_step)
@@ -116,7 +116,9 @@ def run_trial(
     return Trial(candidate, stream.crf, steps, now - was)
 
 
-def _anchor_sse(pair: FramePair, candidate: Candidate) -> np.ndarray:
-    height, width = pair.lr.shape[:2]
-    grid = Grid(height, width, _CELL_PX, _CELL_PX)
-    return patch_sse(upscale_bicubic(pair.lr, candidate.scale), pair.hr, grid, candidate.scale)
+def anchor_shares(pairs: Sequence[FramePair], scale: Scale) -> NDArray[np.float64]:
+    """[T, rows, columns]: how often each place is drawn: by the root of the anchor's error."""
+    height, width = pairs[0].lr.shape[:2]
+    grid = Grid(height, width, CELL_PX, CELL_PX)
+    errors = [patch_sse(upscale_bicubic(pair.lr, scale), pair.hr, grid, scale) for pair in pairs]
+    return np.sqrt(np.stack(errors))

@@ -16,6 +16,7 @@ from player.package.scale import Scale
 from sr.training.data import CropSampler
 
 SMALL_CROP_PX = 24  # LR
+CELL_PX = 6  # LR; the finest place that is asked for its error, a divisor of all patches' sides
 # In place of one crop of 48 px. At scale 4 two: half of its pixels. The larger the LR frames, the
 # fainter is what can be learned beside what a codec leaves at random (docs/training.md).
 SMALL_CROPS_FOR_ONE: Mapping[Scale, int] = {1: 16, Fraction(3, 2): 8, 2: 4, 3: 2, 4: 2}

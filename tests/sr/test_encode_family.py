@@ -24,7 +24,7 @@ from player.session import open_package
 from player.upscale import read_lr, upscale
 from sr.encode import encode as encode_module
 from sr.encode import overfitting
-from sr.encode.difficulty import CELL_PX, measure_difficulty
+from sr.encode.difficulty import measure_difficulty
 from sr.encode.encode import encode
 from sr.encode.film import Film
 from sr.encode.options import EncodeOptions
@@ -34,6 +34,7 @@ from sr.progress import Progress
 from sr.quant.integer_network import IntegerNetwork
 from sr.scoring import path_sse, scored_network, upscale_paths
 from sr.training.data import FramePair
+from sr.training.spread import CELL_PX
 from tests.player.random_architecture import SHAPES
 from tests.sr.random_int8 import random_int8
 from tests.sr.test_family import chain, pixels

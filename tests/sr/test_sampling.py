@@ -8,11 +8,11 @@ from chunking.grid import Grid
 from chunking.lr import downscale
 from player.package.generic import blob_path
 from player.package.weights import unpack_weights
-from sr.encode.difficulty import CELL_PX, measure_difficulty, patch_sums
+from sr.encode.difficulty import measure_difficulty, patch_sums
 from sr.packing import network_of
 from sr.scoring import path_sse
 from sr.training.data import CropSampler, FramePair, TrainingSet
-from sr.training.spread import SpreadSampler
+from sr.training.spread import CELL_PX, SpreadSampler
 
 SHARES = np.arange(1.0, 25.0).reshape(2, 3, 4)
 
