@@ -5,6 +5,7 @@ fine cells, two networks. The engine is fake_engine.c: HR = LR repeated + an off
 the package's networks and 9 x path for the generic one.
 """
 
+import json
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from chunking.stream import write_lr_stream
 from chunking.video import Frame, probe
 from player.package.architecture import Architecture, tensor_layout
 from player.package.entries import Size
+from player.package.index import parse_index
 from player.package.signature import signing_key
 from player.package.weights import pack_weights
 from player.package.writer import Contents, write_package
+from tests.player.indexes import as_json
 from tests.player.route_code import route_code
 
 LR, HR, SCALE, CELL = (48, 36), (94, 70), 2, 16
@@ -169,3 +172,15 @@ def expected_hr(lr_frames):
         return hr[: HR[1], : HR[0]]
 
     return frame
+
+
+@pytest.fixture(scope="session")
+def old_index():
+    """An index of schema 1 with all that there is: networks, maps, a router, sound."""
+    return json.loads(Path(__file__).with_name("index-v1.json").read_bytes())  # of before schema 2
+
+
+@pytest.fixture(scope="session")
+def index_json(old_index):
+    """The same in this version's schema."""
+    return as_json(parse_index(old_index))

@@ -25,31 +25,14 @@ from player.package.entries import (
     WeightsEntry,
 )
 from player.package.fields import parse_object
-from player.package.index import index_to_json, parse_index, read_index, write_index
+from player.package.index import parse_index, read_index, write_index
 from player.package.package_error import PackageError
-from player.package.signature import check_signature, signing_key
+from player.package.signature import signing_key
 from player.package.verify import verify_package
 from tests.player.conftest import tiny_blob, write_film
+from tests.player.indexes import as_json, with_field
 
 BT709 = {"matrix": "bt709", "full_range": False, "primaries": "bt709", "transfer": "bt709"}
-GOLDEN = Path(__file__).with_name("index-v1.json")  # by PocketSR before schema 2
-
-
-@pytest.fixture(scope="session")
-def old():
-    """An index of schema 1 with all that there is: networks, maps, a router, sound."""
-    return json.loads(GOLDEN.read_bytes())
-
-
-@pytest.fixture(scope="session")
-def source(old):
-    """The same in this version's schema."""
-    return as_json(parse_index(old))
-
-
-def as_json(index: Index) -> dict:
-    """As it stands in the file, without a signature."""
-    return json.loads(json.dumps(index_to_json(index)))
 
 
 def test_an_index_comes_back_as_it_was(made_package):
@@ -66,116 +49,17 @@ def test_an_index_comes_back_as_it_was(made_package):
     ]  # fmt: skip
 
 
-def test_an_index_of_schema_1_is_read_as_ever(old, source):
-    index = parse_index(old)
-    assert check_signature(old)
-    assert (index.scale, index.lr, index.hr) == (2, Size(48, 36), Size(94, 70))
-    assert index.router is not None and len(index.audio) == 1 and index.audio[0].start == 0
-    assert [s.frames for s in index.segments] == [5, 6, 6, 3]
-    assert [len(f.sha256) for f in index.files] == [64] * len(index.files)
-    # The schemas say the same, but that this one's hashes are cut.
-    cut = {f: replace(f, sha256=f.sha256[:40]) for f in index.files}
-    assert parse_index(source).files == tuple(cut[f] for f in index.files)
-    assert vars(parse_index(source)).keys() == vars(index).keys()
-
-
-def test_an_old_packages_files_are_held_against_whole_hashes(old, tmp_path):
-    entry = parse_index(old).segments[0]
-    right = (entry.sha256, entry.bytes)
-    assert entry.fits(right) and not entry.fits((entry.sha256, entry.bytes + 1))
-    other = entry.sha256[:40] + "0" * 24
-    assert not entry.fits((other, entry.bytes))
-    assert replace(entry, sha256=entry.sha256[:40]).fits(right)
-
-
-def test_fields_of_the_future_are_ignored(source, old):
-    for known in (source, old):
+def test_fields_of_the_future_are_ignored(index_json, old_index):
+    for known in (index_json, old_index):
         future = copy.deepcopy(known) | {"hologram": [1, 2]}
         (future.get("video") or future["segments"][0])["smell"] = "rose"
         assert parse_index(future) == parse_index(known)
 
 
 @pytest.mark.parametrize("number", [3, 10, 10**30])
-def test_a_newer_schema_is_refused(source, number):
+def test_a_newer_schema_is_refused(index_json, number):
     with pytest.raises(PackageError, match="newer than this player; update"):
-        parse_index(source | {"schema": f"pocketsr.index/{number}"})
-
-
-def _set(source: dict, path: str, value: object) -> dict:
-    """A copy with one field set; the path is like segments.0.file."""
-    changed = copy.deepcopy(source)
-    *parents, last = [int(p) if p.isdigit() else p for p in path.split(".")]
-    at = changed
-    for part in parents:
-        at = at[part]
-    at[last] = value
-    return changed
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("schema", "pocketsr.package/1"),
-        ("schema", "pocketsr.index/1.5"),
-        ("schema", 1),
-        ("scale", 1),
-        ("scale", 5),
-        ("scale", True),
-        ("scale", 1.5),
-        ("scale", 2.5),
-        ("scale", "2"),
-        ("scale", [2, 1]),
-        ("lr.width", 0),
-        ("lr.width", 1 << 40),
-        ("hr.width", 97),
-        ("hr.width", 92),
-        ("hr.height", 10),
-        ("grid.fine_h", 0),
-        ("grid", None),
-        ("frames", 19),
-        ("frames", -1),
-        ("time_base", [1, 0]),
-        ("time_base", [1]),
-        ("time_base", "1/600"),
-        ("method", "x" * 201),
-        ("segments", []),
-        ("segments", {}),
-        ("segments", [7]),
-        ("segments.0.start", 1 << 63),
-        ("segments.1.start", 0),
-        ("segments.0.file", "../../etc/passwd"),
-        ("segments.0.file", "/etc/passwd"),
-        ("segments.0.file", "video//seg.m4s"),
-        ("segments.0.file", "video/.hidden"),
-        ("segments.0.file", "http://evil/x"),
-        ("segments.0.file", "video\\seg.m4s"),
-        ("segments.0.file", "a/" * 100 + "b"),
-        ("segments.0.file", None),
-        ("segments.0.sha256", "AB" * 32),
-        ("segments.0.sha256", "ab" * 31),
-        ("segments.0.bytes", -1),
-        ("segments.0.bytes", 1 << 40),
-        ("weights.0.arch.name", "transformer"),
-        ("weights.0.arch.scale", 4),
-        ("weights.0.arch.scale", 1.5),
-        ("weights.0.arch.scale", "2"),
-        ("weights.0.arch.units", 0),
-        ("weights.0.arch.units", 4),
-        ("weights.0.arch.units", 2),
-        ("weights.0.arch.widths", [5]),
-        ("weights.0.arch.widths", [4] * 13),
-        ("weights.0.arch.exits", [9]),
-        ("weights.0.arch.planes", 4),
-        ("weights.0.arch.planes", 12),
-        ("routes.1.segment", 0),
-        ("routes.0.segment", 4),
-        ("routes.0.frames", 0),
-        ("video_init", None),
-    ],
-)
-def test_a_field_of_schema_1_out_of_bounds_is_refused(old, path, value):
-    with pytest.raises(PackageError):
-        parse_index(_set(old, path, value))
+        parse_index(index_json | {"schema": f"pocketsr.index/{number}"})
 
 
 HASH = base64.b64encode(bytes(20)).decode()
@@ -278,9 +162,9 @@ HASH = base64.b64encode(bytes(20)).decode()
         ("router.hash", base64.b64encode(bytes(40)).decode()),
     ],
 )
-def test_a_field_out_of_bounds_is_refused(source, path, value):
+def test_a_field_out_of_bounds_is_refused(index_json, path, value):
     with pytest.raises(PackageError):
-        parse_index(_set(source, path, value))
+        parse_index(with_field(index_json, path, value))
 
 
 def test_what_no_field_can_say_is_not_written(made_package, tmp_path):
@@ -310,20 +194,13 @@ def half_more(tmp_path_factory, lr_frames, source_clip, _home):
     return json.loads((folder / "sr/index.json").read_bytes())
 
 
-def test_scale_is_a_number_and_units_are_named(source, half_more):
-    assert (source["scale"], half_more["scale"]) == (2, 1.5)
+def test_scale_is_a_number_and_units_are_named(index_json, half_more):
+    assert (index_json["scale"], half_more["scale"]) == (2, 1.5)
     network = {"widths": [[4, 2]], "exits": [1, 2], "units": 2}
     assert half_more["weights"]["networks"] == [network] * 2
     index = parse_index(half_more)
     assert (index.scale, index.weights[0].arch.units) == (Fraction(3, 2), 2)
     assert index.weights[0].arch.scale == Fraction(3, 2)
-
-
-def test_an_index_from_before_units_has_single_pixels(old):
-    older = copy.deepcopy(old)
-    for entry in older["weights"]:
-        del entry["arch"]["units"]
-    assert parse_index(older) == parse_index(old)
 
 
 @pytest.mark.parametrize("cell", [[15, 16], [16, 7]])
@@ -349,7 +226,7 @@ VALUES = st.one_of(
 )
 
 
-@pytest.mark.parametrize("schema", ["source", "old"])
+@pytest.mark.parametrize("schema", ["index_json", "old_index"])
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_any_field_may_hold_anything(request, schema, data):
