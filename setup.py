@@ -78,6 +78,7 @@ setup(
         "compiler": ["android/*.c", "android/*.h", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
         "sr.rate": ["devices.json"],
         "player.package": ["generic/*.bin", "generic/*.json"],
+        "player.package.shipped": ["*.bin", "*.json"],
     },
     install_requires=CORE,
     extras_require=EXTRAS,

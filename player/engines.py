@@ -40,7 +40,7 @@ def dtype_of_package(directory: Path, entries: Sequence[WeightsEntry]) -> str:
     headers = []
     for entry in entries:
         # A damaged network is replaced when it is loaded; what is whole tells the arithmetic.
-        with suppress(PackageError, OSError), (directory / entry.file).open("rb") as file:
+        with suppress(PackageError, OSError), entry.path(directory).open("rb") as file:
             headers.append(read_header(file.read(MAX_BLOB_BYTES + 1)))
     # Where no blob can be read this is int8, what `encode` makes by default.
     return "fp32" if {header.is_int8 for header in headers} == {False} else "int8"

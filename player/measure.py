@@ -260,4 +260,4 @@ def _sizes(package: Package, index: Index) -> dict[str, Any]:
 
 
 def _total(entries: tuple[FileEntry, ...]) -> int:
-    return sum(entry.bytes for entry in entries)
+    return sum(entry.sent_bytes for entry in entries)

@@ -93,7 +93,7 @@ def open_package(directory: Path | str, trust: frozenset[str] | None = None) -> 
 def read_entry(package: Package, entry: FileEntry) -> bytes:
     """The bytes of a file that the index names; raises PackageError where they are others."""
     try:
-        with (package.directory / entry.file).open("rb") as file:
+        with entry.path(package.directory).open("rb") as file:
             # One byte more than there should be tells a file that is too long, and bounds the
             # memory by the index, which is itself bounded.
             data = file.read(entry.bytes + 1)

@@ -10,6 +10,7 @@ from typing import Any
 from player.package.architecture import Architecture
 from player.package.paths import grid_shape
 from player.package.scale import Scale
+from player.package.shipped import shipped_path
 
 # Of a SHA-256, in an index. Who would put another file in the place of a signed one must find a
 # second preimage, 2^160 tries; docs/package.md says why no more is needed.
@@ -36,6 +37,15 @@ class FileEntry:
     sha256: str
     bytes: int
 
+    @property
+    def sent_bytes(self) -> int:
+        """What of it a package holds."""
+        return self.bytes
+
+    def path(self, package: Path) -> Path:
+        """Where it lies. Raises PackageError where that is not known."""
+        return package / self.file
+
     def fits(self, found: tuple[str, int]) -> bool:
         """Whether a file is this one, by its whole SHA-256 (hex) and its length, as of `digest`."""
         sha256, size = found
@@ -44,9 +54,20 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class WeightsEntry(FileEntry):
-    """A weights blob; its place in the list is the network number of the route codes."""
+    """A weights blob; its place in the list is the network number of the route codes.
+
+    One that is `shipped` lies with the player, which knows it by its hash, and not in the package.
+    """
 
     arch: Architecture
+    shipped: bool = False
+
+    @property
+    def sent_bytes(self) -> int:
+        return 0 if self.shipped else self.bytes
+
+    def path(self, package: Path) -> Path:
+        return shipped_path(self.sha256) if self.shipped else package / self.file
 
 
 @dataclass(frozen=True)
@@ -118,6 +139,11 @@ def file_entry(package: Path, path: Path) -> FileEntry:
     """The entry of a file that lies in the folder `package`. Raises OSError."""
     sha256, size = digest(path)
     return FileEntry(path.relative_to(package).as_posix(), sha256[: 2 * HASH_BYTES], size)
+
+
+def blob_entry(name: str, blob: bytes) -> FileEntry:
+    """The entry of bytes that lie elsewhere."""
+    return FileEntry(name, hashlib.sha256(blob).hexdigest()[: 2 * HASH_BYTES], len(blob))
 
 
 def digest(path: Path) -> tuple[str, int]:

@@ -34,6 +34,7 @@ from player.package.layout import (
     AUDIO,
     INIT_NAME,
     ROUTER_PATH,
+    SHIPPED,
     SR,
     VIDEO,
     routes_path,
@@ -104,13 +105,16 @@ def _runs(numbers: Iterable[int]) -> list[int | list[int]]:
 
 def _weights_json(weights: Sequence[WeightsEntry]) -> Object:
     networks = []
-    for arch in (w.arch for w in weights):
+    for entry in weights:
+        arch = entry.arch
         network: Object = {"name": arch.name} if arch.name != _ARCHITECTURE else {}
         network["widths"] = _runs(arch.widths)
         if arch.exits != (len(arch.widths),):
             network["exits"] = [*arch.exits]
         if arch.units != 1:
             network["units"] = arch.units
+        if entry.shipped:
+            network["shipped"] = True
         networks.append(network)
     return _files_json(weights) | {"networks": networks} if weights else {}
 
@@ -213,20 +217,26 @@ def _weights(source: Object, scale: Scale) -> tuple[WeightsEntry, ...]:
     networks = fields.objects(table, "networks", limits.MAX_NETWORKS, lambda n: _network(n, scale))
     if len(networks) != len(files):
         raise PackageError(f"index: {len(networks)} networks are not {len(files)} files")
-    named = enumerate(zip(files, networks, strict=True))
-    return tuple(WeightsEntry(f"{SR}/{weights_name(n)}", *file, arch) for n, (file, arch) in named)
+    entries = []
+    for number, (file, (arch, shipped)) in enumerate(zip(files, networks, strict=True)):
+        name = SHIPPED if shipped else f"{SR}/{weights_name(number)}"
+        entries.append(WeightsEntry(name, *file, arch, shipped))
+    return tuple(entries)
 
 
-def _network(source: Object, scale: Scale) -> Architecture:
+def _network(source: Object, scale: Scale) -> tuple[Architecture, bool]:
+    """A network's architecture, and whether it ships with the player."""
     widths = fields.runs(source, "widths", limits.MAX_DEPTH, 1, limits.MAX_WIDTH)
-    given = {"name": _ARCHITECTURE, "exits": [len(widths)], "units": 1} | source
-    return Architecture(
+    usual = {"name": _ARCHITECTURE, "exits": [len(widths)], "units": 1, "shipped": False}
+    given = usual | source
+    arch = Architecture(
         name=fields.text(given, "name"),
         scale=scale,
         widths=widths,
         exits=fields.integers(given, "exits", limits.MAX_EXITS, limits.MAX_WIDTH),
         units=fields.integer(given, "units", 1, limits.MAX_UNITS),
     )
+    return arch, fields.boolean(given, "shipped")
 
 
 def _routes(source: Object, segments: Sequence[SegmentEntry]) -> tuple[RoutesEntry, ...]:

@@ -10,6 +10,7 @@ JOB_FILE, REPORT_FILE = "job.json", "report.json"
 WORK = "work"
 VIDEO, AUDIO, SR = "video", "audio", "sr"
 INDEX_PATH = f"{SR}/index.json"
+SHIPPED = "shipped"  # in the place of a name: a network that lies with the player
 ROUTER_PATH = f"{SR}/router.bin"
 MPD_NAME, MASTER_NAME = "manifest.mpd", "master.m3u8"
 INIT_NAME = "init.mp4"

@@ -87,7 +87,7 @@ def verify_package(
         signer = file.signer(trust)
     except PackageError as error:
         faults.insert(0, Fault(INDEX_PATH, str(error)))
-    size = sum(entry.bytes for entry in index.files)
+    size = sum(entry.sent_bytes for entry in index.files)
     tested = self_test is not None
     return Verification(package, signer, len(index.files), size, tested, tuple(faults))
 
@@ -107,7 +107,7 @@ def _find_faults(package: Path, index: Index, self_test: SelfTest | None) -> Ite
 
 def _check_entry(package: Path, entry: FileEntry, index: Index, self_test: SelfTest | None) -> None:
     """A file is what the index says; what is no media also parses, and fits the index."""
-    path = package / entry.file
+    path = entry.path(package)
     try:
         found = digest(path)
     except OSError as error:

@@ -18,14 +18,16 @@ from player.package.entries import (
     SegmentEntry,
     Size,
     WeightsEntry,
+    blob_entry,
     file_entry,
 )
 from player.package.index import write_index
-from player.package.layout import ROUTER_PATH, SR, routes_path, weights_name
+from player.package.layout import ROUTER_PATH, SHIPPED, SR, routes_path, weights_name
 from player.package.manifest import write_manifests
 from player.package.route_maps import pack_routes
 from player.package.router_blob import unpack_router
 from player.package.scale import Scale
+from player.package.shipped import is_shipped
 from player.package.streams import StreamFiles
 from player.package.weights import unpack_weights
 
@@ -66,6 +68,9 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
     for network, blob in enumerate(contents.weights):
         # Parsed first: what a player would refuse is not written.
         arch = unpack_weights(blob).arch
+        if is_shipped(blob):  # nothing to send
+            weights.append(WeightsEntry(**vars(blob_entry(SHIPPED, blob)), arch=arch, shipped=True))
+            continue
         name = f"{SR}/{weights_name(network)}"
         weights.append(WeightsEntry(**_entry(package, name, blob), arch=arch))
     routes = []

@@ -128,7 +128,7 @@ def read_blobs(package: Path, entries: Sequence[WeightsEntry]) -> list[WeightsBl
     blobs = []
     for entry in entries:
         try:
-            blobs.append(unpack_weights((package / entry.file).read_bytes()))
+            blobs.append(unpack_weights(entry.path(package).read_bytes()))
         except PackageError as error:
             raise PackageError(f"{entry.file}: {error}") from error
         if blobs[-1].arch != entry.arch:

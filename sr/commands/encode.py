@@ -22,7 +22,7 @@ SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vm
             "metric", "budget_class", "device_table"}  # fmt: skip
 FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
          "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
-         "chunk_rule", "hard_share", "rate_weight"}  # fmt: skip
+         "chunk_rule", "hard_share", "rate_weight", "shipped"}  # fmt: skip
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
@@ -136,6 +136,11 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     type=click.FloatRange(0),
     help="Squared error of samples in 0..1 that a bit of weights or routes costs; default: that of "
     "a bit of the LR stream; 0: nothing.",
+)
+@click.option(
+    "--shipped",
+    metavar="NAME",
+    help="A network that lies with every player, x4-coarse or the like: no training, no weights.",
 )
 @click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option(

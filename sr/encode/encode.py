@@ -28,6 +28,7 @@ from chunking.probe import probe
 from player.package.entries import Size
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
 from player.package.scale import scale_number
+from player.package.shipped import is_shipped, shipped_blob
 from player.package.signature import signing_key
 from player.package.streams import StreamFiles
 from player.package.writer import Contents, write_package
@@ -95,6 +96,9 @@ class Learned:
 
 
 def _learn(work: Work) -> Learned:
+    if (name := work.options.training.shipped) is not None:
+        blob = shipped_blob(name)
+        return Learned(0, [TrainedNetwork(blob)], plan_all_routes(work, [blob]))
     difficulty, correlation = score_difficulty(work)
     tasks, networks = overfit_networks(work, difficulty)
     blobs = [network.blob for network in networks]
@@ -146,7 +150,8 @@ def _report(work: Work, learned: Learned) -> dict[str, Any]:
         "fine_tuning_steps": sum(network.fine_tuning_steps for network in networks),
         "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
         "stages": [network.stages for network in networks],
-        "weights_bytes": [len(network.blob) for network in networks],
+        "shipped": options.training.shipped,
+        "weights_bytes": [0 if is_shipped(n.blob) else len(n.blob) for n in networks],
         "router": learned.router_row,
         "paths": _paths(work, learned),
         "difficulty_rank_correlation": learned.correlation,

@@ -20,6 +20,7 @@ from player.package.package_error import PackageError
 from player.package.paths import QUARTER_PX
 from player.package.router_blob import MAX_ROUTER_CELL_PX
 from player.package.scale import Scale, parse_scale, scale_number
+from player.package.shipped import shipped_names
 from sr.models import architecture
 from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.training.losses import LOSSES
@@ -76,6 +77,7 @@ class TrainingOptions:
     of the trunk are given together, in place of the backbone's own; `warm_from` is a blob of that
     architecture to begin from. `loss`: the squares of "rgb" or of "ycbcr", weighted 6:1:1; None: of
     rgb (the search decides by its metric).
+    `shipped`: a network that lies with every player, by name, in place of one that is trained.
     `rate_weight`: what a bit of weights and routes costs, in squared error of the film's samples in
     0..1; None: what one of the LR stream is worth (rate_weight.py); 0: nothing, so that weights are
     rounded as finely as may be.
@@ -88,6 +90,7 @@ class TrainingOptions:
     widths: tuple[int, ...] | None = None
     exits: tuple[int, ...] | None = None
     warm_from: Path | None = None
+    shipped: str | None = None
     chunks: int = 4
     chunk_rule: str = "quantile"
     hard_share: float = 0.5
@@ -194,7 +197,7 @@ class EncodeOptions:
         return cls(source, out, **records)
 
     def __post_init__(self) -> None:
-        self._check_plain()
+        self._check_untrained()
         self._check_shrinking()
         self._check_training()
         self._check_units()
@@ -212,8 +215,9 @@ class EncodeOptions:
         if self.routes.protect and self.routes.groups is None:
             raise UsageError("--protect: say where these classes are, with --groups")
 
-    def _check_plain(self) -> None:
-        training = self.training
+    def _check_untrained(self) -> None:
+        """Nothing is trained for `plain`, nor where a network is there already."""
+        training, shipped = self.training, self.training.shipped
         shapes = {
             "--stages and budgets": bool(self.shrink.stages),
             "--patches": training.patches is not None,
@@ -223,11 +227,24 @@ class EncodeOptions:
             "--backbone": training.backbone != "chain",
             "--warm-start": training.warm_start,
             "--loss": training.loss is not None,
-            "--rate-weight": training.rate_weight is not None,
         }
-        for option in (name for name, given in shapes.items() if given):
-            if training.method == PLAIN:
+        given = [name for name, is_given in shapes.items() if is_given]
+        if training.method == PLAIN:
+            given += ["--rate-weight"] if training.rate_weight is not None else []
+            given += ["--shipped"] if shipped is not None else []
+            for option in given:
                 raise UsageError(f"{option}: plain has no network; use another --method")
+        if shipped is None:
+            return
+        if training.method != "dydca":
+            raise UsageError(f"--shipped: {training.method} trains networks; use --method dydca")
+        for option in given:
+            raise UsageError(f"{option}: nothing is trained with --shipped; give one")
+        names = shipped_names(self.stream.scale)
+        if shipped not in names:
+            there = ", ".join(names) or "none"
+            scale = scale_number(self.stream.scale)
+            raise UsageError(f"--shipped {shipped}: for scale {scale} there is {there}")
 
     def _check_shrinking(self) -> None:
         stages, shrink = self.shrink.stages, self.shrink

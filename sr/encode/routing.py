@@ -25,8 +25,11 @@ from sr.scoring import Scored, path_sse
 Codes = NDArray[np.uint8]
 
 
-def plan_all_routes(work: Work, blobs: list[bytes], difficulty: Difficulty) -> list[Codes]:
-    """One array of codes [T, gh, gw] for each segment of the stream."""
+def plan_all_routes(
+    work: Work, blobs: list[bytes], difficulty: Difficulty | None = None
+) -> list[Codes]:
+    """One array of codes [T, gh, gw] for each segment of the stream. Only stdo's chunks ask for
+    the difficulty of what they were made of."""
     assert work.film.stream is not None
     file = work.job.path("routes.npy")
 
@@ -65,7 +68,7 @@ def _summed_sse(
     return errors
 
 
-def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
+def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:
     """dydca: the least work within the loss allowed, from what each path really yields, where a bit
     of the map costs what it does in the weights.
 
@@ -98,8 +101,9 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     return codes if watched is None else on_hard_path(codes, watched.cells)
 
 
-def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
+def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:
     """stdo: the network of the chunk that the generic network's PSNR puts a patch in."""
+    assert difficulty is not None
     frames = np.arange(work.film.frames)
     # The rule that made the chunks of the training frames, carried over to all frames.
     network = work.scored(work.generic_int8, len(frames))
@@ -111,13 +115,13 @@ def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
     return merge_coarse(route_codes(np.full(labels.shape, HARD), labels))
 
 
-def _all_hard(work: Work, blobs: list[bytes], difficulty: Difficulty) -> Codes:
+def _all_hard(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:
     """jstdo: one static network for everything."""
     shape = (work.film.frames, *work.film.grid.shape)
     return merge_coarse(route_codes(np.full(shape, HARD)))
 
 
-_RULES: dict[str, Callable[[Work, list[bytes], Difficulty], Codes]] = {
+_RULES: dict[str, Callable[[Work, list[bytes], Difficulty | None], Codes]] = {
     "dydca": _planned,
     "jstdo": _all_hard,
     "stdo": _by_chunk,

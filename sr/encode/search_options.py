@@ -70,7 +70,7 @@ class SearchOptions:
         """Everything that decides the result, flat."""
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
-        decided = ("scale", "lr_crf", "warm_from", "rate_weight")
+        decided = ("scale", "lr_crf", "warm_from", "rate_weight", "shipped")
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 
     def of_choice(
@@ -80,6 +80,10 @@ class SearchOptions:
         stream = replace(self.stream, scale=parse_scale(choice["scale"]), lr_crf=crf)
         if choice["widths"] is None:
             training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss=None)
+        elif choice["shipped"] is not None:
+            training = replace(
+                self.training, shipped=choice["shipped"], steps=None, dtype=None, loss=None
+            )
         else:
             for name in ("widths", "exits"):
                 more[name] = tuple(choice[name])

@@ -10,6 +10,8 @@ from fractions import Fraction
 from player.package.architecture import Architecture, convolutions
 from player.package.paths import HARD
 from player.package.scale import Scale
+from player.package.shipped import shipped_blob, shipped_names
+from player.package.weights import read_header
 from sr.rate.budget import Budget, path_price
 
 # Of the blob: 47.9k weights took 3.2, 9.8k took 4.0, on two films of 96 frames.
@@ -38,10 +40,12 @@ _EASY_DEPTH = 2
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network at a scale; `price`: multiply-accumulates of a whole frame on the hard path."""
+    """A network at a scale; `price`: multiply-accumulates of a whole frame on the hard path;
+    `shipped`: its name, where it lies with the player and costs no bytes."""
 
     arch: Architecture
     price: float
+    shipped: str | None = None
 
     @property
     def scale(self) -> Scale:
@@ -55,7 +59,7 @@ class Candidate:
     @property
     def blob_bytes(self) -> float:
         """What its weights will cost, about."""
-        return self.weights * BITS_A_WEIGHT / 8
+        return 0.0 if self.shipped else self.weights * BITS_A_WEIGHT / 8
 
 
 def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterator[Candidate]:
@@ -63,9 +67,23 @@ def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterato
 
     A network whose hard path is dearer than the budget is allowed where routes can make up for it.
     """
-    lr_px = float(height * width / scale**2)
     for units, channels, depth in _SHAPES[scale]:
         arch = Architecture("chain", scale, (channels,) * depth, (_EASY_DEPTH, depth), units)
-        price = lr_px * path_price(arch, HARD)
-        if price * (1 - MOST_SKIPPED) <= budget.macs:
+        if (price := _affordable(arch, height * width, budget)) is not None:
             yield Candidate(arch, price)
+
+
+def shipped_candidates(
+    scale: Scale, height: int, width: int, budget: Budget
+) -> Iterator[Candidate]:
+    """The same of the networks that lie with every player."""
+    for name in shipped_names(scale):
+        arch = read_header(shipped_blob(name)).arch
+        if (price := _affordable(arch, height * width, budget)) is not None:
+            yield Candidate(arch, price, name)
+
+
+def _affordable(arch: Architecture, hr_px: int, budget: Budget) -> float | None:
+    """What a frame of so many HR pixels costs, None where that is too much."""
+    price = float(hr_px / arch.scale**2) * path_price(arch, HARD)
+    return price if price * (1 - MOST_SKIPPED) <= budget.macs else None

@@ -117,7 +117,7 @@ def _meter(metrics: tuple[str, ...], info: VideoInfo) -> QualityMeter:
 def _network_bytes(folder: Path, index: Index) -> int:
     """What the package would not hold without its network, the index's entries left out."""
     files = [*index.weights, *index.routes, *([index.router] if index.router else [])]
-    return sum(entry.bytes for entry in files)
+    return sum(entry.sent_bytes for entry in files)
 
 
 def _kbps(size_bytes: int, index: Index) -> float:

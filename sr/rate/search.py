@@ -15,11 +15,11 @@ from typing import Any
 from player.package.scale import SCALES, Scale, scale_number
 from sr.progress import Progress
 from sr.rate.budget import Budget
-from sr.rate.candidates import Candidate, candidates
+from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
-from sr.rate.sample import StreamShelf
-from sr.rate.trial import Training, Trial, run_trial, size_factor
+from sr.rate.sample import SampledStream, StreamShelf
+from sr.rate.trial import Training, Trial, run_trial, size_factor, try_shipped
 
 MOST_TRIALS = 4
 LEAST_WORTH = 1.01  # of a network over the best encode without one; below it none is made
@@ -63,6 +63,7 @@ class Choice:
             "scale": scale_number(self.scale),
             "crf": round(self.crf, 2),
             "units": arch.units if arch else None,
+            "shipped": self.candidate.shipped if self.candidate else None,
             "widths": list(arch.widths) if arch else None,
             "exits": list(arch.exits) if arch else None,
             "weights": self.candidate.weights if self.candidate else 0,
@@ -132,9 +133,12 @@ class Search:
             for candidate in self._candidates(scale)
             if candidate.arch.units == units
         ]
+        shipped = list(self._try_shipped(judge, scales))
+        made += [judge.choice(t.candidate.scale, t.candidate, t.gain) for t in shipped]
         considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
         best = considered[0] if considered[0].worth >= LEAST_WORTH * plain.worth else plain
-        return Found(best, plain, considered, tuple(self.shelf.points()), tuple(trials.values()))
+        tried = (*trials.values(), *shipped)
+        return Found(best, plain, considered, tuple(self.shelf.points()), tried)
 
     def _check_reached(self, crf: float, here: Point) -> None:
         """Raises GoalError where the best crf is far off; a network may bring half a dB more."""
@@ -213,13 +217,27 @@ class Search:
             self.progress.stage(
                 f"search: trial at {scale_number(hope.scale)}", self.training.trial_steps
             )
-            crfs = [float(p.made_by["crf"]) for p in self.shelf.points(hope.scale)]
-            near = min(crfs, key=lambda c: abs(c - hope.crf))
-            stream = self.shelf.stream(hope.scale, near)
+            stream = self._stream_near(hope)
             trials[key] = run_trial(
                 hope.candidate, stream, self.goal.metric, self.training, self.progress.at
             )
         return trials
+
+    def _try_shipped(self, judge: "_Judge", scales: list[Scale]) -> Iterator[Trial]:
+        """All networks that lie with the player and gain something, by what they do as they are."""
+        info = self.shelf.sample.info
+        for scale in scales:
+            for candidate in shipped_candidates(scale, info.height, info.width, self.budget):
+                stream = self._stream_near(judge.choice(scale, candidate, self._hoped(scale) / 4))
+                trial = try_shipped(candidate, stream, self.goal.metric)
+                if trial.gain > 0:
+                    yield trial
+
+    def _stream_near(self, choice: Choice) -> SampledStream:
+        """Of the streams that were made at a choice's scale, the one of the nearest crf."""
+        crfs = [float(p.made_by["crf"]) for p in self.shelf.points(choice.scale)]
+        near = min(crfs, key=lambda c: abs(c - choice.crf))
+        return self.shelf.stream(choice.scale, near)
 
 
 @dataclass(frozen=True)

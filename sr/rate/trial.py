@@ -10,7 +10,7 @@ the proof on the whole film does not rest on it.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,13 @@ from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.bicubic import upscale_bicubic
 from player.package.paths import HARD
-from player.package.scale import Scale, scale_number
+from player.package.scale import Scale, hr_px, scale_number
+from player.package.shipped import shipped_blob
 from sr.models import build_network, deployed_network
 from sr.rate.candidates import Candidate
-from sr.rate.sample import SampledStream
-from sr.scoring import upscale_paths
-from sr.training.data import FramePair, training_set
+from sr.rate.sample import Sample, SampledStream
+from sr.scoring import Scored, scored_network, upscale_paths
+from sr.training.data import FramePair, Image, training_set
 from sr.training.loop import TrainingPlan, overfit
 from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
@@ -34,6 +35,7 @@ REST_A_DOUBLING = 0.12
 SIZE_EXPONENT = 0.14
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
+_CELL_UNITS = 12  # of a cell of the routes
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Training:
 
 @dataclass(frozen=True)
 class Trial:
-    """What `candidate` gained over the anchor, by the goal's metric, after so many steps."""
+    """What `candidate` gained over the anchor, by the goal's metric, after so many steps (0: it
+    ships as it is)."""
 
     candidate: Candidate
     crf: float
@@ -68,6 +71,7 @@ class Trial:
             "scale": scale_number(arch.scale),
             "units": arch.units,
             "widths": list(arch.widths),
+            "shipped": self.candidate.shipped,
             "crf": self.crf,
             "steps": self.steps,
             "gain": round(self.gain, 4),
@@ -75,6 +79,8 @@ class Trial:
 
     def expected(self, candidate: Candidate, steps: int) -> float:
         """The gain of a network of the same scale after `steps`."""
+        if candidate.shipped:
+            return max(0.0, self.gain)
         longer = max(0.0, math.log2(steps / self.steps))
         # What harms is not used: routes then take the anchor.
         gain = max(0.0, self.gain) * (1 + REST_A_DOUBLING * longer)
@@ -110,10 +116,41 @@ def run_trial(
     overfit(network, sampler, TrainingPlan(steps, loss=training.loss), on_step=on_step)
     deployed = deployed_network(candidate.arch, network.deployed_arrays())
     held = stream.pairs(judged.tolist())
+    after = (dict(upscale_paths(deployed, p.lr, (HARD,)))[HARD] for p in held)
+    return Trial(candidate, stream.crf, steps, _gain(stream.sample, held, after, candidate, metric))
+
+
+def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Trial:
+    """A network that needs no training, on as many frames, each cell by its best path: of a film
+    that it has never seen it harms some places, and routes leave it out there."""
+    assert candidate.shipped is not None
+    network = scored_network(shipped_blob(candidate.shipped))
+    count = len(stream.sample.frames)
+    judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
+    held, cell_px = stream.pairs(judged.tolist()), _CELL_UNITS * candidate.arch.units
+    after = (_best_paths(network, pair, cell_px) for pair in held)
+    return Trial(candidate, stream.crf, 0, _gain(stream.sample, held, after, candidate, metric))
+
+
+def _best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
+    """A frame whose cells take the path of the least error, as free routes would."""
+    scale, (height, width) = network.arch.scale, pair.lr.shape[:2]
+    grid, made = Grid(height, width, cell_px, cell_px), dict(upscale_paths(network, pair.lr))
+    errors = np.stack([patch_sse(frame, pair.hr, grid, scale) for frame in made.values()])
+    rows, columns = (np.arange(hr_px(n, scale)) // hr_px(cell_px, scale) for n in (height, width))
+    best = errors.argmin(axis=0)[rows[:, None], columns][..., None]
+    return np.select([best == i for i in range(len(made))], [*made.values()])
+
+
+def _gain(
+    sample: Sample, held: Sequence[FramePair], after: Iterable[Image], candidate: Candidate,
+    metric: str,
+) -> float:  # fmt: skip
+    """What frames show more than the anchor does."""
     before = ((upscale_bicubic(p.lr, candidate.scale), p.hr) for p in held)
-    after = ((dict(upscale_paths(deployed, p.lr, (HARD,)))[HARD], p.hr) for p in held)
-    was, now = (stream.sample.quality(shown, [metric])[metric] for shown in (before, after))
-    return Trial(candidate, stream.crf, steps, now - was)
+    shown = ((frame, p.hr) for frame, p in zip(after, held, strict=True))
+    was, now = (sample.quality(pairs, [metric])[metric] for pairs in (before, shown))
+    return now - was
 
 
 def anchor_shares(pairs: Sequence[FramePair], scale: Scale) -> NDArray[np.float64]:

@@ -1,0 +1,107 @@
+"""Makes the networks that ship with every player, for streams as codecs leave them.
+
+    python -m benchmarks.shipped_networks --clips DIR [--only x4-fine ...] [--steps N]
+
+    coded tiles (benchmarks/shipped_data.py) -> training -> integers -> player/package/shipped/
+
+A package names one of them instead of a network of its own: it then costs the stream no weights.
+No clip that numbers are reported on is learned from. The log of each making lies beside its blob.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from benchmarks.shipped_data import coded_pairs, tile_set, tile_shares
+from player.package.architecture import Architecture
+from player.package.artefact import write_bytes, write_text
+from player.package.paths import HARD
+from player.package.scale import Scale
+from player.package.shipped import FOLDER
+from sr.models import build_network
+from sr.packing import pack_integers
+from sr.progress import Progress
+from sr.quant.finetune import fine_tune, training_plans
+from sr.training.loop import overfit
+from sr.training.spread import CELL_PX, SMALL_CROP_PX, SpreadSampler
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network of `depth` layers of `width` on units of `units` px, for crfs of H.264."""
+
+    scale: Scale
+    crfs: tuple[float, float]
+    width: int = 48
+    depth: int = 8
+    units: int = 1
+    crops: int = 16
+
+    @property
+    def arch(self) -> Architecture:
+        widths = (self.width,) * self.depth
+        return Architecture("chain", self.scale, widths, (2, self.depth), self.units)
+
+
+# As large as the budget of a phone's CPU has room for at 720p; two for the range of rates at which
+# a scale is of use.
+RECIPES = {
+    "x4-coarse": Recipe(4, (24.0, 37.0)),
+    "x4-fine": Recipe(4, (14.0, 25.0)),
+    "x3-coarse": Recipe(3, (26.0, 39.0)),
+    "x3-fine": Recipe(3, (16.0, 27.0)),
+    "x2-coarse": Recipe(2, (29.0, 42.0), width=32),
+    "x2-fine": Recipe(2, (18.0, 30.0), width=32),
+}
+MOST_TILE_BYTES = 1_500_000_000  # of HR
+
+
+def make_network(name: str, clips: Path, steps: int, work: Path) -> None:
+    """Train one and write its blob and its log."""
+    recipe = RECIPES[name]
+    network = build_network(recipe.arch)
+    margin = network.halo_px(HARD)
+    pairs = coded_pairs(clips, recipe.scale, recipe.crfs)
+    most = int(MOST_TILE_BYTES / (3 * (48 * recipe.scale) ** 2))
+    data = tile_set(pairs, recipe.scale, margin, recipe.units, most)
+    shares = tile_shares(data)
+    cell = (CELL_PX, CELL_PX)
+    sampler = SpreadSampler(data, shares, cell, recipe.crops, 0, side_px=SMALL_CROP_PX)
+    plans = training_plans(steps, rate_aware=False)
+    first, second = (replace(plan, loss="ycbcr") for plan in plans)
+    with Progress() as progress:
+        progress.stage(name, first.steps)
+        overfit(network, sampler, first, work / f"{name}.ckpt", progress.at)
+        progress.stage(f"{name} in integers", second.steps)
+        integers = fine_tune(network, sampler, second, work / f"{name}-int8.ckpt", progress.at)
+    blob = pack_integers(recipe.arch, integers)
+    write_bytes(FOLDER / f"{name}.bin", blob)
+    log = {
+        "command": f"python -m benchmarks.shipped_networks --only {name} --steps {steps}",
+        "steps": steps,
+        "crops_a_step": recipe.crops,
+        "tiles": len(data.lr),
+        "h264_crfs": recipe.crfs,
+        "bytes": len(blob),
+        "torch": torch.__version__,
+    }
+    write_text(FOLDER / f"{name}.json", json.dumps(log, indent=1) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=RECIPES, default=[*RECIPES])
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--work", type=Path, default=Path("build/shipped"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        make_network(name, options.clips, options.steps, options.work)
+
+
+if __name__ == "__main__":
+    main()

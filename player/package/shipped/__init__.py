@@ -1,0 +1,49 @@
+"""The networks that ship with every player: a package names one, and sends no weights.
+
+x4-coarse.bin and the like, in integers, for streams of a scale as codecs leave them: `coarse` for
+low rates, `fine` for higher ones. Made by `python -m benchmarks.shipped_networks`; the .json beside
+each is the log of its making. A package knows them by their hash, so that a network which changes
+is another network, and a player that does not have it says so.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from player.package.package_error import PackageError
+from player.package.scale import Scale, scale_number
+
+FOLDER = Path(__file__).parent
+
+
+def shipped_names(scale: Scale) -> tuple[str, ...]:
+    """Those of a scale."""
+    start = f"x{scale_number(scale)}-"
+    return tuple(sorted(p.stem for p in FOLDER.glob("*.bin") if p.name.startswith(start)))
+
+
+def shipped_blob(name: str) -> bytes:
+    """A network's blob. Raises PackageError where there is none of that name."""
+    try:
+        return (FOLDER / f"{name}.bin").read_bytes()
+    except OSError as error:
+        raise PackageError(f"{name}: no network that ships with PocketSR") from error
+
+
+def shipped_path(start: str) -> Path:
+    """The file of the network whose SHA-256 (hex) starts so. Raises PackageError."""
+    for whole, path in _by_hash().items():
+        if whole.startswith(start):
+            return path
+    raise PackageError("does not ship with this PocketSR; update it")
+
+
+def is_shipped(blob: bytes) -> bool:
+    """Whether every player has this network already."""
+    return sha256(blob).hexdigest() in _by_hash()
+
+
+@cache
+def _by_hash() -> Mapping[str, Path]:
+    return {sha256(p.read_bytes()).hexdigest(): p for p in sorted(FOLDER.glob("*.bin"))}

@@ -1,0 +1,60 @@
+"""Networks that lie with the player, in the search: what they gain is measured, not hoped for."""
+
+import math
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.same_bytes import drifting_pictures, write_film
+from chunking.probe import probe
+from player.package.paths import BICUBIC, HARD
+from player.package.shipped import shipped_blob, shipped_names
+from sr.rate.budget import Budget, Device
+from sr.rate.candidates import candidates, shipped_candidates
+from sr.rate.sample import Coding, StreamShelf, take_sample
+from sr.rate.trial import try_shipped
+from sr.scoring import scored_network, upscale_paths
+
+ALL = Budget(None, math.inf)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> StreamShelf:
+    folder = tmp_path_factory.mktemp("shelf")
+    film = write_film(folder / "film.mp4", drifting_pictures(6, 96, 128))
+    sample = take_sample(film, probe(film), None, 4.0)
+    return StreamShelf(sample, Coding("h264", 4.0), Path(folder), ("psnr_y", "psnr_rgb"))
+
+
+def test_they_cost_no_weights_but_time():
+    for scale in (2, 3, 4):
+        found = list(shipped_candidates(scale, 720, 1280, ALL))
+        assert {c.shipped for c in found} == set(shipped_names(scale))
+        assert all(c.blob_bytes == 0 and c.price > 1e9 for c in found)
+    assert all(c.shipped is None and c.blob_bytes > 0 for c in candidates(2, 720, 1280, ALL))
+    slow = Budget(Device("slow", "cpu", 1.0), 1.0)
+    assert list(shipped_candidates(2, 720, 1280, slow)) == []
+
+
+def test_a_trial_is_what_the_network_does(shelf):
+    candidate = next(iter(shipped_candidates(4, 96, 128, ALL)))
+    stream = shelf.stream(4, 24.0)
+    trial = try_shipped(candidate, stream, "psnr_rgb")
+    network = scored_network(shipped_blob(candidate.shipped))
+    errors = []
+    for pair in stream.pairs(range(6)):
+        made = dict(upscale_paths(network, pair.lr))
+        wrong = {p: (frame.astype(float) - pair.hr) ** 2 for p, frame in made.items()}
+        whole = np.zeros_like(wrong[BICUBIC])
+        for y, x in product(range(0, 96, 48), range(0, 128, 48)):  # cells of 12 px of LR
+            cells = [w[y : y + 48, x : x + 48] for w in wrong.values()]
+            whole[y : y + 48, x : x + 48] = min(cells, key=np.sum)
+        errors.append([whole.mean(), wrong[BICUBIC].mean(), wrong[HARD].mean()])
+    ours, anchor, everywhere = np.mean(errors, axis=0)
+    assert trial.gain == pytest.approx(10 * np.log10(anchor / ours), abs=1e-3)
+    assert ours <= min(anchor, everywhere)
+    assert trial.steps == 0
+    # No steps, so that more of them bring nothing.
+    assert trial.expected(candidate, 9000) == max(0.0, trial.gain)
