@@ -96,9 +96,7 @@ def tiles_of(pair: FramePair, scale: Scale, margin_px: int) -> Iterator[tuple[Im
                 yield padded[y : y + whole, x : x + whole], hr
 
 
-def tile_set(
-    pairs: Iterator[FramePair], scale: Scale, margin_px: int, units: int, most: int
-) -> TrainingSet:
+def tile_set(pairs: Iterator[FramePair], scale: Scale, margin_px: int, most: int) -> TrainingSet:
     """At most so many tiles, of all pairs alike; turned and mirrored at random."""
     rng = np.random.default_rng(1)
     found: list[tuple[Image, Image]] = []
@@ -111,7 +109,7 @@ def tile_set(
         both = [np.rot90(image, turns) for image in found[number]]
         turned.append([image[:, ::-1] if mirrored else image for image in both])
     lr, hr = (np.stack([tile[i] for tile in turned]) for i in (0, 1))
-    return TrainingSet(lr, hr, scale, margin_px, units)
+    return TrainingSet(lr, hr, scale, margin_px)
 
 
 def tile_shares(data: TrainingSet) -> NDArray[np.float64]:

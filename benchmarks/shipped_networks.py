@@ -31,31 +31,28 @@ from sr.training.spread import CELL_PX, SMALL_CROP_PX, SpreadSampler
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network of `depth` layers of `width` on units of `units` px, for crfs of H.264."""
+    """A network of eight layers of `width`, for streams of these crfs of H.264."""
 
     scale: Scale
     crfs: tuple[float, float]
-    width: int = 48
-    depth: int = 8
-    units: int = 1
-    crops: int = 16
+    width: int
 
     @property
     def arch(self) -> Architecture:
-        widths = (self.width,) * self.depth
-        return Architecture("chain", self.scale, widths, (2, self.depth), self.units)
+        return Architecture("chain", self.scale, (self.width,) * 8, (2, 8))
 
 
 # As large as the budget of a phone's CPU has room for at 720p; two for the range of rates at which
 # a scale is of use.
 RECIPES = {
-    "x4-coarse": Recipe(4, (24.0, 37.0)),
-    "x4-fine": Recipe(4, (14.0, 25.0)),
-    "x3-coarse": Recipe(3, (26.0, 39.0)),
-    "x3-fine": Recipe(3, (16.0, 27.0)),
-    "x2-coarse": Recipe(2, (29.0, 42.0), width=32),
-    "x2-fine": Recipe(2, (18.0, 30.0), width=32),
+    "x4-coarse": Recipe(4, (24.0, 37.0), 48),
+    "x4-fine": Recipe(4, (14.0, 25.0), 48),
+    "x3-coarse": Recipe(3, (26.0, 39.0), 48),
+    "x3-fine": Recipe(3, (16.0, 27.0), 48),
+    "x2-coarse": Recipe(2, (29.0, 42.0), 32),
+    "x2-fine": Recipe(2, (18.0, 30.0), 32),
 }
+CROPS_A_STEP = 16
 MOST_TILE_BYTES = 1_500_000_000  # of HR
 
 
@@ -66,10 +63,10 @@ def make_network(name: str, clips: Path, steps: int, work: Path) -> None:
     margin = network.halo_px(HARD)
     pairs = coded_pairs(clips, recipe.scale, recipe.crfs)
     most = int(MOST_TILE_BYTES / (3 * (48 * recipe.scale) ** 2))
-    data = tile_set(pairs, recipe.scale, margin, recipe.units, most)
+    data = tile_set(pairs, recipe.scale, margin, most)
     shares = tile_shares(data)
     cell = (CELL_PX, CELL_PX)
-    sampler = SpreadSampler(data, shares, cell, recipe.crops, 0, side_px=SMALL_CROP_PX)
+    sampler = SpreadSampler(data, shares, cell, CROPS_A_STEP, 0, side_px=SMALL_CROP_PX)
     plans = training_plans(steps, rate_aware=False)
     first, second = (replace(plan, loss="ycbcr") for plan in plans)
     with Progress() as progress:
@@ -82,7 +79,7 @@ def make_network(name: str, clips: Path, steps: int, work: Path) -> None:
     log = {
         "command": f"python -m benchmarks.shipped_networks --only {name} --steps {steps}",
         "steps": steps,
-        "crops_a_step": recipe.crops,
+        "crops_a_step": CROPS_A_STEP,
         "tiles": len(data.lr),
         "h264_crfs": recipe.crfs,
         "bytes": len(blob),

@@ -71,7 +71,7 @@ def test_coded_tiles_are_turned_together(clips, monkeypatch):
     monkeypatch.setattr(shipped_data, "_CODINGS", ("h264",))
     pairs = list(coded_pairs(clips, 2, (20.0, 30.0)))
     assert len(pairs) == 4 * len(USED_FRAMES)
-    data = tile_set(iter(pairs), 2, 6, 1, most=9)
+    data = tile_set(iter(pairs), 2, 6, most=9)
     assert len(data.lr) == 9
     for lr, hr in zip(data.lr, data.hr, strict=True):
         low = downscale(hr, 2).astype(float)
