@@ -229,7 +229,7 @@ def package_bytes(package: Package) -> dict[str, int]:
     sizes = {
         "video": index.video_init.bytes + sum(s.bytes for s in index.segments),
         "manifests": sum((folder / name).stat().st_size for name in manifests),
-        "weights": sum(w.bytes for w in index.weights),
+        "weights": sum(w.sent_bytes for w in index.weights),
         "routes": sum(r.bytes for r in index.routes),
         "router": index.router.bytes if index.router else 0,
         # As it is written: what it says of the sound belongs to the sound.

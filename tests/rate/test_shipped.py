@@ -41,7 +41,7 @@ def test_they_cost_no_weights_but_time():
 def test_a_trial_is_what_the_network_does(shelf):
     candidate = next(iter(shipped_candidates(4, 96, 128, ALL)))
     stream = shelf.stream(4, 24.0)
-    trial = try_shipped(candidate, stream, "psnr_rgb")
+    trial = try_shipped(candidate, stream, ("psnr_y", "psnr_rgb"))
     network = scored_network(shipped_blob(candidate.shipped))
     errors = []
     for pair in stream.pairs(range(6)):
@@ -53,8 +53,8 @@ def test_a_trial_is_what_the_network_does(shelf):
             whole[y : y + 48, x : x + 48] = min(cells, key=np.sum)
         errors.append([whole.mean(), wrong[BICUBIC].mean(), wrong[HARD].mean()])
     ours, anchor, everywhere = np.mean(errors, axis=0)
-    assert trial.gain == pytest.approx(10 * np.log10(anchor / ours), abs=1e-3)
+    assert trial.gains["psnr_rgb"] == pytest.approx(10 * np.log10(anchor / ours), abs=1e-3)
     assert ours <= min(anchor, everywhere)
     assert trial.steps == 0
     # No steps, so that more of them bring nothing.
-    assert trial.expected(candidate, 9000) == max(0.0, trial.gain)
+    assert trial.expected(candidate, 9000) == {m: max(0.0, g) for m, g in trial.gains.items()}
