@@ -19,11 +19,10 @@ from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.sample import SampledStream, StreamShelf
-from sr.rate.trial import Gains, Training, Trial, run_trial, size_factor, try_shipped
+from sr.rate.trial import Training, Trial, run_trial, size_factor, try_shipped
 
 MOST_TRIALS = 4
 TOLD_APART = 0.04  # of the worth: trials promised 0.8 to 1.3 times of some 0.4 dB
-RGB = "psnr_rgb"
 LEAST_WORTH = 1.01  # of a network over the best encode without one; below it none is made
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
@@ -42,8 +41,7 @@ class Choice:
     """How to use the bytes: a scale, its crf, and a network or none (a plain encode).
 
     `bytes`, `quality`: what is expected of the whole film. `worth`: the bytes that a plain encode
-    at HR needs for that quality, for each byte of this; `worth_rgb`: the same of its PSNR of RGB.
-    `loss_per_bit`: what a bit is worth to the
+    at HR needs for that quality, for each byte of this. `loss_per_bit`: what a bit is worth to the
     codec there, as mean squared error in unit range. `..._per_crf`: what one crf more changes.
     `most_macs`: what the budget allows a frame.
     """
@@ -54,7 +52,6 @@ class Choice:
     bytes: float
     quality: float
     worth: float
-    worth_rgb: float
     loss_per_bit: float
     quality_per_crf: float
     ln_bytes_per_crf: float
@@ -76,7 +73,6 @@ class Choice:
             "expected_bytes": round(self.bytes),
             "expected_quality": round(self.quality, 3),
             "worth": round(self.worth, 4),
-            "worth_rgb": round(self.worth_rgb, 4),
             "loss_per_bit": self.loss_per_bit,
             "quality_per_crf": self.quality_per_crf,
             "ln_bytes_per_crf": self.ln_bytes_per_crf,
@@ -123,13 +119,13 @@ class Search:
         here = self.shelf.point(1, crf)
         self._check_reached(crf, here)
         self.shelf.point(1, self.shelf.bounded(crf + _CRF_APART))
-        at_hr = {m: hull(self.shelf.points(1), m) for m in (self.goal.metric, RGB)}
+        at_hr = hull(self.shelf.points(1), self.goal.metric)
         scales = [s for s in SCALES if self._can_reach(s, here)]
         with ThreadPoolExecutor(self.workers) as pool:
             # No scale asks for another's encodes, so that their order changes nothing.
             list(pool.map(lambda scale: self._approach(scale, crf, here), scales))
         judge = _Judge(self, here, at_hr)
-        without = [judge.choice(scale, None, {}) for scale in scales]
+        without = [judge.choice(scale, None, 0.0) for scale in scales]
         plain = max(without, key=lambda c: c.worth)
         trials = self._try_best(judge, scales, plain)
         made = [
@@ -139,10 +135,10 @@ class Search:
             if candidate.arch.units == units
         ]
         shipped = list(self._try_shipped(judge, scales))
-        made += [judge.choice(t.candidate.scale, t.candidate, t.gains) for t in shipped]
+        made += [judge.choice(t.candidate.scale, t.candidate, t.gain) for t in shipped]
         considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
         worth_it = [c for c in considered if c.candidate and c.worth >= LEAST_WORTH * plain.worth]
-        best = _best_of(worth_it) if worth_it else plain
+        best = best_of(worth_it) if worth_it else plain
         tried = (*trials.values(), *shipped)
         return Found(best, plain, considered, tuple(self.shelf.points()), tried)
 
@@ -212,7 +208,7 @@ class Search:
             known = list(self._candidates(scale))
             for candidate in known:
                 gain = self._hoped(scale) * size_factor(candidate, known[-1])
-                hopes.append(judge.choice(scale, candidate, {self.goal.metric: gain}))
+                hopes.append(judge.choice(scale, candidate, gain))
         trials: _Trials = {}
         for hope in sorted(hopes, key=lambda c: -c.worth):
             if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:
@@ -225,7 +221,7 @@ class Search:
             )
             stream = self._stream_near(hope)
             trials[key] = run_trial(
-                hope.candidate, stream, self.shelf.metrics, self.training, self.progress.at
+                hope.candidate, stream, self.goal.metric, self.training, self.progress.at
             )
         return trials
 
@@ -234,10 +230,9 @@ class Search:
         info = self.shelf.sample.info
         for scale in scales:
             for candidate in shipped_candidates(scale, info.height, info.width, self.budget):
-                hoped = {self.goal.metric: self._hoped(scale) / 4}
-                stream = self._stream_near(judge.choice(scale, candidate, hoped))
-                trial = try_shipped(candidate, stream, self.shelf.metrics)
-                if trial.gains[self.goal.metric] > 0:
+                stream = self._stream_near(judge.choice(scale, candidate, self._hoped(scale) / 4))
+                trial = try_shipped(candidate, stream, self.goal.metric)
+                if trial.gain > 0:
                     yield trial
 
     def _stream_near(self, choice: Choice) -> SampledStream:
@@ -253,20 +248,18 @@ class _Judge:
 
     search: Search
     here: Point
-    at_hr: Mapping[str, Curve]
+    at_hr: Curve
 
-    def choice(self, scale: Scale, candidate: Candidate | None, gains: Gains) -> Choice:
+    def choice(self, scale: Scale, candidate: Candidate | None, gain: float) -> Choice:
         """The crf at which the stream and its network reach the goal, and what that costs."""
-        search, metric = self.search, self.search.goal.metric
+        search = self.search
         points = search.shelf.points(scale)
         crfs = [float(p.made_by["crf"]) for p in points]
         sizes = tuple((c, math.log(p.bytes)) for c, p in zip(crfs, points, strict=True))
         values = tuple((c, search.value(p)) for c, p in zip(crfs, points, strict=True))
-        kept = 1.0
         if candidate and candidate.price > search.budget.macs:
             # Routes skip what gains least: less is lost than the share, but how much is a guess.
-            kept = math.sqrt(search.budget.macs / candidate.price)
-        gain, gain_rgb = (kept * gains.get(m, 0.0) for m in (metric, RGB))
+            gain *= math.sqrt(search.budget.macs / candidate.price)
         extra = candidate.blob_bytes + _ENTRY_BYTES if candidate else 0.0
         share = 1 + _ROUTES_SHARE if candidate else 1.0
 
@@ -280,34 +273,25 @@ class _Judge:
             crf = along(by_value, search.value(self.here) - gain)
         crf = min(max(crf, 0.0), LAST_CRF[search.shelf.coding.codec])
         quality = along(values, crf) + gain
-        worth = self.at_hr[metric].bytes_for(quality) / total(crf)
-        rgb = tuple((c, p.quality[RGB]) for c, p in zip(crfs, points, strict=True))
-        worth_rgb = self.at_hr[RGB].bytes_for(along(rgb, crf) + gain_rgb) / total(crf)
+        worth = self.at_hr.bytes_for(quality) / total(crf)
         # Over two crfs, around this one.
         slopes = [(along(line, crf + 1) - along(line, crf - 1)) / 2 for line in (values, sizes)]
         loss = _loss_per_bit(points, gain)
         most = search.budget.macs if math.isfinite(search.budget.macs) else None
         return Choice(
-            scale,
-            crf,
-            candidate,
-            total(crf),
-            quality,
-            worth,
-            worth_rgb,
-            loss,
-            slopes[0],
-            slopes[1],
-            most,
+            scale, crf, candidate, total(crf), quality, worth, loss, slopes[0], slopes[1], most
         )
 
 
-def _best_of(choices: Sequence[Choice]) -> Choice:
-    """The one of the most worth; of those that the trial's rules cannot tell from it, the one that
-    shows most of RGB: a shipped network knows a film's luma better than its colours."""
-    most = max(choice.worth for choice in choices)
-    near = (choice for choice in choices if choice.worth >= (1 - TOLD_APART) * most)
-    return max(near, key=lambda choice: choice.worth_rgb)
+def best_of(choices: Sequence[Choice]) -> Choice:
+    """Of those with a network the one of the most worth; a shipped one only where it is clearly
+    ahead. What it gains is the best that its routes can do, before their bits; what a film's own
+    network gains is carried over from a trial that promises less than it keeps, and less of RGB.
+    """
+    first = max(choices, key=lambda c: c.worth)
+    own = [c for c in choices if c.candidate and not c.candidate.shipped]
+    near = [c for c in own if c.worth >= (1 - TOLD_APART) * first.worth]
+    return max(near, key=lambda c: c.worth) if near else first
 
 
 def crf_for(

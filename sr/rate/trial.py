@@ -10,7 +10,7 @@ the proof on the whole film does not rest on it.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,6 @@ from sr.scoring import Scored, scored_network, upscale_paths
 from sr.training.data import FramePair, Image, training_set
 from sr.training.loop import TrainingPlan, overfit
 from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
-
-Gains = Mapping[str, float]  # by metric
 
 REST_A_DOUBLING = 0.12
 SIZE_EXPONENT = 0.14
@@ -58,13 +56,13 @@ class Training:
 
 @dataclass(frozen=True)
 class Trial:
-    """What `candidate` gained over the anchor, by each metric, after so many steps (0: it ships as
-    it is)."""
+    """What `candidate` gained over the anchor, by the goal's metric, after so many steps (0: it
+    ships as it is)."""
 
     candidate: Candidate
     crf: float
     steps: int
-    gains: Gains
+    gain: float
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
@@ -76,18 +74,17 @@ class Trial:
             "shipped": self.candidate.shipped,
             "crf": self.crf,
             "steps": self.steps,
-            "gains": {metric: round(gain, 4) for metric, gain in self.gains.items()},
+            "gain": round(self.gain, 4),
         }
 
-    def expected(self, candidate: Candidate, steps: int) -> Gains:
-        """The gains of a network of the same scale after `steps`."""
-        factor = 1.0
-        if not candidate.shipped:
-            longer = max(0.0, math.log2(steps / self.steps))
-            factor += REST_A_DOUBLING * longer
-            factor *= size_factor(candidate, self.candidate)
+    def expected(self, candidate: Candidate, steps: int) -> float:
+        """The gain of a network of the same scale after `steps`."""
+        if candidate.shipped:
+            return max(0.0, self.gain)
+        longer = max(0.0, math.log2(steps / self.steps))
         # What harms is not used: routes then take the anchor.
-        return {metric: max(0.0, gain) * factor for metric, gain in self.gains.items()}
+        gain = max(0.0, self.gain) * (1 + REST_A_DOUBLING * longer)
+        return gain * size_factor(candidate, self.candidate)
 
 
 def size_factor(candidate: Candidate, other: Candidate) -> float:
@@ -98,7 +95,7 @@ def size_factor(candidate: Candidate, other: Candidate) -> float:
 def run_trial(
     candidate: Candidate,
     stream: SampledStream,
-    metrics: Sequence[str],
+    metric: str,
     training: Training,
     on_step: Callable[[int, float], None],
 ) -> Trial:
@@ -112,7 +109,7 @@ def run_trial(
     data = training_set(pairs, candidate.scale, network.halo_px(HARD), candidate.arch.units)
     shares = anchor_shares(pairs, candidate.scale)
     if not shares.any():
-        return Trial(candidate, stream.crf, steps, dict.fromkeys(metrics, 0.0))
+        return Trial(candidate, stream.crf, steps, 0.0)
     cell = (CELL_PX, CELL_PX)
     crops = training.batch * SMALL_CROPS_FOR_ONE[candidate.scale]
     sampler = SpreadSampler(data, shares, cell, crops, training.seed, side_px=SMALL_CROP_PX)
@@ -120,12 +117,10 @@ def run_trial(
     deployed = deployed_network(candidate.arch, network.deployed_arrays())
     held = stream.pairs(judged.tolist())
     after = (dict(upscale_paths(deployed, p.lr, (HARD,)))[HARD] for p in held)
-    return Trial(
-        candidate, stream.crf, steps, _gains(stream.sample, held, after, candidate, metrics)
-    )
+    return Trial(candidate, stream.crf, steps, _gain(stream.sample, held, after, candidate, metric))
 
 
-def try_shipped(candidate: Candidate, stream: SampledStream, metrics: Sequence[str]) -> Trial:
+def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Trial:
     """A network that needs no training, on as many frames, each cell by its best path: of a film
     that it has never seen it harms some places, and routes leave it out there."""
     assert candidate.shipped is not None
@@ -134,7 +129,7 @@ def try_shipped(candidate: Candidate, stream: SampledStream, metrics: Sequence[s
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held, cell_px = stream.pairs(judged.tolist()), _CELL_UNITS * candidate.arch.units
     after = (_best_paths(network, pair, cell_px) for pair in held)
-    return Trial(candidate, stream.crf, 0, _gains(stream.sample, held, after, candidate, metrics))
+    return Trial(candidate, stream.crf, 0, _gain(stream.sample, held, after, candidate, metric))
 
 
 def _best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
@@ -147,15 +142,15 @@ def _best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
     return np.select([best == i for i in range(len(made))], [*made.values()])
 
 
-def _gains(
+def _gain(
     sample: Sample, held: Sequence[FramePair], after: Iterable[Image], candidate: Candidate,
-    metrics: Sequence[str],
-) -> Gains:  # fmt: skip
+    metric: str,
+) -> float:  # fmt: skip
     """What frames show more than the anchor does."""
     before = ((upscale_bicubic(p.lr, candidate.scale), p.hr) for p in held)
     shown = ((frame, p.hr) for frame, p in zip(after, held, strict=True))
-    was, now = (sample.quality(pairs, metrics) for pairs in (before, shown))
-    return {metric: now[metric] - was[metric] for metric in metrics}
+    was, now = (sample.quality(pairs, [metric])[metric] for pairs in (before, shown))
+    return now - was
 
 
 def anchor_shares(pairs: Sequence[FramePair], scale: Scale) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
 """What the search decides on: portions of a film, their encodes, and a short training on them."""
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
@@ -10,7 +9,6 @@ from chunking.probe import probe
 from player.package.architecture import Architecture
 from sr.rate.candidates import Candidate
 from sr.rate.sample import Coding, StreamShelf, _wanted, take_sample
-from sr.rate.search import _best_of
 from sr.rate.trial import (
     REST_A_DOUBLING,
     SIZE_EXPONENT,
@@ -67,31 +65,15 @@ def test_some_frames_show_what_all_of_them_do(shelf, monkeypatch):
 
 
 def test_what_a_trial_promises():
-    trial = Trial(candidate(16, 4), 30.0, 400, {"psnr_y": 0.5, "psnr_rgb": 0.2})
-    assert trial.expected(trial.candidate, 400) == trial.gains
-    after = trial.expected(trial.candidate, 1600)
-    assert after["psnr_y"] == pytest.approx(0.5 * (1 + 2 * REST_A_DOUBLING))
-    assert after["psnr_rgb"] / after["psnr_y"] == pytest.approx(0.2 / 0.5)
+    trial = Trial(candidate(16, 4), 30.0, 400, 0.5)
+    assert trial.expected(trial.candidate, 400) == 0.5
+    assert trial.expected(trial.candidate, 1600) == pytest.approx(0.5 * (1 + 2 * REST_A_DOUBLING))
     larger = candidate(32, 8)
     ratio = larger.weights / trial.candidate.weights
-    assert trial.expected(larger, 400)["psnr_y"] == pytest.approx(0.5 * ratio**SIZE_EXPONENT)
-    harmful = Trial(candidate(16, 4), 30.0, 400, {"psnr_y": -0.5})
-    assert harmful.expected(larger, 9000) == {"psnr_y": 0.0}
-    assert trial.to_json().items() >= {"scale": 1, "steps": 400, "gains": trial.gains}.items()
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What `_best_of` looks at of a choice."""
-
-    worth: float
-    worth_rgb: float
-
-
-def test_of_what_cannot_be_told_apart_the_colours_decide():
-    best, near, far = Promise(2.0, 1.5), Promise(1.95, 1.6), Promise(1.8, 1.9)
-    assert _best_of([best, near, far]) is near
-    assert _best_of([best, far]) is best
+    assert trial.expected(larger, 400) == pytest.approx(0.5 * ratio**SIZE_EXPONENT)
+    harmful = Trial(candidate(16, 4), 30.0, 400, -0.5)
+    assert harmful.expected(larger, 9000) == 0.0
+    assert trial.to_json().items() >= {"scale": 1, "steps": 400, "gain": 0.5}.items()
 
 
 def test_a_trial_gains_on_frames_that_it_did_not_learn_from(shelf):
@@ -99,10 +81,10 @@ def test_a_trial_gains_on_frames_that_it_did_not_learn_from(shelf):
     seen: list[int] = []
     training = Training(steps=400, batch=1, loss="ycbcr")
     trial = run_trial(
-        candidate(8, 3), stream, METRICS, training, lambda step, db: seen.append(step)
+        candidate(8, 3), stream, "psnr_y", training, lambda step, db: seen.append(step)
     )
     assert seen == list(range(1, 81))
-    assert all(0.0 < gain < 20.0 for gain in trial.gains.values())
+    assert 0.0 < trial.gain < 20.0
     assert Training(steps=36_000, batch=4).trial_steps == 400
 
 

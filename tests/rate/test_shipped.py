@@ -1,6 +1,7 @@
 """Networks that lie with the player, in the search: what they gain is measured, not hoped for."""
 
 import math
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from chunking.probe import probe
 from player.package.paths import BICUBIC, HARD
 from player.package.shipped import shipped_blob, shipped_names
 from sr.rate.budget import Budget, Device
-from sr.rate.candidates import candidates, shipped_candidates
+from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.sample import Coding, StreamShelf, take_sample
+from sr.rate.search import best_of
 from sr.rate.trial import try_shipped
 from sr.scoring import scored_network, upscale_paths
 
@@ -41,7 +43,7 @@ def test_they_cost_no_weights_but_time():
 def test_a_trial_is_what_the_network_does(shelf):
     candidate = next(iter(shipped_candidates(4, 96, 128, ALL)))
     stream = shelf.stream(4, 24.0)
-    trial = try_shipped(candidate, stream, ("psnr_y", "psnr_rgb"))
+    trial = try_shipped(candidate, stream, "psnr_rgb")
     network = scored_network(shipped_blob(candidate.shipped))
     errors = []
     for pair in stream.pairs(range(6)):
@@ -53,8 +55,24 @@ def test_a_trial_is_what_the_network_does(shelf):
             whole[y : y + 48, x : x + 48] = min(cells, key=np.sum)
         errors.append([whole.mean(), wrong[BICUBIC].mean(), wrong[HARD].mean()])
     ours, anchor, everywhere = np.mean(errors, axis=0)
-    assert trial.gains["psnr_rgb"] == pytest.approx(10 * np.log10(anchor / ours), abs=1e-3)
+    assert trial.gain == pytest.approx(10 * np.log10(anchor / ours), abs=1e-3)
     assert ours <= min(anchor, everywhere)
     assert trial.steps == 0
     # No steps, so that more of them bring nothing.
-    assert trial.expected(candidate, 9000) == {m: max(0.0, g) for m, g in trial.gains.items()}
+    assert trial.expected(candidate, 9000) == max(0.0, trial.gain)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What `best_of` looks at of a choice."""
+
+    worth: float
+    candidate: Candidate
+
+
+def test_a_shipped_network_must_be_clearly_ahead():
+    own, shipped = (next(iter(kind(4, 96, 128, ALL))) for kind in (candidates, shipped_candidates))
+    first, near, far = Promise(2.0, shipped), Promise(1.95, own), Promise(1.85, own)
+    assert best_of([first, near, far]) is near
+    assert best_of([first, far]) is first
+    assert best_of([far]) is far
