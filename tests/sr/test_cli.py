@@ -178,7 +178,10 @@ def test_events_are_json_lines_and_end_with_done(encoded):
     assert names == ["LR stream", "difficulty", "overfit 0", "fine-tune 0", "routes"]
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 6)])
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 6, marks=pytest.mark.slow)],
+)
 def test_interrupted_then_continued(film, tmp_path, sent, code):
     """The signal comes when the event says that overfitting has begun, long before its end."""
     options = ("--scale", "2", "--lr-codec", "lossless", "--threads", "1", "--steps", "200")

@@ -31,7 +31,8 @@ def contents(package: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("method", "networks"), [("dydca", 1), ("jstdo", 1), ("stdo", 2), ("stdo", 4)]
+    ("method", "networks"),
+    [("dydca", 1), ("jstdo", 1), ("stdo", 2), pytest.param("stdo", 4, marks=pytest.mark.slow)],
 )
 def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, networks):
     report = run(film, tmp_path / "p", method=method, chunks=max(networks, 2))
@@ -73,10 +74,10 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(film, tmp_
 
 
 POINTS = [
-    "write_streams",
-    "score_difficulty",
+    pytest.param("write_streams", marks=pytest.mark.slow),
+    pytest.param("score_difficulty", marks=pytest.mark.slow),
     "overfit_networks",
-    "plan_all_routes",
+    pytest.param("plan_all_routes", marks=pytest.mark.slow),
     "write_package",
 ]
 

@@ -54,7 +54,12 @@ def run(film: Path, out: Path, **options) -> dict:
         return encode(EncodeOptions.of(film, out, **options), progress)
 
 
-@pytest.mark.parametrize(("scale", "units"), SHAPES)
+# On the units that a scale has by itself, and one more; `make test-all` makes the others.
+USUAL = {(1, 1), (1, 2), (Fraction(3, 2), 2), (2, 1), (3, 1), (4, 1)}
+PACKAGES = [s if s in USUAL else pytest.param(*s, marks=pytest.mark.slow) for s in SHAPES]
+
+
+@pytest.mark.parametrize(("scale", "units"), PACKAGES)
 def test_a_package_of_every_scale_and_unit(odd_film, tmp_path, scale, units):
     report = run(odd_film, tmp_path / "p", scale=scale_number(scale), units=units)
     assert (report["scale"], report["units"]) == (scale_number(scale), units)
@@ -136,7 +141,7 @@ def test_the_engine_shows_the_planned_pixels(odd_film, tmp_path, shared, scale, 
     ("stage", "steps"),
     [
         ("uniform", 20),
-        ("chase", 320),
+        pytest.param("chase", 320, marks=pytest.mark.slow),
         pytest.param("chex", 320, marks=pytest.mark.slow),
         pytest.param("fair", 220, marks=pytest.mark.slow),
         pytest.param("condense", 100, marks=pytest.mark.slow),
