@@ -78,9 +78,7 @@ class Trial:
         }
 
     def expected(self, candidate: Candidate, steps: int) -> float:
-        """The gain of a network of the same scale after `steps`."""
-        if candidate.shipped:
-            return max(0.0, self.gain)
+        """The gain of a network of the same scale that is trained so too, after `steps`."""
         longer = max(0.0, math.log2(steps / self.steps))
         # What harms is not used: routes then take the anchor.
         gain = max(0.0, self.gain) * (1 + REST_A_DOUBLING * longer)
