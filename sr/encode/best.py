@@ -193,12 +193,17 @@ class _Best:
         return _Wanted(goal.metric, goal.value, TOLERANCE[goal.metric])
 
     def _beside(self, network: Attempt, found: dict[str, Any]) -> list[Point]:
-        """Of a stream smaller than the film, one more plain encode at about the same bytes."""
-        if network.judged.shown.made_by["scale"] == 1:
+        """Of a stream smaller than the film, two more plain encodes at about the same bytes: at HR,
+        and as small. Between the stream alone and one at HR a hull is a straight line, below what
+        a few bytes more give the small one."""
+        shown, points = network.judged.shown, []
+        if shown.made_by["scale"] == 1:
             return []  # its own stream is that encode
-        first = next(c for c in found["considered"] if c["scale"] == 1 and not c["widths"])
-        crf = self._crf_of(network.judged.shown.bytes, first["crf"], first["expected_bytes"], first)
-        return [self._attempt("beside", first, crf, ()).judged.shown]
+        for scale in (1, shown.made_by["scale"]):
+            first = next(c for c in found["considered"] if c["scale"] == scale and not c["widths"])
+            crf = self._crf_of(shown.bytes, first["crf"], first["expected_bytes"], first)
+            points.append(self._attempt(f"beside-{scale}", first, crf, ()).judged.shown)
+        return points
 
     def _crf_of(
         self, size_bytes: int, crf: float, its_bytes: float, choice: dict[str, Any]

@@ -16,7 +16,7 @@ from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 from sr.rate.goal import GoalError
 from sr.rate.judge import judge_package, package_bytes
-from sr.rate.proof import Verdict
+from sr.rate.proof import Verdict, compare
 
 METRICS = ("psnr_y", "psnr_rgb")
 
@@ -95,6 +95,26 @@ def test_a_network_that_is_behind_is_not(found, film, tmp_path, monkeypatch):
     assert report["method"] == "plain"
     assert not (tmp_path / "p/sr/weights-000.bin").exists()
     assert verify_package(tmp_path / "p").ok
+
+
+def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_path, monkeypatch):
+    known = found[0]["search"]
+    small = {**known["plain"], "scale": 2, "units": 1}
+    made = {**small, "widths": [8, 8, 8], "exits": [2, 3]}
+    known = {**known, "best": made, "considered": [*known["considered"], small]}
+    monkeypatch.setattr(best._Best, "_search", lambda self: known)
+    seen: list = []
+
+    def judged(package, points, metric, segments):
+        seen.extend([package, *points])
+        return compare(package, points, metric, segments)
+
+    monkeypatch.setattr(best, "compare", judged)
+    search(film, tmp_path / "p")
+    package, goal, stream, at_hr, as_small = seen
+    assert [p.made_by["scale"] for p in (package, goal, stream)] == [2, 1, 2]
+    assert [p.made_by["scale"] for p in (at_hr, as_small)] == [1, 2]
+    assert stream.bytes < package.bytes and as_small.quality != stream.quality
 
 
 def test_a_killed_search_goes_on_where_it_was(found, film, tmp_path, monkeypatch):
