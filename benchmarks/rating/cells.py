@@ -27,7 +27,7 @@ CODECS = ("h264", "h265", "av1")
 LADDERS: Mapping[str, tuple[float, float, float]] = {
     "h264": (33, 5, 51),
     "h265": (33, 5, 51),
-    "av1": (48, 8, 63),
+    "av1": (48, 5, 63),
 }
 # Where a ladder ends, dB of luma: one rate lies at or beyond each end.
 WORST_DB, BEST_DB = 30, 42
