@@ -148,7 +148,9 @@ class _Best:
             if wanted is None or wanted.is_met(made[-1].judged.shown):
                 break
             last = LAST_CRF[self.options.stream.lr_codec]
-            off = wanted.excess(made[-1].judged.shown) / _slope(wanted, choice, made)
+            if not (slope := _slope(wanted, choice, made)):
+                break  # what another crf would bring is not known
+            off = wanted.excess(made[-1].judged.shown) / slope
             # In quarters: finer than any tolerance asks for.
             following = min(max(round(4 * (crf - off)) / 4, 1.0), last)
             if any(attempt.crf == following for attempt in made):
@@ -209,7 +211,8 @@ class _Best:
         self, size_bytes: int, crf: float, its_bytes: float, choice: dict[str, Any]
     ) -> float:
         """The crf of so many bytes, from another's bytes; in quarters."""
-        off = math.log(size_bytes / its_bytes) / choice["ln_bytes_per_crf"]
+        slope = choice["ln_bytes_per_crf"]
+        off = math.log(size_bytes / its_bytes) / slope if slope else 0.0
         last = LAST_CRF[self.options.stream.lr_codec]
         return min(max(round(4 * (crf + off)) / 4, 1.0), last)
 

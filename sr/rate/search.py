@@ -51,7 +51,7 @@ class Search:
         crf = self._operating_crf()
         here = self.shelf.point(1, crf)
         self._check_reached(crf, here)
-        self.shelf.point(1, self.shelf.bounded(crf + _CRF_APART))
+        self.shelf.point(1, self._apart(crf))
         at_hr = hull(self.shelf.points(1), self.goal.metric)
         scales = [s for s in SCALES if self._can_reach(s, here)]
         with ThreadPoolExecutor(self.workers) as pool:
@@ -127,7 +127,12 @@ class Search:
         start = self.shelf.bounded(crf - _CRF_LOWER.get(scale, 3.0))
         found = crf_for(self.shelf, scale, start, lambda p: self.value(p) - wanted, _NEAR)
         if len(self.shelf.points(scale)) < 2:
-            self.shelf.point(scale, self.shelf.bounded(found + _CRF_APART))
+            self.shelf.point(scale, self._apart(found))
+
+    def _apart(self, crf: float) -> float:
+        """Another crf, for a slope; before the codec's last one, not beyond."""
+        above = self.shelf.bounded(crf + _CRF_APART)
+        return above if above > crf else self.shelf.bounded(crf - _CRF_APART)
 
     def _candidates(self, scale: Scale) -> Iterator[Candidate]:
         info = self.shelf.sample.info

@@ -117,6 +117,19 @@ def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_
     assert stream.bytes < package.bytes and as_small.quality != stream.quality
 
 
+def test_the_last_crf_of_a_codec_has_a_slope_too(film, tmp_path):
+    found = search(film, tmp_path / "p", like_crf=51)["search"]
+    assert {p["crf"] for p in found["points"] if p["scale"] == 1} >= {51, 47}
+    assert found["plain"]["quality_per_crf"] < 0 and found["plain"]["ln_bytes_per_crf"] < 0
+
+
+def test_without_a_slope_the_first_attempt_stands(found, film, tmp_path, monkeypatch):
+    known = {**found[0]["search"]}
+    known["plain"] = {**known["plain"], "quality_per_crf": 0.0}
+    with_network(monkeypatch, {"search": known}, better=True)
+    assert search(film, tmp_path / "p")["method"] == "dydca"
+
+
 def test_a_killed_search_goes_on_where_it_was(found, film, tmp_path, monkeypatch):
     with_network(monkeypatch, found[0], better=True)
     judge, calls = best.judge_package, []
