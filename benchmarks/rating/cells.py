@@ -81,7 +81,7 @@ ARMS: Mapping[str, Arm] = {
     "plain": Arm({"method": "plain", "scale": "1"}, rates=7),
     "plain-2": Arm({"method": "plain", "scale": "2"}, finer=SMALLER_CRF),
     "plain-1.5": Arm({"method": "plain", "scale": "1.5"}, finer=3),
-    "plain-4": Arm({"method": "plain", "scale": "4"}, finer=2 * SMALLER_CRF, rates=FEW_RATES),
+    "plain-4": Arm({"method": "plain", "scale": "4"}, finer=9),  # as far down as HR goes
     "zero": Arm({"method": "plain", "scale": "1"}, rates=2),
     "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}, rates=FEW_RATES),
     **_CLASSES,
