@@ -109,7 +109,7 @@ class _Best:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
         else:
             network = self._hit("network", found["best"], plain)
-            points = [plain.judged.shown, network.judged.stream, *self._beside(network, found)]
+            points = [plain.judged.stream, network.judged.stream, *self._beside(network, found)]
             judged = network.judged
             verdict = compare(judged.shown, points, self.options.goal.metric, judged.segments)
             if verdict.better:
@@ -204,7 +204,7 @@ class _Best:
         for scale in (1, shown.made_by["scale"]):
             first = next(c for c in found["considered"] if c["scale"] == scale and not c["widths"])
             crf = self._crf_of(shown.bytes, first["crf"], first["expected_bytes"], first)
-            points.append(self._attempt(f"beside-{scale}", first, crf, ()).judged.shown)
+            points.append(self._attempt(f"beside-{scale}", first, crf, ()).judged.stream)
         return points
 
     def _crf_of(

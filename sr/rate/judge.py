@@ -33,7 +33,7 @@ from sr.scoring import scored_network, upscale_paths
 
 @dataclass(frozen=True)
 class Judged:
-    """`shown`: the package. `stream`: its stream alone, which is a plain encode of fewer bytes.
+    """`shown`: the package. `stream`: its stream alone, a plain encode without index or signature.
 
     `macs_per_frame`: multiply-accumulates as `sr.rate.budget` counts them, with what is skipped.
     `skipped`: the share of the pixels that no network makes.
@@ -99,12 +99,11 @@ def judge_package(
         ours, theirs = shown.result(), (stream if with_network else shown).result()
     sizes = package_bytes(folder)
     sent = sum(sizes.values()) - sizes["audio"]
-    sr = _network_bytes(folder, index)
     made = {"scale": scale_number(index.scale), "kbps": _kbps(sent, index)}
     worth = [{m: q.worst(m, worst) for m in metrics} for q in (ours, theirs)]
     shown_point, stream_point = (
         Point(size, {m: v for m, v in values.items() if v is not None}, made)
-        for size, values in zip((sent, sent - sr), worth, strict=True)
+        for size, values in zip((sent, sent - sizes["sr"]), worth, strict=True)
     )
     share = skipped / max(1, frames * lr_px)
     return Judged(shown_point, stream_point, macs / max(1, frames), share, len(index.segments))
@@ -112,12 +111,6 @@ def judge_package(
 
 def _meter(metrics: tuple[str, ...], info: VideoInfo) -> QualityMeter:
     return QualityMeter(metrics, info.colour, info.frame_rate)
-
-
-def _network_bytes(folder: Path, index: Index) -> int:
-    """What the package would not hold without its network, the index's entries left out."""
-    files = [*index.weights, *index.routes, *([index.router] if index.router else [])]
-    return sum(entry.sent_bytes for entry in files)
 
 
 def _kbps(size_bytes: int, index: Index) -> float:
