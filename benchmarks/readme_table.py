@@ -57,7 +57,9 @@ def _bytes_at_equal_quality(rate: Row) -> tuple[str, str, str]:
         r for r in rate["means"]
         if (r["part"], r["arm"], r["metric"]) == ("reporting", "cpu", "psnr_y")
     ]  # fmt: skip
-    shares = [f"{CODECS[r['codec']]} **{r['percent']:.1f} %** ({r['clips']} clips)" for r in found]
+    shares = [
+        f"{CODECS[r['codec']]} **{r['percent']:+.1f} %** (clips: {r['clips']})" for r in found
+    ]
     return (
         "bytes at equal PSNR-Y against the best plain encode, HR or smaller, BD-rate",
         ", ".join(shares),

@@ -17,6 +17,7 @@ import numpy as np
 import skimage.data
 from numpy.typing import NDArray
 
+from benchmarks.generic_networks import PHOTOGRAPHS
 from chunking.video import Frame, VideoInfo, probe, read_frames
 from player.package.scale import Scale, hr_px
 from sr.rate.sample import Coding, Sample, StreamShelf
@@ -26,9 +27,8 @@ from sr.training.data import FramePair, TrainingSet
 Image = NDArray[np.uint8]
 
 # No clip that any number of PocketSR is reported on: the choosing ones, and what clips.toml leaves
-# out. The sharp half of scikit-image's photographs.
+# out.
 CLIPS = ("cups_720p", "dog_720p", "coffee_720p", "sintel_bamboo", "street_tree", "city_night")
-PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry", "retina")
 SEQUENCE_FRAMES, SEQUENCES_A_CLIP = 24, 3
 USED_FRAMES = (3, 9, 15, 21)
 TILE_PX = 48  # LR
@@ -45,6 +45,8 @@ def sequences(clips: Path) -> Iterator[tuple[list[Frame], VideoInfo]]:
             lasts = len(frames) - SEQUENCE_FRAMES
             for start in np.linspace(0, lasts, SEQUENCES_A_CLIP).astype(int):
                 yield frames[start : start + SEQUENCE_FRAMES], info
+    if not any(path.stem.startswith(CLIPS) for path in clips.iterdir()):
+        raise SystemExit(f"{clips}: none of the clips {', '.join(CLIPS)}; give their folder")
     for number, name in enumerate(PHOTOGRAPHS):
         picture = np.ascontiguousarray(getattr(skimage.data, name)()[..., :3])
         yield _pan(picture, info, np.random.default_rng(number))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.shipped_data import coded_pairs, tile_set, tile_shares
+from benchmarks.shipped_data import TILE_PX, coded_pairs, tile_set, tile_shares
 from player.package.architecture import Architecture
 from player.package.artefact import write_bytes, write_text
 from player.package.paths import HARD
@@ -62,7 +62,7 @@ def make_network(name: str, clips: Path, steps: int, work: Path) -> None:
     network = build_network(recipe.arch)
     margin = network.halo_px(HARD)
     pairs = coded_pairs(clips, recipe.scale, recipe.crfs)
-    most = int(MOST_TILE_BYTES / (3 * (48 * recipe.scale) ** 2))
+    most = int(MOST_TILE_BYTES / (3 * (TILE_PX * recipe.scale) ** 2))
     data = tile_set(pairs, recipe.scale, margin, most)
     shares = tile_shares(data)
     cell = (CELL_PX, CELL_PX)

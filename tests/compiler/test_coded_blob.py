@@ -45,7 +45,7 @@ def test_coded_and_dense_give_the_same_pixels(subject, int8_engine, int8_isas):
             assert np.array_equal(network.upscale(patch, HARD), wanted), (isa, dtype)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.floats(0, 80))
 def test_any_network_is_read_as_it_was_written(open_code, seed, size):
     """Whose self-test is the reference's checksum, so that no other weights would do."""

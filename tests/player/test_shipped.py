@@ -114,8 +114,8 @@ def test_a_hash_of_nothing_is_no_network(folder):
     assert shipped_path(whole[:40]) == folder / "x2-none.bin"
 
 
-def test_what_is_shipped_is_signed_like_all_else(package):
-    """Turning a network of the package into one of the player is no signed index."""
+def test_a_network_that_is_only_said_to_ship_is_a_fault(package):
+    """Whoever signed it: no player has a network of that hash."""
     index = read_index(package).index
     first, second = index.weights
     write_index(
