@@ -23,11 +23,11 @@ from benchmarks.harness import argument_parser, write_json
 from benchmarks.rating.cells import ABLATIONS, ARMS, CODECS, PLAIN_SIDE, TUNES, Cell, plan
 from benchmarks.rating.clips import PARTS, Shot, film_of, read_shots
 from benchmarks.rating.curves import (
-    TUNE_OF,
     ablation_rows,
     bd_rows,
     control_row,
     mean_rows,
+    metrics_of,
     worst_rows,
 )
 from benchmarks.rating.making import make
@@ -86,7 +86,7 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         if of and not (choice and choice["widths"]):
             continue  # the search chose no network here, or was not asked
         # Luma's PSNR in any case: the ladder of rates goes by it.
-        own = [m for m, tune in TUNE_OF.items() if tune == cell.tune and m != "psnr_y"]
+        own = [m for m in metrics_of(cell.codec, cell.tune) if m != "psnr_y"]
         film = film_of(cell.shot, options.films, work / "shots")
         try:
             made = make(cell, film, work, measurable(["psnr_y", *own]), choice)

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.bd_rate import bd_rate
-from benchmarks.rating.cells import ABLATIONS, ARMS, PLAIN_SIDE
+from benchmarks.rating.cells import ABLATIONS, ARMS, PLAIN_SIDE, TUNES
 from benchmarks.rating.envelope import Point, envelope
 
 Cells = Sequence[Mapping[str, Any]]
@@ -24,6 +24,12 @@ TUNE_OF = {"psnr_y": "psnr", "psnr_rgb": "psnr", "xpsnr_y": "psnr", "vmaf": "def
 # The plain side's curve reaches beyond the arm's at both ends, on purpose.
 LEAST_OVERLAP = 0.3
 BEHIND, BEHIND_BYTES, BEHIND_BYTES_A_SEGMENT = 0.005, 400, 40  # what "never worse" allows
+
+
+def metrics_of(codec: str, tune: str) -> list[str]:
+    """The metrics that streams of this tuning are for: all of them where the codec has only one."""
+    options = TUNES[tune][codec]
+    return [m for m, wanted in TUNE_OF.items() if TUNES[wanted][codec] == options]
 
 
 def points_of(cells: Cells, arm: str) -> list[Point]:
@@ -77,7 +83,7 @@ def bd_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
             points, beside = points_of(group, arm), plain_points(group, arm)
             if not points:
                 continue
-            for metric in (m for m, wanted in TUNE_OF.items() if wanted == tune):
+            for metric in metrics_of(codec, tune):
                 if not all(metric in p.quality for p in (*points, *beside)):
                     continue
                 curve = [(p.bytes, p.quality[metric]) for p in points]
@@ -115,7 +121,7 @@ def worst_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str, str], list[tuple[float, float, str]]] = defaultdict(list)
     for (codec, tune, shot), group in of_shots(cells).items():
         spare = BEHIND_BYTES + BEHIND_BYTES_A_SEGMENT * max(c["segments"] for c in group)
-        for arm, metric in product(arms, (m for m, wanted in TUNE_OF.items() if wanted == tune)):
+        for arm, metric in product(arms, metrics_of(codec, tune)):
             points, beside = points_of(group, arm), plain_points(group, arm)
             if not all(metric in p.quality for p in (*points, *beside)):
                 continue
@@ -138,7 +144,7 @@ def ablation_rows(cells: Cells) -> list[dict[str, Any]]:
     by the plain side's curve, in percent; mean and standard error over shots and rates."""
     gains: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for (codec, tune, _), group in of_shots(cells).items():
-        for metric in (m for m, wanted in TUNE_OF.items() if wanted == tune):
+        for metric in metrics_of(codec, tune):
             over = _over_plain([c for c in group if c["arm"] in ABLATIONS], group, metric)
             for (arm, crf), without in over.items():
                 if arm != "all" and ("all", crf) in over:

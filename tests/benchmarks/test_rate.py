@@ -13,10 +13,12 @@ from benchmarks.rate_tables import TABLES
 from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, Cell, plan
 from benchmarks.rating.clips import Shot, film_of, read_shots
 from benchmarks.rating.curves import (
+    TUNE_OF,
     ablation_rows,
     bd_rows,
     control_row,
     mean_rows,
+    metrics_of,
     worst_rows,
 )
 from benchmarks.rating.envelope import Point, envelope
@@ -152,6 +154,12 @@ def test_nothing_is_promised_between_two_scales():
 def db_of(size: float) -> float:
     """A codec's quality: each doubling of the bytes brings a little less than the one before."""
     return 30 + 3 * math.log2(size) - 0.1 * math.log2(size) ** 2
+
+
+def test_a_codec_with_one_tuning_has_all_metrics_in_one_cell():
+    assert metrics_of("h264", "psnr") == ["psnr_y", "psnr_rgb", "xpsnr_y"]
+    assert metrics_of("h265", "default") == ["vmaf", "vmaf_neg"]
+    assert metrics_of("av1", "psnr") == metrics_of("av1", "default") == list(TUNE_OF)
 
 
 def cells_of(clip: str, factor: float, place: int = 0) -> list[dict]:
