@@ -11,7 +11,15 @@ from player.package import limits
 from player.package.architecture import BLOCK, GROUP
 
 CONSTANTS = "generated.h"
-_LIMITS = ("MAX_BLOB_BYTES", "MAX_WIDTH", "MAX_DEPTH", "MAX_EXITS", "MAX_BLOCKS", "MAX_UNITS")
+_LIMITS = (
+    "MAX_BLOB_BYTES",
+    "MAX_CODED_WEIGHTS",
+    "MAX_WIDTH",
+    "MAX_DEPTH",
+    "MAX_EXITS",
+    "MAX_BLOCKS",
+    "MAX_UNITS",
+)
 _MOST_STORED = 32  # values of the widest vector of a store kernel
 
 

@@ -92,12 +92,11 @@ static int is_dense(const psr_blob *blob, size_t payload) {
     return payload == bytes;
 }
 
-/* What a few bytes may unfold into is what dense weights would have to bring themselves; whether
- * it is the network's, psr_pack will see. */
+/* A few bytes may unfold into many weights; whether they are the network's, psr_pack will see. */
 static int may_be_coded(const psr_arch *arch) {
     size_t weights = 0;
     for (int32_t i = 0; i < arch->n_convs; ++i) weights += weights_of(&arch->convs[i]);
-    return weights <= PSR_MAX_BLOB_BYTES;
+    return weights <= PSR_MAX_CODED_WEIGHTS;
 }
 
 size_t psr_count_bits(const uint8_t *bitmap, size_t bytes) {

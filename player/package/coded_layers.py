@@ -27,7 +27,7 @@ from player.package.integers import (
     multipliers_at,
     unit_bits,
 )
-from player.package.limits import MAX_BLOB_BYTES
+from player.package.limits import MAX_CODED_WEIGHTS
 from player.package.package_error import PackageError
 from player.package.range_coder import SIGNED_CONTEXTS, Coder, Decoder, Encoder
 from player.package.weight_coder import WEIGHT_CONTEXTS, WeightCoder
@@ -67,10 +67,10 @@ def decode_layers(arch: Architecture, payload: bytes) -> list[Layer]:
 
 
 def _check_count(arch: Architecture) -> None:
-    """What a few bytes may unfold into is what dense weights would have to bring themselves."""
+    """A few bytes may unfold into many weights: larger networks are dense, or sparse."""
     count = sum(prod(shape) for _, shape in convolutions(arch))
-    if count > MAX_BLOB_BYTES:
-        raise PackageError(f"weights: {count} of them, above {MAX_BLOB_BYTES}")
+    if count > MAX_CODED_WEIGHTS:
+        raise PackageError(f"weights: {count} of them, above {MAX_CODED_WEIGHTS}")
 
 
 def _code_layers(coder: Coder, arch: Architecture, layers: Sequence[Layer]) -> list[Layer]:

@@ -23,6 +23,7 @@ MAX_TIMESCALE = 1 << 31
 
 # The family of networks that one engine plays. `compiler/emit` gives C the same numbers.
 MAX_BLOB_BYTES = 4 << 20
+MAX_CODED_WEIGHTS = 1 << 18  # a few bytes may unfold into them, and each takes Python a while
 MAX_WIDTH, MAX_DEPTH, MAX_EXITS, MAX_BLOCKS = 256, 12, 4, 32
 MAX_UNITS = 3
 

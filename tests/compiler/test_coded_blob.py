@@ -84,11 +84,13 @@ def test_both_parsers_say_the_same_of_damage(open_code, data):
         assert open_code(blob) == OK
 
 
-def test_few_bytes_of_a_network_that_is_too_large_are_refused_at_once(open_code):
-    """As many weights as a dense blob may bring open; more are refused before any is decoded."""
-    for depth in (7, 9):
-        head = b"PSRW" + bytes([3, 1, 0x41, 1, 5, depth, 1, 0]) + bytes([64] * depth + [depth])
-        assert open_code(sealed(head, bytes(60))) == FORMAT
+def test_a_network_with_more_weights_than_coded_ones_may_be_is_refused(open_code, monkeypatch):
+    """Python refuses it as well, unless it is made to write one."""
+    monkeypatch.setattr("player.package.coded_layers.MAX_CODED_WEIGHTS", 1 << 19)
+    for depth, code in ((7, OK), (8, FORMAT)):
+        arch = Architecture("chain", 4, (64,) * depth, (depth,))
+        tensors = lean_integers(arch, size=0)
+        assert open_code(pack_weights(arch, tensors, INT8_CODED)) == code
 
 
 def test_coded_integers_are_not_for_an_engine_of_floats(engine):

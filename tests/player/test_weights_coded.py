@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from player.package.architecture import Architecture, convolutions
 from player.package.integers import grid_multiplier
-from player.package.limits import MAX_BLOB_BYTES
+from player.package.limits import MAX_CODED_WEIGHTS
 from player.package.package_error import PackageError
 from player.package.paths import HARD
 from player.package.weights import (
@@ -125,12 +125,13 @@ def test_multipliers_beside_the_grid_have_no_coded_form():
     assert unpack_weights(pack_integers(CHAIN, tensors)).dtype in (INT8, INT8_SPARSE)
 
 
-def test_more_weights_than_a_dense_blob_holds_are_refused_before_they_are_decoded():
-    arch = Architecture("chain", 4, (256,) * 9, (9,))
-    assert sum(np.prod(shape) for _, shape in convolutions(arch)) > MAX_BLOB_BYTES
-    head = b"PSRW" + bytes([3, 1, 0x41, 1, 5, 9, 1, 0]) + bytes([64] * 9 + [9])
-    with pytest.raises(PackageError, match="above 4194304"):
+def test_more_weights_than_python_decodes_in_seconds_are_refused_before_and_stay_dense():
+    arch = Architecture("chain", 4, (64,) * 9, (9,))
+    assert sum(np.prod(shape) for _, shape in convolutions(arch)) > MAX_CODED_WEIGHTS
+    head = b"PSRW" + bytes([3, 1, 0x41, 1, 5, 9, 1, 0]) + bytes([16] * 9 + [9])
+    with pytest.raises(PackageError, match="above 262144"):
         unpack_weights(sealed(head, bytes(50)))
+    assert unpack_weights(pack_integers(arch, lean_integers(arch))).dtype in (INT8, INT8_SPARSE)
 
 
 def test_every_truncation_and_extension_is_refused():

@@ -119,12 +119,12 @@ def test_a_filter_behind_the_decoder_mends_what_the_codec_lost(film, tmp_path):
 def test_the_engine_shows_the_planned_pixels(odd_film, tmp_path, shared, scale, units):
     """Every cell's own path, to the border of a frame that is no whole units."""
     pytest.importorskip("tvm", reason="TVM missing: pip install 'pocketsr[compile]'")
-    from tests.compiler.engines import engine_of
+    from tests.compiler.engines import every_int8_version
 
     asked = {"scale": scale, "units": units, "steps": 60, "lr_codec": "h264", "lr_crf": 36}
     run(odd_film, tmp_path / "p", **asked)
     package, events = open_package(tmp_path / "p"), []
-    engine = Engine.open(engine_of(shared, "host", "int8").shared)
+    engine = Engine.open(every_int8_version(shared).shared)
     (entry,) = package.index.weights
     blob = unpack_weights((tmp_path / "p" / entry.file).read_bytes())
     network = IntegerNetwork(blob.arch, blob.tensors)

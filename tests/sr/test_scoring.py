@@ -29,11 +29,11 @@ GRID = Grid(37, 53, 12, 12)  # cells are cut at the right and at the bottom
 
 @pytest.fixture(scope="module")
 def compiled(shared) -> Path:
-    """The folder of an int8 engine for the generic network."""
+    """The folder of this machine's int8 engine."""
     pytest.importorskip("tvm", reason="TVM missing: pip install 'pocketsr[compile]'")
-    from compiler import compile_engine
+    from tests.compiler.engines import every_int8_version
 
-    return shared("engine-host-int8", lambda out: compile_engine("host", out)).shared.parent
+    return every_int8_version(shared).shared.parent
 
 
 @pytest.fixture
