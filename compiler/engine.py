@@ -6,8 +6,11 @@ It plays every network of the family: the structures that the passes have planne
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,28 +84,36 @@ def describe(machine: Target, dtype: str) -> dict[str, object]:
 
 
 def _build(machine: Target, dtype: str, info: dict[str, object], build: Path) -> Path:
-    versions = [version for version in machine.versions[dtype] if not version.is_c]
-    kernels = [build / f"kernels-{version.name}.o" for version in versions]
-    for version, out in zip(versions, kernels, strict=True):
-        write_object(KERNELS[dtype].functions(version), machine, version, out)
     (build / CONSTANTS).write_text(emit_constants(), encoding="utf-8")
     texts = generated_sources(machine, dtype, info)
     for name, text in texts.items():
         (build / name).write_text(text, encoding="utf-8")
     # The runtime's files are compiled where they lie.
     sources = [*runtime_sources(dtype), *(build / name for name in texts)]
-    objects = [build / f"{source.stem}.o" for source in sources]
-    for source, compiled in zip(sources, objects, strict=True):
-        compile_c(source, (RUNTIME, RUNTIME / dtype, build), machine, compiled)
+    objects = _compile(sources, machine, dtype, build)
     libraries = build / ENGINE_LIBRARY, build / _ARCHIVE
-    link([*objects, *kernels], RUNTIME / _HEADER, machine, *libraries)
+    link(objects, RUNTIME / _HEADER, machine, *libraries)
     link_program(BENCH, libraries[1], RUNTIME, machine, build / _BENCH)
-    if not versions:  # everything that a C compiler needs for the library, in one folder
-        (build / SOURCES).mkdir()
+    if all(version.is_c for version in machine.versions[dtype]):
+        (build / SOURCES).mkdir()  # everything that a C compiler needs for the library
         headers = (*RUNTIME.glob("*.h"), *(RUNTIME / dtype).glob("*.h"), build / CONSTANTS)
         for path in (*sources, *headers):
             shutil.copy(path, build / SOURCES)
     return build
+
+
+def _compile(sources: Sequence[Path], machine: Target, dtype: str, build: Path) -> list[Path]:
+    """The objects of C files, and meanwhile those of the kernels, which take longer."""
+    versions = [version for version in machine.versions[dtype] if not version.is_c]
+    kernels = [build / f"kernels-{version.name}.o" for version in versions]
+    objects = [build / f"{source.stem}.o" for source in sources]
+    folders = RUNTIME, RUNTIME / dtype, build
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        compiling = pool.map(lambda c, o: compile_c(c, folders, machine, o), sources, objects)
+        for version, out in zip(versions, kernels, strict=True):
+            write_object(KERNELS[dtype].functions(version), machine, version, out)
+        list(compiling)  # raises where one of them failed
+    return [*objects, *kernels]
 
 
 def generated_sources(machine: Target, dtype: str, info: dict[str, object]) -> dict[str, str]:
