@@ -24,7 +24,7 @@ from player.engines import engine_of
 from player.metrics import psnr_db
 from player.package.paths import HARD
 from player.package.scale import hr_px
-from player.session import Package, open_package, read_entry
+from player.session import Package, open_package
 from player.upscale import crop, upscale
 
 SEAM_PX = 4  # HR, on each side of a patch border
@@ -47,7 +47,7 @@ def seam_loss(package: Package, reference: Path, every: int = 4) -> dict[str, fl
     """
     index, engine = package.index, engine_of(package)
     assert index is not None and engine is not None
-    network = engine.load(read_entry(package, index.weights[0]))
+    network = engine.load(index.weights[0].read(package.directory))
     whole = PathArm(network, engine.pool(), HARD)
     mask = seam_mask(
         index.hr.height,

@@ -3,7 +3,6 @@
 # PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,9 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
+from chunking.opening import Mp4, open_source
 from chunking.parts import PartWriter, Span, Warn, describe_parts, ignore, open_cmaf
 from player.package.layout import AUDIO
 from player.package.streams import StreamFiles
@@ -37,20 +38,23 @@ def copy_audio(
     and what begins at `end_s` or later, for the sake of a video that was cut there.
     """
     try:
-        with av.open(str(source), "r") as container:
+        with open_source(source) as container:
             if not container.streams.audio:
                 return None
             return _write_audio(container, out, on_warning, end_s, segment_s)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, InputError, ValueError) as error:
         on_warning(f"the audio of {source} is left out: {error}")
         return None
 
 
-def audio_packets(files: Sequence[Path]) -> tuple[InputContainer, AudioStream]:
-    """Opens init.mp4 and its segments as one file, to copy the packets from."""
-    joined = io.BytesIO(b"".join(path.read_bytes() for path in files))
-    container = av.open(joined, "r")
-    return container, container.streams.audio[0]
+def open_audio(source: Mp4) -> tuple[InputContainer, AudioStream]:
+    """Opens init.mp4 and its segments, to copy the packets from; raises InputError."""
+    container = open_source(source)
+    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    if not streams:
+        container.close()
+        raise InputError(f"{source.name} has no sound that can be decoded")
+    return container, streams[0]
 
 
 def copied_packets(
@@ -118,7 +122,8 @@ def _measure(init: Path, segments: Sequence[Path]) -> tuple[list[Span], int]:
     starts, counts, end, timescale = [], [], 0, 1
     # Read back, because only the muxer knows where it has cut.
     for segment in segments:
-        container, stream = audio_packets([init, segment])
+        joined = Mp4(str(segment), init.read_bytes() + segment.read_bytes())
+        container, stream = open_audio(joined)
         with container:
             timed = [p for p in container.demux(stream) if p.pts is not None]
             timescale = Fraction(stream.time_base or 1).denominator

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -14,9 +12,8 @@ from av.video.stream import VideoStream
 
 from chunking.colour import Colour, ColourTags, resolve_colour
 from chunking.input_error import InputError
+from chunking.opening import Mp4, Source, describe, open_source
 from chunking.orientation import Orientation, orientation_of
-
-Source = str | PathLike[str] | BinaryIO
 
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams such as Annex B
 _DEFAULT_RATE = Fraction(30)
@@ -54,27 +51,22 @@ class VideoInfo:
 
 
 def probe(source: Source) -> VideoInfo:
-    """Opens `source` (a path or a seekable binary file) and decodes its first frame.
+    """Opens `source` and decodes its first frame.
 
     Raises InputError: missing, a directory, not a video, no video stream, no frame decodes.
     """
     with open_video(source) as (container, stream):
         frame = _first_frame(container, stream, describe(source))
+        if isinstance(source, Mp4) and source.size not in (None, (frame.height, frame.width)):
+            raise InputError(f"{source.name} has frames of {frame.width}x{frame.height} px")
         return _describe_stream(source, container, stream, frame)
-
-
-def describe(source: Source) -> str:
-    """A name of `source` for messages."""
-    if isinstance(source, str | PathLike):
-        return str(source)
-    return str(getattr(source, "name", "the stream"))
 
 
 @contextmanager
 def open_video(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The opened container and its first real video stream; raises InputError."""
     name = describe(source)
-    container = _open(source, name)
+    container = open_source(source)
     try:
         streams = [s for s in container.streams.video if s.codec_context is not None]
         # A cover picture in a music file is a video stream of one frame to FFmpeg.
@@ -87,24 +79,6 @@ def open_video(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, streams[0]
     finally:
         container.close()
-
-
-def _open(source: Source, name: str) -> InputContainer:
-    if not isinstance(source, str | PathLike):
-        source.seek(0)
-    elif Path(source).is_dir():
-        raise InputError(f"{name} is a directory: give a video file")
-    elif not Path(source).exists():
-        raise InputError(f"{name} does not exist: check the path")
-    try:
-        return av.open(str(source) if isinstance(source, PathLike) else source, "r")
-    except OSError as error:
-        raise InputError(f"{name} cannot be read: {error.strerror}") from error
-    except (av.FFmpegError, ValueError) as error:
-        raise InputError(
-            f"{name} is not a video that FFmpeg can read, or is damaged at its start: "
-            "give a whole video file"
-        ) from error
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> av.VideoFrame:
@@ -143,7 +117,7 @@ def _describe_stream(
     # 0 stands for unknown, as None does.
     sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
     info = VideoInfo(
-        path=Path(source) if isinstance(source, str | PathLike) else None,
+        path=None if isinstance(source, Mp4) else Path(source),
         width=width,
         height=height,
         rotation_deg=orientation.rotation_deg,
@@ -198,14 +172,9 @@ def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None
 
     A fresh decoder is asked, because the raw demuxer claims 25 whatever the stream says.
     """
-    if isinstance(source, str | PathLike):
-        with Path(source).open("rb") as file:
-            beginning = file.read(1 << 20)
-    else:
-        place = source.tell()  # FFmpeg has it open, and reads on from there
-        source.seek(0)
-        beginning = source.read(1 << 20)
-        source.seek(place)
+    assert not isinstance(source, Mp4), "MP4 has times"
+    with Path(source).open("rb") as file:
+        beginning = file.read(1 << 20)
     decoder = av.VideoCodecContext.create(stream.codec_context.codec.name, "r")
     assert isinstance(decoder, av.VideoCodecContext)
     with suppress(av.FFmpegError):

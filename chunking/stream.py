@@ -11,7 +11,6 @@ absolute times (tfdt): it decodes with init.mp4 alone, and its loss costs no oth
 # PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,14 +37,16 @@ from chunking.encoders import (
 )
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
+from chunking.opening import Mp4
 from chunking.parts import ONE_FRAGMENT, Span, Warn, describe_parts, ignore, open_cmaf
 from chunking.video import Frame, VideoInfo, read_frames
 from player.package.artefact import write_bytes
 from player.package.layout import INIT_NAME, VIDEO, segment_name
+from player.package.limits import MAX_SEGMENT_BYTES
 from player.package.streams import Segment, StreamFiles
 
-__all__ = ["Segment", "StreamFiles", "copy_audio", "read_segment", "read_stream",
-           "write_lr_stream"]  # fmt: skip
+__all__ = ["Segment", "StreamFiles", "copy_audio", "decode_segment", "read_segment",
+           "read_stream", "write_lr_stream"]  # fmt: skip
 
 SEGMENT_S = 4.0
 _TICKS_A_FRAME = 16  # at least: decode times of reordered frames lie between those of neighbours
@@ -102,16 +103,22 @@ def read_segment(init: Path, segment: Path, on_warning: Warn | None = None) -> I
     """Frames of one segment, index from 0; none and a warning if it is missing or damaged."""
     warn = on_warning or ignore
     try:
-        # An init and any one segment are a file: damage stays within its segment.
-        joined = io.BytesIO(init.read_bytes() + segment.read_bytes())
+        joined = init.read_bytes() + segment.read_bytes()
     except OSError as error:
         warn(f"{segment} cannot be read ({error.strerror}): its frames are left out")
         return
-    joined.name = str(segment)
+    yield from decode_segment(Mp4(str(segment), joined), warn)
+
+
+def decode_segment(source: Mp4, on_warning: Warn = ignore) -> Iterator[Frame]:
+    """Frames of an initialisation and one segment, index from 0; none and a warning if damaged.
+
+    The two are a file, so that damage stays within its segment.
+    """
     try:
-        yield from read_frames(joined, on_warning=warn)
+        yield from read_frames(source, on_warning=on_warning)
     except InputError as error:
-        warn(f"{error}; its frames are left out")
+        on_warning(f"{error}; its frames are left out")
 
 
 def read_stream(
@@ -205,6 +212,11 @@ def _write_segment(
     if number == 1:
         write_bytes(folder / INIT_NAME, init)
     assert (folder / INIT_NAME).read_bytes() == init, "all segments decode with the first's init"
+    if max(len(init), len(segment)) > MAX_SEGMENT_BYTES:
+        raise InputError(
+            f"segment {number} has {len(segment)} bytes, more than a package may have: "
+            "cut it shorter (--segment-s), or compress it more (--lr-crf)"
+        )
     write_bytes(folder / segment_name(number), segment)
 
 

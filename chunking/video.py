@@ -21,9 +21,10 @@ from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.deinterlace import deinterlace
 from chunking.input_error import InputError
+from chunking.opening import Source, describe
 from chunking.orientation import Orientation
 from chunking.parts import Warn, ignore
-from chunking.probe import Source, VideoInfo, describe, open_video, probe
+from chunking.probe import VideoInfo, open_video, probe
 
 __all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
 
@@ -45,7 +46,7 @@ class Frame:
 def read_frames(
     source: Source, limit: int | None = None, on_warning: Warn | None = None
 ) -> Iterator[Frame]:
-    """Frames of `source` (a path or a seekable binary file) in order of presentation.
+    """Frames of `source` in order of presentation.
 
     pts rise strictly. A damaged or truncated source yields what decodes, then says so through
     `on_warning`. Raises InputError as `probe` does.

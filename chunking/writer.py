@@ -3,8 +3,9 @@
 # PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -18,10 +19,12 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 
-from chunking.audio import audio_packets, copied_packets
+from chunking.audio import copied_packets, open_audio
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
 from chunking.input_error import InputError
+from chunking.opening import Mp4
+from chunking.parts import Warn, ignore
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings that can be written. Matroska rounds times to milliseconds, the others keep ticks."""
@@ -38,8 +41,9 @@ class VideoWriter:
 
     `size` is (height, width) in px; odd sizes are stored as 4:4:4, which 4:2:0 cannot hold.
     `crf` None keeps every pixel: FFV1 in Matroska, lossless H.264 in the others, both of RGB.
-    `audio` is init.mp4 and the segments of an audio stream: packets are copied as they are.
-    Raises InputError for an unknown ending, OSError as writing does.
+    `audio` is MP4 whose sound `why_not_copied` has nothing against: packets are copied as they
+    are, up to one that does not go in, which is said. Raises InputError for an unknown ending,
+    OSError as writing does.
     """
 
     def __init__(
@@ -51,11 +55,12 @@ class VideoWriter:
         frame_rate: Fraction = Fraction(30),
         sample_aspect_ratio: Fraction = Fraction(1),
         crf: int | None = DEFAULT_CRF,
-        audio: Sequence[Path] = (),
+        audio: bytes | None = None,
+        on_warning: Warn = ignore,
     ) -> None:
         if path.suffix.lower() not in FORMATS:
             raise InputError(f"{path}: cannot write this format; use one of {', '.join(FORMATS)}")
-        self._path, self._time_base = path, time_base
+        self._path, self._time_base, self._warn = path, time_base, on_warning
         self._temporary = path.with_name(f".{path.name}.part")
         muxer = FORMATS[path.suffix.lower()]
         if crf is None:
@@ -78,10 +83,10 @@ class VideoWriter:
         # Players seek to key frames, and `add_encoder` leaves them to its caller.
         self._stream.codec_context.gop_size = 250
         self._audio: Iterator[Packet[AudioStream]] = iter(())
-        if audio:
-            opened, source = audio_packets(audio)
+        if audio is not None:
+            opened, source = open_audio(Mp4("the sound", audio))
             self._open.enter_context(opened)
-            self._audio = copied_packets(opened, source, self._container)
+            self._audio = _rising(copied_packets(opened, source, self._container), on_warning)
         # Asked for now, because all streams of a file must exist before its first frame.
         self._next_audio = next(self._audio, None)
 
@@ -117,8 +122,51 @@ class VideoWriter:
         while (packet := self._next_audio) is not None:
             if end_s is not None and (packet.pts or 0) * packet.time_base > end_s:
                 return
-            self._container.mux(packet)
             self._next_audio = next(self._audio, None)
+            try:
+                self._container.mux(packet)
+            except av.FFmpegError as error:
+                self._warn(f"the sound breaks off ({error.strerror})")
+                self._next_audio = None
+
+
+def why_not_copied(audio: bytes, out: Path) -> str | None:
+    """Why the sound of an MP4 file cannot be copied into `out`; None where it can.
+
+    Tried with the first packet: a format tells what it does not take only when it is written.
+    """
+    options = {"movflags": "empty_moov+delay_moov"}  # an index in front is written at once
+    muxer = FORMATS[out.suffix.lower()]
+    try:
+        opened, source = open_audio(Mp4("the sound", audio))
+        with (
+            opened,
+            av.open(
+                io.BytesIO(), "w", format=muxer, options=options if muxer != "matroska" else {}
+            ) as target,
+        ):
+            target.mux(next(copied_packets(opened, source, target)))
+    except StopIteration:
+        return "it has no packet"
+    except (av.FFmpegError, InputError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _rising(packets: Iterator[Packet[AudioStream]], warn: Warn) -> Iterator[Packet[AudioStream]]:
+    """Those in the order of their times, which is all that a file can hold, up to any damage."""
+    last, lost = None, 0
+    try:
+        for packet in packets:
+            if last is not None and packet.dts is not None and packet.dts <= last:
+                lost += 1
+                continue
+            last = packet.dts
+            yield packet
+    except av.FFmpegError as error:
+        warn(f"the sound breaks off ({error.strerror})")
+    if lost:
+        warn(f"{lost} packets of the sound are not in the order of their times, and left out")
 
 
 def _h264(size: tuple[int, int], crf: int) -> Encoder:

@@ -23,7 +23,7 @@ from player.engine import Engine, sha256_of
 from player.package.entries import WeightsEntry
 from player.package.fields import parse_object
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
-from player.package.limits import MAX_BLOB_BYTES, MAX_INDEX_BYTES
+from player.package.limits import MAX_INDEX_BYTES
 from player.package.package_error import PackageError
 from player.package.signature import home
 from player.package.weights import read_header
@@ -40,8 +40,8 @@ def dtype_of_package(directory: Path, entries: Sequence[WeightsEntry]) -> str:
     headers = []
     for entry in entries:
         # A damaged network is replaced when it is loaded; what is whole tells the arithmetic.
-        with suppress(PackageError, OSError), entry.path(directory).open("rb") as file:
-            headers.append(read_header(file.read(MAX_BLOB_BYTES + 1)))
+        with suppress(PackageError):
+            headers.append(read_header(entry.read(directory)))
     # Where no blob can be read this is int8, what `encode` makes by default.
     return "fp32" if {header.is_int8 for header in headers} == {False} else "int8"
 

@@ -14,7 +14,7 @@ from player.package.limits import MAX_NETWORKS
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD, PATH_NAMES
 from player.package.scale import Scale
-from player.session import Event, Listener, Package, read_entry
+from player.session import Event, Listener, Package
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _load_own(
     if entry is None:
         return None
     try:
-        network = engine.load(read_entry(package, entry))
+        network = engine.load(entry.read(package.directory))
         # Its frames would have this scale, and be cropped by the index's.
         if network.arch.scale != package.scale:
             raise PackageError(f"scale {network.arch.scale}, but the package's is {package.scale}")

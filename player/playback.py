@@ -4,21 +4,29 @@ upscale --UpscaledFrame--> sink, sink ... --> Playback (frames, seconds, rate)
 """
 
 import hashlib
-import io
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 
+from chunking.input_error import InputError
 from chunking.video import VideoInfo, probe
-from chunking.writer import DEFAULT_CRF, VideoWriter
+from chunking.writer import DEFAULT_CRF, VideoWriter, why_not_copied
 from player.engine import Engine
 from player.package.package_error import PackageError
-from player.session import Event, Listener, NotAPackageError, Package, ignore, intact_files
+from player.session import (
+    Event,
+    Listener,
+    NotAPackageError,
+    Package,
+    ignore,
+    read_parts,
+    read_segments,
+)
 from player.upscale import UpscaledFrame, upscale
 
 Sink = Callable[[UpscaledFrame], None]
@@ -82,7 +90,8 @@ def play_package(
     with ExitStack() as stack, closing(frames):
         sinks: list[Sink] = [hashed] if options.verify else []
         if options.out:
-            sinks.append(stack.enter_context(file_sink(package, options.out, options.out_crf)))
+            sink = file_sink(package, options.out, options.out_crf, listen)
+            sinks.append(stack.enter_context(sink))
         playback = play(frames, sinks)
     if options.verify:
         hashed.check(options.verify)
@@ -146,7 +155,10 @@ def file_sink(
     tick for tick. Raises InputError for a format that cannot be written, OSError as writing does.
     """
     info = lr_info(package)
-    audio = intact_files(package, "audio", on_event)
+
+    def warn(message: str) -> None:
+        on_event(Event("audio", "audio", message, "the rest is written"))
+
     with VideoWriter(
         out,
         shown_size(package, info),
@@ -155,7 +167,8 @@ def file_sink(
         info.frame_rate,
         info.sample_aspect_ratio,
         crf,
-        audio=audio if len(audio) > 1 else (),  # an initialisation alone holds no sound
+        audio=_sound(package, out, on_event),
+        on_warning=warn,
     ) as writer:
 
         def write(frame: UpscaledFrame) -> None:
@@ -164,18 +177,30 @@ def file_sink(
         yield write
 
 
+def _sound(package: Package, out: Path, on_event: Listener) -> bytes | None:
+    """The audio that goes into `out`, as MP4; None, and a word where that is a loss."""
+    parts = [part.data for part in read_parts(package, "audio", on_event)]
+    if len(parts) < 2:  # an initialisation alone holds no sound
+        return None
+    sound = b"".join(parts)
+    if reason := why_not_copied(sound, out):
+        on_event(Event("audio", "audio", reason, "the file is written without sound"))
+        return None
+    return sound
+
+
 def lr_info(package: Package, on_event: Listener = ignore) -> VideoInfo:
     """What the LR stream says of itself: time base, frame rate, colour, shape of a pixel.
 
     Raises NotAPackageError where no segment is whole, InputError where none decodes.
     """
-    files = intact_files(package, "video", on_event)
-    if len(files) < 2:
-        raise NotAPackageError(f"{package.directory}: no segment of the video is whole")
-    # CMAF: the initialisation and any one segment, put together, are a file that can be probed.
-    start = io.BytesIO(files[0].read_bytes() + files[1].read_bytes())
-    start.name = f"{package.directory}/video"
-    return probe(cast(BinaryIO, start))
+    lost: InputError | None = None
+    for segment in read_segments(package, on_event):
+        try:
+            return probe(segment)
+        except InputError as error:
+            lost = lost or error
+    raise lost or NotAPackageError(f"{package.directory}: no segment of the video is whole")
 
 
 def shown_size(package: Package, info: VideoInfo) -> tuple[int, int]:

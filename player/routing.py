@@ -16,7 +16,7 @@ from player.package.package_error import PackageError
 from player.package.paths import HARD
 from player.package.route_maps import patches_of, unpack_routes
 from player.package.router_blob import unpack_router
-from player.session import Event, Listener, Package, read_entry
+from player.session import Event, Listener, Package
 
 Codes = NDArray[np.uint8]
 ALL_HARD = HARD  # as a route code: network 0, not of a coarse patch
@@ -48,7 +48,7 @@ def load_live_routes(
     if engine is None or index is None or index.router is None or package.signer is None:
         return None
     try:
-        blob = read_entry(package, index.router)
+        blob = index.router.read(package.directory)
         unpack_router(blob).check_cells(index.fine_h, index.fine_w)
         return LiveRoutes(engine.load_router(blob))
     except PackageError as error:
@@ -117,10 +117,8 @@ class RouteBook:
         if entry is None or self._package.signer is None:
             return None
         try:
-            codes = unpack_routes(read_entry(self._package, entry))
-            if codes.shape != (entry.frames, *self._index.grid_shape):
-                raise PackageError(f"route map of {codes.shape} cells does not fit the film")
-            return codes
+            shape = entry.frames, *self._index.grid_shape
+            return unpack_routes(entry.read(self._package.directory), shape)
         except PackageError as error:
             routed = "the router decides" if self._live else "every patch takes the hard path"
             self._on_event(Event("routes", entry.file, str(error), f"{routed} in its segment"))

@@ -3,14 +3,17 @@
 Each step down the ladder of docs/player.md is one `Event`, told to the caller's listener.
 """
 
-import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from player.package.entries import FileEntry, Index, digest
+from chunking.opening import Mp4
+from player.package.entries import FileEntry, Index
+from player.package.files import read_plain
 from player.package.index import read_index
 from player.package.layout import INDEX_PATH, INIT_NAME, SEGMENTS, VIDEO
+from player.package.limits import MAX_SEGMENT_BYTES
 from player.package.package_error import PackageError
 from player.package.scale import Scale
 
@@ -90,50 +93,57 @@ def open_package(directory: Path | str, trust: frozenset[str] | None = None) -> 
         return Package(directory, file.index, None, (problem,))
 
 
-def read_entry(package: Package, entry: FileEntry) -> bytes:
-    """The bytes of a file that the index names; raises PackageError where they are others."""
-    try:
-        with entry.path(package.directory).open("rb") as file:
-            # One byte more than there should be tells a file that is too long, and bounds the
-            # memory by the index, which is itself bounded.
-            data = file.read(entry.bytes + 1)
-    except OSError as error:
-        raise PackageError(f"cannot be read ({error.strerror})") from error
-    if not entry.fits((hashlib.sha256(data).hexdigest(), len(data))):
-        raise PackageError("its contents are not what the index says")
-    return data
+@dataclass(frozen=True)
+class Part:
+    """The initialisation or a segment of a stream: its name in the package, and its bytes."""
+
+    name: str
+    data: bytes
 
 
-def intact_files(package: Package, kind: str, on_event: Listener) -> list[Path]:
-    """The files of the stream `kind` ("video", "audio") to play: initialisation, then segments.
+def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part]:
+    """The stream `kind` ("video", "audio") as it is played: initialisation, then segments.
 
-    Where the index is signed, a segment that is not what it says is left out, and said.
-    Otherwise all that lie in the folder are taken. Empty where there is no such stream.
+    Each is read when it is asked for, once: what was hashed is what is played. Where the index is
+    signed, a segment that is not what it says is left out, and said. Otherwise all that lie in the
+    folder are taken. Nothing where there is no such stream, or no initialisation.
     """
-    index = package.index
-    if index is None or package.signer is None:
+    if package.index is None or package.signer is None:
         # Hashes that nobody signed say nothing: the folder's files, in the order of their numbers.
-        start = package.directory / kind / INIT_NAME
-        return [start, *sorted(start.parent.glob(SEGMENTS))] if start.is_file() else []
-    streams = {
-        "video": (index.video_init, index.segments, "its frames are skipped"),
-        "audio": (index.audio_init, index.audio, "its sound is skipped"),
-    }
-    init, segments, action = streams[kind]
-    if init is None:
-        return []
-    # Without its initialisation nothing decodes, so that trying a damaged one costs nothing.
-    _is_intact(package, init, "it is tried as it is", on_event)
-    whole = [s for s in segments if _is_intact(package, s, action, on_event)]
-    return [package.directory / f.file for f in (init, *whole)]
+        folder = package.directory / kind
+        names = sorted(path.name for path in folder.glob(SEGMENTS))
+        known = names or os.path.lexists(folder / INIT_NAME)
+        names = [INIT_NAME, *names] if known else []
+        entries: Sequence[FileEntry | str] = [f"{kind}/{name}" for name in names]
+    else:
+        index = package.index
+        of = {"video": (index.video_init, index.segments), "audio": (index.audio_init, index.audio)}
+        init, segments = of[kind]
+        entries = [] if init is None else [init, *segments]
+    action = f"the {kind} is not played"
+    for entry in entries:
+        name = entry if isinstance(entry, str) else entry.file
+        try:
+            if isinstance(entry, str):
+                yield Part(name, read_plain(package.directory, name, MAX_SEGMENT_BYTES))
+            else:
+                yield Part(name, entry.read(package.directory))
+        except PackageError as error:
+            on_event(Event("segment", name, str(error), action))
+            if entry is entries[0]:
+                return
+        action = f"its {'frames are' if kind == 'video' else 'sound is'} skipped"
 
 
-def _is_intact(package: Package, entry: FileEntry, action: str, on_event: Listener) -> bool:
-    try:
-        if entry.fits(digest(package.directory / entry.file)):
-            return True
-        reason = "its contents are not what the index says"
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror})"
-    on_event(Event("segment", entry.file, reason, action))
-    return False
+def read_segments(package: Package, on_event: Listener) -> Iterator[Mp4]:
+    """The segments of the video, each behind the initialisation; their frames are of the size
+    that a signed index says.
+    """
+    parts = read_parts(package, "video", on_event)
+    if (init := next(parts, None)) is None:
+        return
+    size = None
+    if package.index is not None and package.signer is not None:
+        size = package.index.lr.height, package.index.lr.width
+    for part in parts:
+        yield Mp4(part.name, init.data + part.data, size)

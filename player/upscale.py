@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.stream import read_stream
+from chunking.stream import decode_segment
 from chunking.video import Frame
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Pool
@@ -23,7 +23,7 @@ from player.package.paths import BICUBIC
 from player.package.scale import Scale
 from player.prefetch import prefetch
 from player.routing import FramePlan, RouteBook, load_live_routes
-from player.session import Event, Listener, NotAPackageError, Package, ignore, intact_files
+from player.session import Event, Listener, NotAPackageError, Package, ignore, read_segments
 
 DECODED_AHEAD = 4  # frames; hides the decoder's uneven times without holding many frames
 
@@ -91,19 +91,26 @@ def read_lr(
 
     Raises NotAPackageError where there is none.
     """
-    # Where there is no file at all, any path stands for the initialisation: no segment follows it.
-    init, *segments = intact_files(package, "video", on_event) or [package.directory]
-    if not segments:
-        raise NotAPackageError(f"{package.directory}: no segment of the video is whole")
+    frame = None
+    for frame in islice(_decoded(package, on_event), limit):
+        yield frame
+    if frame is None:
+        raise NotAPackageError(f"{package.directory}: no frame of the video decodes")
+
+
+def _decoded(package: Package, on_event: Listener) -> Iterator[Frame]:
+    """The frames of all segments, index from 0, each segment read when it is its turn."""
 
     def warn(message: str) -> None:
         on_event(Event("video", "video", message, "the other frames are played"))
 
-    frame = None
-    for frame in islice(read_stream(init, segments, warn), limit):
-        yield frame
-    if frame is None:
-        raise NotAPackageError(f"{package.directory}: no frame of the video decodes")
+    index, segment = 0, None
+    for segment in read_segments(package, on_event):
+        for frame in decode_segment(segment, warn):
+            yield Frame(frame.rgb, frame.pts, index)
+            index += 1
+    if segment is None:
+        raise NotAPackageError(f"{package.directory}: no segment of the video is whole")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """LR frames at the lowest usable rate: H.264 until bicubic upscaling has lost FALL_DB of PSNR."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
@@ -51,18 +52,18 @@ def lowest_rate(pairs: Sequence[FramePair]) -> LowRate:
 
 def recoded(frames: Sequence[Image], crf: int) -> tuple[list[Image], int]:
     """Frames [h, w, 3] of even sizes as H.264 gives them back, and the stream's bytes."""
-    file, reformatter = io.BytesIO(), VideoReformatter()
-    with av.open(file, "w", format="matroska") as container:
-        size = frames[0].shape[:2]
-        stream = add_encoder(container, ENCODER, crf, size, RATE, TICK, COLOUR)
-        for index, rgb in enumerate(frames):
-            frame = rgb_to_frame(rgb, ENCODER.pix_fmt, COLOUR, reformatter)
-            frame.pts, frame.time_base = index, TICK
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    size_bytes = file.tell()
-    file.seek(0)
-    return [frame.rgb for frame in read_frames(file)], size_bytes
+    reformatter = VideoReformatter()
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "recoded.mkv"
+        with av.open(str(file), "w", format="matroska") as container:
+            size = frames[0].shape[:2]
+            stream = add_encoder(container, ENCODER, crf, size, RATE, TICK, COLOUR)
+            for index, rgb in enumerate(frames):
+                frame = rgb_to_frame(rgb, ENCODER.pix_fmt, COLOUR, reformatter)
+                frame.pts, frame.time_base = index, TICK
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return [frame.rgb for frame in read_frames(file)], file.stat().st_size
 
 
 def _bicubic_error(pairs: Sequence[FramePair], scale: int) -> float:

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from player.package.architecture import Architecture
+from player.package.files import read_plain
+from player.package.package_error import PackageError
 from player.package.paths import grid_shape
 from player.package.scale import Scale
-from player.package.shipped import shipped_path
+from player.package.shipped import shipped_by_hash
 
 # Of a SHA-256, in an index. Who would put another file in the place of a signed one must find a
 # second preimage, 2^160 tries; docs/package.md says why no more is needed.
 HASH_BYTES = 20
+
+Data = bytes  # which is the name of a field below
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,18 @@ class FileEntry:
         """What of it a package holds."""
         return self.bytes
 
-    def path(self, package: Path) -> Path:
-        """Where it lies. Raises PackageError where that is not known."""
-        return package / self.file
+    def read(self, package: Path) -> Data:
+        """Its bytes, read once and found to be those of the index.
 
-    def fits(self, found: tuple[str, int]) -> bool:
-        """Whether a file is this one, by its whole SHA-256 (hex) and its length, as of `digest`."""
-        sha256, size = found
-        return size == self.bytes and sha256.startswith(self.sha256)
+        Raises PackageError, without the name, where they are others or not to be had.
+        """
+        data = read_plain(package, self.file, self.bytes)
+        # The length first: a file that is only cut is told from one that was changed.
+        if len(data) != self.bytes:
+            raise PackageError(f"has {len(data)} bytes, not {self.bytes}")
+        if not hashlib.sha256(data).hexdigest().startswith(self.sha256):
+            raise PackageError("its SHA-256 is not the one of the index")
+        return data
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,8 @@ class WeightsEntry(FileEntry):
     def sent_bytes(self) -> int:
         return 0 if self.shipped else self.bytes
 
-    def path(self, package: Path) -> Path:
-        return shipped_path(self.sha256) if self.shipped else package / self.file
+    def read(self, package: Path) -> Data:
+        return shipped_by_hash(self.sha256) if self.shipped else super().read(package)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from player.package import fields, index_columns, index_v1, limits
 from player.package.artefact import write_text
-from player.package.entries import Index
+from player.package.entries import Index, WeightsEntry
 from player.package.fields import Object, parse_object
+from player.package.files import read_plain
 from player.package.index_columns import SCHEMA_NAME, SCHEMA_VERSION, index_to_json
 from player.package.layout import INDEX_PATH
 from player.package.package_error import PackageError
@@ -45,13 +46,10 @@ def read_index(package: Path) -> IndexFile:
 
     Raises PackageError where it is missing, damaged or newer than this player.
     """
-    path = package / INDEX_PATH
     try:
-        with path.open("rb") as file:
-            # One byte more than may be tells a file that is too long, and bounds the memory.
-            data = file.read(limits.MAX_INDEX_BYTES + 1)
-    except OSError as error:
-        raise PackageError(f"{INDEX_PATH}: cannot be read ({error.strerror})") from error
+        data = read_plain(package, INDEX_PATH, limits.MAX_INDEX_BYTES)
+    except PackageError as error:
+        raise PackageError(f"{INDEX_PATH}: {error}") from error
     source = parse_object(data, INDEX_PATH)
     return IndexFile(parse_index(source), source)
 
@@ -105,6 +103,10 @@ def _check_lists(index: Index) -> None:
         raise PackageError("index: segments are missing or not in the order of their times")
     if sum(s.frames for s in index.segments) != index.frames:
         raise PackageError("index: the segments' frames do not add up to the film's")
+    named = [f.file for f in index.files if not (isinstance(f, WeightsEntry) and f.shipped)]
+    # Else a few bytes would have one large file read as often as they say.
+    if len(set(named)) != len(named):
+        raise PackageError("index: a file is named twice")
     if any(w.arch.scale != index.scale for w in index.weights):
         raise PackageError("index: a network's scale is not the package's")
     # A patch that began within a unit, or whose HR pixels did, could not be computed.

@@ -4,7 +4,7 @@ A package comes from a network, so each number in it is checked against this tab
 anything is allocated.
 """
 
-MAX_INDEX_BYTES = 16 << 20
+MAX_INDEX_BYTES = 4 << 20
 MAX_PATH_CHARS = 200
 MAX_TEXT_CHARS = 200
 
@@ -17,7 +17,7 @@ MAX_FRAMES = 10_000_000
 MAX_SEGMENTS = 100_000
 # As many as the u16 of a route map's header can count.
 MAX_SEGMENT_FRAMES = 0xFFFF
-MAX_SEGMENT_BYTES = 1 << 30
+MAX_SEGMENT_BYTES = 128 << 20
 MAX_TICKS = 1 << 62
 MAX_TIMESCALE = 1 << 31
 
@@ -30,6 +30,5 @@ MAX_UNITS = 3
 MAX_NETWORKS = 16  # a route code has four bits for the network
 MAX_ROUTES_BYTES = 16 << 20
 MAX_GRID_SIDE = 2048
-MAX_CODED_CELLS = 1 << 24  # of a coded route map, which a few bytes may unfold into
 MAX_CODED_STEPS = 1 << 17  # frames, blocks and cells of it that are looked at one by one
-MAX_ROUTE_CELLS = 256 << 20  # bytes of one segment's route map once inflated
+MAX_ROUTE_CELLS = 1 << 24  # of one segment's route map once unpacked, a byte each

@@ -16,7 +16,6 @@ import struct
 import zlib
 from binascii import crc_hqx
 from itertools import pairwise
-from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +75,7 @@ def _coded(codes: Codes) -> bytes | None:
     """The coded cells with their codes before them; None where a map has no such form."""
     plain = codes & ~np.uint8(COARSE)
     used, symbols = np.unique(plain, return_inverse=True)
-    fits = len(used) <= MOST_SYMBOLS and codes.size <= limits.MAX_CODED_CELLS
+    fits = len(used) <= MOST_SYMBOLS and codes.size <= limits.MAX_ROUTE_CELLS
     if not fits or not np.array_equal(merge_coarse(plain), codes):
         return None
     encoder = Encoder(SYMBOL_CONTEXTS)
@@ -87,15 +86,21 @@ def _coded(codes: Codes) -> bytes | None:
     return bytes([len(used)]) + used.tobytes() + encoder.finish()
 
 
-def unpack_routes(blob: bytes) -> Codes:
-    """Codes [T, rows, columns] u8; raises PackageError on any byte that is not as it should be."""
+def unpack_routes(blob: bytes, shape: tuple[int, int, int] | None = None) -> Codes:
+    """Codes [T, rows, columns] u8; raises PackageError on any byte that is not as it should be.
+
+    A map of another `shape` than that is refused before it is unpacked.
+    """
     if not _HEADER.size < len(blob) <= limits.MAX_ROUTES_BYTES:
         raise PackageError(f"route map: {len(blob)} bytes is outside the limits; fetch it again")
-    magic, version, *shape = _HEADER.unpack_from(blob)
+    magic, version, *stated = _HEADER.unpack_from(blob)
     if magic != _MAGIC or version not in _DEEPEST:
         raise PackageError("route map: not a route map of version 1 to 4; update the player")
     # Before anything is inflated: the header alone says how much memory that takes.
-    _check_size(*shape)
+    _check_size(*stated)
+    shape = shape or (stated[0], stated[1], stated[2])
+    if [*shape] != stated:
+        raise PackageError(f"route map of {stated} cells, not of {[*shape]}")
     body = blob[_HEADER.size :]
     if version == _CODED_VERSION:
         codes = _decoded(_summed(blob), shape)
@@ -118,13 +123,11 @@ def _summed(blob: bytes) -> bytes:
     return body
 
 
-def _decoded(body: bytes, shape: list[int]) -> Codes:
+def _decoded(body: bytes, shape: tuple[int, ...]) -> Codes:
     """The inverse of `_coded`."""
     count = body[0]
     used = np.frombuffer(body[1 : 1 + count], np.uint8)
     rising = np.array_equal(np.unique(used & ~np.uint8(COARSE)), used)
-    if prod(shape) > limits.MAX_CODED_CELLS:
-        raise PackageError(f"route map: {shape} cells are more than a coded map may have")
     if not (1 <= count == len(used) <= MOST_SYMBOLS and rising):
         raise PackageError("route map: its list of codes is wrong; fetch it again")
     decoder = Decoder(body[1 + count :], SYMBOL_CONTEXTS)
@@ -195,7 +198,8 @@ def _merge_rows(rows: list[list[Run]]) -> list[tuple[int, int, int, int, int]]:
     growing: dict[Run, int] = {}
     for y, runs in enumerate(rows):
         # A run grows only by the very same run below it: so what grows stays a rectangle.
-        ended = [run for run in growing if run not in runs]
+        here = set(runs)
+        ended = [run for run in growing if run not in here]
         done += [(growing.pop(run), y, *run) for run in ended]
         growing.update({run: y for run in runs if run not in growing})
     done += [(top, len(rows), *run) for run, top in growing.items()]

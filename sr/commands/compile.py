@@ -123,12 +123,12 @@ def _explain(plans: "dict[str, dict[str, PathPlan]]", as_json: bool) -> None:
 def read_blobs(package: Path, entries: Sequence[WeightsEntry]) -> list[WeightsBlob]:
     """The package's weights, parsed.
 
-    Raises PackageError where a blob is damaged or not the index's, OSError where it is missing.
+    Raises PackageError where a blob is missing, damaged or not the index's.
     """
     blobs = []
     for entry in entries:
         try:
-            blobs.append(unpack_weights(entry.path(package).read_bytes()))
+            blobs.append(unpack_weights(entry.read(package)))
         except PackageError as error:
             raise PackageError(f"{entry.file}: {error}") from error
         if blobs[-1].arch != entry.arch:

@@ -16,6 +16,7 @@ and goes on from there.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from math import prod
 from time import monotonic
 from typing import Any
 
@@ -23,9 +24,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from chunking.input_error import InputError
 from chunking.lr import check_scale
 from chunking.probe import probe
 from player.package.entries import Size
+from player.package.limits import MAX_ROUTE_CELLS, MAX_SEGMENT_FRAMES
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
 from player.package.scale import scale_number
 from player.package.shipped import is_shipped, shipped_blob
@@ -96,6 +99,7 @@ class Learned:
 
 
 def _learn(work: Work) -> Learned:
+    _check_maps(work)
     if (name := work.options.training.shipped) is not None:
         blob = shipped_blob(name)
         return Learned(0, [TrainedNetwork(blob)], plan_all_routes(work, [blob]))
@@ -108,6 +112,17 @@ def _learn(work: Work) -> Learned:
     routes = plan_all_routes(work, blobs, difficulty) if mapped else []
     steps = sum(task.steps for task in tasks)
     return Learned(steps, networks, routes, router, row, correlation)
+
+
+def _check_maps(work: Work) -> None:
+    """Players take every segment's route map; raises InputError, before anything is learned."""
+    assert work.film.stream is not None
+    frames, cells = max(s.frames for s in work.film.stream.segments), prod(work.route_grid.shape)
+    if frames > MAX_SEGMENT_FRAMES or frames * cells > MAX_ROUTE_CELLS:
+        raise InputError(
+            f"a segment of {frames} frames with {cells} cells each has a larger route map than "
+            "players take: cut it shorter (--segment-s)"
+        )
 
 
 def _contents(

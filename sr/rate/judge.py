@@ -23,7 +23,7 @@ from player.package.paths import BICUBIC
 from player.package.scale import hr_px, scale_number
 from player.quality import QualityMeter
 from player.routing import RouteBook
-from player.session import Package, ignore, open_package, read_entry
+from player.session import Package, ignore, open_package
 from player.upscale import UpscaledFrame, crop, fits, read_lr, upscale
 from sr.host_engine import host_engine
 from sr.rate.budget import path_price
@@ -126,7 +126,7 @@ def _frames(package: Package) -> Iterator[UpscaledFrame]:
     if engine is not None or not index.weights:
         yield from upscale(package, engine)
         return
-    networks = [scored_network(read_entry(package, entry)) for entry in index.weights]
+    networks = [scored_network(entry.read(package.directory)) for entry in index.weights]
     book = RouteBook(package, ignore)
     for frame in read_lr(package):
         assert fits(package, frame)

@@ -12,7 +12,7 @@ from chunking.colour import Colour
 from chunking.input_error import InputError
 from chunking.stream import copy_audio
 from chunking.video import probe, read_frames
-from chunking.writer import VideoWriter
+from chunking.writer import VideoWriter, why_not_copied
 
 SECONDS, RATE = 5, 48000
 COLOUR = Colour("bt709", False, "bt709", "bt709")
@@ -128,7 +128,9 @@ def test_audio_goes_into_the_written_file_unchanged(clip_with_audio, moving_fram
     files = copy_audio(source, tmp_path / "out")
     assert files is not None
     target = tmp_path / "hr.mp4"
-    with VideoWriter(target, (48, 64), Fraction(1, 30), COLOUR, audio=parts(files)) as writer:
+    audio = b"".join(path.read_bytes() for path in parts(files))
+    assert why_not_copied(audio, target) is None
+    with VideoWriter(target, (48, 64), Fraction(1, 30), COLOUR, audio=audio) as writer:
         for i, picture in enumerate(moving_frames(30)):
             writer.write(picture, i)
     assert packets(target) == packets(source)

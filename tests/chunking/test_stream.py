@@ -22,6 +22,7 @@ from chunking.encoders import ENCODERS, with_options
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter, boxes
 from chunking.lr import check_scale, downscale, lr_size
+from chunking.opening import Mp4
 from chunking.stream import decode_times, read_segment, read_stream, write_lr_stream
 from chunking.video import Frame, probe, read_frames
 
@@ -60,8 +61,8 @@ def test_times_come_back_tick_for_tick(clip_info, moving_frames, tmp_path, codec
     back = list(read_stream(files.init, paths(files)))
     assert [f.pts for f in back] == [f.pts for f in frames]
     assert [f.index for f in back] == list(range(20))
-    joined = io.BytesIO(b"".join(p.read_bytes() for p in [files.init, *paths(files)]))
-    assert [f.pts for f in read_frames(joined)] == [f.pts for f in frames]
+    joined = b"".join(p.read_bytes() for p in [files.init, *paths(files)])
+    assert [f.pts for f in read_frames(Mp4("joined", joined))] == [f.pts for f in frames]
     for ours, theirs in zip(back, frames, strict=True):
         assert np.abs(ours.rgb.astype(int) - theirs.rgb).mean() < 12
 
@@ -198,11 +199,13 @@ def test_planes_go_straight_into_the_encoder(
     exact = replace(ENCODERS["h264"], crf=None, options={"preset": "ultrafast", "qp": "0"})
     monkeypatch.setitem(ENCODERS, "exact", exact)
     files = write_lr_stream(frames, tmp_path, info, "exact")
-    joined = io.BytesIO(b"".join(p.read_bytes() for p in [files.init, *paths(files)]))
-    with av.open(joined) as container:
+    joined = b"".join(p.read_bytes() for p in [files.init, *paths(files)])
+    with av.open(io.BytesIO(joined)) as container:
         back = [frame.to_ndarray() for frame in container.decode(video=0)]
     assert all(np.array_equal(a, b) for a, b in zip(back, planes, strict=True))
-    assert probe(joined).colour == info.colour and info.colour.full_range == ("j" in pix_fmt)
+    assert probe(Mp4("joined", joined)).colour == info.colour and info.colour.full_range == (
+        "j" in pix_fmt
+    )
     # Of another size than rgb, as a downscaled frame's would be, they are of no use.
     small = [replace(frame, rgb=frame.rgb[:24, :32]) for frame in frames]
     files = write_lr_stream(small, tmp_path, info, "exact")
@@ -331,7 +334,7 @@ def test_one_tiny_frame(clip_info, moving_frames, tmp_path):
 def test_pixel_aspect_ratio_is_carried(clip_info, moving_frames, tmp_path, codec):
     info = replace(clip_info, sample_aspect_ratio=Fraction(4, 3))
     files = write_lr_stream(irregular(moving_frames(2), 0), tmp_path, info, codec)
-    joined = io.BytesIO(files.init.read_bytes() + files.segments[0].path.read_bytes())
+    joined = Mp4("joined", files.init.read_bytes() + files.segments[0].path.read_bytes())
     assert probe(joined).sample_aspect_ratio == Fraction(4, 3)
 
 

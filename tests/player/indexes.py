@@ -2,16 +2,29 @@
 
 import copy
 import json
+from dataclasses import replace
+from pathlib import Path
 
-from player.package.entries import (
-    Index,
-)
-from player.package.index import index_to_json
+from player.package.entries import FileEntry, Index, file_entry
+from player.package.index import index_to_json, read_index, write_index
+from player.package.signature import signing_key
 
 
 def as_json(index: Index) -> dict:
     """As it stands in the file, without a signature."""
     return json.loads(json.dumps(index_to_json(index)))
+
+
+def sign_again(package: Path) -> None:
+    """Sign the package as it lies there, its networks and route maps changed by whoever did it."""
+    index = read_index(package).index
+
+    def again(entry: FileEntry) -> FileEntry:
+        return replace(entry, **vars(file_entry(package, package / entry.file)))
+
+    weights, routes = map(again, index.weights), map(again, index.routes)
+    changed = replace(index, weights=tuple(weights), routes=tuple(routes))
+    write_index(package, changed, signing_key())
 
 
 def with_field(source: dict, path: str, value: object) -> dict:

@@ -10,8 +10,9 @@ import pytest
 from player.package.architecture import Architecture, tensor_layout
 from player.package.weights import INT8, pack_weights
 from sr.cli import main
+from tests.player.indexes import sign_again
 
-USAGE, INPUT, REFUSED = 2, 3, 5
+USAGE, REFUSED = 2, 5
 WEIGHTS = "sr/weights-001.bin"
 
 
@@ -37,10 +38,11 @@ def refused(monkeypatch, capsys):
 
 
 def damage(package, change) -> None:
-    """Replace the second network's blob by what `change` makes of it, the checksum mended."""
+    """Replace the second network's blob by what `change` makes of it, checksum and index mended."""
     path = package / WEIGHTS
     body = change(bytearray(path.read_bytes()[:-4]))
     path.write_bytes(bytes(body) + struct.pack("<I", zlib.crc32(body)))
+    sign_again(package)
 
 
 def test_an_unknown_target_is_told_which_there_are(package_dir, refused):
@@ -61,6 +63,7 @@ def test_a_folder_that_is_no_package(tmp_path, refused):
 def test_a_blob_with_a_wrong_checksum(package_dir, refused):
     path = package_dir / WEIGHTS
     path.write_bytes(path.read_bytes()[:-1] + b"?")
+    sign_again(package_dir)
     line = refused(REFUSED, package_dir)
     assert WEIGHTS in line and "checksum" in line
 
@@ -87,13 +90,20 @@ def test_a_network_of_another_shape_than_the_index_says(package_dir, refused):
     arch = Architecture("chain", 2, (8, 8), (1, 2))
     tensors = {s.name: np.zeros(s.shape, np.float32) for s in tensor_layout(arch)}
     (package_dir / WEIGHTS).write_bytes(pack_weights(arch, tensors))
+    sign_again(package_dir)
     line = refused(REFUSED, package_dir)
     assert WEIGHTS in line and "architecture" in line
 
 
 def test_a_blob_that_is_gone(package_dir, refused):
     (package_dir / WEIGHTS).unlink()
-    assert WEIGHTS in refused(INPUT, package_dir)
+    assert WEIGHTS in refused(REFUSED, package_dir)
+
+
+def test_a_blob_that_is_not_the_one_of_the_index(package_dir, refused):
+    (package_dir / WEIGHTS).write_bytes((package_dir / "sr/weights-000.bin").read_bytes())
+    line = refused(REFUSED, package_dir)
+    assert WEIGHTS in line and "SHA-256" in line
 
 
 def int8_tensors(arch: Architecture) -> dict[str, np.ndarray]:

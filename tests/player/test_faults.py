@@ -140,5 +140,5 @@ def test_a_package_without_any_whole_segment_is_an_error(package_dir, engine):
 
 def test_a_damaged_initialisation_is_an_error_not_a_crash(package_dir, engine):
     (package_dir / "video/init.mp4").write_bytes(bytes(100))
-    with pytest.raises(NotAPackageError, match="no frame"):
+    with pytest.raises(NotAPackageError, match="no segment"):
         play(package_dir, engine)

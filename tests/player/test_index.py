@@ -247,7 +247,7 @@ def drawn_files(data, names: list[str]) -> list[dict]:
     """The fields of file entries of these names, with some lengths the same."""
     draw = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
     hashes = [draw.bytes(20).hex() for _ in names]
-    sizes = draw.choice([0, 700, 1 << 30], len(names)).tolist()
+    sizes = draw.choice([0, 700, limits.MAX_SEGMENT_BYTES], len(names)).tolist()
     rows = zip(names, hashes, sizes, strict=True)
     return [{"file": file, "sha256": sha256, "bytes": size} for file, sha256, size in rows]
 

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -28,12 +29,15 @@ def test_an_index_of_schema_1_is_read_as_ever(old_index, index_json):
 
 
 def test_an_old_packages_files_are_held_against_whole_hashes(old_index, tmp_path):
-    entry = parse_index(old_index).segments[0]
-    right = (entry.sha256, entry.bytes)
-    assert entry.fits(right) and not entry.fits((entry.sha256, entry.bytes + 1))
-    other = entry.sha256[:40] + "0" * 24
-    assert not entry.fits((other, entry.bytes))
-    assert replace(entry, sha256=entry.sha256[:40]).fits(right)
+    entry, data = parse_index(old_index).segments[0], b"a segment"
+    whole = sha256(data).hexdigest()
+    (tmp_path / "video").mkdir()
+    (tmp_path / entry.file).write_bytes(data)
+    for hashed in (whole, whole[:40]):
+        assert replace(entry, sha256=hashed, bytes=len(data)).read(tmp_path) == data
+    for hashed, size in ((whole[:40] + "0" * 24, 9), (whole, 8), (whole, 10)):
+        with pytest.raises(PackageError, match=r"SHA-256|bytes"):
+            replace(entry, sha256=hashed, bytes=size).read(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_the_router_takes_the_place_of_a_damaged_map(package_dir, engine, lr_fra
 
 DAMAGES = {
     "missing": (lambda path: path.unlink(), "cannot be read"),
-    "flipped": (lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1])), "contents"),
+    "flipped": (lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 1])), "bytes, not"),
 }
 
 

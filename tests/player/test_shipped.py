@@ -13,7 +13,7 @@ from player.package.generic import anchor_blob
 from player.package.index import read_index, write_index
 from player.package.package_error import PackageError
 from player.package.scale import scale_number
-from player.package.shipped import FOLDER, is_shipped, shipped_blob, shipped_names, shipped_path
+from player.package.shipped import FOLDER, is_shipped, shipped_blob, shipped_by_hash, shipped_names
 from player.package.signature import signing_key
 from player.package.verify import verify_package
 from player.package.weights import (
@@ -23,7 +23,6 @@ from player.package.weights import (
     self_test_row,
     unpack_weights,
 )
-from player.session import open_package, read_entry
 from sr.quant import reference
 from tests.player.conftest import ARCH, tiny_blob, write_film
 
@@ -89,7 +88,7 @@ def test_a_shipped_network_is_named_and_not_sent(package):
     first, second = read_index(package).index.weights
     assert first.shipped and first.sent_bytes == 0 and not second.shipped
     assert sorted(p.name for p in (package / "sr").glob("weights-*")) == ["weights-001.bin"]
-    assert read_entry(open_package(package), first) == silent_blob()
+    assert first.read(package) == silent_blob()
     found = verify_package(package)
     assert found.ok
     sent = [p for p in package.rglob("*") if p.suffix in (".m4s", ".mp4", ".bin")]
@@ -102,16 +101,16 @@ def test_a_player_without_it_says_so(package, folder):
     (fault,) = verify_package(package).faults
     assert str(fault) == "shipped: does not ship with this PocketSR; update it"
     with pytest.raises(PackageError, match="update it"):
-        read_entry(open_package(package), read_index(package).index.weights[0])
+        read_index(package).index.weights[0].read(package)
 
 
 def test_a_hash_of_nothing_is_no_network(folder):
     """Bytes of a package cannot choose a file: a hash is looked up, never a name."""
     with pytest.raises(PackageError):
-        shipped_path("../../x2-none")
+        shipped_by_hash("../../x2-none")
     assert is_shipped(silent_blob()) and not is_shipped(b"")
     whole = sha256(silent_blob()).hexdigest()
-    assert shipped_path(whole[:40]) == folder / "x2-none.bin"
+    assert shipped_by_hash(whole[:40]) == (folder / "x2-none.bin").read_bytes()
 
 
 def test_a_network_that_is_only_said_to_ship_is_a_fault(package):

@@ -95,7 +95,7 @@ def _resign_with_routes(package, codes):
 
 @pytest.mark.parametrize(
     ("frames", "code", "message"),
-    [(1, 2, "does not cover"), (None, 2 | 2 << 2, "names network 2")],
+    [(1, 2, "of [1, 3, 3] cells, not of"), (None, 2 | 2 << 2, "names network 2")],
 )
 def test_a_well_signed_map_that_does_not_fit_is_a_fault(package_dir, frames, code, message):
     frames = frames or read_index(package_dir).index.segments[0].frames

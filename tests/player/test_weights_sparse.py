@@ -23,6 +23,7 @@ from sr.commands.compile import command as compile_command
 from sr.commands.verify import command as verify_command
 from sr.packing import pack_integers
 from tests.player.conftest import ARCH
+from tests.player.indexes import sign_again
 from tests.player.sparse_blobs import (
     CHAIN,
     PAYLOAD_AT,
@@ -223,6 +224,8 @@ def test_a_package_with_sparse_weights_gets_an_int8_engine(package_dir, sparse):
     for entry in entries[:sparse]:
         blob = pack_weights(ARCH, integers(ARCH, 0.2), INT8_SPARSE)
         (package_dir / entry.file).write_bytes(blob)
+    sign_again(package_dir)
+    entries = read_index(package_dir).index.weights
     assert dtype_of_package(package_dir, entries) == "int8"
 
 

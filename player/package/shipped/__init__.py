@@ -31,11 +31,11 @@ def shipped_blob(name: str) -> bytes:
         raise PackageError(f"{name}: no network that ships with PocketSR") from error
 
 
-def shipped_path(start: str) -> Path:
-    """The file of the network whose SHA-256 (hex) starts so. Raises PackageError."""
-    for whole, path in _by_hash().items():
+def shipped_by_hash(start: str) -> bytes:
+    """The blob whose SHA-256 (hex) starts so. Raises PackageError where there is none."""
+    for whole, blob in _by_hash().items():
         if whole.startswith(start):
-            return path
+            return blob
     raise PackageError("does not ship with this PocketSR; update it")
 
 
@@ -45,5 +45,6 @@ def is_shipped(blob: bytes) -> bool:
 
 
 @cache
-def _by_hash() -> Mapping[str, Path]:
-    return {sha256(p.read_bytes()).hexdigest(): p for p in sorted(FOLDER.glob("*.bin"))}
+def _by_hash() -> Mapping[str, bytes]:
+    blobs = (path.read_bytes() for path in sorted(FOLDER.glob("*.bin")))
+    return {sha256(blob).hexdigest(): blob for blob in blobs}

@@ -1,0 +1,119 @@
+"""How FFmpeg opens files: it is told what they may be, and guesses nothing more.
+
+A file that is a playlist, a list of files or the description of a session would have FFmpeg read
+other files and open sockets; what has a device's name would have it look through the camera. So a
+film is opened as a container that holds its own pictures, and a package's segment as MP4 alone,
+with no protocol, no codec but those that packages have, and frames no larger than they may be.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from functools import cache
+from os import PathLike, fspath
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from chunking.input_error import InputError
+from player.package.limits import MAX_LR_PIXELS, MAX_LR_SIDE_PX
+
+# Demuxers of other files, of the net and of devices, by FFmpeg's names.
+_OTHER_FILES = {"concat", "concatf", "hls", "applehttp", "dash", "imf", "webm_dash_manifest"}
+_NETWORK = {"sdp", "rtp", "rtsp", "rtmp", "mpjpeg"}
+_DEVICES = {
+    "alsa", "avfoundation", "bktr", "decklink", "dshow", "dv1394", "fbdev", "gdigrab", "iec61883",
+    "jack", "kmsgrab", "lavfi", "libcdio", "libdc1394", "openal", "oss", "pulse", "sndio",
+    "video4linux2", "v4l2", "vfwcap", "x11grab", "xcbgrab",
+}  # fmt: skip
+_REFUSED = _OTHER_FILES | _NETWORK | _DEVICES
+# The decoders of what streams are made of: FFmpeg has some hundred more.
+_PART_CODECS = "h264,hevc,libdav1d,av1,vp9,aac,mp3,mp3float,opus,libopus,ac3,eac3,flac"
+# The beginnings of texts that lead elsewhere.
+_LEADS = re.compile(rb"\s*(#EXTM3U|ffconcat|v=0\s|<\?xml[^>]*>\s*<MPD|<MPD|rtsp:|https?:)", re.I)
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+[^/]", re.I)
+# Decoders align the sides of the frames that they allocate.
+_ALIGNED_PX = 128
+
+
+@dataclass(frozen=True)
+class Mp4:
+    """An initialisation and segments behind it, as bytes; `name` is for messages.
+
+    `size` is the (height, width) that the frames must have. None takes what a package may have.
+    """
+
+    name: str
+    data: bytes
+    size: tuple[int, int] | None = None
+
+    @property
+    def most_pixels(self) -> int:
+        """Of a frame, with what decoders add to align its sides."""
+        if self.size is None:
+            return MAX_LR_PIXELS + _ALIGNED_PX * 2 * MAX_LR_SIDE_PX
+        return (self.size[0] + _ALIGNED_PX) * (self.size[1] + _ALIGNED_PX)
+
+
+Source = str | PathLike[str] | Mp4
+
+
+def describe(source: Source) -> str:
+    """A name of `source` for messages."""
+    return source.name if isinstance(source, Mp4) else fspath(source)
+
+
+def open_source(source: Source) -> InputContainer:
+    """Opens a film by its path, or the bytes of a package; raises InputError."""
+    name = describe(source)
+    try:
+        return _open_mp4(source) if isinstance(source, Mp4) else _open_film(Path(source), name)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from error
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{name} is not a video that FFmpeg can read, or is damaged at its start: "
+            "give a whole video file"
+        ) from error
+
+
+def _open_film(path: Path, name: str) -> InputContainer:
+    if path.is_dir():
+        raise InputError(f"{name} is a directory: give a video file")
+    if not path.exists():
+        if _URL.match(name):
+            raise InputError(f"{name} is a URL: fetch the film, and give its file")
+        raise InputError(f"{name} does not exist: check the path")
+    options = {"format_whitelist": _film_formats(), "protocol_whitelist": "file"}
+    try:
+        # "file:", so that a colon in the name is a colon.
+        return av.open(f"file:{path}", "r", options=options)
+    except (av.FFmpegError, ValueError) as error:
+        if path.is_file() and _LEADS.match(_beginning(path)):
+            raise InputError(
+                f"{name} is a playlist, which leads to other files: give the film itself"
+            ) from error
+        raise
+
+
+@cache
+def _film_formats() -> str:
+    return ",".join(f for f in sorted(av.formats_available) if not _REFUSED & {*f.split(",")})
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(256)
+
+
+def _open_mp4(source: Mp4) -> InputContainer:
+    # Larger frames do not decode, whatever the container says of them.
+    decoding = {"max_pixels": str(source.most_pixels), "codec_whitelist": _PART_CODECS}
+    # For what is decoded while the container is opened, and for the rest.
+    options = {"protocol_whitelist": "none"} | decoding
+    container = av.open(io.BytesIO(source.data), "r", format="mp4", options=options)
+    for stream in container.streams:
+        if stream.codec_context is not None:
+            stream.codec_context.options = decoding
+    return container
