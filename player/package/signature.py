@@ -85,7 +85,8 @@ def check_signature(value: dict[str, Any], trust: frozenset[str] | None = None) 
     key, proof = _decode(key_text, _KEY_BYTES), _decode(signature[1], _SIGNATURE_BYTES)
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(proof, canonical_json(value))
-    except (InvalidSignature, ValueError) as error:
+    # RecursionError: JSON that the parser just bears may be too deep for what writes it.
+    except (InvalidSignature, ValueError, RecursionError) as error:
         raise PackageError("index: the signature is wrong, the index was changed") from error
     if trust is not None and key_text not in trust:
         raise PackageError(f"index: signed by {key_text}, which is not among the trusted keys")

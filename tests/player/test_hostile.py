@@ -220,6 +220,16 @@ def test_an_index_that_is_too_long_or_too_deep_is_refused(package_dir, data):
     assert not verify_package(package_dir).ok
 
 
+def test_no_depth_of_json_stops_a_player(package_dir):
+    """What is just not too deep to be parsed may be too deep for its signature to be looked at."""
+    text = (package_dir / INDEX_PATH).read_text(encoding="utf-8")
+    for depth in range(800, 1000, 3):
+        deep = text[:-1] + ',"x":' + "[" * depth + "]" * depth + "}"
+        (package_dir / INDEX_PATH).write_text(deep, encoding="utf-8")
+        assert open_package(package_dir).signer is None
+        assert not verify_package(package_dir).ok
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units there")
 def test_a_route_map_that_unfolds_is_refused_before(package_dir, engine):
     """261 kB that inflate to 268 M cells, of a segment that says it has them."""
