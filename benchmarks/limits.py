@@ -6,7 +6,6 @@ fp32 by FMA, int8 by vpdpbusd; measured in turns with the engines, on whatever c
 
 import ctypes
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from tvm.script import tirx as T
 from tvm.tirx import PrimFunc
 
 from compiler.emit.kernels import write_object
+from compiler.emit.link import ZIG
 from compiler.kernels.versions import Version
 from compiler.targets import Target, find_target
 
@@ -106,6 +106,6 @@ def _load(kernel: PrimFunc, target: Target, version: Version) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         compiled, library = Path(folder) / "limit.o", Path(folder) / "limit.so"
         write_object({"limit": kernel}, target, version, compiled)
-        command = [sys.executable, "-m", "ziglang", "cc", "-target", target.c_target, "-shared"]
+        command = [*ZIG, "cc", "-target", target.c_target, "-shared"]
         subprocess.run([*command, str(compiled), "-o", str(library)], check=True)
         return ctypes.CDLL(str(library)).limit

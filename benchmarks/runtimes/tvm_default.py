@@ -4,7 +4,6 @@ Its default lowering has no parallel loops: one thread, and a small frame, so th
 """
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +65,9 @@ class _TvmDefault(Runtime):
 
 def _link(output: str, objects: list[str], **_: Any) -> None:
     """A shared library by the compiler that everything here is linked with."""
-    command = [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", "-o", output]
+    from compiler.emit.link import ZIG
+
+    command = [*ZIG, "cc", "-shared", "-fPIC", "-o", output]
     subprocess.run([*command, *(str(Path(o)) for o in objects)], check=True)
 
 

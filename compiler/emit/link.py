@@ -14,7 +14,8 @@ from pathlib import Path
 from compiler.compile_error import CompileError
 from compiler.targets import Target
 
-_ZIG = [sys.executable, "-m", "ziglang"]
+# -P: not the module of that name in the current folder, which may be a package.
+ZIG = [sys.executable, "-P", "-m", "ziglang"]
 _FLAGS = ["-O2", "-std=c11", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
 _ANDROID = Path(__file__).parents[1] / "android"
 # Android keeps x18 for itself (its shadow call stack). zig ignores clang's -ffixed-x18.
@@ -46,7 +47,7 @@ def compile_c(source: Path, includes: Sequence[Path], target: Target, out: Path)
     flags = [*_FLAGS, "-target", target.c_target, *(f"-I{path}" for path in includes)]
     if is_android(target):
         flags += _ANDROID_FLAGS
-    _run([*_ZIG, "cc", *flags, "-c", str(source), "-o", str(out)])
+    _run([*ZIG, "cc", *flags, "-c", str(source), "-o", str(out)])
 
 
 def link(
@@ -58,15 +59,15 @@ def link(
     names = [str(o) for o in objects]
     flags = ["-shared", "-s", "-target", target.c_target, f"-Wl,--version-script={exports}"]
     libraries = _android_libraries(target, shared.parent) if is_android(target) else []
-    _run([*_ZIG, "cc", *flags, *names, *libraries, "-o", str(shared)])
-    _run([*_ZIG, "ar", "rcs", str(archive), *names])
+    _run([*ZIG, "cc", *flags, *names, *libraries, "-o", str(shared)])
+    _run([*ZIG, "ar", "rcs", str(archive), *names])
 
 
 def link_program(source: Path, archive: Path, include: Path, target: Target, out: Path) -> None:
     """A C file and the static engine as a program; for Android one that needs no library."""
     flags = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-s", "-I", str(include)]
     flags += ["-target", target.c_target, *(["-static"] if is_android(target) else [])]
-    _run([*_ZIG, "cc", *flags, str(source), str(archive), "-o", str(out)])
+    _run([*ZIG, "cc", *flags, str(source), str(archive), "-o", str(out)])
 
 
 def is_android(target: Target) -> bool:
@@ -88,7 +89,7 @@ def _android_libraries(target: Target, folder: Path) -> list[str]:
         code = "".join(f"void {function}(void) {{}}\n" for function in functions)
         source.write_text(code, encoding="utf-8")  # linked with, never run
         flags = ["-w", "-fno-builtin", "-shared", "-nostdlib", f"-Wl,-soname,{name}"]
-        _run([*_ZIG, "cc", *flags, "-target", target.c_target, str(source), "-o", str(library)])
+        _run([*ZIG, "cc", *flags, "-target", target.c_target, str(source), "-o", str(library)])
         stubs.append(str(library))
     return [
         *("-nostdlib", "-Wl,-soname,libpocketsr.so", "-Wl,-z,defs", "-Wl,--as-needed"),

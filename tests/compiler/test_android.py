@@ -158,7 +158,7 @@ def test_unknown_targets_are_told_the_known_ones():
 
 def test_without_a_linker_the_message_names_the_package(monkeypatch, tmp_path):
     (tmp_path / "a.c").write_text("int a;\n")
-    monkeypatch.setattr(link, "_ZIG", [sys.executable, "-I", "-S", "-m", "ziglang"])
+    monkeypatch.setattr(link, "ZIG", [sys.executable, "-I", "-S", "-m", "ziglang"])
     with pytest.raises(CompileError, match="pip install ziglang"):
         compile_c(tmp_path / "a.c", (tmp_path,), ANDROID, tmp_path / "a.o")
 
