@@ -29,15 +29,8 @@ from player.networks import NetworkSet, load_networks
 from player.package import fields
 from player.package.entries import FileEntry, Index
 from player.package.generic import GENERIC_SCALES
-from player.package.layout import (
-    AUDIO,
-    INDEX_PATH,
-    MASTER_NAME,
-    MPD_NAME,
-    REPORT_FILE,
-    VIDEO,
-    playlist_name,
-)
+from player.package.index import index_path
+from player.package.layout import INDEX_PATH, REPORT_FILE, manifest_names
 from player.package.package_error import PackageError
 from player.package.paths import HARD, PATH_NAMES
 from player.package.scale import Scale, hr_px, scale_number
@@ -50,7 +43,6 @@ SSIM_FRAMES = 60  # SSIM takes about a second for a frame of 1080p
 PROTOCOLS = ("frame", "stdo")
 STDO_PATCH_PX = (54, 48)  # LR height and width of a patch in STDO's protocol (section 4.1)
 CONTROL_METRICS = ("psnr_rgb", "psnr_y")
-MANIFESTS = (MPD_NAME, MASTER_NAME, playlist_name(VIDEO), playlist_name(AUDIO))
 
 
 @dataclass(frozen=True)
@@ -244,13 +236,13 @@ def _sizes(package: Package, index: Index) -> dict[str, Any]:
         "weights": _total(index.weights),
         "routes": _total(index.routes),
         "router": index.router.bytes if index.router else 0,
-        "index": (package.directory / INDEX_PATH).stat().st_size,
+        "index": (package.directory / index_path(package.directory)).stat().st_size,
     }
     sizes["total"] = sum(sizes.values())
     seconds = max(1e-9, float(sum(s.duration for s in index.segments) * index.time_base))
     sr = sum(sizes[part] for part in ("weights", "routes", "router", "index"))
     parts = {"video": sizes["video"], "sr": sr, "total": sizes["total"]}
-    manifests = [package.directory / name for name in MANIFESTS]
+    manifests = [package.directory / name for name in manifest_names()]
     return {
         "bytes": sizes,
         # Not in the total: a stream without a network has the same ones.

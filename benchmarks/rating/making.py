@@ -5,7 +5,6 @@ cell --encode--> package --shown as the phone does--.
 film ------------------------------------------------'
 """
 
-import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -28,8 +27,8 @@ from player.engines import open_engine
 from player.package.artefact import write_bytes
 from player.package.entries import Index, RoutesEntry, WeightsEntry, file_entry
 from player.package.generic import anchor_blob
-from player.package.index import read_index, write_index
-from player.package.layout import INDEX_PATH, SR, routes_path, weights_name
+from player.package.index import index_bytes, read_index, write_index
+from player.package.layout import SR, manifest_names, routes_path, weights_name
 from player.package.paths import BICUBIC, HARD
 from player.package.route_maps import pack_routes
 from player.package.scale import scale_number
@@ -222,10 +221,8 @@ def package_bytes(package: Package) -> dict[str, int]:
     """Bytes of all that a server sends to show the film, without its sound."""
     index, folder = package.index, package.directory
     assert index is not None
-    manifests = ("manifest.mpd", "master.m3u8", "video.m3u8")
-    silent = {
-        k: v for k, v in json.loads((folder / INDEX_PATH).read_bytes()).items() if k != "audio"
-    }
+    manifests = manifest_names(with_audio=False)
+    silent = {k: v for k, v in read_index(folder).source.items() if k != "audio"}
     sizes = {
         "video": index.video_init.bytes + sum(s.bytes for s in index.segments),
         "manifests": sum((folder / name).stat().st_size for name in manifests),
@@ -233,6 +230,6 @@ def package_bytes(package: Package) -> dict[str, int]:
         "routes": sum(r.bytes for r in index.routes),
         "router": index.router.bytes if index.router else 0,
         # As it is written: what it says of the sound belongs to the sound.
-        "index": len(json.dumps(silent, separators=(",", ":"), ensure_ascii=False).encode()),
+        "index": len(index_bytes(silent)),
     }
     return sizes | {"total": sum(sizes.values())}

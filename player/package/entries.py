@@ -1,4 +1,4 @@
-"""What `sr/index.json` says, as frozen dataclasses: each file of a package, and what it holds."""
+"""What `sr/index.bin` says, as frozen dataclasses: each file of a package, and what it holds."""
 
 import hashlib
 from collections.abc import Mapping
@@ -102,12 +102,13 @@ class SegmentEntry(FileEntry):
 
 @dataclass(frozen=True)
 class Index:
-    """The whole of `sr/index.json` but its signature.
+    """The whole of `sr/index.bin` but its signature.
 
     `hr` is the size to show: the network's output, `scale` times `lr`, cropped at the right and
     bottom. Without weights the anchor is shown. `time_base` is the length in seconds of a tick of
     `segments`, `audio_time_base` of `audio`. `colour` holds the tags of the video (matrix,
-    full_range, primaries, transfer). `version` is the PocketSR that made the package.
+    full_range, primaries, transfer). `version` is the PocketSR that made the package, `manifests`
+    the hash of all manifests (`manifest_check.manifests_hash`).
     """
 
     scale: Scale
@@ -129,6 +130,7 @@ class Index:
     colour: Mapping[str, Any] | None = None
     version: str = ""
     router: RouterEntry | None = None
+    manifests: str = ""
 
     @property
     def grid_shape(self) -> tuple[int, int]:

@@ -1,11 +1,11 @@
-"""`sr/index.json`: what the package holds; read, checked, signed and written here.
+"""`sr/index.bin`: what the package holds; read, checked, signed and written here.
 
 The index names every file by its place, with its length and hash, so that one signature over it
 covers the whole package. Fields that this version does not know are ignored; a newer schema is
 refused, older ones are read.
 
-    bytes ──parse_object──► JSON ──parse_index──► Index, every field typed, every number bounded
-    Index ──index_to_json──► JSON ──sign──► bytes
+    bytes ──unpack_index──► text ──parse_object──► JSON ──parse_index──► Index, all of it bounded
+    Index ──index_to_json──► JSON ──sign──► text ──pack_index──► bytes
 """
 
 import json
@@ -15,12 +15,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from player.package import fields, index_columns, index_v1, limits
-from player.package.artefact import write_text
+from player.package.artefact import write_bytes
 from player.package.entries import Index, WeightsEntry
 from player.package.fields import Object, parse_object
 from player.package.files import read_plain
 from player.package.index_columns import SCHEMA_NAME, SCHEMA_VERSION, index_to_json
-from player.package.layout import INDEX_PATH
+from player.package.index_packing import pack_index, unpack_index
+from player.package.layout import INDEX_PATH, PLAIN_INDEX_PATH
 from player.package.package_error import PackageError
 from player.package.scale import scale_number
 from player.package.signature import check_signature, sign
@@ -46,12 +47,20 @@ def read_index(package: Path) -> IndexFile:
 
     Raises PackageError where it is missing, damaged or newer than this player.
     """
+    path = index_path(package)
     try:
-        data = read_plain(package, INDEX_PATH, limits.MAX_INDEX_BYTES)
+        data = read_plain(package, path, limits.MAX_INDEX_BYTES)
+        text = data if path == PLAIN_INDEX_PATH else unpack_index(data)
     except PackageError as error:
-        raise PackageError(f"{INDEX_PATH}: {error}") from error
-    source = parse_object(data, INDEX_PATH)
+        raise PackageError(f"{path}: {error}") from error
+    source = parse_object(text, path)
     return IndexFile(parse_index(source), source)
+
+
+def index_path(package: Path) -> str:
+    """Where the package's index lies: in a file of JSON if there is none of today's form."""
+    is_plain = (package / PLAIN_INDEX_PATH).exists() and not (package / INDEX_PATH).exists()
+    return PLAIN_INDEX_PATH if is_plain else INDEX_PATH
 
 
 def write_index(package: Path, index: Index, key: Ed25519PrivateKey) -> None:
@@ -63,9 +72,13 @@ def write_index(package: Path, index: Index, key: Ed25519PrivateKey) -> None:
     source = index_to_json(index)
     if parse_index(source) != index:
         raise PackageError("index: a file's name or hash, or a map's length, is not as it must be")
-    # Without any space: a short film pays for each byte of it.
-    text = json.dumps(sign(source, key), separators=(",", ":"), ensure_ascii=False)
-    write_text(package / INDEX_PATH, text)
+    write_bytes(package / INDEX_PATH, index_bytes(sign(source, key)))
+
+
+def index_bytes(source: Object) -> bytes:
+    """The file of a signed object."""
+    text = json.dumps(source, separators=(",", ":"), ensure_ascii=False)
+    return pack_index(text.encode("utf-8", "surrogatepass"))
 
 
 def parse_index(source: Object) -> Index:

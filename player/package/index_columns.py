@@ -70,6 +70,7 @@ def index_to_json(index: Index) -> Object:
         "router": _files_json([index.router] if index.router else []),
         "video": _stream_json(index.video_init, index.segments, index.time_base),
         "audio": _stream_json(index.audio_init, index.audio, index.audio_time_base),
+        "manifests": _base64([index.manifests]) if index.manifests else None,
         "colour": _unless(_COLOUR, _colour_json(index.colour or {})),
         "full_range": _unless(False, (index.colour or {}).get("full_range")),
     }
@@ -92,9 +93,14 @@ def _colour_json(colour: Mapping[str, Any]) -> list[Any]:
 
 def _files_json(entries: Sequence[FileEntry]) -> Object:
     """Lengths and joined hashes of files; empty where there are none."""
-    hashes = b"".join(bytes.fromhex(e.sha256)[:HASH_BYTES] for e in entries)
-    text = base64.b64encode(hashes).decode("ascii")
+    text = _base64(e.sha256 for e in entries)
     return {"bytes": _runs([e.bytes for e in entries]), "hash": text} if entries else {}
+
+
+def _base64(hashes: Iterable[str]) -> str:
+    """Hexadecimal hashes cut, joined, in base64; `fields.hashes` undoes it."""
+    joined = b"".join(bytes.fromhex(sha256)[:HASH_BYTES] for sha256 in hashes)
+    return base64.b64encode(joined).decode("ascii")
 
 
 def _runs(numbers: Iterable[int]) -> list[int | list[int]]:
@@ -178,6 +184,9 @@ def read_fields(source: Object) -> Index:
         colour=_colour(source),
         version=fields.text(source, "version"),
         router=_router(source),
+        manifests="".join(fields.hashes(source, "manifests", HASH_BYTES, 1))
+        if "manifests" in source
+        else "",
     )
 
 

@@ -2,14 +2,15 @@
 
 job.json report.json  manifest.mpd master.m3u8 video.m3u8 audio.m3u8
 video/init.mp4 video/seg-00001.m4s ...  audio/...
-sr/index.json sr/weights-000.bin sr/router.bin sr/routes-00001.bin
+sr/index.bin sr/weights-000.bin sr/router.bin sr/routes-00001.bin
 work/                                     only while an encode is under way
 """
 
 JOB_FILE, REPORT_FILE = "job.json", "report.json"
 WORK = "work"
 VIDEO, AUDIO, SR = "video", "audio", "sr"
-INDEX_PATH = f"{SR}/index.json"
+INDEX_PATH = f"{SR}/index.bin"
+PLAIN_INDEX_PATH = f"{SR}/index.json"  # as earlier versions wrote it
 SHIPPED = "shipped"  # in the place of a name: a network that lies with the player
 ROUTER_PATH = f"{SR}/router.bin"
 MPD_NAME, MASTER_NAME = "manifest.mpd", "master.m3u8"
@@ -25,6 +26,12 @@ ENGINE_ABI = 5  # as psr_abi() of compiler/runtime: what a player and an engine 
 def playlist_name(kind: str) -> str:
     """The HLS media playlist of a stream, VIDEO or AUDIO."""
     return f"{kind}.m3u8"
+
+
+def manifest_names(with_audio: bool = True) -> tuple[str, ...]:
+    """The manifests and the playlists that they lead to."""
+    kinds = (VIDEO, AUDIO) if with_audio else (VIDEO,)
+    return (MPD_NAME, MASTER_NAME, *(playlist_name(kind) for kind in kinds))
 
 
 def segment_name(number: int | str) -> str:
@@ -48,8 +55,5 @@ MADE_FOLDERS = (WORK, VIDEO, AUDIO, SR, OLD_ENGINES)
 MADE_FILES = (
     JOB_FILE,
     REPORT_FILE,
-    MPD_NAME,
-    MASTER_NAME,
-    playlist_name(VIDEO),
-    playlist_name(AUDIO),
+    *manifest_names(),
 )

@@ -5,6 +5,7 @@ anything is allocated.
 """
 
 MAX_INDEX_BYTES = 4 << 20
+MAX_MANIFEST_BYTES = 16 << 20  # at 50 to 90 bytes a segment
 MAX_PATH_CHARS = 200
 MAX_TEXT_CHARS = 200
 

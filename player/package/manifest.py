@@ -3,7 +3,7 @@
     video/init.mp4  video/seg-00001.m4s ...  <--- manifest.mpd
     audio/init.mp4  audio/seg-00001.m4s ...  <--- master.m3u8 -> video.m3u8, audio.m3u8
 
-Both stay plain, so that every player accepts them and shows the LR video; only `sr/index.json`
+Both stay plain, so that every player accepts them and shows the LR video; only `sr/index.bin`
 knows of the network. DASH: ISO/IEC 23009-1, live profile with a SegmentTimeline, which is exact
 for variable frame rates. HLS: RFC 8216.
 """

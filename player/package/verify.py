@@ -15,7 +15,8 @@ from player.package.entries import (
     WeightsEntry,
 )
 from player.package.index import read_index
-from player.package.layout import INDEX_PATH, MASTER_NAME, MPD_NAME
+from player.package.layout import INDEX_PATH
+from player.package.manifest_check import manifest_faults
 from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD, network_of, path_of
 from player.package.route_maps import unpack_routes
@@ -94,9 +95,7 @@ def verify_package(
 
 
 def _find_faults(package: Path, index: Index, self_test: SelfTest | None) -> Iterator[Fault]:
-    for name in (MPD_NAME, MASTER_NAME):
-        if not (package / name).is_file():
-            yield Fault(name, "missing")
+    yield from (Fault(*found) for found in manifest_faults(package, index))
     for entry in index.files:
         try:
             _check_entry(package, entry, index, self_test)

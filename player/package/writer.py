@@ -24,6 +24,7 @@ from player.package.entries import (
 from player.package.index import write_index
 from player.package.layout import ROUTER_PATH, SHIPPED, SR, routes_path, weights_name
 from player.package.manifest import write_manifests
+from player.package.manifest_check import manifests_hash
 from player.package.route_maps import pack_routes
 from player.package.router_blob import unpack_router
 from player.package.scale import Scale
@@ -82,6 +83,7 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
         unpack_router(contents.router)  # what a player would refuse is not written
         router = RouterEntry(**_entry(package, ROUTER_PATH, contents.router))
     video, audio = contents.video, contents.audio
+    write_manifests(package, video, audio)
     index = Index(
         scale=contents.scale,
         lr=contents.lr,
@@ -102,8 +104,8 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
         colour=contents.colour,
         version=contents.version,
         router=router,
+        manifests=manifests_hash(package, audio is not None),
     )
-    write_manifests(package, video, audio)
     # Last, for the index is what makes a folder a package.
     write_index(package, index, key)
     return index

@@ -25,7 +25,7 @@ MOST_TRIALS = 4
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
 _HOPED_MORE = 2.0  # times that where the stream is smaller than the film
-_ROUTES_SHARE, _ENTRY_BYTES = 0.005, 200  # of the video's bytes; of a network's entry in the index
+_ROUTES_SHARE, _INDEX_BYTES = 0.005, 350  # of the video's bytes; which a plain encode needs not
 _CRF_APART = 4.0
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
 _NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
@@ -198,7 +198,7 @@ class _Judge:
         if candidate and candidate.price > search.budget.macs:
             # Routes skip what gains least: less is lost than the share, but how much is a guess.
             gain *= math.sqrt(search.budget.macs / candidate.price)
-        extra = candidate.blob_bytes + _ENTRY_BYTES if candidate else 0.0
+        extra = candidate.blob_bytes + _INDEX_BYTES if candidate else 0.0
         share = 1 + _ROUTES_SHARE if candidate else 1.0
 
         def total(crf: float) -> float:

@@ -6,13 +6,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from player.package.entries import FileEntry, Index, file_entry
-from player.package.index import index_to_json, read_index, write_index
+from player.package.index import index_bytes, index_to_json, read_index, write_index
+from player.package.layout import INDEX_PATH
 from player.package.signature import signing_key
 
 
 def as_json(index: Index) -> dict:
     """As it stands in the file, without a signature."""
     return json.loads(json.dumps(index_to_json(index)))
+
+
+def source_of(package: Path) -> dict:
+    """The object in the package's index, its signature too."""
+    return read_index(package).source
+
+
+def put_source(package: Path, source: dict) -> None:
+    """An object in the place of the index, whatever it says."""
+    (package / INDEX_PATH).write_bytes(index_bytes(source))
 
 
 def sign_again(package: Path) -> None:

@@ -24,6 +24,7 @@ from player.session import open_package
 from player.upscale import upscale
 from sr.quant import reference
 from tests.player.conftest import LR, tiny_blob, write_film
+from tests.player.indexes import put_source, source_of
 from tests.player.test_measure import CONTRACT, check_shape, use_reference
 
 HALF_MORE = Fraction(3, 2)
@@ -123,8 +124,7 @@ def test_at_scale_1_the_anchor_takes_the_place_of_what_is_lost(
         for path in (folder / "sr").glob("weights-*"):
             path.write_bytes(b"")
     else:
-        index = folder / "sr/index.json"
-        index.write_text(json.dumps(json.loads(index.read_text()) | {"method": "evil"}))
+        put_source(folder, source_of(folder) | {"method": "evil"})
     events = []
     frames = list(upscale(open_package(folder), engine, 1, events.append))
     # One word for what was lost, none for a generic network, which nobody expects here.

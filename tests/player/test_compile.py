@@ -57,7 +57,7 @@ def test_an_unknown_number_format_is_told_which_there_are(package_dir, refused):
 
 
 def test_a_folder_that_is_no_package(tmp_path, refused):
-    assert "index.json" in refused(REFUSED, tmp_path)
+    assert "index.bin" in refused(REFUSED, tmp_path)
 
 
 def test_a_blob_with_a_wrong_checksum(package_dir, refused):

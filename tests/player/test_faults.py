@@ -1,15 +1,14 @@
 """The ladder: whatever happens to a package, the video plays, and what happened is said."""
 
-import json
-
 import numpy as np
 import pytest
 
 from player.bicubic import upscale_bicubic
 from player.session import NotAPackageError, open_package
 from player.upscale import upscale
+from tests.player.indexes import put_source, source_of
 
-SR_FILES = ["sr/index.json", "sr/weights-000.bin", "sr/weights-001.bin", "sr/routes-00001.bin",
+SR_FILES = ["sr/index.bin", "sr/weights-000.bin", "sr/weights-001.bin", "sr/routes-00001.bin",
             "sr/routes-00003.bin"]  # fmt: skip
 DAMAGES = {
     "empty": lambda data: b"",
@@ -113,9 +112,7 @@ def test_a_damaged_segment_loses_its_own_frames_only(package_dir, engine, expect
 def test_a_changed_index_keeps_its_sizes_but_loses_its_networks(
     package_dir, engine, generic_folder, lr_frames
 ):
-    path = package_dir / "sr/index.json"
-    changed = json.loads(path.read_bytes()) | {"method": "evil"}
-    path.write_text(json.dumps(changed))
+    put_source(package_dir, source_of(package_dir) | {"method": "evil"})
     frames, (event,) = play(package_dir, engine)
     assert event.kind == "signature"
     hard = (lr_frames[5] + 2 * 9).astype(np.uint8).repeat(2, 0).repeat(2, 1)[:70, :94]
@@ -123,10 +120,9 @@ def test_a_changed_index_keeps_its_sizes_but_loses_its_networks(
 
 
 def test_an_index_of_another_size_is_not_followed(package_dir, engine, generic_folder):
-    path = package_dir / "sr/index.json"
-    other = json.loads(path.read_bytes())
+    other = source_of(package_dir)
     other["lr"][0], other["hr"][0] = 480, 960
-    path.write_text(json.dumps(other))
+    put_source(package_dir, other)
     frames, _ = play(package_dir, engine)
     assert {f.rgb.shape for f in frames} == {(70, 96, 3)}
 

@@ -1,5 +1,6 @@
 """A hostile package: nothing outside it is read, nothing waits, no memory runs out."""
 
+import json
 import os
 import resource
 import shutil
@@ -22,7 +23,8 @@ from player.package import limits
 from player.package.entries import SegmentEntry, file_entry
 from player.package.files import read_plain
 from player.package.index import parse_index, read_index, write_index
-from player.package.layout import AUDIO, INDEX_PATH, VIDEO
+from player.package.index_packing import pack_index
+from player.package.layout import AUDIO, INDEX_PATH, PLAIN_INDEX_PATH, VIDEO
 from player.package.package_error import PackageError
 from player.package.route_maps import unpack_routes
 from player.package.signature import signing_key
@@ -31,7 +33,7 @@ from player.playback import PlayOptions, play_package
 from player.session import NotAPackageError, open_package
 from player.upscale import upscale
 from tests.player.conftest import LR, PTS
-from tests.player.indexes import with_field
+from tests.player.indexes import source_of, with_field
 
 FILES = [INDEX_PATH, "sr/weights-000.bin", "sr/routes-00001.bin", "video/init.mp4",
          "video/seg-00002.m4s"]  # fmt: skip
@@ -95,7 +97,7 @@ def test_a_folder_that_is_a_link_is_not_followed(package_dir, engine, secret, ki
     (package_dir / kind).symlink_to(secret / kind)
     assert not verify_package(package_dir).ok
     with pytest.raises(PackageError, match=r"symbolic link|cannot be read"):
-        read_plain(package_dir, f"{kind}/{'index.json' if kind == 'sr' else 'init.mp4'}", 1 << 20)
+        read_plain(package_dir, f"{kind}/{'index.bin' if kind == 'sr' else 'init.mp4'}", 1 << 20)
 
 
 def test_what_is_hashed_is_what_is_shown(package_dir, engine, expected_hr, monkeypatch):
@@ -214,18 +216,22 @@ def test_a_file_named_many_times_is_refused(old_index):
     ],
 )
 def test_an_index_that_is_too_long_or_too_deep_is_refused(package_dir, data):
-    (package_dir / INDEX_PATH).write_bytes(data)
-    with pytest.raises(PackageError, match=r"bytes, not at most|not JSON"):
+    (package_dir / INDEX_PATH).write_bytes(pack_index(data))
+    with pytest.raises(PackageError, match=r"more than 4194304 bytes|not JSON"):
         read_index(package_dir)
     assert not verify_package(package_dir).ok
+    (package_dir / INDEX_PATH).unlink()
+    (package_dir / PLAIN_INDEX_PATH).write_bytes(data)
+    with pytest.raises(PackageError, match=r"bytes, not at most 4194304|not JSON"):
+        read_index(package_dir)
 
 
 def test_no_depth_of_json_stops_a_player(package_dir):
     """What is just not too deep to be parsed may be too deep for its signature to be looked at."""
-    text = (package_dir / INDEX_PATH).read_text(encoding="utf-8")
+    text = json.dumps(source_of(package_dir))
     for depth in range(800, 1000, 3):
         deep = text[:-1] + ',"x":' + "[" * depth + "]" * depth + "}"
-        (package_dir / INDEX_PATH).write_text(deep, encoding="utf-8")
+        (package_dir / INDEX_PATH).write_bytes(pack_index(deep.encode()))
         assert open_package(package_dir).signer is None
         assert not verify_package(package_dir).ok
 

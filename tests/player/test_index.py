@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import json
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -30,7 +29,7 @@ from player.package.package_error import PackageError
 from player.package.signature import signing_key
 from player.package.verify import verify_package
 from tests.player.conftest import tiny_blob, write_film
-from tests.player.indexes import as_json, with_field
+from tests.player.indexes import as_json, source_of, with_field
 
 BT709 = {"matrix": "bt709", "full_range": False, "primaries": "bt709", "transfer": "bt709"}
 
@@ -179,7 +178,7 @@ def test_what_no_field_can_say_is_not_written(made_package, tmp_path):
     with pytest.raises(PackageError, match="not as it must be"):
         routes = (replace(index.routes[0], frames=1), *index.routes[1:])
         write_index(tmp_path, replace(index, routes=routes), signing_key())
-    assert not (tmp_path / "sr/index.json").exists()
+    assert not (tmp_path / "sr/index.bin").exists()
 
 
 @pytest.fixture(scope="session")
@@ -191,7 +190,7 @@ def half_more(tmp_path_factory, lr_frames, source_clip, _home):
         scale=arch.scale, hr=Size(72, 54), weights=[tiny_blob(1, True, arch)] * 2,
     )  # fmt: skip
     assert verify_package(folder).ok
-    return json.loads((folder / "sr/index.json").read_bytes())
+    return source_of(folder)
 
 
 def test_scale_is_a_number_and_units_are_named(index_json, half_more):
@@ -217,7 +216,7 @@ def test_cells_that_are_not_whole_units_are_refused(half_more, cell):
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
 def test_what_is_no_object_is_refused(data):
     with pytest.raises(PackageError):
-        parse_object(data, "sr/index.json")
+        parse_object(data, "sr/index.bin")
 
 
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
@@ -307,7 +306,7 @@ def test_whatever_an_index_holds_comes_back(data):
 
 @pytest.mark.parametrize("seconds", [5, 60, 3600])
 def test_an_index_costs_a_short_film_little(tmp_path, seconds):
-    """At most 400 bytes and 40 a segment; a network 150 more, its maps 40 and 40 each."""
+    """At most 250 bytes and 30 a segment; a network 70 more, its maps 20 and 25 each."""
     parts = -(-seconds // 4)
     draw = np.random.default_rng(seconds)
     hashes = [draw.bytes(20).hex() for _ in range(2 * parts + 2)]
@@ -324,6 +323,7 @@ def test_an_index_costs_a_short_film_little(tmp_path, seconds):
         weights=(), routes=(), segments=segments, version="0.10.0",
         video_init=FileEntry("video/init.mp4", hashes[-1], 812),
         colour=BT709 | {"matrix": "smpte170m"},  # as a film of 480 rows without tags has it
+        manifests=draw.bytes(20).hex(),
     )  # fmt: skip
     arch = Architecture("chain", 1, (32,) * 8, (3, 8), 2)
     routes = tuple(
@@ -335,11 +335,11 @@ def test_an_index_costs_a_short_film_little(tmp_path, seconds):
     taught = replace(plain, method="dydca", fine_h=12, fine_w=12, weights=weights)
     network = _bytes_of(tmp_path, taught) - bare
     maps = _bytes_of(tmp_path, replace(taught, routes=routes)) - bare - network
-    assert bare <= 400 + 40 * parts and network <= 150 and maps <= 40 + 40 * parts
+    assert bare <= 250 + 30 * parts and network <= 70 and maps <= 20 + 25 * parts
 
 
 def _bytes_of(folder: Path, index: Index) -> int:
     (folder / "sr").mkdir(exist_ok=True)
     write_index(folder, index, signing_key())
     assert read_index(folder).index == index and read_index(folder).signer()
-    return (folder / "sr/index.json").stat().st_size
+    return (folder / "sr/index.bin").stat().st_size

@@ -23,6 +23,7 @@ from player.package.verify import verify_package
 from player.session import open_package
 from player.upscale import upscale
 from tests.player.conftest import CELL, HR, LR, write_film
+from tests.player.indexes import put_source, source_of
 from tests.player.test_measure import use_reference
 from tests.router.random_router import router_blob
 
@@ -151,8 +152,7 @@ def test_a_router_that_does_not_work_is_not_followed(package_dir, engine, lr_fra
 
 def test_without_a_signature_or_an_engine_no_router_runs(live, engine, generic_folder):
     assert all(frame.codes is not None for frame in play(live, None)[0])
-    source = json.loads((live / "sr/index.json").read_bytes())
-    (live / "sr/index.json").write_text(json.dumps(source | {"method": "evil"}))
+    put_source(live, source_of(live) | {"method": "evil"})
     frames, (event,) = play(live, engine)
     assert event.kind == "signature"
     assert all((frame.codes == 2).all() for frame in frames)

@@ -108,9 +108,7 @@ def test_bytes_are_those_on_disk(made_package, engine, reference, generic_folder
         return sum(p.stat().st_size for p in made_package.glob(pattern))
 
     assert sizes["video"] == on_disk("video/*") and sizes["routes"] == on_disk("sr/routes-*")
-    assert sizes["weights"] == on_disk("sr/weights-*") and sizes["index"] == on_disk(
-        "sr/index.json"
-    )
+    assert sizes["weights"] == on_disk("sr/weights-*") and sizes["index"] == on_disk("sr/index.bin")
     assert sizes["total"] == sum(v for k, v in sizes.items() if k != "total")
     assert result["manifest_bytes"] == on_disk("*.m3u8") + on_disk("*.mpd") > 0
 
@@ -151,7 +149,7 @@ def test_a_film_of_another_size_is_refused(made_package, engine, monkeypatch, ge
 
 
 def test_without_an_index_there_is_nothing_to_measure(package_dir, engine):
-    (package_dir / "sr/index.json").unlink()
+    (package_dir / "sr/index.bin").unlink()
     with pytest.raises(PackageError, match="run `verify`"):
         measure(open_package(package_dir), "film.mp4", engine)
 

@@ -93,7 +93,7 @@ def test_a_lossless_file_has_every_pixel(film, engine, expected_hr, tmp_path, su
 
 def test_sound_is_copied_packet_by_packet(package_dir, engine, source_clip, tmp_path):
     copy_audio(source_clip, package_dir)
-    (package_dir / "sr/index.json").unlink()  # unsigned: the sound is found by its folder
+    (package_dir / "sr/index.bin").unlink()  # unsigned: the sound is found by its folder
     out = tmp_path / "hr.mp4"
     play_package(open_package(package_dir), engine, PlayOptions(out=out))
     assert packets(out)[5:30] == packets(source_clip)[5:30]

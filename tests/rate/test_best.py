@@ -182,7 +182,7 @@ def test_stream_alone_is_judged_as_a_plain_encode(film, tmp_path):
     judged = judge_package(tmp_path / "p", film, METRICS)
     assert judged.shown.quality == judged.stream.quality
     # A stream is played without the index of a package.
-    index = (tmp_path / "p/sr/index.json").stat().st_size
+    index = (tmp_path / "p/sr/index.bin").stat().st_size
     assert judged.shown.bytes == judged.stream.bytes + index and judged.skipped == 1.0
 
 

@@ -184,7 +184,7 @@ def test_a_plain_encode_is_its_stream(odd_film, tmp_path, scale, monkeypatch):
     package = tmp_path / "p"
     report = run(odd_film, package, scale=scale_number(scale), method="plain", steps=None)
     assert verify_package(package).ok
-    assert [p.name for p in (package / "sr").iterdir()] == ["index.json"]
+    assert [p.name for p in (package / "sr").iterdir()] == ["index.bin"]
     index = read_index(package).index
     assert (index.scale, index.method, index.weights, index.routes) == (scale, "plain", (), ())
     assert (report["scale"], report["frames"]) == (scale_number(scale), 4)

@@ -1,0 +1,83 @@
+"""Checking the manifests: those that were signed, which lead to the package's own files alone.
+
+An ordinary player follows whatever address stands in them, without ever looking at the index.
+"""
+
+import hashlib
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+from player.package.entries import HASH_BYTES, Index
+from player.package.files import read_plain
+from player.package.layout import AUDIO, MPD_NAME, VIDEO, manifest_names, segment_name
+from player.package.limits import MAX_MANIFEST_BYTES
+from player.package.package_error import PackageError
+
+_TEMPLATE = segment_name("$Number%05d$")
+_URI = re.compile(r'URI="([^"]*)"')
+# What of an MPD holds an address (ISO/IEC 23009-1): text of elements, and attributes.
+_ADDRESSES = ("BaseURL", "Location", "PatchLocation", "ImportedMPD")
+_LINKS = ("initialization", "media", "index", "sourceURL", "bitstreamSwitching", "href")
+
+
+def manifests_hash(package: Path, with_audio: bool) -> str:
+    """The hash in the index: of all manifests, one after the other; raises PackageError."""
+    sha256 = hashlib.sha256()
+    for name in manifest_names(with_audio):
+        sha256.update(read_plain(package, name, MAX_MANIFEST_BYTES))
+    return sha256.hexdigest()[: 2 * HASH_BYTES]
+
+
+def manifest_faults(package: Path, index: Index) -> Iterator[tuple[str, str]]:
+    """(file, reason) of each that is missing, damaged, or leads elsewhere."""
+    with_audio = index.audio_init is not None
+    names = manifest_names(with_audio)
+    known = {*names, *(entry.file for entry in index.files)}
+    counts = {VIDEO: len(index.segments), AUDIO: len(index.audio)}
+    faulty = False
+    for name in names:
+        try:
+            links = _links(name, read_plain(package, name, MAX_MANIFEST_BYTES), counts)
+            if strange := sorted(links - known):
+                raise PackageError(f"leads to {strange[0][:60]!r}, which is no file of the package")
+        except PackageError as error:
+            faulty = True
+            yield name, str(error)
+    # Packages of before have no hash of them.
+    if not faulty and index.manifests and manifests_hash(package, with_audio) != index.manifests:
+        yield MPD_NAME, "or a playlist is not the one that was signed"
+
+
+def _links(name: str, data: bytes, counts: dict[str, int]) -> set[str]:
+    """All addresses in a manifest, those of templates for each number."""
+    try:
+        text = data.decode("utf-8")
+        if name == MPD_NAME:
+            return _links_of_mpd(ET.fromstring(text), counts)
+    except (UnicodeDecodeError, ET.ParseError) as error:
+        raise PackageError(f"is damaged ({error})") from error
+    lines = [line.strip() for line in text.splitlines()]
+    plain = {line for line in lines if line and not line.startswith("#")}
+    return plain | {uri for line in lines if line.startswith("#") for uri in _URI.findall(line)}
+
+
+def _links_of_mpd(root: ET.Element, counts: dict[str, int]) -> set[str]:
+    found: set[str] = set()
+    for element in root.iter():
+        local = element.tag.rpartition("}")[2]
+        text = (element.text or "").strip()
+        if local in _ADDRESSES and not (local == "BaseURL" and text == "./"):
+            found.add(text)
+        for attribute, value in element.attrib.items():
+            if attribute.rpartition("}")[2] in _LINKS:
+                found |= _expanded(value, counts)
+    return found
+
+
+def _expanded(link: str, counts: dict[str, int]) -> set[str]:
+    kind, _, file = link.partition("/")
+    if file != _TEMPLATE or kind not in counts:
+        return {link}
+    return {f"{kind}/{segment_name(n)}" for n in range(1, counts[kind] + 1)}
