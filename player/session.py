@@ -16,6 +16,7 @@ from player.package.layout import INDEX_PATH, INIT_NAME, SEGMENTS, VIDEO
 from player.package.limits import MAX_SEGMENT_BYTES
 from player.package.package_error import PackageError
 from player.package.scale import Scale
+from player.package.seen import Seen
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,14 @@ class Package:
         return self.index is None or (self.scale == 1 and not self.index.weights)
 
 
-def open_package(directory: Path | str, trust: frozenset[str] | None = None) -> Package:
+def open_package(
+    directory: Path | str, trust: frozenset[str] | None = None, seen: Seen | None = None
+) -> Package:
     """Open a package. Damage in `sr/` is told in `problems`, and never an error.
 
     `trust` holds the public keys whose packages may run their own networks; None takes any
-    signature that holds. Raises NotAPackageError where there is no video.
+    signature that holds. One of an older revision than was `seen` is not taken. Raises
+    NotAPackageError where there is no video.
     """
     directory = Path(directory)
     init = f"{VIDEO}/{INIT_NAME}"
@@ -87,7 +91,10 @@ def open_package(directory: Path | str, trust: frozenset[str] | None = None) -> 
         problem = Event("index", INDEX_PATH, str(error), "the LR video is shown as it is")
         return Package(directory, None, None, (problem,))
     try:
-        return Package(directory, file.index, file.signer(trust))
+        signer = file.signer(trust)
+        if seen is not None:
+            seen.check(file.index, signer)
+        return Package(directory, file.index, signer)
     except PackageError as error:
         problem = Event("signature", INDEX_PATH, str(error), "its networks are not used")
         return Package(directory, file.index, None, (problem,))

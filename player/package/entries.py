@@ -17,6 +17,7 @@ from player.package.shipped import shipped_by_hash
 # Of a SHA-256, in an index. Who would put another file in the place of a signed one must find a
 # second preimage, 2^160 tries; docs/package.md says why no more is needed.
 HASH_BYTES = 20
+ID_BYTES = 9
 
 Data = bytes  # which is the name of a field below
 
@@ -108,7 +109,8 @@ class Index:
     bottom. Without weights the anchor is shown. `time_base` is the length in seconds of a tick of
     `segments`, `audio_time_base` of `audio`. `colour` holds the tags of the video (matrix,
     full_range, primaries, transfer). `version` is the PocketSR that made the package, `manifests`
-    the hash of all manifests (`manifest_check.manifests_hash`).
+    the hash of all manifests (`manifest_check.manifests_hash`). `id` (18 hexadecimal digits, or
+    empty) is of the film and how it was encoded, `revision` the how-manieth making of that.
     """
 
     scale: Scale
@@ -131,6 +133,8 @@ class Index:
     version: str = ""
     router: RouterEntry | None = None
     manifests: str = ""
+    id: str = ""
+    revision: int = 1
 
     @property
     def grid_shape(self) -> tuple[int, int]:

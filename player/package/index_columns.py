@@ -21,6 +21,7 @@ from player.package import fields, limits
 from player.package.architecture import Architecture
 from player.package.entries import (
     HASH_BYTES,
+    ID_BYTES,
     FileEntry,
     Index,
     RouterEntry,
@@ -60,6 +61,8 @@ def index_to_json(index: Index) -> Object:
     found = {
         "version": index.version,
         "scale": scale_number(index.scale),
+        "id": _base64([index.id]) if index.id else None,
+        "revision": _unless(1, index.revision),
         "lr": [index.lr.width, index.lr.height],
         "hr": _unless(_whole_hr(index.lr, index.scale), hr),
         "cell": _unless(usual["cell"], [index.fine_h, index.fine_w]),
@@ -184,10 +187,15 @@ def read_fields(source: Object) -> Index:
         colour=_colour(source),
         version=fields.text(source, "version"),
         router=_router(source),
-        manifests="".join(fields.hashes(source, "manifests", HASH_BYTES, 1))
-        if "manifests" in source
-        else "",
+        manifests=_hash(source, "manifests", HASH_BYTES),
+        id=_hash(source, "id", ID_BYTES),
+        revision=fields.integer({"revision": 1} | source, "revision", 1, limits.MAX_REVISION),
     )
+
+
+def _hash(source: Object, name: str, size_bytes: int) -> str:
+    """One hash as hexadecimal digits; empty where there is none."""
+    return fields.hashes(source, name, size_bytes, 1)[0] if name in source else ""
 
 
 def _colour(source: Object) -> dict[str, str | bool]:

@@ -45,6 +45,15 @@ def signing_key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(raw)
 
 
+def own_key() -> str | None:
+    """This user's public key, None where there is none yet."""
+    try:
+        raw = (home() / "signing.key").read_bytes()
+        return public_key_text(Ed25519PrivateKey.from_private_bytes(raw).public_key())
+    except (OSError, ValueError):
+        return None
+
+
 def canonical_json(value: dict[str, Any]) -> bytes:
     """One byte string for one value: sorted keys, no spaces, UTF-8, no field `signature`."""
     signed = {k: v for k, v in value.items() if k != "signature"}

@@ -21,6 +21,7 @@ from player.package.package_error import PackageError
 from player.package.paths import BICUBIC, HARD, network_of, path_of
 from player.package.route_maps import unpack_routes
 from player.package.router_blob import unpack_router
+from player.package.seen import Seen
 from player.package.weights import unpack_weights
 
 SelfTest = Callable[[bytes], object]
@@ -72,9 +73,14 @@ class Verification:
 
 
 def verify_package(
-    package: Path, trust: frozenset[str] | None = None, self_test: SelfTest | None = None
+    package: Path,
+    trust: frozenset[str] | None = None,
+    self_test: SelfTest | None = None,
+    seen: Seen | None = None,
 ) -> Verification:
     """Look at all of a package and tell every fault; raises nothing on damaged data.
+
+    An older revision than was `seen` is a fault.
 
     `self_test` loads a blob, weights or a router, into an engine and raises PackageError where it
     fails (`Engine.self_test`); without it the blobs are only parsed.
@@ -87,6 +93,8 @@ def verify_package(
     signer, faults = None, list(_find_faults(package, index, self_test))
     try:
         signer = file.signer(trust)
+        if seen is not None:
+            seen.check(index, signer)
     except PackageError as error:
         faults.insert(0, Fault(INDEX_PATH, str(error)))
     size = sum(entry.sent_bytes for entry in index.files)

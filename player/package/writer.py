@@ -40,7 +40,7 @@ class Contents:
     `video` and `audio` are streams already written into the package's folder. `weights` are the
     blobs in the order of the route codes' network numbers, `routes` one array [T, rows, columns]
     u8 for each video segment, or none at all. `hr` is the size to show. `router` is the blob that
-    decides where a segment has no route map.
+    decides where a segment has no route map. `id` and `revision` are those of `Index`.
     """
 
     scale: Scale
@@ -57,6 +57,8 @@ class Contents:
     colour: Mapping[str, Any]
     version: str
     router: bytes | None = None
+    id: str = ""
+    revision: int = 1
 
 
 def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> Index:
@@ -105,6 +107,8 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
         version=contents.version,
         router=router,
         manifests=manifests_hash(package, audio is not None),
+        id=contents.id,
+        revision=contents.revision,
     )
     # Last, for the index is what makes a folder a package.
     write_index(package, index, key)

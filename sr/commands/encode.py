@@ -7,7 +7,7 @@ import click
 
 from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
-from player.package.limits import MAX_UNITS
+from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
 from sr.commands.options import FILE, Share, json_option, show
 from sr.encode.methods import METHODS
@@ -182,6 +182,13 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     "--protect", default="", help="Groups that always get the whole network, commas between."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--revision",
+    type=click.IntRange(1, MAX_REVISION),
+    default=1,
+    show_default=True,
+    help="Players that have seen a higher one of this film, so encoded, refuse a lower one.",
+)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--restart", is_flag=True, help="Discard what an earlier run left.")
 @click.option("--events", is_flag=True, help="Print a JSON object a line while working.")

@@ -5,13 +5,24 @@ from typing import Any
 
 import click
 
-from sr.commands.options import DIRECTORY, FILE, Share, engine_options, json_option, show, warn
+from sr.commands.options import (
+    DIRECTORY,
+    FILE,
+    Share,
+    engine_options,
+    json_option,
+    open_trusted,
+    show,
+    trust_option,
+    warn,
+)
 
 
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--reference", type=FILE, required=True, help="The film that was encoded.")
 @engine_options
+@trust_option
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
@@ -29,6 +40,7 @@ def command(
     reference: Path,
     named: Path | None,
     target: str,
+    trust: tuple[str, ...],
     threads: int | None,
     frames: int | None,
     protocol: str,
@@ -44,12 +56,11 @@ def command(
         need_vmaf()
     from player.engines import engine_of
     from player.measure import MeasureOptions, measure
-    from player.session import open_package
     from sr.host_engine import build_engine
 
     wanted = measurable(METRICS.keys() - MODELS.keys() if vmaf is False else METRICS)
     options = MeasureOptions(threads, frames, protocol, metrics=wanted, worst=worst)
-    opened = open_package(package)
+    opened = open_trusted(package, trust)
     engine = engine_of(opened, target, named, warn, build_engine)
     result = measure(opened, reference, engine, options, warn)
     show(result, as_json, table(result))

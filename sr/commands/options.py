@@ -3,9 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from player.session import Package
 
 DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
@@ -53,6 +56,27 @@ def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """--trust KEY, as often as there are keys: `trust`, a tuple of them."""
     text = "Public key that must have signed; may be given again."
     return click.option("--trust", metavar="KEY", multiple=True, help=text)(function)
+
+
+def open_trusted(package: Path, trust: tuple[str, ...]) -> "Package":
+    """The package, as this user takes it: of one of those keys, of no older revision than was
+    played before. That a key is new is said once.
+    """
+    from player.package.seen import Seen
+    from player.package.signature import own_key
+    from player.session import open_package
+
+    seen = Seen.of_user()
+    opened = open_package(package, frozenset(trust) or None, seen)
+    if opened.index is not None and opened.signer is not None:
+        known = trust or opened.signer == own_key() or seen.is_known(opened.signer)
+        if not known:
+            warn(
+                f"signed by {opened.signer}, of whom nothing was played here before; "
+                f"--trust {opened.signer} takes nobody else's"
+            )
+        seen.remember(opened.index, opened.signer)
+    return opened
 
 
 def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:

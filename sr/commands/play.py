@@ -10,6 +10,7 @@ from sr.commands.options import (
     FILE,
     engine_options,
     json_option,
+    open_trusted,
     show,
     trust_option,
     warn,
@@ -62,10 +63,9 @@ def command(
     from chunking.writer import DEFAULT_CRF
     from player.engines import engine_of
     from player.playback import PlayOptions, play_package
-    from player.session import open_package
     from sr.host_engine import build_engine
 
-    opened = open_package(package, frozenset(trust) or None)
+    opened = open_trusted(package, trust)
     engine = engine_of(opened, target, named, warn, build_engine)
     if out and out_crf is None:
         # One would compare the file with the film, and find less than `measure` says.

@@ -26,6 +26,7 @@ def command(
     """Check hashes, signature, limits and the self-test of every blob of the package DIR."""
     from player.engines import dtype_of_package, open_engine, tell_old_engine
     from player.package.index import read_index
+    from player.package.seen import Seen
     from player.package.verify import verify_package
     from sr.host_engine import build_engine
 
@@ -40,7 +41,7 @@ def command(
         dtype = dtype_of_package(package, index.weights)
         engine = open_engine(dtype, target, named, warn, build_engine)
     self_test = engine.self_test if engine else None
-    verification = verify_package(package, frozenset(trust) or None, self_test)
+    verification = verify_package(package, frozenset(trust) or None, self_test, Seen.of_user())
     if as_json or verification.ok:
         tested = "passed" if verification.self_tested else "not run: no engine, see compile"
         lines = [

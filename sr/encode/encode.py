@@ -144,6 +144,8 @@ def _contents(
         router=learned.router,
         colour=vars(film.info.colour),
         version=version("pocketsr"),
+        id=work.job.id,
+        revision=options.stream.revision,
     )
 
 

@@ -11,6 +11,7 @@ it can.
 """
 
 import fcntl
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed, write_text
-from player.package.entries import digest
+from player.package.entries import ID_BYTES, digest
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, REPORT_FILE, WORK
 from player.package.package_error import PackageError
 from sr.usage_error import UsageError
@@ -90,6 +91,15 @@ class Job:
             return digest(self.out / file)[0]
         except OSError:
             return None
+
+    @property
+    def id(self) -> str:
+        """Of the package: a hash of the film and of what is asked for, whatever makes it."""
+        asked = json.loads((self.out / JOB_FILE).read_text())
+        others = ("schema", "version", "revision", "source")  # the film by its hash, not its name
+        decides = {k: v for k, v in asked.items() if k not in others}
+        text = json.dumps(decides, sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()[: 2 * ID_BYTES]
 
     def path(self, name: str) -> Path:
         """Where a step keeps something: sealed, or it is swept away as damaged."""

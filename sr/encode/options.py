@@ -51,7 +51,8 @@ PRESETS = {
 class StreamOptions:
     """`lr_crf` None takes the codec's default; `frames` None encodes all. A segment, of about
     `segment_s` seconds, begins with a key frame. `codec_opts`: "key=value:key=value" for the
-    encoder, as its library calls them."""
+    encoder, as its library calls them. `revision`: the how-manieth package of this film, made so,
+    is given away."""
 
     scale: Scale = 4
     lr_codec: str = "av1"
@@ -59,6 +60,7 @@ class StreamOptions:
     frames: int | None = None
     segment_s: float = SEGMENT_S
     codec_opts: str = ""
+    revision: int = 1
 
     def __post_init__(self) -> None:
         try:
@@ -333,6 +335,8 @@ class EncodeOptions:
             "dtype": self.training.arithmetic,
             "loss": self.training.loss_space,
             "patches": self.patch_choice,
+            # As jobs from before revisions have the first: not at all.
+            "revision": self.stream.revision if self.stream.revision > 1 else None,
             "stages": ",".join(self.shrink.stages),
             "protect": ",".join(self.routes.protect),
             "groups": groups.name if groups else None,

@@ -71,6 +71,7 @@ class SearchOptions:
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
         decided = ("scale", "lr_crf", "warm_from", "rate_weight", "shipped")
+        flat["revision"] = flat["revision"] if flat["revision"] > 1 else None
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 
     def of_choice(

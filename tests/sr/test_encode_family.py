@@ -256,3 +256,17 @@ def test_route_cells_and_routers_are_whole_units(odd_film, tmp_path):
     assert report["router"] is not None
     codes = unpack_routes((tmp_path / "p" / index.routes[0].file).read_bytes())
     assert set(np.unique(path_of(codes))) <= {BICUBIC, EASY, HARD}
+
+
+def test_a_package_has_an_id_and_a_revision(odd_film, tmp_path):
+    """Of the film and of what is asked for: not of the folder, nor of the how-manieth it is."""
+    made = {}
+    asked = {"a": {}, "b": {"revision": 2}, "c": {"lr_crf": 40}}
+    for name, more in asked.items():
+        run(odd_film, tmp_path / name, scale=2, method="plain", steps=None, **more)
+        made[name] = read_index(tmp_path / name).index
+    assert made["a"].id == made["b"].id != made["c"].id and len(made["a"].id) == 18
+    assert [index.revision for index in made.values()] == [1, 2, 1]
+    assert (tmp_path / "a/video/init.mp4").read_bytes() == (
+        tmp_path / "b/video/init.mp4"
+    ).read_bytes()
