@@ -3,15 +3,20 @@
 # PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 from av.audio.stream import AudioStream
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
+from chunking.aac import to_aac
+from chunking.clock import follow_on
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
 from chunking.opening import Mp4, open_source
@@ -20,8 +25,7 @@ from player.package.layout import AUDIO
 from player.package.streams import StreamFiles
 
 COPIED_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac")
-_AAC_BPS = 128_000
-_AAC_LAYOUTS = ("mono", "stereo", "5.1")
+_LEAST_S = 60  # that encoding a sound may take, and its own length more
 
 
 def copy_audio(
@@ -30,21 +34,62 @@ def copy_audio(
     on_warning: Warn = ignore,
     end_s: float | None = None,
     segment_s: float = 4.0,
+    early_s: Fraction = Fraction(0),
 ) -> StreamFiles | None:
-    """The first audio stream of `source` as CMAF segments in out/audio/, times unchanged.
+    """The first audio stream of `source` as CMAF segments in out/audio/.
 
-    None without audio, and with a warning for audio that does not decode: the video goes first.
-    What lies before time zero (an encoder's priming) is left out, as segments cannot hold it,
-    and what begins at `end_s` or later, for the sake of a video that was cut there.
+    None without audio, and with a warning for audio that cannot be had: the video goes first.
+    Times are the source's, moved by `early_s` as the video's are (`VideoInfo`). What lies before
+    time zero (an encoder's priming) is left out, as segments cannot hold it, and what begins at
+    `end_s` or later, for the sake of a video that was cut there.
     """
     try:
         with open_source(source) as container:
             if not container.streams.audio:
                 return None
-            return _write_audio(container, out, on_warning, end_s, segment_s)
+        parts = PartWriter(out / AUDIO)
+        # Every packet of sound is a key frame: cut at those, each would be a segment of its own.
+        sink = SegmentSplitter(parts.write)
+        options = {"frag_duration": str(round(segment_s * 1e6))}
+        with _sound_of(source, on_warning) as sound, open_cmaf(sink, options) as target:
+            packets = follow_on(timed_packets(*sound), on_warning)
+            for packet in packets_for(target, sound[1], packets, on_warning):
+                moved = round(early_s / packet.time_base)
+                packet.pts, packet.dts = (packet.pts or 0) + moved, (packet.dts or 0) + moved
+                start_s = float(packet.pts * packet.time_base)
+                if start_s >= 0 and (end_s is None or start_s < end_s):
+                    target.mux(packet)
+        sink.finish()
     except (av.FFmpegError, InputError, ValueError) as error:
-        on_warning(f"the audio of {source} is left out: {error}")
+        on_warning(f"the audio of {source} is left out: {' '.join(str(error).split())}")
         return None
+    if len(parts.paths) < 2:
+        until = f" before its {end_s:.2f} s are over" if end_s is not None else ""
+        on_warning(f"the audio of {source} does not begin{until}: none is kept")
+        return None
+    spans, timescale = _measure(parts.paths[0], parts.paths[1:])
+    return describe_parts(parts.paths, spans, timescale, width=0, height=0)
+
+
+@contextmanager
+def _sound_of(source: Path, warn: Warn) -> Iterator[tuple[InputContainer, AudioStream]]:
+    """The opened film and its sound where MP4 holds that, else a file with the same as AAC."""
+    with open_source(source) as container:
+        stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise InputError("FFmpeg has no decoder for its codec, and cannot copy it")
+        codec = stream.codec_context.codec.canonical_name
+        if codec in COPIED_CODECS:
+            yield container, stream
+            return
+        length_s = float((container.duration or 0) / av.time_base)
+    warn(f"audio in {codec} does not fit MP4: it is encoded again as AAC")
+    with TemporaryDirectory() as folder:
+        made = Path(folder) / "sound.mp4"
+        for said in to_aac(source, 0, made, _LEAST_S + length_s):
+            warn(f"the audio of {source}: {said}")
+        with open_source(made) as encoded:
+            yield encoded, encoded.streams.audio[0]
 
 
 def open_audio(source: Mp4) -> tuple[InputContainer, AudioStream]:
@@ -57,64 +102,48 @@ def open_audio(source: Mp4) -> tuple[InputContainer, AudioStream]:
     return container, streams[0]
 
 
-def copied_packets(
-    container: InputContainer, source: AudioStream, target: OutputContainer
+def packets_for(
+    target: OutputContainer,
+    source: AudioStream,
+    packets: Iterable[Packet[AudioStream]],
+    warn: Warn = ignore,
 ) -> Iterator[Packet[AudioStream]]:
-    """The packets of `source`, for a stream of `target` made when the first is asked for."""
-    copy = target.add_stream_from_template(source)
-    for packet in container.demux(source):
-        # The last packet that `demux` gives is empty, and only flushes decoders.
-        if packet.dts is not None:
-            packet.stream = copy
-            yield packet
+    """Packets of `source` for a new stream of `target`, which is made with the first of them.
 
-
-def _write_audio(
-    container: InputContainer,
-    out: Path,
-    warn: Warn,
-    end_s: float | None,
-    segment_s: float,
-) -> StreamFiles | None:
-    parts = PartWriter(out / AUDIO)
-    # Every packet of sound is a key frame: cut at those, each would be a segment of its own.
-    sink = SegmentSplitter(parts.write)
-    with open_cmaf(sink, {"frag_duration": str(round(segment_s * 1e6))}) as target:
-        for packet in _packets(container, target, warn):
-            start_s = float((packet.pts or 0) * packet.time_base)
-            # What lies before zero is an encoder's priming, for which segments have no time.
-            if start_s >= 0 and (end_s is None or start_s < end_s):
-                target.mux(packet)
-    sink.finish()
-    init, *segments = parts.paths
-    if not segments:
-        return None
-    spans, timescale = _measure(init, segments)
-    return describe_parts(parts.paths, spans, timescale, width=0, height=0)
-
-
-def _packets(
-    container: InputContainer, target: OutputContainer, warn: Warn
-) -> Iterator[Packet[AudioStream]]:
-    """Packets for `target`: the source's own, or newly encoded AAC."""
-    source = container.streams.audio[0]
-    # Of a truncated or damaged source what can be read is kept: half of the sound beats none.
+    Of a source that breaks off, which is said, what can be read is kept: half beats nothing.
+    """
+    copy, strip = target.add_stream_from_template(source), None
     try:
-        codec = source.codec_context.codec.canonical_name
-        if codec in COPIED_CODECS:
-            yield from copied_packets(container, source, target)
-            return
-        warn(f"audio in {codec} does not fit MP4: it is encoded again as AAC")
-        # "1 channels" and the like name no layout that the encoder would take.
-        layout = source.layout.name if source.layout.name in _AAC_LAYOUTS else "stereo"
-        encoder = target.add_stream("aac", rate=source.rate, layout=layout)
-        assert isinstance(encoder, AudioStream)
-        encoder.bit_rate = _AAC_BPS
-        for frame in container.decode(source):
-            yield from encoder.encode(frame)
-        yield from encoder.encode(None)
+        for packet in packets:
+            if strip is None and (settings := _adts_settings(source, packet)):
+                # As transport streams have AAC: each packet tells what MP4 tells once.
+                copy.codec_context.extradata = settings
+                strip = BitStreamFilterContext("aac_adtstoasc", source)
+            for kept in strip.filter(packet) if strip else [packet]:
+                kept.stream = copy
+                yield kept
     except av.FFmpegError as error:
-        warn(f"the audio breaks off: {error}")
+        warn(f"the audio breaks off: {error.strerror}")
+
+
+def timed_packets(container: InputContainer, source: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """All packets, but for the empty one at the end of `demux` that only flushes decoders."""
+    return (packet for packet in container.demux(source) if packet.dts is not None)
+
+
+def _adts_settings(source: AudioStream, packet: Packet[AudioStream]) -> bytes | None:
+    """The AudioSpecificConfig (ISO/IEC 14496-3, 1.6.2.1) of a packet with an ADTS header."""
+    header = bytes(packet)[:7]
+    is_aac = source.codec_context.codec.canonical_name == "aac"
+    if not is_aac or source.codec_context.extradata or len(header) < 7:
+        return None
+    if header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return None
+    kind, rate = (header[2] >> 6) + 1, header[2] >> 2 & 15
+    channels = (header[2] & 1) << 2 | header[3] >> 6
+    if not channels:
+        raise InputError("its channels are described in a way that MP4 does not hold")
+    return (kind << 11 | rate << 7 | channels << 3).to_bytes(2, "big")
 
 
 def _measure(init: Path, segments: Sequence[Path]) -> tuple[list[Span], int]:

@@ -25,7 +25,8 @@ class VideoInfo:
     """One video stream. Sizes in px, upright; `time_base` is seconds a tick of `Frame.pts`.
 
     `time_base` is the source's with the numerator moved into the pts, so that it is always
-    1/timescale, which is all that MP4 can express; no time changes by that.
+    1/timescale, which is all that MP4 can express; no time changes by that. `early_s`: by how much
+    the first frame lies before zero; all times are moved by it, the sound's too.
     """
 
     path: Path | None
@@ -48,6 +49,7 @@ class VideoInfo:
     frames_hint: int | None
     duration_s: float | None
     warnings: tuple[str, ...]
+    early_s: Fraction = Fraction(0)
 
 
 def probe(source: Source) -> VideoInfo:
@@ -139,6 +141,7 @@ def _describe_stream(
         frames_hint=stream.frames or (round(duration_s * rate) if duration_s else None),
         duration_s=duration_s,
         warnings=(),
+        early_s=Fraction(0) if raw else max(Fraction(0), -(frame.pts or 0) * base),
     )
     if base.denominator > _MAX_TIMESCALE:
         raise InputError(f"{describe(source)}: time base {base} is finer than MP4 can hold")

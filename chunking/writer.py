@@ -19,7 +19,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 
-from chunking.audio import copied_packets, open_audio
+from chunking.audio import open_audio, packets_for, timed_packets
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
 from chunking.input_error import InputError
@@ -86,7 +86,8 @@ class VideoWriter:
         if audio is not None:
             opened, source = open_audio(Mp4("the sound", audio))
             self._open.enter_context(opened)
-            self._audio = _rising(copied_packets(opened, source, self._container), on_warning)
+            packets = _rising(timed_packets(opened, source), on_warning)
+            self._audio = packets_for(self._container, source, packets, on_warning)
         # Asked for now, because all streams of a file must exist before its first frame.
         self._next_audio = next(self._audio, None)
 
@@ -145,7 +146,7 @@ def why_not_copied(audio: bytes, out: Path) -> str | None:
                 io.BytesIO(), "w", format=muxer, options=options if muxer != "matroska" else {}
             ) as target,
         ):
-            target.mux(next(copied_packets(opened, source, target)))
+            target.mux(next(packets_for(target, source, timed_packets(opened, source))))
     except StopIteration:
         return "it has no packet"
     except (av.FFmpegError, InputError, ValueError) as error:

@@ -26,7 +26,9 @@ def write_streams(work: Work) -> Streams:
         )  # fmt: skip
         # Sound that goes on behind the last frame belongs to a film that was not cut.
         end_s = float(video.end_s) if asked.frames else None
-        audio = copy_audio(film.source, out, work.progress.warn, end_s, asked.segment_s)
+        audio = copy_audio(
+            film.source, out, work.progress.warn, end_s, asked.segment_s, film.info.early_s
+        )
         return [_to_json(stream, out) if stream else None for stream in (video, audio)]
 
     video, audio = work.job.step("stream", make, [out / VIDEO, out / AUDIO])

@@ -1,0 +1,176 @@
+"""Sound as films really have it: kept where it can be, and else left out with a word."""
+
+from __future__ import annotations
+
+import os
+import stat
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from chunking import aac
+from chunking.audio import copy_audio
+from chunking.opening import Mp4, open_source
+from chunking.video import probe, read_frames
+
+SECONDS = 2
+
+
+@pytest.fixture
+def film(tmp_path, moving_frames):
+    """Writes a film of two seconds with a tone, whose sound begins `start_s` later."""
+
+    def make(name: str, codec: str, rate: int = 48000, layout: str = "mono", start_s: float = 0.0):
+        path = tmp_path / name
+        with av.open(str(path), "w") as out:
+            video = out.add_stream("libx264", rate=30)
+            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+            sound = out.add_stream(codec, rate=rate, layout=layout)
+            for picture in moving_frames(30 * SECONDS):
+                out.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+            out.mux(video.encode(None))
+            tone = np.sin(np.arange(SECONDS * rate) * 440 * 2 * np.pi / rate)
+            samples = np.tile(tone.astype(np.float32) / 4, (sound.layout.nb_channels, 1))
+            for at in range(0, len(tone), 4800):
+                part = np.ascontiguousarray(samples[:, at : at + 4800])
+                frame = av.AudioFrame.from_ndarray(part, "fltp", layout)
+                frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+                frame.pts = at + round(start_s * rate)
+                out.mux(sound.encode(frame))
+            out.mux(sound.encode(None))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """(what was said, the segments as one MP4 or None)."""
+
+    def copy(source, **options):
+        said: list[str] = []
+        files = copy_audio(source, tmp_path / "out", said.append, **options)
+        if files is None:
+            return said, None
+        data = b"".join(path.read_bytes() for path in files.files)
+        return said, Mp4("copied", data)
+
+    return copy
+
+
+def played(sound: Mp4) -> tuple[float, float]:
+    """Start and end, in seconds, of what decodes."""
+    with open_source(sound) as container:
+        frames = list(container.decode(audio=0))
+        return frames[0].time, frames[-1].time + frames[-1].samples / frames[-1].sample_rate
+
+
+def test_aac_of_a_transport_stream_is_copied(film, copied):
+    """There each packet has a header of its own, which MP4 has once."""
+    source = film("a.ts", "aac")
+    said, sound = copied(source)
+    assert not said
+    start, end = played(sound)
+    assert end - start == pytest.approx(SECONDS, abs=0.06)
+    with open_source(sound) as container, av.open(str(source)) as original:
+        ours = [bytes(p) for p in container.demux(audio=0) if p.dts is not None]
+        theirs = [bytes(p)[7:] for p in original.demux(audio=0) if p.dts is not None]
+    assert ours == theirs
+
+
+def test_a_codec_that_ffmpeg_does_not_know_is_left_out_and_said(film, copied):
+    source = film("a.mp4", "ac3")
+    source.write_bytes(source.read_bytes().replace(b"ac-3", b"ac-4"))
+    (said,), sound = copied(source)
+    assert sound is None and "left out" in said and "no decoder" in said
+
+
+def test_one_damaged_packet_costs_itself_alone(film, copied):
+    """A packet of the transport stream is missing, as after a moment of bad reception."""
+    source = film("a.ts", "mp2")
+    whole = played(copied(source)[1])
+    packets = [source.read_bytes()[at : at + 188] for at in range(0, source.stat().st_size, 188)]
+    places = [i for i, p in enumerate(packets) if int.from_bytes(p[1:3]) & 0x5FFF == 0x101]
+    del packets[places[len(places) // 2]]  # within the sound's, where no frame begins
+    source.write_bytes(b"".join(packets))
+    said, sound = copied(source)
+    assert "packets of it do not decode" in said[-1]
+    # Silence in its place: what follows is where it was.
+    assert played(sound) == pytest.approx(whole, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate", "layout", "becomes"),
+    [
+        ("pcm_s16le", 37800, "stereo", "stereo"),
+        ("pcm_s16le", 192000, "mono", "mono"),
+        ("pcm_s16le", 48000, "5.1(side)", "5.1"),
+        ("pcm_s16le", 48000, "5.1", "5.1"),
+        ("pcm_s16le", 48000, "quad", "4.0"),
+        ("pcm_s24le", 8000, "6.1", "stereo"),
+    ],
+)
+def test_any_rate_and_layout_becomes_aac(film, copied, codec, rate, layout, becomes):
+    said, sound = copied(film("a.mov", codec, rate, layout))
+    start, end = played(sound)
+    assert end - start == pytest.approx(SECONDS, abs=0.06)
+    with open_source(sound) as container:
+        assert container.streams.audio[0].layout.nb_channels == av.AudioLayout(becomes).nb_channels
+    same = layout.removesuffix("(side)") == becomes
+    assert len(said) == (1 if same else 2) and (same or f"({layout}) become {becomes}" in said[1])
+
+
+def put_in_place_of_python(monkeypatch, tmp_path, text: str) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(program.stat().st_mode | stat.S_IEXEC)
+    monkeypatch.setattr(aac.sys, "executable", str(program))
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [("kill -ABRT $$", "its decoder fails"), ("exec sleep 60", "hangs"), ("exit 1", "fails")],
+)
+def test_a_decoder_that_ends_its_process_costs_the_sound_alone(
+    film, copied, tmp_path, monkeypatch, program, reason
+):
+    source = film("a.mov", "pcm_s16le")
+    monkeypatch.setattr("chunking.audio._LEAST_S", 0)
+    put_in_place_of_python(monkeypatch, tmp_path, program)
+    said, sound = copied(source)
+    assert sound is None and "left out" in said[-1] and reason in said[-1]
+    assert os.getpid()  # this one
+
+
+def test_sound_that_begins_behind_the_cut_is_none_and_that_is_said(film, copied):
+    source = film("a.mkv", "ac3", start_s=1.0)
+    (said,), sound = copied(source, end_s=0.5)
+    assert sound is None and "does not begin before its 0.50 s are over" in said
+    said, sound = copied(source)
+    assert not said and played(sound)[0] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("codec", ["ac3", "mp2", "aac"])
+def test_times_that_begin_again_follow_those_before(film, copied, codec):
+    """Two recordings in one file, as a receiver writes them when the programme changes."""
+    one = film("one.ts", codec)
+    both = one.with_name("both.ts")
+    both.write_bytes(one.read_bytes() * 2)
+    said, sound = copied(both)
+    assert sum("begin again" in line for line in said) == 1
+    start, end = played(sound)
+    assert end - start == pytest.approx(2 * SECONDS, abs=0.15)
+    told: list[str] = []
+    info, frames = probe(both), list(read_frames(both, on_warning=told.append))
+    assert sum("begin again" in line for line in told) == 1
+    assert len(frames) == 2 * 30 * SECONDS
+    length = float((frames[-1].pts - frames[0].pts) * info.time_base)
+    assert length == pytest.approx(2 * SECONDS - 1 / 30, abs=0.1)
+
+
+def test_sound_is_moved_as_the_pictures_are(film, copied):
+    source = film("a.mkv", "ac3")
+    here, moved = played(copied(source)[1]), played(copied(source, early_s=Fraction(1, 2))[1])
+    assert moved[1] - here[1] == pytest.approx(0.5, abs=0.001)
