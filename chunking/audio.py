@@ -26,6 +26,7 @@ from player.package.streams import StreamFiles
 
 COPIED_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac")
 _LEAST_S = 60  # that encoding a sound may take, and its own length more
+_LEAST_BYTES_A_SECOND = 500
 
 
 def copy_audio(
@@ -90,6 +91,15 @@ def _sound_of(source: Path, warn: Warn) -> Iterator[tuple[InputContainer, AudioS
             warn(f"the audio of {source}: {said}")
         with open_source(made) as encoded:
             yield encoded, encoded.streams.audio[0]
+
+
+def sound_as_aac(sound: bytes) -> bytes:
+    """The sound of an MP4 file made AAC, as MP4; raises InputError."""
+    with TemporaryDirectory() as folder:
+        source, made = Path(folder) / "sound.mp4", Path(folder) / "aac.mp4"
+        source.write_bytes(sound)
+        to_aac(source, 0, made, _LEAST_S + len(sound) / _LEAST_BYTES_A_SECOND)
+        return made.read_bytes()
 
 
 def open_audio(source: Mp4) -> tuple[InputContainer, AudioStream]:

@@ -6,6 +6,7 @@ two moments into one LR line, and the network would learn to restore combs.
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import groupby
 
 import av
 from av.filter import Graph
@@ -14,25 +15,27 @@ from av.video.stream import VideoStream
 
 def deinterlace(frames: Iterator[av.VideoFrame], stream: VideoStream) -> Iterator[av.VideoFrame]:
     """As many frames as come in; frames flagged progressive pass untouched."""
-    graph: Graph | None = None
-    for frame in frames:
-        # A filter graph wants size and format, and they are known with the first frame.
-        if graph is None:
-            graph = Graph()
-            source = graph.add_buffer(
-                width=frame.width,
-                height=frame.height,
-                format=frame.format,
-                time_base=stream.time_base,
-            )
-            # send_frame: a frame for two fields, so that count and times stay as they are.
-            bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-            graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
-        graph.vpush(frame)
-        yield from _pull(graph, stream)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pull(graph, stream)
+    # A filter graph is for one size and format, and broadcasts change theirs in the middle.
+    for _, alike in groupby(frames, lambda f: (f.width, f.height, f.format.name)):
+        graph = None
+        for frame in alike:
+            graph = graph or _graph_for(frame, stream)
+            graph.vpush(frame)
+            yield from _pull(graph, stream)
+        if graph is not None:
+            graph.vpush(None)
+            yield from _pull(graph, stream)
+
+
+def _graph_for(frame: av.VideoFrame, stream: VideoStream) -> Graph:
+    graph = Graph()
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base
+    )
+    # send_frame: a frame for two fields, so that count and times stay as they are.
+    bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+    graph.link_nodes(source, bwdif, graph.add("buffersink")).configure()
+    return graph
 
 
 def _pull(graph: Graph, stream: VideoStream) -> Iterator[av.VideoFrame]:

@@ -32,6 +32,7 @@ _REFUSED = _OTHER_FILES | _NETWORK | _DEVICES
 _PART_CODECS = "h264,hevc,libdav1d,av1,vp9,aac,mp3,mp3float,opus,libopus,ac3,eac3,flac"
 # The beginnings of texts that lead elsewhere.
 _LEADS = re.compile(rb"\s*(#EXTM3U|ffconcat|v=0\s|<\?xml[^>]*>\s*<MPD|<MPD|rtsp:|https?:)", re.I)
+_WEBP = re.compile(rb"RIFF.{4}WEBPVP8X.{4}(.)", re.S)  # and its flags, of which 2 is animation
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+[^/]", re.I)
 # Decoders align the sides of the frames that they allocate.
 _ALIGNED_PX = 128
@@ -85,6 +86,10 @@ def _open_film(path: Path, name: str) -> InputContainer:
         if _URL.match(name):
             raise InputError(f"{name} is a URL: fetch the film, and give its file")
         raise InputError(f"{name} does not exist: check the path")
+    webp = _WEBP.match(_beginning(path)) if path.is_file() else None
+    if webp and webp[1][0] & 2:
+        # FFmpeg opens it, and decodes no frame of it.
+        raise InputError(f"{name}: animated WebP is not supported: make a video of it first")
     options = {"format_whitelist": _film_formats(), "protocol_whitelist": "file"}
     try:
         # "file:", so that a colon in the name is a colon.

@@ -107,12 +107,16 @@ def _describe_stream(
     )
     height, width = orientation.size(frame.height, frame.width)
     raw = bool(container.format.flags & _NO_TIMESTAMPS)
+    # AVI has times in the order of decoding alone: with B frames FFmpeg can only guess.
+    counted = raw or (container.format.name == "avi" and stream.codec_context.has_b_frames)
     # For encoders' rate control only, where the stream has times: those come from the pts.
     rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
     rate, rate_warning = (rate if 1 <= rate <= 240 else _DEFAULT_RATE), None
     if raw:
         rate, rate_warning = _raw_rate(source, stream)
-    base = 1 / rate if raw else Fraction(stream.time_base or Fraction(1, 90000))
+    elif counted:
+        rate = Fraction(stream.guessed_rate or rate)
+    base = 1 / rate if counted else Fraction(stream.time_base or Fraction(1, 90000))
     duration_s = container.duration / av.time_base if container.duration else None
     if stream.duration and stream.time_base:
         duration_s = float(stream.duration * stream.time_base)
@@ -127,7 +131,7 @@ def _describe_stream(
         time_base=Fraction(1, base.denominator),
         tick_factor=base.numerator,
         frame_rate=rate,
-        has_timestamps=not raw,
+        has_timestamps=not counted,
         codec=stream.codec_context.name,
         pix_fmt=pix_fmt,
         bit_depth=max(c.bits for c in frame.format.components),
@@ -136,12 +140,15 @@ def _describe_stream(
             1 / sample_aspect_ratio if orientation.transpose else sample_aspect_ratio
         ),
         interlaced=frame.interlaced_frame,
-        has_alpha=any(c.is_alpha for c in frame.format.components) or pix_fmt == "pal8",
+        # VP8 and VP9 have it as a second stream, which their decoder passes over.
+        has_alpha=any(c.is_alpha for c in frame.format.components)
+        or pix_fmt == "pal8"
+        or {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1",
         has_audio=bool(container.streams.audio),
         frames_hint=stream.frames or (round(duration_s * rate) if duration_s else None),
         duration_s=duration_s,
         warnings=(),
-        early_s=Fraction(0) if raw else max(Fraction(0), -(frame.pts or 0) * base),
+        early_s=Fraction(0) if counted else max(Fraction(0), -(frame.pts or 0) * base),
     )
     if base.denominator > _MAX_TIMESCALE:
         raise InputError(f"{describe(source)}: time base {base} is finer than MP4 can hold")

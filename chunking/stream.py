@@ -133,13 +133,16 @@ def read_stream(
 
 
 class _Timeline:
-    """Decides where segments start, and remembers the pts of every frame."""
+    """Decides where segments start, and remembers the pts of every frame, and how long the last
+    one lasts.
+    """
 
     def __init__(self, info: VideoInfo, segment_s: float) -> None:
         self._segment_ticks = segment_s / info.time_base
         self._nominal_ticks = max(1, round(1 / (info.frame_rate * info.time_base)))
         self._pts: list[int] = []
         self._starts: list[int] = []
+        self._last_ticks: int | None = None
         self.size = (0, 0)
 
     def segment_of(self, frame: Frame) -> int:
@@ -148,13 +151,17 @@ class _Timeline:
         if not starts or frame.pts - pts[starts[-1]] >= self._segment_ticks:
             starts.append(len(pts))
         pts.append(frame.pts)
+        self._last_ticks = frame.duration
         self.size = (frame.rgb.shape[0], frame.rgb.shape[1])
         return len(starts)
 
     def spans(self) -> list[Span]:
-        """Of each segment. No file tells how long the last frame lasts: as the one before it."""
+        """Of each segment. Where nothing tells how long the last frame lasts: as the one before."""
         pts = self._pts
-        last_ticks = pts[-1] - pts[-2] if len(pts) > 1 else self._nominal_ticks
+        before = pts[-1] - pts[-2] if len(pts) > 1 else self._nominal_ticks
+        # Some containers state one length for all frames, whatever their times say.
+        told = self._last_ticks or 0
+        last_ticks = told if told > 2 * max(before, self._nominal_ticks) else before
         cuts = [*self._starts, len(pts)]
         edges = [*(pts[i] for i in self._starts), pts[-1] + last_ticks]
         return [
@@ -168,7 +175,9 @@ def _with_fine_ticks(frames: Iterable[Frame], info: VideoInfo) -> tuple[Iterable
     factor = ceil(_TICKS_A_FRAME * info.frame_rate * info.time_base)
     if factor <= 1:
         return frames, info
-    finer = (replace(frame, pts=frame.pts * factor) for frame in frames)
+    finer = (
+        replace(f, pts=f.pts * factor, duration=f.duration and f.duration * factor) for f in frames
+    )
     return finer, replace(info, time_base=info.time_base / factor)
 
 

@@ -33,6 +33,7 @@ __all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
 class Frame:
     """rgb [H, W, 3] uint8, upright; pts in ticks of VideoInfo.time_base; index from 0.
 
+    `duration`: in ticks, where the source tells it.
     `decoded`: the same picture as it was decoded, where its planes are 8-bit 4:2:0, upright and of
     rgb's size: whoever encodes it again needs no way through RGB.
     """
@@ -41,6 +42,7 @@ class Frame:
     pts: int
     index: int
     decoded: av.VideoFrame | None = None
+    duration: int | None = None
 
 
 def read_frames(
@@ -67,7 +69,10 @@ def read_frames(
             rgb = info.orientation.apply(frame_to_rgb(frame, info.colour, reformatter, size))
             upright = info.orientation == Orientation() and (frame.height, frame.width) == size
             decoded = frame if upright and frame.format.name in ("yuv420p", "yuvj420p") else None
-            yield Frame(rgb, clock.ticks_of(frame.pts, index), index, decoded)
+            lasts = None
+            if info.has_timestamps and not info.interlaced and frame.duration:
+                lasts = frame.duration * info.tick_factor
+            yield Frame(rgb, clock.ticks_of(frame.pts, index), index, decoded, lasts)
 
 
 def _decode(
@@ -81,11 +86,13 @@ def _decode(
     # MP4 states its end on the absolute time line, other containers a length from the start.
     is_mp4 = "mp4" in container.format.name
     offset_s = 0.0 if is_mp4 else float((stream.start_time or 0) * (stream.time_base or 0))
-    count, end_s = 0, 0.0
+    count, end_s, frame_s = 0, 0.0, float(1 / info.frame_rate)
     for frame in frames:
         count += 1
         if frame.time is not None:
             end_s = frame.time - offset_s
+            # The last one may last for seconds, as in a recording of a still screen.
+            end_s += max(0.0, float((frame.duration or 0) * (frame.time_base or 0)) - frame_s)
         yield frame
     if lost := damage.summary(end_s, info, stream):
         warn(f"{name} {lost}: the {count} frames that decode are used")

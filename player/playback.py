@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chunking.audio import sound_as_aac
 from chunking.input_error import InputError
 from chunking.video import VideoInfo, probe
 from chunking.writer import DEFAULT_CRF, VideoWriter, why_not_copied
@@ -183,10 +184,15 @@ def _sound(package: Package, out: Path, on_event: Listener) -> bytes | None:
     if len(parts) < 2:  # an initialisation alone holds no sound
         return None
     sound = b"".join(parts)
-    if reason := why_not_copied(sound, out):
+    if (reason := why_not_copied(sound, out)) is None:
+        return sound
+    try:
+        aac = sound_as_aac(sound)
+    except InputError:
         on_event(Event("audio", "audio", reason, "the file is written without sound"))
         return None
-    return sound
+    on_event(Event("audio", "audio", f"{out.suffix} does not hold it", "it is encoded as AAC"))
+    return aac
 
 
 def lr_info(package: Package, on_event: Listener = ignore) -> VideoInfo:

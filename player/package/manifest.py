@@ -49,15 +49,16 @@ def write_manifests(package: Path, video: StreamFiles, audio: StreamFiles | None
 
 
 def dash_manifest(video: StreamFiles, audio: StreamFiles | None) -> str:
-    """The MPD of a finished film, as text. Its time starts where the earlier stream does."""
-    origin_s = min(s.start_s for s in (video, audio) if s)
+    """The MPD of a finished film, as text: from a stream's first start to a stream's last end."""
+    streams = [s for s in (video, audio) if s]
+    origin_s, end_s = min(s.start_s for s in streams), max(s.end_s for s in streams)
     ET.register_namespace("", _MPD_NAMESPACE)
     mpd = ET.Element(
         f"{{{_MPD_NAMESPACE}}}MPD",
         type="static",
         profiles=_LIVE_PROFILE,
         minBufferTime="PT2S",
-        mediaPresentationDuration=_iso_duration(video.end_s - origin_s),
+        mediaPresentationDuration=_iso_duration(end_s - origin_s),
     )
     # Means nothing new, but FFmpeg reads an MPD by a relative path only if it has one.
     ET.SubElement(mpd, "BaseURL").text = "./"

@@ -61,7 +61,7 @@ class Film:
             lr = downscale(frame.rgb, self.scale)
             # At scale 1 the encoder takes the film's own planes.
             own = frame.decoded if lr.shape == frame.rgb.shape else None
-            yield Frame(lr, frame.pts, frame.index, own)
+            yield Frame(lr, frame.pts, frame.index, own, frame.duration)
             progress.at(frame.index + 1)
 
     @property

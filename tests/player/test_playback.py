@@ -99,6 +99,27 @@ def test_sound_is_copied_packet_by_packet(package_dir, engine, source_clip, tmp_
     assert packets(out)[5:30] == packets(source_clip)[5:30]
 
 
+def test_sound_that_a_format_does_not_hold_becomes_aac_and_that_is_said(
+    package_dir, engine, tmp_path
+):
+    source = tmp_path / "opus.mkv"
+    with av.open(str(source), "w") as film:
+        stream = film.add_stream("libopus", rate=48000, layout="mono")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 48000), "f4"), "fltp", "mono")
+        silence.sample_rate, silence.pts = 48000, 0
+        film.mux(stream.encode(silence))
+        film.mux(stream.encode(None))
+    assert copy_audio(source, package_dir)
+    (package_dir / "sr/index.bin").unlink()
+    for suffix, codec in ((".mp4", "opus"), (".mov", "aac")):
+        out = tmp_path / f"hr{suffix}"
+        result = play_package(open_package(package_dir), engine, PlayOptions(out=out))
+        with av.open(str(out)) as container:
+            assert container.streams.audio[0].codec_context.name == codec
+        said = [e["action"] for e in result["events"] if e["kind"] == "audio"]
+        assert said == (["it is encoded as AAC"] if codec == "aac" else [])
+
+
 def packets(path):
     """Size and time of the audio's packets that are not priming."""
     with av.open(str(path)) as container:
