@@ -55,12 +55,13 @@ class Encoder:
 # x264 writes its options into every segment, 700 bytes as SEI (type 6), x265 into the init segment
 # (info): both are left out.
 # x265 without open GOPs, so that each segment decodes alone; its tree of macroblocks writes beyond
-# its memory at 48x36 px, which ends the process. FFmpeg rounds SVT-AV1's crf to whole
-# numbers, the library's own option has quarters.
+# its memory at 48x36 px, which ends the process. SVT-AV1 waits for itself for ever where one side
+# is of 16 to 24 px and the other above 64, unless it has one thread (lp). FFmpeg rounds its crf to
+# whole numbers, the library's own option has quarters.
 ENCODERS: dict[str, Encoder] = {
     "av1": Encoder(
         "libsvtav1", "yuv420p", "av01", 24, {"preset": "6"},
-        params="svtav1-params", own=("preset",),
+        params="svtav1-params", own=("preset",), tiny={"lp": "1"},
     ),
     "h264": Encoder(
         "libx264", "yuv420p", "avc1", 18,

@@ -40,6 +40,7 @@ from chunking.isobmff import SegmentSplitter
 from chunking.opening import Mp4
 from chunking.parts import ONE_FRAGMENT, Span, Warn, describe_parts, ignore, open_cmaf
 from chunking.video import Frame, VideoInfo, read_frames
+from chunking.watchdog import Watchdog
 from player.package.artefact import write_bytes
 from player.package.layout import INIT_NAME, VIDEO, segment_name
 from player.package.limits import MAX_SEGMENT_BYTES
@@ -197,8 +198,12 @@ def _write_segment(
     stream: VideoStream | None = None
     packets: list[Packet[VideoStream]] = []
     ticks = {"video_track_timescale": str(info.time_base.denominator)}
-    with open_cmaf(sink, ONE_FRAGMENT | ticks) as container:
+    with (
+        Watchdog(f"{encoder.library} at {'x'.join(map(str, timeline.size[::-1]))} px") as watchdog,
+        open_cmaf(sink, ONE_FRAGMENT | ticks) as container,
+    ):
         for frame in frames:
+            watchdog.beat()  # however long the film's own decoder took
             stream = stream or add_encoder(
                 container, encoder, crf, frame.rgb.shape[:2], info.frame_rate, info.time_base,
                 colour, info.sample_aspect_ratio,
@@ -207,6 +212,7 @@ def _write_segment(
             picture.pts, picture.time_base = frame.pts, info.time_base
             with same_scheduling():
                 packets += stream.encode(picture)
+            watchdog.beat()
         assert stream is not None, "a group has a frame"
         packets += stream.encode(None)
         if encoder.filter:

@@ -12,6 +12,8 @@ from types import FrameType
 
 import click
 
+from sr.stuck import end_in_any_case
+
 COMMANDS = {
     "probe": "What a video file is, and whether it will work.",
     "encode": "Make a package out of a video; continues after an interruption.",
@@ -23,6 +25,8 @@ COMMANDS = {
     "doctor": "What is installed, what is missing, and the command that mends it.",
 }
 FAULT, UNFINISHED, INTERRUPTED = 1, 6, 130
+_STOPPED = "stopped; what is done is kept, the same command continues", UNFINISHED
+_INTERRUPTED = "interrupted; what is done is kept, the same command continues", INTERRUPTED
 
 
 class Stopped(BaseException):
@@ -59,6 +63,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("KMP_BLOCKTIME", "0")
     signal.signal(signal.SIGTERM, _stop)
+    end_in_any_case({signal.SIGTERM: _STOPPED, signal.SIGINT: _INTERRUPTED}, _say)
     try:
         code = pocketsr.main(standalone_mode=False) or 0
     except BaseException as error:
@@ -80,11 +85,9 @@ def explain(error: BaseException) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.Abort() | KeyboardInterrupt():
-            return _say(
-                "interrupted; what is done is kept, the same command continues", INTERRUPTED
-            )
+            return _say(*_INTERRUPTED)
         case Stopped():
-            return _say("stopped; what is done is kept, the same command continues", UNFINISHED)
+            return _say(*_STOPPED)
         case click.ClickException():
             error.show()
             return error.exit_code
