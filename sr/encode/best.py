@@ -174,7 +174,7 @@ class _Best:
             self.progress.stage(f"{name} beside the film", report["frames"])
             options = self.options
             return judge_package(
-                folder, options.source, options.metrics, options.goal.worst,
+                folder, options.source, options.proved, options.goal.worst,
                 on_frame=self.progress.at,
             ).to_json()  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from player.package.scale import parse_scale
+from player.quality import measurable
 from player.vmaf import need_vmaf
 from sr.encode.options import (
     PLAIN,
@@ -65,6 +66,13 @@ class SearchOptions:
     def metrics(self) -> tuple[str, ...]:
         """What is measured: the goal's metric, and PSNR in any case."""
         return tuple(dict.fromkeys((self.goal.metric, "psnr_y", "psnr_rgb")))
+
+    @property
+    def proved(self) -> tuple[str, ...]:
+        """What the package is held against plain encodes by: VMAF as well where its tool is here,
+        unless the encoder is tuned for PSNR."""
+        others = [] if "tune=psnr" in self.stream.codec_opts else measurable(["vmaf"])
+        return tuple(dict.fromkeys((*self.metrics, *others)))
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the result, flat."""

@@ -14,6 +14,7 @@ from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
+from sr.rate.curve import Point
 from sr.rate.goal import GoalError
 from sr.rate.judge import judge_package, package_bytes
 from sr.rate.proof import Verdict, compare
@@ -191,3 +192,27 @@ def test_a_plain_encode_is_not_set_beside_itself(film, tmp_path):
     with Progress() as progress:
         report = encode(asked, progress)
         assert beside_plain(asked, report, progress) is report
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_the_proof_asks_for_vmaf_where_its_tool_is(film, tmp_path, monkeypatch, here):
+    monkeypatch.setattr(
+        "sr.encode.search_options.measurable", lambda wanted: list(wanted) if here else []
+    )
+
+    def proved(**options):
+        return SearchOptions.of(film, tmp_path / "p", lr_codec="h264", **options).proved
+
+    assert proved() == ("psnr_y", "psnr_rgb", *(["vmaf"] if here else []))
+    # Who tunes the encoder for PSNR wants PSNR.
+    assert proved(codec_opts="tune=psnr") == ("psnr_y", "psnr_rgb")
+
+
+def test_a_package_that_is_behind_in_vmaf_is_not_better():
+    def point(size: int, psnr: float, vmaf: float) -> Point:
+        return Point(size, {"psnr_y": psnr, "vmaf": vmaf})
+
+    plain = [point(100_000, 30, 60), point(200_000, 33, 80), point(400_000, 36, 90)]
+    assert compare(point(200_000, 34, 80), plain, "psnr_y", 1).better
+    behind = compare(point(200_000, 34, 78), plain, "psnr_y", 1)
+    assert not behind.better and behind.saved["vmaf"] < -0.005 < behind.saved["psnr_y"]
