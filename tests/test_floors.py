@@ -24,6 +24,7 @@ FLOORS = {
 INSIDE_SR = {
     "sr.usage_error": 0,
     "sr.progress": 0,
+    "sr.stuck": 0,
     "sr.models": 1,
     "sr.host_engine": 2,
     "sr.training": 2,

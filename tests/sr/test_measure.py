@@ -28,7 +28,7 @@ def asked(monkeypatch, tmp_path, *arguments, vmaf=True):
     monkeypatch.setattr("player.vmaf.find_vmaf", lambda: found)
     monkeypatch.setattr("player.quality.find_vmaf", lambda: found)
     monkeypatch.setattr("player.measure.measure", measure)
-    monkeypatch.setattr("player.session.open_package", lambda package: None)
+    monkeypatch.setattr("sr.commands.measure.open_trusted", lambda package, trust: None)
     monkeypatch.setattr("player.engines.engine_of", lambda *arguments: None)
     done = CliRunner().invoke(command, [str(tmp_path), "--reference", "film.mp4", *arguments])
     return seen[0] if seen else done

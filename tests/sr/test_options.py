@@ -94,7 +94,7 @@ def test_the_identity_of_a_job_is_flat_and_decided():
         "seed", "threads", "steps", "warm_start", "dtype", "stages", "budget", "budget_ms",
         "groups", "patches", "protect", "routes", "probe_share", "units",
         "widths", "exits", "warm_from", "segment_s", "codec_opts", "max_macs", "loss",
-        "rate_weight", "shipped",
+        "rate_weight", "shipped", "revision",
     }  # fmt: skip
     assert (identity["scale"], identity["units"], identity["route_cell_px"]) == (4, None, 12)
     decided = (identity["dtype"], identity["patches"], identity["source"])

@@ -16,7 +16,7 @@ def asked(monkeypatch, tmp_path, *arguments):
         return {"frames": 0, "seconds": 0.0, "fps": {"upscale_p50": 0.0, "pipeline": 0.0}}
 
     monkeypatch.setattr("player.playback.play_package", play_package)
-    monkeypatch.setattr("player.session.open_package", lambda package, trust: None)
+    monkeypatch.setattr("sr.commands.play.open_trusted", lambda package, trust: None)
     monkeypatch.setattr("player.engines.engine_of", lambda *arguments: None)
     done = CliRunner().invoke(command, [str(tmp_path), *arguments])
     assert done.exit_code == (0 if seen else 2)
