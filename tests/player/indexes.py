@@ -27,14 +27,16 @@ def put_source(package: Path, source: dict) -> None:
 
 
 def sign_again(package: Path) -> None:
-    """Sign the package as it lies there, its networks and route maps changed by whoever did it."""
+    """Sign the package as it lies there, its files changed by whoever did it."""
     index = read_index(package).index
 
     def again(entry: FileEntry) -> FileEntry:
         return replace(entry, **vars(file_entry(package, package / entry.file)))
 
-    weights, routes = map(again, index.weights), map(again, index.routes)
-    changed = replace(index, weights=tuple(weights), routes=tuple(routes))
+    lists = {
+        name: tuple(map(again, vars(index)[name])) for name in ("weights", "routes", "segments")
+    }
+    changed = replace(index, video_init=again(index.video_init), **lists)
     write_index(package, changed, signing_key())
 
 

@@ -33,7 +33,7 @@ from player.playback import PlayOptions, play_package
 from player.session import NotAPackageError, open_package
 from player.upscale import upscale
 from tests.player.conftest import LR, PTS
-from tests.player.indexes import source_of, with_field
+from tests.player.indexes import sign_again, source_of, with_field
 
 FILES = [INDEX_PATH, "sr/weights-000.bin", "sr/routes-00001.bin", "video/init.mp4",
          "video/seg-00002.m4s"]  # fmt: skip
@@ -136,14 +136,7 @@ def test_segments_are_opened_as_mp4_alone(
     for path in (package_dir / VIDEO).iterdir():
         path.write_bytes(text if path.name == "init.mp4" else b"\n")
     if signed:
-        index = read_index(package_dir).index
-        segments = tuple(
-            SegmentEntry(**vars(s) | vars(file_entry(package_dir, package_dir / s.file)))
-            for s in index.segments
-        )
-        init = file_entry(package_dir, package_dir / index.video_init.file)
-        changed = replace(index, segments=segments, video_init=init)
-        write_index(package_dir, changed, signing_key())
+        sign_again(package_dir)
     else:
         (package_dir / INDEX_PATH).unlink()
     monkeypatch.setattr(socket, "socket", None)
@@ -159,17 +152,9 @@ def with_other_frames(package_dir, source_clip, tmp_path):
         frames = [Frame(np.zeros((height, width, 3), np.uint8), t, i) for i, t in enumerate(PTS)]
         info = probe(source_clip)
         made = write_lr_stream(frames, tmp_path / "other", info, codec, segment_s=0.35)
-        index = read_index(package_dir).index
-        for old, new in zip((package_dir / VIDEO).iterdir(), made.files, strict=True):
-            del old
-            shutil.copy(new, package_dir / VIDEO / new.name)
-        segments = tuple(
-            SegmentEntry(**vars(s) | vars(file_entry(package_dir, package_dir / s.file)))
-            for s in index.segments
-        )
-        init = file_entry(package_dir, package_dir / index.video_init.file)
-        changed = replace(index, segments=segments, video_init=init)
-        write_index(package_dir, changed, signing_key())
+        for file in made.files:
+            shutil.copy(file, package_dir / VIDEO / file.name)
+        sign_again(package_dir)
 
     return put
 
