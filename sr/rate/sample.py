@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from chunking.lr import downscale
+from chunking.lr import downscale, lr_size
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream, write_lr_stream
 from chunking.video import Frame, read_frames
@@ -179,11 +179,13 @@ class StreamShelf:
 
     def scaled(self, scale: Scale) -> Iterator[Frame]:
         """The sample's frames as an encoder takes them."""
-        if scale == 1:
-            yield from self.sample.frames
-            return
         for frame in self.sample.frames:
-            yield Frame(downscale(frame.rgb, scale), frame.pts, frame.index)
+            height, width = frame.rgb.shape[:2]
+            # At scale 1 the film's own planes, but for odd sides, which are padded.
+            if (height, width) == lr_size(height, width, scale):
+                yield frame
+            else:
+                yield Frame(downscale(frame.rgb, scale), frame.pts, frame.index)
 
     def ceiling(self, scale: Scale) -> dict[str, float]:
         """The anchor's quality without any codec: what no crf of this scale exceeds by itself."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.same_bytes import drifting_pictures, write_film
+from chunking.probe import probe
 from player.package.verify import verify_package
 from sr.encode import best
 from sr.encode.beside import beside_plain
@@ -216,3 +217,13 @@ def test_a_package_that_is_behind_in_vmaf_is_not_better():
     assert compare(point(200_000, 34, 80), plain, "psnr_y", 1).better
     behind = compare(point(200_000, 34, 78), plain, "psnr_y", 1)
     assert not behind.better and behind.saved["vmaf"] < -0.005 < behind.saved["psnr_y"]
+
+
+def test_a_film_with_odd_sides_is_searched_as_any(tmp_path):
+    """Its stream at scale 1 is a row and a column larger, as 4:2:0 wants it."""
+    film = write_film(tmp_path / "odd.mkv", [p[:-1, :-1] for p in drifting_pictures(8, 96, 128)])
+    assert (probe(film).height, probe(film).width) == (95, 127)
+    report = search(film, tmp_path / "p")
+    assert report["scale"] == 1 and verify_package(tmp_path / "p").ok
+    judged = judge_package(tmp_path / "p", film, METRICS).shown
+    assert judged.quality["psnr_y"] == pytest.approx(report["plain"]["psnr_y"], abs=1e-3)
