@@ -77,8 +77,8 @@ class TrainingOptions:
     `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form. `units`:
     side of the network's units, LR px; None: single pixels, at scale 1.5 two. `widths` and `exits`
     of the trunk are given together, in place of the backbone's own; `warm_from` is a blob of that
-    architecture to begin from. `loss`: the squares of "rgb" or of "ycbcr", weighted 6:1:1; None: of
-    rgb (the search decides by its metric).
+    architecture to begin from. `loss`: the squares of "rgb", of "ycbcr" weighted 6:1:1, or those
+    and "contrast"; None: of rgb (the search decides by what it measures).
     `shipped`: a network that lies with every player, by name, in place of one that is trained.
     `rate_weight`: what a bit of weights and routes costs, in squared error of the film's samples in
     0..1; None: what one of the LR stream is worth (rate_weight.py); 0: nothing, so that weights are

@@ -19,6 +19,7 @@ from sr.encode.options import (
 )
 from sr.rate.budget import DEFAULT_CLASS, Budget, budget_of
 from sr.rate.goal import Goal, goal_of
+from sr.training.losses import CONTRAST
 from sr.usage_error import UsageError
 
 
@@ -52,11 +53,13 @@ class SearchOptions:
         for name, record in (("stream", StreamOptions), ("training", TrainingOptions)):
             names = {f.name for f in fields(record)} & given.keys() - {"scale", "lr_crf"}
             records[name] = record(**{key: given[key] for key in names})
-        if records["training"].loss is None:
-            # What nobody said is what the metric sees: of luma all but psnr_rgb.
-            loss = "rgb" if goal.metric == "psnr_rgb" else "ycbcr"
-            records["training"] = replace(records["training"], loss=loss)
-        return cls(source, out, goal, **records, **kept)
+        made = cls(source, out, goal, **records, **kept)
+        if made.training.loss is not None:
+            return made
+        # What nobody said is what is measured: of luma all but psnr_rgb, with contrast for VMAF.
+        loss = CONTRAST if "vmaf" in made.proved else "ycbcr"
+        loss = "rgb" if goal.metric == "psnr_rgb" else loss
+        return replace(made, training=replace(made.training, loss=loss))
 
     def budget(self, frame_rate: Fraction) -> Budget:
         """The budget, for a film's frame rate. Raises UsageError."""

@@ -21,7 +21,7 @@ from player.package.paths import EASY, HARD
 from sr.models.network import Network
 from sr.training.checkpoint import load_state, save_state
 from sr.training.data import Batch, CropSampler
-from sr.training.losses import squared_errors
+from sr.training.losses import CONTRAST, contrast_errors, squared_errors
 from sr.training.muon import Muon
 
 CHECKPOINT_EVERY_S = 5.0
@@ -242,12 +242,20 @@ class _Run:
 
 def pixel_errors(network: Network, batch: Batch, loss: str = "rgb") -> dict[int, Tensor]:
     """The squared error of every path at every unit of every crop [N, c/u, c/u], with a gradient:
-    the mean over the pixels that come of it, and over colours as `loss` weights them."""
+    the mean over the pixels that come of it, and over colours as `loss` weights them; with
+    "contrast" a share of the crop's lost contrast in each."""
     with torch.autocast("cpu", torch.bfloat16):
         residuals = network.residuals(batch.lr)
     # In fp32: bf16 has fewer bits than a pixel, and most of a pixel is anchor.
-    detail = batch.hr - network.base(batch.lr, network.halo_px(HARD))
+    base = network.base(batch.lr, network.halo_px(HARD))
+    detail = batch.hr - base
     # The target is unshuffled once, instead of a shuffle for every path; its errors lie at
     # units.
-    wanted = F.pixel_unshuffle(detail, network.arch.hr_units)
-    return {path: squared_errors(r.float() - wanted, loss) for path, r in residuals.items()}
+    units = network.arch.hr_units
+    wanted = F.pixel_unshuffle(detail, units)
+    errors = {path: squared_errors(r.float() - wanted, loss) for path, r in residuals.items()}
+    if loss == CONTRAST:
+        shown = F.pixel_unshuffle(base, units)
+        for path, r in residuals.items():
+            errors[path] = errors[path] + contrast_errors(r.float() + shown, wanted + shown, units)
+    return errors

@@ -205,6 +205,14 @@ def test_the_proof_asks_for_vmaf_where_its_tool_is(film, tmp_path, monkeypatch, 
         return SearchOptions.of(film, tmp_path / "p", lr_codec="h264", **options).proved
 
     assert proved() == ("psnr_y", "psnr_rgb", *(["vmaf"] if here else []))
+    # What is measured is what is learned.
+    asked = {"lr_codec": "h264"}
+    assert SearchOptions.of(film, tmp_path / "p", **asked).training.loss == (
+        "contrast" if here else "ycbcr"
+    )
+    assert SearchOptions.of(film, tmp_path / "p", loss="rgb", **asked).training.loss == "rgb"
+    by_rgb = SearchOptions.of(film, tmp_path / "p", metric="psnr-rgb", **asked)
+    assert by_rgb.training.loss == "rgb"
     # Who tunes the encoder for PSNR wants PSNR.
     assert proved(codec_opts="tune=psnr") == ("psnr_y", "psnr_rgb")
 
