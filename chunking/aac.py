@@ -1,6 +1,7 @@
 """Sound that MP4 does not hold, made AAC: by a process of its own.
 
-    python -m chunking.aac FILM NUMBER OUT.mp4      the NUMBER-th audio stream of FILM
+    python -m chunking.aac FILM NUMBER OUT.mp4      the NUMBER-th audio stream of FILM; of "-":
+                                                    of MP4 on stdin, as packages bring it
 
 Decoders of rare codecs, and PyAV 18.1 with any layout of channels that has no name, end the process
 that they run in. Here that is not the one that encodes the film: its parent is told, and goes on.
@@ -22,7 +23,7 @@ from av.filter import Graph
 
 from chunking.clock import follow_on
 from chunking.input_error import InputError
-from chunking.opening import open_source
+from chunking.opening import Mp4, Source, open_source
 from chunking.parts import Warn
 
 _BPS_A_CHANNEL = 64_000
@@ -32,26 +33,27 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "
 _SAID = "warning: "  # before what the parent is to hear; libraries write to stdout too
 
 
-def to_aac(film: Path, number: int, out: Path, longest_s: float) -> list[str]:
+def to_aac(film: Path | Mp4, number: int, out: Path, longest_s: float) -> list[str]:
     """The NUMBER-th sound of a film as AAC in `out`; returns what is to be said of it.
 
     Raises InputError where nothing is to be had in `longest_s` seconds.
     """
     # -P: no module of the current folder, which may be a stranger's.
-    command = [sys.executable, "-P", "-m", "chunking.aac", str(film), str(number), str(out)]
+    name, data = ("-", film.data) if isinstance(film, Mp4) else (str(film.absolute()), b"")
+    command = [sys.executable, "-P", "-m", "chunking.aac", name, str(number), str(out)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=longest_s)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=longest_s)
     except subprocess.TimeoutExpired as error:
         raise InputError("its decoder hangs") from error
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["its decoder fails"]
+        lines = done.stderr.decode(errors="replace").splitlines() or ["its decoder fails"]
         failed = "its decoder fails, maybe over an unusual layout of channels"
         raise InputError(lines[-1] if done.returncode == 3 else failed)
-    lines = done.stdout.splitlines()
+    lines = done.stdout.decode(errors="replace").splitlines()
     return [line.removeprefix(_SAID) for line in lines if line.startswith(_SAID)]
 
 
-def encode(film: Path, number: int, out: Path, warn: Warn) -> None:
+def encode(film: Source, number: int, out: Path, warn: Warn) -> None:
     """Writes `out`. Raises InputError, av.FFmpegError."""
     with open_source(film) as container, av.open(str(out), "w", format="mp4") as target:
         source = container.streams.audio[number]
@@ -123,7 +125,8 @@ def _pulled(graph: Graph) -> Iterator[AudioFrame]:
 
 
 def main() -> None:
-    film, number, out = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    name, number, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    film = Mp4("the sound", sys.stdin.buffer.read()) if name == "-" else name
     try:
         encode(film, number, out, lambda said: click.echo(f"{_SAID}{said}"))
     except (InputError, av.FFmpegError, ValueError) as error:

@@ -48,19 +48,19 @@ def copy_audio(
         with open_source(source) as container:
             if not container.streams.audio:
                 return None
-        parts = PartWriter(out / AUDIO)
-        # Every packet of sound is a key frame: cut at those, each would be a segment of its own.
-        sink = SegmentSplitter(parts.write)
-        options = {"frag_duration": str(round(segment_s * 1e6))}
-        with _sound_of(source, on_warning) as sound, open_cmaf(sink, options) as target:
-            packets = follow_on(timed_packets(*sound), on_warning)
-            for packet in packets_for(target, sound[1], packets, on_warning):
-                moved = round(early_s / packet.time_base)
-                packet.pts, packet.dts = (packet.pts or 0) + moved, (packet.dts or 0) + moved
-                start_s = float(packet.pts * packet.time_base)
-                if start_s >= 0 and (end_s is None or start_s < end_s):
-                    target.mux(packet)
-        sink.finish()
+        with _sound_of(source, on_warning) as sound:
+            parts = PartWriter(out / AUDIO)
+            # Every packet of sound is a key frame: cut at those, each would be a segment.
+            sink = SegmentSplitter(parts.write)
+            with open_cmaf(sink, {"frag_duration": str(round(segment_s * 1e6))}) as target:
+                packets = follow_on(timed_packets(*sound), on_warning)
+                for packet in packets_for(target, sound[1], packets, on_warning):
+                    moved = round(early_s / packet.time_base)
+                    packet.pts, packet.dts = (packet.pts or 0) + moved, (packet.dts or 0) + moved
+                    start_s = float(packet.pts * packet.time_base)
+                    if start_s >= 0 and (end_s is None or start_s < end_s):
+                        target.mux(packet)
+            sink.finish()
     except (av.FFmpegError, InputError, ValueError) as error:
         on_warning(f"the audio of {source} is left out: {' '.join(str(error).split())}")
         return None
@@ -96,9 +96,9 @@ def _sound_of(source: Path, warn: Warn) -> Iterator[tuple[InputContainer, AudioS
 def sound_as_aac(sound: bytes) -> bytes:
     """The sound of an MP4 file made AAC, as MP4; raises InputError."""
     with TemporaryDirectory() as folder:
-        source, made = Path(folder) / "sound.mp4", Path(folder) / "aac.mp4"
-        source.write_bytes(sound)
-        to_aac(source, 0, made, _LEAST_S + len(sound) / _LEAST_BYTES_A_SECOND)
+        made = Path(folder) / "aac.mp4"
+        longest_s = _LEAST_S + len(sound) / _LEAST_BYTES_A_SECOND
+        to_aac(Mp4("the sound", sound), 0, made, longest_s)
         return made.read_bytes()
 
 

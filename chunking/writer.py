@@ -58,11 +58,9 @@ class VideoWriter:
         audio: bytes | None = None,
         on_warning: Warn = ignore,
     ) -> None:
-        if path.suffix.lower() not in FORMATS:
-            raise InputError(f"{path}: cannot write this format; use one of {', '.join(FORMATS)}")
         self._path, self._time_base, self._warn = path, time_base, on_warning
         self._temporary = path.with_name(f".{path.name}.part")
-        muxer = FORMATS[path.suffix.lower()]
+        muxer = _muxer_of(path)
         if crf is None:
             encoder = _FFV1 if muxer == "matroska" else _H264_RGB
             self._colour = replace(colour, matrix="rgb", full_range=True)
@@ -131,13 +129,20 @@ class VideoWriter:
                 self._next_audio = None
 
 
+def _muxer_of(path: Path) -> str:
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"{path}: cannot write this format; use one of {', '.join(FORMATS)}")
+    return FORMATS[path.suffix.lower()]
+
+
 def why_not_copied(audio: bytes, out: Path) -> str | None:
     """Why the sound of an MP4 file cannot be copied into `out`; None where it can.
 
     Tried with the first packet: a format tells what it does not take only when it is written.
+    Raises InputError for an unknown ending.
     """
     options = {"movflags": "empty_moov+delay_moov"}  # an index in front is written at once
-    muxer = FORMATS[out.suffix.lower()]
+    muxer = _muxer_of(out)
     try:
         opened, source = open_audio(Mp4("the sound", audio))
         with (

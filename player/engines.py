@@ -22,6 +22,7 @@ from typing import Any
 from player.engine import Engine, sha256_of
 from player.package.entries import WeightsEntry
 from player.package.fields import parse_object
+from player.package.files import CAREFULLY
 from player.package.layout import ENGINE_ABI, ENGINE_INFO, ENGINE_LIBRARY, OLD_ENGINES
 from player.package.limits import MAX_INDEX_BYTES
 from player.package.package_error import PackageError
@@ -203,9 +204,7 @@ def _open_cached(folder: Path) -> int:
 def _open_own(path: Path, is_kind: Callable[[int], bool], directory: int | None = None) -> int:
     """A descriptor of a file or folder that only this user, or root, can have written."""
     try:
-        # Neither following a link out of the cache, nor waiting for the other end of a pipe.
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        descriptor = os.open(path, flags, dir_fd=directory)
+        descriptor = os.open(path, CAREFULLY, dir_fd=directory)
     except OSError as error:
         is_link = error.errno == errno.ELOOP
         reason = "is a symbolic link" if is_link else f"cannot be read ({error.strerror})"

@@ -14,7 +14,7 @@ from pathlib import Path
 from player.package.package_error import PackageError
 
 # Neither following a link, nor waiting for the other end of a pipe.
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+CAREFULLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def read_plain(package: Path, name: str, most: int) -> bytes:
@@ -49,9 +49,9 @@ def _open_below(package: Path, name: str) -> int:
     at = os.open(package, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for folder in folders:
-            below = os.open(folder, _FLAGS | os.O_DIRECTORY, dir_fd=at)
+            below = os.open(folder, CAREFULLY | os.O_DIRECTORY, dir_fd=at)
             os.close(at)
             at = below
-        return os.open(file, _FLAGS, dir_fd=at)
+        return os.open(file, CAREFULLY, dir_fd=at)
     finally:
         os.close(at)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from chunking import aac
-from chunking.audio import copy_audio
+from chunking.audio import copy_audio, sound_as_aac
+from chunking.input_error import InputError
 from chunking.opening import Mp4, open_source
 from chunking.video import probe, read_frames
 
@@ -172,3 +173,11 @@ def test_sound_is_moved_as_the_pictures_are(film, copied):
     source = film("a.mkv", "ac3")
     here, moved = played(copied(source)[1]), played(copied(source, early_s=Fraction(1, 2))[1])
     assert moved[1] - here[1] == pytest.approx(0.5, abs=0.001)
+
+
+def test_sound_of_a_package_is_opened_as_mp4_in_the_other_process_too(film):
+    opus, other = film("a.mp4", "libopus"), film("a.mkv", "libopus")
+    with open_source(Mp4("aac", sound_as_aac(opus.read_bytes()))) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+    with pytest.raises(InputError, match="not a video"):
+        sound_as_aac(other.read_bytes())

@@ -128,9 +128,15 @@ def packets(path):
         return [(bytes(p), p.pts * p.time_base) for p in found]
 
 
-def test_a_format_that_cannot_be_written_is_refused(film, engine, tmp_path):
+def test_a_format_that_cannot_be_written_is_refused(
+    film, engine, package_dir, source_clip, tmp_path
+):
     with pytest.raises(InputError, match="cannot write this format"):
         play_package(film, engine, PlayOptions(out=tmp_path / "hr.gif"))
+    copy_audio(source_clip, package_dir)  # with sound as well
+    (package_dir / "sr/index.bin").unlink()
+    with pytest.raises(InputError, match="cannot write this format"):
+        play_package(open_package(package_dir), engine, PlayOptions(out=tmp_path / "hr.gif"))
 
 
 def test_a_failure_in_the_middle_leaves_no_file(film, engine, tmp_path):
