@@ -8,7 +8,7 @@ import av
 from av.container import OutputContainer
 
 from chunking.isobmff import SegmentSplitter, codec_string
-from player.package.artefact import write_bytes
+from player.package.artefact import make_folder, write_bytes
 from player.package.layout import INIT_NAME, SEGMENTS, segment_name
 from player.package.streams import Segment, StreamFiles
 
@@ -40,7 +40,7 @@ class PartWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.paths: list[Path] = []
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def write(self, data: bytes) -> None:
         """The next part: the init segment first."""

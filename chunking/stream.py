@@ -41,13 +41,13 @@ from chunking.opening import Mp4
 from chunking.parts import ONE_FRAGMENT, Span, Warn, describe_parts, ignore, open_cmaf
 from chunking.video import Frame, VideoInfo, read_frames
 from chunking.watchdog import Watchdog
-from player.package.artefact import write_bytes
+from player.package.artefact import make_folder, write_bytes
 from player.package.layout import INIT_NAME, VIDEO, segment_name
 from player.package.limits import MAX_SEGMENT_BYTES
 from player.package.streams import Segment, StreamFiles
 
-__all__ = ["Segment", "StreamFiles", "copy_audio", "decode_segment", "read_segment",
-           "read_stream", "write_lr_stream"]  # fmt: skip
+__all__ = ["Segment", "Step", "StreamFiles", "at_once", "copy_audio", "decode_segment",
+           "read_segment", "read_stream", "write_lr_stream"]  # fmt: skip
 
 SEGMENT_S = 4.0
 _TICKS_A_FRAME = 16  # at least: decode times of reordered frames lie between those of neighbours
@@ -56,10 +56,11 @@ _TICKS_A_FRAME = 16  # at least: decode times of reordered frames lie between th
 class Step(Protocol):
     """Makes `files` by `make`, or finds that an earlier run did: `Job.step`."""
 
-    def __call__(self, name: str, make: Callable[[], Any], files: Sequence[Path]) -> Any: ...
+    def __call__(self, name: str, make: Callable[[], Any], files: Sequence[Path] = ()) -> Any: ...
 
 
-def _at_once(name: str, make: Callable[[], Any], files: Sequence[Path]) -> Any:
+def at_once(name: str, make: Callable[[], Any], files: Sequence[Path] = ()) -> Any:
+    """The `Step` of those who keep nothing."""
     del name, files
     return make()
 
@@ -72,7 +73,7 @@ def write_lr_stream(
     crf: float | None = None,
     segment_s: float = SEGMENT_S,
     codec_opts: str = "",
-    step: Step = _at_once,
+    step: Step = at_once,
 ) -> StreamFiles:
     """Encodes LR frames (even sizes) into out/video/; no time changes.
 
@@ -84,7 +85,7 @@ def write_lr_stream(
     """
     encoder = with_options(ENCODERS[codec], codec_opts)
     folder = out / VIDEO
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     frames, info = _with_fine_ticks(frames, info)
     timeline, init = _Timeline(info, segment_s), folder / INIT_NAME
     paths: list[Path] = []

@@ -36,12 +36,7 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    # The rename itself is only on the disk once its folder is.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    _sync_folder(path.parent)  # the rename itself is only on the disk once its folder is
 
 
 def write_text(path: Path, text: str) -> None:
@@ -62,6 +57,22 @@ def read_sealed(path: Path) -> bytes:
     if sealed[-_SEAL_BYTES:] != _seal(data):
         raise PackageError(f"{path}: damaged, its checksum is wrong; remove it")
     return data
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder and those above it, where they are not there, to stay. Raises OSError."""
+    missing = [f for f in (path, *path.parents) if not f.exists()]
+    path.mkdir(mode, parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        _sync_folder(folder.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _seal(data: bytes) -> bytes:

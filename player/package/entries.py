@@ -160,6 +160,15 @@ def blob_entry(name: str, blob: bytes) -> FileEntry:
     return FileEntry(name, hashlib.sha256(blob).hexdigest()[: 2 * HASH_BYTES], len(blob))
 
 
+def tree_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file, or of all files below a folder and their names. Raises OSError."""
+    if not path.is_dir():
+        return digest(path)[0]
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    sums = [f"{p.relative_to(path).as_posix()} {digest(p)[0]}" for p in files]
+    return hashlib.sha256("\n".join(sums).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 def digest(path: Path) -> tuple[str, int]:
     """SHA-256 (hex) and length in bytes of a file, read in pieces. Raises OSError."""
     with path.open("rb") as file:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PublicKey,
 )
 
-from player.package.artefact import write_bytes
+from player.package.artefact import make_folder, write_bytes
 from player.package.package_error import PackageError
 
 ALGORITHM = "ed25519"
@@ -37,7 +37,7 @@ def signing_key() -> Ed25519PrivateKey:
     """
     path = home() / "signing.key"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent, 0o700)
         write_bytes(path, Ed25519PrivateKey.generate().private_bytes_raw(), mode=0o600)
     raw = path.read_bytes()
     if len(raw) != _KEY_BYTES:

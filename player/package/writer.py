@@ -10,7 +10,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from player.package.artefact import write_bytes
+from player.package.artefact import make_folder, write_bytes
 from player.package.entries import (
     Index,
     RouterEntry,
@@ -66,7 +66,7 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
 
     Raises PackageError where the contents break a limit or do not fit together, OSError.
     """
-    (package / SR).mkdir(exist_ok=True)
+    make_folder(package / SR)
     weights = []
     for network, blob in enumerate(contents.weights):
         # Parsed first: what a player would refuse is not written.

@@ -1,15 +1,13 @@
 """A package of settings that were given, beside the plain encode of the same bytes."""
 
-import json
 import math
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from chunking.probe import probe
-from player.package.artefact import write_text
-from player.package.layout import REPORT_FILE
 from sr.encode.options import PLAIN, EncodeOptions
+from sr.encode.report_file import write_report
 from sr.progress import Progress
 from sr.rate.curve import hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, USUAL_CRF
@@ -48,5 +46,5 @@ def beside_plain(
         )
     kbps = made.made_by["kbps"]
     report = {**report, "made": made.to_json(), "plain": {"kbps": kbps, **plain}}
-    write_text(options.out / REPORT_FILE, json.dumps(report, indent=1) + "\n")
+    write_report(options.out, report)
     return report

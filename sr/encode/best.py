@@ -20,9 +20,12 @@ from time import monotonic
 from typing import Any
 
 from chunking.probe import VideoInfo, probe
+from player.package.artefact import make_folder, write_bytes
 from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
+from player.package.signature import signing_key
 from sr.encode.encode import encode
-from sr.encode.job import Job, open_job
+from sr.encode.job import Job
+from sr.encode.job_folder import open_job
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 from sr.rate.budget import devices
@@ -58,6 +61,7 @@ def encode_best(
     continues.
     """
     info = probe(options.source)
+    signing_key()  # what cannot be signed is not made
     job = open_job(options, restart, progress.warn)
     if (report := job.report()) is None:
         report = _Best(options, info, job, progress).run()
@@ -118,6 +122,7 @@ class _Best:
                 self.progress.warn(
                     "the network did not pay for its bytes: this is the plain encode"
                 )
+        self.job.check()
         self._publish(made.folder)
         return self._report(found, made, plain, verdict)
 
@@ -130,7 +135,9 @@ class _Best:
         asked = options.training
         training = Training(asked.bounds.steps, asked.bounds.batch, asked.loss_space, asked.seed)
         with tempfile.TemporaryDirectory() as folder:
-            shelf = StreamShelf(sample, coding, Path(folder), options.metrics, self.progress.at)
+            shelf = StreamShelf(
+                sample, coding, Path(folder), options.metrics, self.progress.at, self.job.step
+            )
             search = Search(shelf, options.goal, budget, training, self.progress, asked.threads)
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}
@@ -219,11 +226,15 @@ class _Best:
     def _publish(self, folder: Path) -> None:
         """Put a package's files into the place of the job's."""
         for path in sorted(folder.iterdir()):
+            place = self.job.out / path.name
             if path.is_dir():
-                shutil.rmtree(self.job.out / path.name, ignore_errors=True)
-                shutil.copytree(path, self.job.out / path.name)
+                if place.exists():
+                    shutil.rmtree(place)
+                make_folder(place)
+                for part in sorted(path.iterdir()):
+                    write_bytes(place / part.name, part.read_bytes())
             elif path.name not in (JOB_FILE, REPORT_FILE):
-                shutil.copy(path, self.job.out / path.name)
+                write_bytes(place, path.read_bytes())
 
     def _report(
         self, found: dict[str, Any], made: Attempt, plain: Attempt, verdict: Verdict | None

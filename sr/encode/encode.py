@@ -37,7 +37,7 @@ from player.package.streams import StreamFiles
 from player.package.writer import Contents, write_package
 from sr.encode.difficulty import score_difficulty
 from sr.encode.film import Film
-from sr.encode.job import open_job
+from sr.encode.job_folder import open_job
 from sr.encode.options import PLAIN, EncodeOptions
 from sr.encode.overfitting import TrainedNetwork, overfit_networks
 from sr.encode.router_step import make_router
@@ -56,6 +56,7 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
     """
     info = probe(options.source)
     check_scale(info.height, info.width, options.stream.scale)
+    signing_key()  # what cannot be signed is not made
     job = open_job(options, restart, progress.warn)
     if (report := job.report()) is None:
         for warning in info.warnings:
@@ -79,6 +80,7 @@ def _run(work: Work) -> dict[str, Any]:
     work.film.stream, audio = write_streams(work)
     learned = Learned() if work.options.training.method == PLAIN else _learn(work)
     contents = _contents(work, work.film.stream, audio, learned)
+    work.job.check()
     write_package(work.options.out, contents, signing_key())
     return {**_report(work, learned), "seconds_of_this_run": round(monotonic() - began, 1)}
 

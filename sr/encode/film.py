@@ -88,7 +88,7 @@ class Film:
         """Of a film of so many frames: all, or those to learn from."""
         return range(frames) if frames <= self._affordable else set(self._learned_of(frames))
 
-    def pairs(self) -> Iterator[FramePair]:
+    def pairs(self) -> Generator[FramePair, None, None]:
         """Every LR frame as the phone decodes it with its HR frame, in order."""
         if len(self._pairs) == self.frames:
             yield from (self._pairs[i] for i in range(self.frames))

@@ -15,6 +15,7 @@ from typing import Any
 from chunking.encoders import ENCODERS, with_options
 from chunking.stream import SEGMENT_S
 from player.package.architecture import INT8_ARCHITECTURES
+from player.package.entries import tree_digest
 from player.package.limits import MAX_CELL_PX, MAX_NETWORKS
 from player.package.package_error import PackageError
 from player.package.paths import QUARTER_PX
@@ -321,12 +322,15 @@ class EncodeOptions:
         return self.training.patches or ("error" if by_error else "method")
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that decides the result, flat; where it goes does not."""
+        """Everything that decides the result, flat; where it goes does not. Raises OSError."""
         # Flat, so that a job that an earlier version began is still the same job.
         flat: dict[str, Any] = {"source": self.source.name}
         for name in RECORDS:
             flat |= asdict(getattr(self, name))
-        groups = self.routes.groups
+        groups, warm_from = self.routes.groups, self.training.warm_from
+        # Files decide by what they hold. Without any, as jobs from before have it: not at all.
+        held = {"groups": groups, "warm_from": warm_from}
+        flat |= {f"{name}_sha256": tree_digest(path) for name, path in held.items() if path}
         return flat | {
             "scale": scale_number(self.stream.scale),
             # Single pixels as jobs from before units have them: not at all.
@@ -342,7 +346,7 @@ class EncodeOptions:
             "groups": groups.name if groups else None,
             "widths": list(self.training.widths) if self.training.widths else None,
             "exits": list(self.training.exits) if self.training.exits else None,
-            "warm_from": self.training.warm_from.name if self.training.warm_from else None,
+            "warm_from": warm_from.name if warm_from else None,
         }
 
 

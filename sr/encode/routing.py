@@ -1,7 +1,12 @@
 """Step: the route of every patch of every frame, by the method's own rule."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +26,7 @@ from sr.encode.rate_weight import film_rate_weight
 from sr.encode.sampled_routes import sampled_sse
 from sr.encode.work import Work
 from sr.scoring import Scored, path_sse
+from sr.training.data import FramePair
 
 Codes = NDArray[np.uint8]
 
@@ -34,9 +40,7 @@ def plan_all_routes(
     file = work.job.path("routes.npy")
 
     def make() -> None:
-        buffer = io.BytesIO()
-        np.save(buffer, _RULES[work.options.training.method](work, blobs, difficulty))
-        write_sealed(file, buffer.getvalue())
+        _keep(file, _RULES[work.options.training.method](work, blobs, difficulty))
 
     work.job.step("routes", make, [file])
     # One file for the job, one map a segment in the package: a lost map costs no other segment.
@@ -56,16 +60,54 @@ def frame_groups(segments: Sequence[Segment], hold_frames: int) -> NDArray[np.in
 def _summed_sse(
     work: Work, network: Scored, grid: Grid, groups: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group."""
+    """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group; kept by
+    segment, so that a killed encode goes on behind the last one that it looked at.
+    """
+    assert work.film.stream is not None
     work.progress.stage("routes", len(groups))
+    parts, first = [], 0
+    with closing(work.film.pairs()) as pairs:
+        numbered = enumerate(pairs)
+        for number, segment in enumerate(work.film.stream.segments, 1):
+            file, frames = (
+                work.job.path(f"errors-{number:05d}.npy"),
+                range(first, first + segment.frames),
+            )
+            first += segment.frames
+            make = partial(_keep_sse, work, network, grid, groups, numbered, frames, file)
+            work.job.step(f"errors-{number:05d}", make, [file])
+            parts.append(np.load(io.BytesIO(read_sealed(file))))
+    return np.concatenate(parts, axis=1)
+
+
+def _keep_sse(
+    work: Work,
+    network: Scored,
+    grid: Grid,
+    groups: NDArray[np.int64],
+    numbered: Iterator[tuple[int, FramePair]],
+    frames: range,
+    file: Path,
+) -> None:
+    """Write [3, G, gh, gw] of the frame groups of one segment."""
+    own = groups[frames.start : frames.stop]
+    errors = np.zeros((len(PLANNED_PATHS), int(own[-1] - own[0]) + 1, *grid.shape))
+    # What is before them was looked at in an earlier run.
+    pairs = (pair for i, pair in numbered if i >= frames.start)
     # All frames of a group: fewer, the first and the last, do not decide as well where things move
     # (benchmarks/scoring.py).
-    errors = np.zeros((len(PLANNED_PATHS), int(groups[-1]) + 1, *grid.shape))
-    scored = path_sse(network, work.film.pairs(), grid)
-    for i, (group, sse) in enumerate(zip(groups, scored, strict=True)):
-        errors[:, group] += sse
+    scored = path_sse(network, islice(pairs, len(own)), grid)
+    for i, group, sse in zip(frames, own, scored, strict=True):
+        errors[:, group - own[0]] += sse
         work.progress.at(i + 1)
-    return errors
+    _keep(file, errors)
+
+
+def _keep(file: Path, array: NDArray[Any]) -> None:
+    # Through memory, because the file is to be sealed.
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_sealed(file, buffer.getvalue())
 
 
 def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:

@@ -7,6 +7,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from player.package.entries import tree_digest
 from player.package.scale import parse_scale
 from player.quality import measurable
 from player.vmaf import need_vmaf
@@ -78,11 +79,13 @@ class SearchOptions:
         return tuple(dict.fromkeys((*self.metrics, *others)))
 
     def to_json(self) -> dict[str, Any]:
-        """Everything that decides the result, flat."""
+        """Everything that decides the result, flat. Raises OSError."""
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
         decided = ("scale", "lr_crf", "warm_from", "rate_weight", "shipped")
         flat["revision"] = flat["revision"] if flat["revision"] > 1 else None
+        if self.device_table and Path(self.device_table).exists():
+            flat["device_table_sha256"] = tree_digest(Path(self.device_table))
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 
     def of_choice(

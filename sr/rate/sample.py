@@ -9,12 +9,13 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from chunking.lr import downscale, lr_size
 from chunking.probe import VideoInfo
-from chunking.stream import read_stream, write_lr_stream
+from chunking.stream import Step, at_once, read_stream, write_lr_stream
 from chunking.video import Frame, read_frames
 from player.bicubic import upscale_bicubic
 from player.package.scale import Scale, scale_number
@@ -138,8 +139,10 @@ class StreamShelf:
         folder: Path,
         metrics: Sequence[str],
         on_encode: Callable[[int], object] = lambda made: None,
+        step: Step = at_once,
     ) -> None:
         self.sample, self.coding, self.metrics = sample, coding, tuple(metrics)
+        self.step = step
         self._folder, self._on_encode = folder, on_encode
         self._made: dict[tuple[Scale, float], SampledStream] = {}
         self._points: dict[tuple[Scale, float], Point] = {}
@@ -160,11 +163,16 @@ class StreamShelf:
         return self._made[scale, crf]
 
     def point(self, scale: Scale, crf: float) -> Point:
-        """Bytes and quality of the anchor, for the whole film."""
-        if (scale, crf) not in self._points:
+        """Bytes and quality of the anchor, for the whole film; a `step`, that may be made."""
+
+        def make() -> list[Any]:
             stream = self.stream(scale, crf)
+            return [stream.bytes, stream.quality(self.metrics)]
+
+        if (scale, crf) not in self._points:
+            size, quality = self.step(f"sample-x{scale_number(scale)}-crf{crf:g}", make)
             made_by = {"scale": scale_number(scale), "crf": crf, "network": None}
-            self._points[scale, crf] = Point(stream.bytes, stream.quality(self.metrics), made_by)
+            self._points[scale, crf] = Point(size, quality, made_by)
             self._on_encode(len(self._points))
         return self._points[scale, crf]
 

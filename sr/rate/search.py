@@ -18,7 +18,7 @@ from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import LEAST_WORTH, Choice, Found, best_of
 from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
-from sr.rate.sample import SampledStream, StreamShelf
+from sr.rate.sample import StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_shipped
 
 MOST_TRIALS = 4
@@ -157,10 +157,7 @@ class Search:
             self.progress.stage(
                 f"search: trial at {scale_number(hope.scale)}", self.training.trial_steps
             )
-            stream = self._stream_near(hope)
-            trials[key] = run_trial(
-                hope.candidate, stream, self.goal.metric, self.training, self.progress.at
-            )
+            trials[key] = self._trial(hope.candidate, hope)
         return trials
 
     def _try_shipped(self, judge: "_Judge", scales: list[Scale]) -> Iterator[Trial]:
@@ -168,16 +165,29 @@ class Search:
         info = self.shelf.sample.info
         for scale in scales:
             for candidate in shipped_candidates(scale, info.height, info.width, self.budget):
-                stream = self._stream_near(judge.choice(scale, candidate, self._hoped(scale) / 4))
-                trial = try_shipped(candidate, stream, self.goal.metric)
+                hope = judge.choice(scale, candidate, self._hoped(scale) / 4)
+                trial = self._trial(candidate, hope)
                 if trial.gain > 0:
                     yield trial
 
-    def _stream_near(self, choice: Choice) -> SampledStream:
-        """Of the streams that were made at a choice's scale, the one of the nearest crf."""
-        crfs = [float(p.made_by["crf"]) for p in self.shelf.points(choice.scale)]
-        near = min(crfs, key=lambda c: abs(c - choice.crf))
-        return self.shelf.stream(choice.scale, near)
+    def _trial(self, candidate: Candidate, hope: Choice) -> Trial:
+        """A trial on the stream of the hope's scale that was made at the nearest crf; a step, that
+        may be made."""
+        crfs = [float(p.made_by["crf"]) for p in self.shelf.points(hope.scale)]
+        near, metric = min(crfs, key=lambda c: abs(c - hope.crf)), self.goal.metric
+
+        def make() -> list[float]:
+            stream = self.shelf.stream(hope.scale, near)
+            if candidate.shipped:
+                trial = try_shipped(candidate, stream, metric)
+            else:
+                trial = run_trial(candidate, stream, metric, self.training, self.progress.at)
+            return [trial.crf, trial.steps, trial.gain]
+
+        arch = candidate.arch
+        name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"
+        step = f"trial-x{scale_number(hope.scale)}-crf{near:g}-{name}"
+        return Trial(candidate, *self.shelf.step(step, make))
 
 
 @dataclass(frozen=True)

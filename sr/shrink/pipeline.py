@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from player.package.architecture import Architecture
+from player.package.artefact import make_folder
 from player.package.paths import HARD
 from player.package.scale import parse_scale, scale_number
 from sr.models import Network, build_network
@@ -89,7 +90,7 @@ def _part(work: StageWork, arch: Architecture, number: int, count: int) -> Stage
     limit = cost * ratio if number + 1 < count else work.budget.limit
     folder = work.folder / f"stage-{number}" if work.folder else None
     if folder:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     on_step = work.on_step  # told of steps counted over all stages
     return replace(
         work,

@@ -1,5 +1,6 @@
 """Engines as C sources, compiled with sanitizers that see into the kernels as well."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from tests.compiler.engines import Shared, engine_of
 
 FUZZ = Path(__file__).parent / "fuzz"
 SANITIZERS = "-fsanitize=address,undefined,float-cast-overflow"
+CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
 _FLAGS = ("-g", "-O2", "-std=c11", "-pthread", "-fno-sanitize-recover=all")
 
 
@@ -78,3 +80,31 @@ def run_replay(program: Path, seed: int, count: int, blobs: Sequence[Path]) -> l
         opened.append(Opened(code, done.stdout[at + 8 : at + 8 + size]))
         at += 8 + size
     return opened
+
+
+def fuzzer_program(shared: Shared, dtype: str, opener: str, folder: Path) -> Path | None:
+    """libFuzzer over blobs that are opened with that file; None where no clang here has it."""
+    fuzzers = f"{SANITIZERS},fuzzer"
+    entry = "LLVMFuzzerTestOneInput(const char *data, unsigned long size)"
+    for clang in CLANGS:
+        if can_build(clang, fuzzers, entry, folder):
+            sources = sources_of(shared, dtype)
+            harness = [FUZZ / name for name in ("libfuzzer.c", opener, "mutate.c")]
+            out = folder / "fuzzer"
+            return compile_program(clang, fuzzers, [*harness, *sources], sources[0].parent, out)
+    return None
+
+
+def fuzz_by_coverage(program: Path, blobs: Sequence[Path], seconds: int) -> int:
+    """How many blobs were tried from these on; fails with the sanitizer's report."""
+    corpus = program.parent / "corpus"
+    corpus.mkdir()
+    for blob in blobs:
+        shutil.copy(blob, corpus)
+    options = [f"-max_total_time={seconds}", "-seed=1", "-max_len=65536", "-print_final_stats=1"]
+    command = [program, *options, corpus]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=program.parent)
+    assert done.returncode == 0, done.stderr[-4000:]
+    executed = re.search(r"number_of_executed_units: (\d+)", done.stderr)
+    assert executed, done.stderr[-4000:]
+    return int(executed[1])

@@ -6,10 +6,7 @@ libFuzzer for a minute a format, guided by coverage (clang with its fuzzer: `mak
 or, where that is missing, the same damage with new seeds for a minute.
 """
 
-import re
-import shutil
 import struct
-import subprocess
 import time
 import zlib
 from collections import Counter
@@ -36,13 +33,10 @@ from sr.models import deployed_network
 from sr.quant import reference
 from tests.compiler.random_headers import random_blob
 from tests.compiler.sanitized import (
-    FUZZ,
-    SANITIZERS,
-    can_build,
-    compile_program,
+    fuzz_by_coverage,
+    fuzzer_program,
     replay_program,
     run_replay,
-    sources_of,
 )
 from tests.player import sparse_blobs
 from tests.player.coded_blobs import lean_integers
@@ -64,7 +58,6 @@ F32, F16, INT8, INT8_SPARSE, INT8_CODED = range(1, 6)
 OK, FORMAT, ARCH, CRC, LIMIT, SELFTEST = range(6)
 MINUTE_S = 60
 HEADERS = 750
-CLANGS = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
 
 
 @dataclass(frozen=True)
@@ -246,30 +239,11 @@ def test_both_parsers_say_the_same_of_any_header(subject, replay):
 
 @pytest.mark.slow
 def test_a_minute_of_fuzzing_finds_nothing(subject, shared, request):
-    fuzzers = f"{SANITIZERS},fuzzer"
-    entry = "LLVMFuzzerTestOneInput(const char *data, unsigned long size)"
-    for clang in CLANGS:
-        if can_build(clang, fuzzers, entry, subject.folder):
-            sources = sources_of(shared, subject.dtype)
-            harness = [FUZZ / name for name in ("libfuzzer.c", "open.c", "mutate.c")]
-            out = subject.folder / "fuzzer"
-            compile_program(clang, fuzzers, [*harness, *sources], sources[0].parent, out)
-            fuzz_by_coverage(subject, out)
-            return
-    fuzz_by_seeds(subject, request.getfixturevalue("replay"))
-
-
-def fuzz_by_coverage(subject: Subject, fuzzer: Path) -> None:
-    corpus = subject.folder / "corpus"
-    corpus.mkdir()
-    for blob in subject.blobs:
-        shutil.copy(blob, corpus)
-    options = [f"-max_total_time={MINUTE_S}", "-seed=1", "-max_len=65536", "-print_final_stats=1"]
-    command = [fuzzer, *options, corpus]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=subject.folder)
-    assert done.returncode == 0, done.stderr[-4000:]
-    executed = re.search(r"number_of_executed_units: (\d+)", done.stderr)
-    assert executed and int(executed[1]) > 1000
+    program = fuzzer_program(shared, subject.dtype, "open.c", subject.folder)
+    if program is None:
+        fuzz_by_seeds(subject, request.getfixturevalue("replay"))
+    else:
+        assert fuzz_by_coverage(program, subject.blobs, MINUTE_S) > 1000
 
 
 def fuzz_by_seeds(subject: Subject, program: Path) -> None:

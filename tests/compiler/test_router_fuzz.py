@@ -13,10 +13,15 @@ import pytest
 from player.package.package_error import PackageError
 from player.package.router_blob import RouterBlob, pack_router_blob, unpack_router
 from tests.compiler.opening import CRC, FORMAT, LIMIT, OK, SELFTEST
-from tests.compiler.sanitized import replay_program, run_replay
+from tests.compiler.sanitized import (
+    fuzz_by_coverage,
+    fuzzer_program,
+    replay_program,
+    run_replay,
+)
 from tests.router.random_router import SIZES, random_router, with_self_test
 
-COUNT = 300
+COUNT, MINUTE_S = 300, 60
 
 
 @pytest.fixture(scope="module", params=["int8", "fp32"])
@@ -81,3 +86,12 @@ def test_damaged_numbers_with_their_own_self_test_run(replay, tmp_path):
         files.append(tmp_path / f"{number}.psro")
         files[-1].write_bytes(pack_router_blob(changed))
     assert {o.code for o in run_replay(replay, 1, 0, files)} == {OK}
+
+
+@pytest.mark.slow
+def test_a_minute_of_fuzzing_finds_nothing(blobs, shared, tmp_path):
+    """One parser reads them for both dtypes of networks."""
+    program = fuzzer_program(shared, "int8", "open_router.c", tmp_path)
+    if program is None:
+        pytest.skip("needs clang with its fuzzer: apt-get install clang")
+    assert fuzz_by_coverage(program, blobs, MINUTE_S) > 1000

@@ -1,6 +1,5 @@
 """The whole search, on a film small enough: what it makes is proved, never worse than plain."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from sr.encode.beside import beside_plain
 from sr.encode.best import encode_best
 from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
+from sr.encode.report_file import read_report
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 from sr.rate.curve import Point
@@ -60,7 +60,7 @@ def test_a_film_too_short_for_weights_is_the_plain_encode(found, film):
 
 def test_a_search_that_is_done_stays_done(found, film):
     report, out = found
-    assert search(film, out) == json.loads((out / "report.json").read_text()) == report
+    assert search(film, out) == read_report(out) == report
 
 
 def test_encodes_side_by_side_change_nothing(found, film, tmp_path):
@@ -173,7 +173,7 @@ def test_a_scale_that_was_given_stands_beside_plain(film, tmp_path):
     assert report["plain"]["kbps"] == report["made"]["kbps"]
     assert report["plain"]["psnr_y"] > report["made"]["psnr_y"]
     assert any("a plain encode of the same bytes is" in line for line in said)
-    assert json.loads((tmp_path / "p/report.json").read_text()) == report
+    assert read_report(tmp_path / "p") == report
 
 
 def test_stream_alone_is_judged_as_a_plain_encode(film, tmp_path):

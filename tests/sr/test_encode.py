@@ -12,7 +12,7 @@ from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode import overfitting
 from sr.encode.encode import encode
-from sr.encode.job import open_job
+from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
 from sr.progress import Progress
 from sr.usage_error import UsageError

@@ -16,7 +16,7 @@ from sr.cli import pocketsr
 from sr.encode import overfitting, shrinking
 from sr.encode.encode import encode
 from sr.encode.film import Film
-from sr.encode.job import open_job
+from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
 from sr.encode.work import Work
 from sr.latency.table import Cache, LatencyTable, Machine

@@ -12,7 +12,7 @@ from chunking.stream import write_lr_stream
 from chunking.video import read_frames
 from sr.encode import film as film_module
 from sr.encode.film import Film
-from sr.encode.job import open_job
+from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
 from sr.encode.search_options import SearchOptions
 from sr.encode.streams import write_streams

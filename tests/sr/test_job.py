@@ -7,7 +7,7 @@ import pytest
 
 from sr.encode import encode as encode_module
 from sr.encode.encode import encode
-from sr.encode.job import open_job
+from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
 from sr.progress import Progress
 

@@ -1,0 +1,121 @@
+"""Making or finding the folder of a job, locked before anything in it is touched.
+
+    -o ──ours?──► work/ ──lock──► --restart empties it ──► job.json ──► Job
+
+Between any two of these a process may end: the same command then goes on from there.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from player.package.artefact import PART_SUFFIX, make_folder, write_text
+from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, WORK
+from sr.encode.job import LOCK, Job, Warn, film_sha256
+from sr.usage_error import UsageError
+
+_SCHEMA = "pocketsr.job/1"
+
+
+class Asked(Protocol):
+    """What a job is asked for: of what film, into which folder, and all that decides the result."""
+
+    @property
+    def source(self) -> Path: ...
+
+    @property
+    def out(self) -> Path: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
+    """Make or continue the job in `options.out`; `restart` discards what an earlier one left.
+
+    Raises UsageError where the folder holds something else or another job, or where another
+    process works in it, OSError.
+    """
+    out = options.out
+    if out.resolve() == options.source.resolve() or out.is_file():
+        raise UsageError(f"{out} is a file: give a new folder with -o")
+    wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **options.to_json()}
+    # The film and not its name: another one under the same name is another job.
+    wanted["source_sha256"] = film_sha256(options.source)
+    if not _is_ours(out):
+        raise UsageError(f"{out} is not empty and holds no encode job: give another folder with -o")
+    try:
+        lock = _locked(out)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # no other folder is asked for, but room
+        raise UsageError(
+            f"{out} cannot be made ({error.strerror}): choose a folder that you may write"
+        ) from error
+    if restart:
+        _discard(out)
+    if restart or not (out / JOB_FILE).exists():
+        write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
+    else:
+        _check_same(out, wanted)
+    return Job(options.source, out, wanted, lock, warn)
+
+
+def _is_ours(out: Path) -> bool:
+    """Whether a folder is empty, or a job's: no other is ever written to, --restart or not."""
+    if not out.exists() or (out / JOB_FILE).exists():
+        return True
+    # What is there before job.json is, where a process ended between the two.
+    names = {p.name for p in out.iterdir() if not p.match(f".{JOB_FILE}.*{PART_SUFFIX}")}
+    return not names or (names == {WORK} and {p.name for p in (out / WORK).glob("*")} <= {LOCK})
+
+
+def _locked(out: Path) -> TextIO:
+    """The lock of a job's folder, which is made. Raises UsageError where another has it."""
+    path = out / WORK / LOCK
+    while True:
+        make_folder(path.parent)
+        try:
+            file = path.open("w")
+        except FileNotFoundError:
+            continue  # a job that ended just now has removed the folder
+        try:
+            # Held by the process, not by the file: a killed job leaves no lock behind.
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise UsageError(f"another encode works in {out}: wait for it, or end it") from error
+        # The file that was locked may be one that is removed since, and guards nothing.
+        if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            return file
+        file.close()
+
+
+def _discard(out: Path) -> None:
+    """Remove what an encode makes, and nothing else that lies in the folder; job.json, by which
+    the folder is known as a job's, is written over."""
+    for name in MADE_FOLDERS:
+        for path in [*(out / name).glob("*")] if name == WORK else [out / name]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path != out / WORK / LOCK:
+                path.unlink(missing_ok=True)
+    for name in set(MADE_FILES) - {JOB_FILE}:
+        (out / name).unlink(missing_ok=True)
+
+
+def _check_same(out: Path, wanted: dict[str, Any]) -> None:
+    try:
+        found = json.loads((out / JOB_FILE).read_text())
+        changed = [k for k in wanted if found.get(k) != wanted[k]]
+    except (ValueError, AttributeError):
+        raise UsageError(f"{out}/{JOB_FILE} is damaged: start again with --restart") from None
+    if changed:
+        was = ", ".join(f"{k} {found.get(k)} -> {wanted[k]}" for k in changed)
+        raise UsageError(
+            f"{out} holds another job ({was}): use --restart to discard it, or another -o"
+        )

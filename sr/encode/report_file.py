@@ -1,0 +1,42 @@
+"""report.json: what a package says about itself, with a checksum of its own.
+
+Nothing that plays a package asks for it, and so the signed index does not hold its hash.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from player.package.artefact import write_text
+from player.package.layout import REPORT_FILE
+from player.package.package_error import PackageError
+
+_SUM = "sha256"  # of all other fields
+
+
+def write_report(package: Path, report: dict[str, Any]) -> None:
+    """Write plain JSON as the package's report. Raises OSError."""
+    text = json.dumps({**report, _SUM: _sum(report)}, indent=1)
+    write_text(package / REPORT_FILE, text + "\n")
+
+
+def read_report(package: Path) -> dict[str, Any] | None:
+    """What was written; None where nothing was. Raises PackageError (damage), OSError."""
+    path = package / REPORT_FILE
+    if not path.exists():
+        return None
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        found = report.pop(_SUM)
+    except (ValueError, TypeError, AttributeError, KeyError):
+        raise PackageError(f"{REPORT_FILE} is damaged") from None
+    if found != _sum(report):
+        raise PackageError(f"{REPORT_FILE} is damaged")
+    return dict(report)
+
+
+def _sum(report: dict[str, Any]) -> str:
+    # Over what a reader gets back: tuples are lists in JSON, and numbers as keys are texts.
+    text = json.dumps(json.loads(json.dumps(report)), sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
