@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.same_bytes import drifting_pictures, write_film
 from chunking.probe import probe
+from chunking.stream import write_lr_stream
 from player.package.verify import verify_package
 from sr.encode import best
 from sr.encode.beside import beside_plain
@@ -15,6 +16,7 @@ from sr.encode.options import EncodeOptions
 from sr.encode.report_file import read_report
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
+from sr.rate import sample
 from sr.rate.curve import Point
 from sr.rate.goal import GoalError
 from sr.rate.judge import judge_package, package_bytes
@@ -150,6 +152,31 @@ def test_a_killed_search_goes_on_where_it_was(found, film, tmp_path, monkeypatch
     search(film, tmp_path / "p")
     assert calls == ["plain-0", "network-0"]
     assert (tmp_path / "p/sr/weights-000.bin").read_bytes() == kept
+
+
+def test_a_search_goes_on_behind_the_last_encode_of_its_sample(found, film, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        before = count_encodes(patched, most=1)
+        search(film, tmp_path / "p")
+    after = count_encodes(monkeypatch, most=99)
+    report = search(film, tmp_path / "p")
+    assert after and not {*before} & {*after}
+    for part in ("points", "best", "considered"):
+        assert report["search"][part] == found[0]["search"][part]
+
+
+def count_encodes(patched, most: int) -> list[str]:
+    """The encodes of the sample from now on; behind `most` the search is killed."""
+    made: list[str] = []
+
+    def write(frames, folder, *rest):
+        if len(made) == most:
+            raise KeyboardInterrupt
+        made.append(folder.name)
+        return write_lr_stream(frames, folder, *rest)
+
+    patched.setattr(sample, "write_lr_stream", write)
+    return made
 
 
 def test_a_target_out_of_reach_says_what_is_near(film, tmp_path):
