@@ -7,10 +7,12 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from chunking.opening import VideoFile
 from player.package.scale import parse_scale
 from player.quality import measurable
 from player.vmaf import need_vmaf
 from sr.encode.options import (
+    CHOICES,
     PLAIN,
     EncodeOptions,
     RouteOptions,
@@ -61,6 +63,10 @@ class SearchOptions:
         loss = "rgb" if goal.metric == "psnr_rgb" else loss
         return replace(made, training=replace(made.training, loss=loss))
 
+    @property
+    def film(self) -> VideoFile:
+        return VideoFile(self.source, self.stream.video)
+
     def budget(self, frame_rate: Fraction) -> Budget:
         """The budget, for a film's frame rate. Raises UsageError."""
         return budget_of(self.budget_class, frame_rate, self.budget_ms, self.device_table)
@@ -81,7 +87,8 @@ class SearchOptions:
         """Everything that decides the result, flat."""
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
-        decided = ("scale", "lr_crf", "warm_from", "rate_weight", "shipped")
+        decided = ["scale", "lr_crf", "warm_from", "rate_weight", "shipped"]
+        decided += [name for name in CHOICES if flat[name] is None]
         flat["revision"] = flat["revision"] if flat["revision"] > 1 else None
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 

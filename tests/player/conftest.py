@@ -135,7 +135,7 @@ def write_film(folder: Path, lr_frames, source_clip, **changes) -> Path:
     firsts = np.cumsum([0, *counts[:-1]])
     contents = Contents(
         scale=SCALE, lr=Size(*LR), hr=Size(*HR), fine_h=CELL, fine_w=CELL, method="dydca",
-        preset="fast", video=video, audio=None,
+        preset="fast", video=video,
         weights=[tiny_blob(1, True), tiny_blob(2, True)],
         routes=[film_codes(n, int(first)) for n, first in zip(counts, firsts, strict=True)],
         colour=vars(info.colour), version="0.1.0",
