@@ -109,14 +109,18 @@ def _set_label(stream: Stream, label: Label) -> None:
 
 
 def _text_packets(target: OutputContainer, text: Text) -> Iterator[Packet[Any]]:
-    """Subtitles as text of MP4, or in Matroska as SubRip, which all its players show."""
+    """Subtitles as text of MP4, or in Matroska as SubRip, which all its players show, if it can say
+    them: it has no way to write a "<".
+    """
     is_mp4 = target.format.name != "matroska"
-    stream = target.add_stream("mov_text" if is_mp4 else "subrip")
+    is_webvtt = any("&lt;" in cue.text for cue in text.cues)
+    stream = target.add_stream("mov_text" if is_mp4 else "webvtt" if is_webvtt else "subrip")
     stream.codec_context.subtitle_header = _ASS_HEAD
     stream.time_base = _TICK
     _set_label(stream, text.label)
     for cue in text.cues:
-        words = (cue.plain if is_mp4 else cue.tagged).encode("utf-8")
+        said = cue.plain if is_mp4 else cue.text if is_webvtt else cue.tagged
+        words = said.encode("utf-8")
         # ETSI TS 126 245, 5.17: a length, then the text.
         packet = Packet(len(words).to_bytes(2, "big") + words if is_mp4 else words)
         packet.stream, packet.time_base = stream, _TICK

@@ -19,7 +19,7 @@ from player.package.webvtt import Cue, escaped
 
 _LONGEST_MS = 5000  # of what states no length
 _OVERRIDES = re.compile(r"\{([^}]*)\}")
-_STYLE = re.compile(r"\\([ibu])([01])(?![0-9a-z])")
+_STYLE = re.compile(r"\\(?:([ibu])([01])(?![0-9a-z])|r)")  # or a reset
 _DRAWING = re.compile(r"\\p[1-9]")
 
 
@@ -72,16 +72,21 @@ def ass_text(event: bytes) -> str:
     text = event.decode("utf-8", "replace").split(",", 8)[-1]
     if any(_DRAWING.search(block) for block in _OVERRIDES.findall(text)):
         return ""
-    parts = _OVERRIDES.split(text)
-    # Every second part is what stood in braces.
-    parts[::2] = map(escaped, parts[::2])
-    parts[1::2] = map(_tags, parts[1::2])
-    joined = "".join(parts).replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")
-    return "\n".join(line.strip() for line in joined.splitlines() if line.strip())
-
-
-def _tags(overrides: str) -> str:
-    return "".join(f"<{'/' * (on == '0')}{tag}>" for tag, on in _STYLE.findall(overrides))
+    made, open_tags = "", []
+    # Every second part is what stood in braces; at the end all is closed.
+    for number, part in enumerate([*_OVERRIDES.split(text), r"\r"]):
+        if number % 2 == 0:
+            made += escaped(part)
+            continue
+        for tag, on in _STYLE.findall(part):
+            closed = [t for t in open_tags[::-1] if not tag or (t == tag and on == "0")]
+            open_tags = [t for t in open_tags if t not in closed]
+            made += "".join(f"</{t}>" for t in closed)
+            if on == "1" and tag not in open_tags:
+                open_tags.append(tag)
+                made += f"<{tag}>"
+    lines = made.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ").splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip())
 
 
 def read_chapters(source: Source, end_s: float | None, early_s: Fraction) -> list[Cue]:
