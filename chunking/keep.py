@@ -49,7 +49,7 @@ def keep_tracks(
     keeper = _Keeper(source, out, cut, on_warning, [])
     for track in tracks:
         keeper.say(track)
-    sounds = keeper.sounds([t for t in tracks if t.kind == "audio" and t.is_kept])
+    sounds = keeper.sounds([track for track in tracks if track.kind == "audio"])
     texts = keeper.texts([t for t in tracks if t.kind == "subtitles" and t.is_kept])
     has_chapters = any(track.kind == "chapters" for track in tracks)
     chapters = keeper.chapters() if has_chapters else None
@@ -74,13 +74,13 @@ class _Keeper:
 
     def sounds(self, tracks: Sequence[Track]) -> tuple[StreamFiles, ...]:
         kept: list[StreamFiles] = []
-        for track in tracks:
+        for track in (t for t in tracks if t.is_kept):
             files = copy_audio(
                 self.source, self.out, self._warn(track), self.cut.end_s, self.cut.segment_s,
                 self.cut.early_s, track.number, sound_folder(len(kept) + 1), self._lose(track),
             )  # fmt: skip
             if files is not None:
-                # One track alone is not told from others: packages of one are as they ever were.
+                # Of a film with one sound the package is as it ever was, without a label.
                 label = track.label if len(tracks) > 1 else UNLABELLED
                 kept.append(replace(files, label=label))
         return tuple(kept)

@@ -141,8 +141,8 @@ def test_sound_is_chosen_by_number_or_language(film, tmp_path, audio, numbers):
     # What nobody wanted is neither lost nor a warning.
     assert not any("audio" in line for line in kept.lost)
     assert not any("--audio" in line for line in said)
-    if len(numbers) == 1:
-        assert kept.sounds[0].label == Label()
+    labels = [Label("eng"), Label("deu", "", True)]
+    assert [sound.label for sound in kept.sounds] == [labels[n - 1] for n in numbers]
 
 
 @pytest.mark.parametrize("audio", ["3", "0", "fra", ""])
@@ -172,6 +172,13 @@ def test_a_default_video_goes_before_a_larger_one_and_a_cover_is_none(tmp_path):
     assert kinds == [("video 1", "dropped"), ("video 2", "encoded"), ("picture 1", "dropped")]
     with pytest.raises(NoSuchTrackError):
         probe(VideoFile(path, 3))
+
+
+def test_one_sound_alone_has_no_label(film, tmp_path):
+    """Packages of one sound are byte for byte those of before there were several."""
+    alone = [track for track in plan_tracks(film) if track.name != "audio 2"]
+    kept = keep_tracks(film, tmp_path / "out", alone, Cut(), lambda said: None)
+    assert [sound.label for sound in kept.sounds] == [Label()]
 
 
 def test_a_codec_without_a_decoder_is_lost_and_the_other_sound_is_kept(tmp_path):
