@@ -1,22 +1,28 @@
 """Sound that MP4 does not hold, made AAC: by a process of its own.
 
-    python -m chunking.aac FILM NUMBER OUT.mp4      the NUMBER-th audio stream of FILM; of "-":
-                                                    of MP4 on stdin, as packages bring it
+    python -m chunking.aac FILM NUMBER OUT.mp4 [FRAMES]     the NUMBER-th audio stream of FILM, from
+                                                            1, all or its beginning; of "-": of MP4
+                                                            on stdin, as packages bring it
 
-Decoders of rare codecs, and PyAV 18.1 with any layout of channels that has no name, end the process
-that they run in. Here that is not the one that encodes the film: its parent is told, and goes on.
+Decoders of rare codecs end the process that they run in. Here that is not the one that encodes the
+film: its parent is told, and goes on.
 """
 
+import ctypes
 import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import click
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
@@ -24,23 +30,44 @@ from av.filter import Graph
 from chunking.clock import follow_on
 from chunking.input_error import InputError
 from chunking.opening import Mp4, Source, open_source
-from chunking.parts import Warn
+from chunking.parts import Warn, ignore
 
 _BPS_A_CHANNEL = 64_000
 _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _USUAL_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-_SAID = "warning: "  # before what the parent is to hear; libraries write to stdout too
+_USUAL_LAYOUTS = _LAYOUTS | {7: "6.1"}  # of channels that come in an order of their own
+# Before what the parent is to hear; libraries write to stdout too.
+_SAID, _LOST = "warning: ", "lost: "
+_BEGINNING = 50  # frames, about a second
 
 
-def to_aac(film: Path | Mp4, number: int, out: Path, longest_s: float) -> list[str]:
-    """The NUMBER-th sound of a film as AAC in `out`; returns what is to be said of it.
+def layout_of(owner: AudioFrame | AudioCodecContext) -> AudioLayout:
+    """Its layout of channels. PyAV 18.1 frees one with an order of its own twice, which ends the
+    process, unless somebody keeps it for ever.
+    """
+    layout = owner.layout
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
+    return layout
+
+
+def to_aac(
+    film: Path | Mp4,
+    number: int,
+    out: Path,
+    longest_s: float,
+    on_warning: Warn = ignore,
+    on_loss: Warn = ignore,
+    beginning: bool = False,
+) -> None:
+    """The NUMBER-th sound of a film, from 1, as AAC in `out`, or its `beginning` alone.
 
     Raises InputError where nothing is to be had in `longest_s` seconds.
     """
     # -P: no module of the current folder, which may be a stranger's.
     name, data = ("-", film.data) if isinstance(film, Mp4) else (str(film.absolute()), b"")
     command = [sys.executable, "-P", "-m", "chunking.aac", name, str(number), str(out)]
+    command += [str(_BEGINNING)] if beginning else []
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=longest_s)
     except subprocess.TimeoutExpired as error:
@@ -50,14 +77,19 @@ def to_aac(film: Path | Mp4, number: int, out: Path, longest_s: float) -> list[s
         failed = "its decoder fails, maybe over an unusual layout of channels"
         raise InputError(lines[-1] if done.returncode == 3 else failed)
     lines = done.stdout.decode(errors="replace").splitlines()
-    return [line.removeprefix(_SAID) for line in lines if line.startswith(_SAID)]
+    for mark, tell in ((_SAID, on_warning), (_LOST, on_loss)):
+        for line in lines:
+            if line.startswith(mark):
+                tell(line.removeprefix(mark))
 
 
-def encode(film: Source, number: int, out: Path, warn: Warn) -> None:
-    """Writes `out`. Raises InputError, av.FFmpegError."""
+def encode(
+    film: Source, number: int, out: Path, warn: Warn, lose: Warn, most: int | None = None
+) -> None:
+    """Writes `out`, of `most` frames or all. Raises InputError, av.FFmpegError."""
     with open_source(film) as container, av.open(str(out), "w", format="mp4") as target:
-        source = container.streams.audio[number]
-        frames = _decoded(container, source, warn)
+        source = container.streams.audio[number - 1]
+        frames = islice(_decoded(container, source, warn, lose), most)
         if (first := next(frames, None)) is None:
             raise InputError("none of it decodes")
         rate = source.rate if source.rate in _RATES else _USUAL_RATE
@@ -76,7 +108,9 @@ def encode(film: Source, number: int, out: Path, warn: Warn) -> None:
         target.mux(encoder.encode(None))
 
 
-def _decoded(container: InputContainer, source: AudioStream, warn: Warn) -> Iterator[AudioFrame]:
+def _decoded(
+    container: InputContainer, source: AudioStream, warn: Warn, lose: Warn
+) -> Iterator[AudioFrame]:
     """The frames, packet by packet: one that is damaged costs itself alone."""
     packets, lost = follow_on(container.demux(source), warn), 0
     while True:
@@ -88,11 +122,31 @@ def _decoded(container: InputContainer, source: AudioStream, warn: Warn) -> Iter
             lost += 1
             break
         try:
-            yield from packet.decode()
+            yield from map(_in_usual_order, packet.decode())
         except av.FFmpegError:
             lost += 1
     if lost:
-        warn(f"{lost} packets of it do not decode")
+        lose(f"{lost} packets of it do not decode")
+
+
+def _in_usual_order(frame: AudioFrame) -> AudioFrame:
+    """The frame, its channels as a layout with a name has them."""
+    layout = layout_of(frame)
+    if " channels (" not in layout.name:
+        return frame
+    if layout.nb_channels not in _USUAL_LAYOUTS:
+        raise InputError(f"its layout ({layout.name}) is not supported")
+    usual = _USUAL_LAYOUTS[layout.nb_channels]
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, layout.nb_channels).T
+    wanted, given = ([c.name for c in one.channels] for one in (AudioLayout(usual), layout))
+    if sorted(wanted) == sorted(given):
+        samples = samples[[given.index(name) for name in wanted]]
+    packed: Any = np.ascontiguousarray(samples.T).reshape(1, -1)
+    made = AudioFrame.from_ndarray(packed, frame.format.packed.name, usual)
+    made.pts, made.time_base, made.sample_rate = frame.pts, frame.time_base, frame.sample_rate
+    return made
 
 
 def _even(first: AudioFrame, source: AudioStream, rate: int, layout: str) -> Graph:
@@ -126,9 +180,13 @@ def _pulled(graph: Graph) -> Iterator[AudioFrame]:
 
 def main() -> None:
     name, number, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+    most = int(sys.argv[4]) if sys.argv[4:] else None
     film = Mp4("the sound", sys.stdin.buffer.read()) if name == "-" else name
     try:
-        encode(film, number, out, lambda said: click.echo(f"{_SAID}{said}"))
+        encode(
+            film, number, out, lambda said: click.echo(f"{_SAID}{said}"),
+            lambda said: click.echo(f"{_LOST}{said}"), most,
+        )  # fmt: skip
     except (InputError, av.FFmpegError, ValueError) as error:
         click.echo(" ".join(str(error).split()), err=True)
         sys.exit(3)

@@ -3,6 +3,7 @@
 # PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
@@ -19,42 +20,67 @@ from chunking.aac import to_aac
 from chunking.clock import follow_on
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
-from chunking.opening import Mp4, open_source
+from chunking.opening import FilmPath, Mp4, open_source
 from chunking.parts import PartWriter, Span, Warn, describe_parts, ignore, open_cmaf
 from player.package.layout import AUDIO
 from player.package.streams import StreamFiles
 
 COPIED_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac")
+COPIED, AS_AAC, DROPPED = "copied", "encoded again as AAC", "dropped"
+_NO_DECODER = "FFmpeg has no decoder for its codec, and cannot copy it"
 _LEAST_S = 60  # that encoding a sound may take, and its own length more
 _LEAST_BYTES_A_SECOND = 500
 
 
+def sound_fate(source: FilmPath, number: int) -> tuple[str, str]:
+    """What becomes of the sound `number` (from 1) of a film: COPIED, AS_AAC or DROPPED, and why if
+    it is not copied. Found by trying with its beginning.
+    """
+    with open_source(source) as container:
+        stream = container.streams.audio[number - 1]
+        if stream.codec_context is None:
+            return DROPPED, _NO_DECODER
+        if (reason := why_not_muxed(container, stream, "mp4")) is None:
+            return COPIED, ""
+    try:
+        with TemporaryDirectory() as folder:
+            to_aac(Path(source), number, Path(folder) / "tried.mp4", _LEAST_S, beginning=True)
+    except InputError as error:
+        return DROPPED, str(error)
+    return AS_AAC, reason
+
+
 def copy_audio(
-    source: Path,
+    source: FilmPath,
     out: Path,
     on_warning: Warn = ignore,
     end_s: float | None = None,
     segment_s: float = 4.0,
     early_s: Fraction = Fraction(0),
+    number: int = 1,
+    folder: str = AUDIO,
+    on_loss: Warn | None = None,
 ) -> StreamFiles | None:
-    """The first audio stream of `source` as CMAF segments in out/audio/.
+    """The sound `number` (from 1) of `source` as CMAF segments in out/folder/.
 
-    None without audio, and with a warning for audio that cannot be had: the video goes first.
-    Times are the source's, moved by `early_s` as the video's are (`VideoInfo`). What lies before
-    time zero (an encoder's priming) is left out, as segments cannot hold it, and what begins at
-    `end_s` or later, for the sake of a video that was cut there.
+    None without sound, and with a word for what cannot be had: the video goes first. That goes to
+    `on_loss`, without which it is a warning. Times are the source's, moved by `early_s` as the
+    video's are (`VideoInfo`). What lies before time zero (an encoder's priming) is left out, as
+    segments cannot hold it, and what begins at `end_s` or later, for the sake of a video that was
+    cut there.
     """
+    lose = on_loss or on_warning
     try:
         with open_source(source) as container:
-            if not container.streams.audio:
+            if len(container.streams.audio) < number:
                 return None
-        with _sound_of(source, on_warning) as sound:
-            parts = PartWriter(out / AUDIO)
+        with _sound_of(source, number, on_warning, lose) as sound:
+            parts = PartWriter(out / folder)
             # Every packet of sound is a key frame: cut at those, each would be a segment.
             sink = SegmentSplitter(parts.write)
             with open_cmaf(sink, {"frag_duration": str(round(segment_s * 1e6))}) as target:
                 packets = follow_on(timed_packets(*sound), on_warning)
-                for packet in packets_for(target, sound[1], packets, on_warning):
+                for packet in packets_for(target, sound[1], packets, lose):
                     moved = round(early_s / packet.time_base)
                     packet.pts, packet.dts = (packet.pts or 0) + moved, (packet.dts or 0) + moved
                     start_s = float(packet.pts * packet.time_base)
@@ -62,35 +88,59 @@ def copy_audio(
                         target.mux(packet)
             sink.finish()
     except (av.FFmpegError, InputError, ValueError) as error:
-        on_warning(f"the audio of {source} is left out: {' '.join(str(error).split())}")
+        lose(f"it is left out: {' '.join(str(error).split())}")
         return None
     if len(parts.paths) < 2:
         until = f" before its {end_s:.2f} s are over" if end_s is not None else ""
-        on_warning(f"the audio of {source} does not begin{until}: none is kept")
+        # Of a film that was cut, that is what was asked for.
+        (lose if end_s is None else on_warning)(f"it does not begin{until}: none is kept")
         return None
     spans, timescale = _measure(parts.paths[0], parts.paths[1:])
     return describe_parts(parts.paths, spans, timescale, width=0, height=0)
 
 
 @contextmanager
-def _sound_of(source: Path, warn: Warn) -> Iterator[tuple[InputContainer, AudioStream]]:
+def _sound_of(
+    source: FilmPath, number: int, warn: Warn, lose: Warn
+) -> Iterator[tuple[InputContainer, AudioStream]]:
     """The opened film and its sound where MP4 holds that, else a file with the same as AAC."""
     with open_source(source) as container:
-        stream = container.streams.audio[0]
+        stream = container.streams.audio[number - 1]
         if stream.codec_context is None:
-            raise InputError("FFmpeg has no decoder for its codec, and cannot copy it")
-        codec = stream.codec_context.codec.canonical_name
-        if codec in COPIED_CODECS:
-            yield container, stream
-            return
+            raise InputError(_NO_DECODER)
+        reason = why_not_muxed(container, stream, "mp4")
         length_s = float((container.duration or 0) / av.time_base)
-    warn(f"audio in {codec} does not fit MP4: it is encoded again as AAC")
+    if reason is None:
+        # Opened anew: the try has read packets.
+        with open_source(source) as container:
+            yield container, container.streams.audio[number - 1]
+        return
+    warn(f"{reason}: it is encoded again as AAC")
     with TemporaryDirectory() as folder:
         made = Path(folder) / "sound.mp4"
-        for said in to_aac(source, 0, made, _LEAST_S + length_s):
-            warn(f"the audio of {source}: {said}")
+        to_aac(Path(source), number, made, _LEAST_S + length_s, warn, lose)
         with open_source(made) as encoded:
             yield encoded, encoded.streams.audio[0]
+
+
+def why_not_muxed(container: InputContainer, source: AudioStream, muxer: str) -> str | None:
+    """Why the sound cannot be copied into files of `muxer`; None where it can.
+
+    Tried with the first packet: a format tells what it does not take only when it is written.
+    """
+    codec = source.codec_context.codec.canonical_name
+    if muxer == "mp4" and codec not in COPIED_CODECS:
+        return f"{codec} does not fit MP4"
+    # An index in front is written at once.
+    options = {} if muxer == "matroska" else {"movflags": "empty_moov+delay_moov"}
+    try:
+        with av.open(io.BytesIO(), "w", format=muxer, options=options) as target:
+            target.mux(next(packets_for(target, source, timed_packets(container, source))))
+    except StopIteration:
+        return "it has no packet"
+    except (av.FFmpegError, InputError, ValueError) as error:
+        return " ".join(str(error).split())
+    return None
 
 
 def sound_as_aac(sound: bytes) -> bytes:
@@ -98,7 +148,7 @@ def sound_as_aac(sound: bytes) -> bytes:
     with TemporaryDirectory() as folder:
         made = Path(folder) / "aac.mp4"
         longest_s = _LEAST_S + len(sound) / _LEAST_BYTES_A_SECOND
-        to_aac(Mp4("the sound", sound), 0, made, longest_s)
+        to_aac(Mp4("the sound", sound), 1, made, longest_s)
         return made.read_bytes()
 
 

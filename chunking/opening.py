@@ -57,7 +57,19 @@ class Mp4:
         return (self.size[0] + _ALIGNED_PX) * (self.size[1] + _ALIGNED_PX)
 
 
-Source = str | PathLike[str] | Mp4
+@dataclass(frozen=True)
+class VideoFile(PathLike[str]):
+    """A film of which the video stream `video` (from 1) is meant, or None: the one to choose."""
+
+    path: Path
+    video: int | None = None
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+FilmPath = str | PathLike[str]
+Source = FilmPath | Mp4
 
 
 def describe(source: Source) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from chunking.colour import Colour, ColourTags, resolve_colour
-from chunking.input_error import InputError
-from chunking.opening import Mp4, Source, describe, open_source
+from chunking.input_error import InputError, NoSuchTrackError
+from chunking.opening import Mp4, Source, VideoFile, describe, open_source
 from chunking.orientation import Orientation, orientation_of
 
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams such as Annex B
@@ -66,21 +67,46 @@ def probe(source: Source) -> VideoInfo:
 
 @contextmanager
 def open_video(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The opened container and its first real video stream; raises InputError."""
-    name = describe(source)
+    """The opened container and its video stream that `choose_video` takes; raises InputError."""
     container = open_source(source)
     try:
-        streams = [s for s in container.streams.video if s.codec_context is not None]
-        # A cover picture in a music file is a video stream of one frame to FFmpeg.
-        streams = [s for s in streams if not s.disposition & av.stream.Disposition.attached_pic]
-        if not streams:
-            raise InputError(f"{name} has no video that can be decoded: give a video file")
+        stream = choose_video(container, source)
         # Frame threads report damage late and conceal it differently from run to run; they were
         # no faster here (720p to 1080p, conversion to RGB included).
-        streams[0].thread_type = "SLICE"
-        yield container, streams[0]
+        stream.thread_type = "SLICE"
+        yield container, stream
     finally:
         container.close()
+
+
+def choose_video(container: InputContainer, source: Source) -> VideoStream:
+    """The stream that `source` names, else that of the file's default ones, or of all, which has
+    the most pixels. Raises InputError, NoSuchTrackError.
+    """
+    name, streams = describe(source), real_videos(container)
+    known = [s for s in streams if s.codec_context is not None]
+    asked = source.video if isinstance(source, VideoFile) else None
+    if not known:
+        raise InputError(f"{name} has no video that can be decoded: give a video file")
+    if asked is not None:
+        if not 1 <= asked <= len(streams):
+            there = f"1 to {len(streams)}" if len(streams) > 1 else "1"
+            raise NoSuchTrackError(f"{name} has no video {asked}: there is {there}")
+        if streams[asked - 1] not in known:
+            raise InputError(f"video {asked} of {name} cannot be decoded: choose another --video")
+        return streams[asked - 1]
+
+    def worth(stream: VideoStream) -> tuple[bool, int]:
+        is_default = bool(stream.disposition & Disposition.default)
+        return is_default, stream.codec_context.width * stream.codec_context.height
+
+    return max(known, key=worth)
+
+
+def real_videos(container: InputContainer) -> list[VideoStream]:
+    """All but covers: a picture in a music file is a video stream of one frame to FFmpeg."""
+    pictures = Disposition.attached_pic | Disposition.timed_thumbnails
+    return [s for s in container.streams.video if not s.disposition & pictures]
 
 
 def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> av.VideoFrame:

@@ -3,9 +3,7 @@
 # PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
@@ -15,13 +13,12 @@ from typing import Self
 
 import av
 import numpy as np
-from av.audio.stream import AudioStream
-from av.packet import Packet
 from av.video.reformatter import VideoReformatter
 
-from chunking.audio import open_audio, packets_for, timed_packets
+from chunking.audio import open_audio, why_not_muxed
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
+from chunking.file_tracks import NOTHING, Beside, beside_packets
 from chunking.input_error import InputError
 from chunking.opening import Mp4
 from chunking.parts import Warn, ignore
@@ -41,8 +38,8 @@ class VideoWriter:
 
     `size` is (height, width) in px; odd sizes are stored as 4:4:4, which 4:2:0 cannot hold.
     `crf` None keeps every pixel: FFV1 in Matroska, lossless H.264 in the others, both of RGB.
-    `audio` is MP4 whose sound `why_not_copied` has nothing against: packets are copied as they
-    are, up to one that does not go in, which is said. Raises InputError for an unknown ending,
+    The packets of what lies `beside` the picture are copied as they are, of each track up to one
+    that does not go in, which is said. Raises InputError for an unknown ending,
     OSError as writing does.
     """
 
@@ -55,12 +52,12 @@ class VideoWriter:
         frame_rate: Fraction = Fraction(30),
         sample_aspect_ratio: Fraction = Fraction(1),
         crf: int | None = DEFAULT_CRF,
-        audio: bytes | None = None,
+        beside: Beside = NOTHING,
         on_warning: Warn = ignore,
     ) -> None:
         self._path, self._time_base, self._warn = path, time_base, on_warning
         self._temporary = path.with_name(f".{path.name}.part")
-        muxer = _muxer_of(path)
+        muxer = muxer_of(path)
         if crf is None:
             encoder = _FFV1 if muxer == "matroska" else _H264_RGB
             self._colour = replace(colour, matrix="rgb", full_range=True)
@@ -80,20 +77,16 @@ class VideoWriter:
         )  # fmt: skip
         # Players seek to key frames, and `add_encoder` leaves them to its caller.
         self._stream.codec_context.gop_size = 250
-        self._audio: Iterator[Packet[AudioStream]] = iter(())
-        if audio is not None:
-            opened, source = open_audio(Mp4("the sound", audio))
-            self._open.enter_context(opened)
-            packets = _rising(timed_packets(opened, source), on_warning)
-            self._audio = packets_for(self._container, source, packets, on_warning)
+        self._beside = beside_packets(self._container, beside, self._open, on_warning)
         # Asked for now, because all streams of a file must exist before its first frame.
-        self._next_audio = next(self._audio, None)
+        self._next = next(self._beside, None)
+        self._broken: set[int] = set()  # streams that take no more
 
     def write(self, rgb: np.ndarray, pts: int) -> None:
         """The next frame; `pts` in ticks of the time base, rising."""
         frame = rgb_to_frame(rgb, self._pix_fmt, self._colour, self._reformatter)
         frame.pts, frame.time_base = pts, self._time_base
-        self._mux_audio_until(pts * self._time_base)
+        self._mux_beside_until(pts * self._time_base)
         self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
@@ -108,7 +101,7 @@ class VideoWriter:
         try:
             with self._open:
                 if kind is None:
-                    self._mux_audio_until(None)
+                    self._mux_beside_until(None)
                     self._container.mux(self._stream.encode(None))
             # Only now is the container closed and its index written.
             if kind is None:
@@ -116,20 +109,22 @@ class VideoWriter:
         finally:
             self._temporary.unlink(missing_ok=True)
 
-    def _mux_audio_until(self, end_s: Fraction | None) -> None:
-        """Audio up to `end_s`, or all that is left: interleaved files play without seeking."""
-        while (packet := self._next_audio) is not None:
+    def _mux_beside_until(self, end_s: Fraction | None) -> None:
+        """Packets up to `end_s`, or all that are left: interleaved files play without seeking."""
+        while (packet := self._next) is not None:
             if end_s is not None and (packet.pts or 0) * packet.time_base > end_s:
                 return
-            self._next_audio = next(self._audio, None)
+            self._next = next(self._beside, None)
+            if packet.stream.index in self._broken:
+                continue
             try:
                 self._container.mux(packet)
             except av.FFmpegError as error:
-                self._warn(f"the sound breaks off ({error.strerror})")
-                self._next_audio = None
+                self._warn(f"{packet.stream.type} breaks off ({error.strerror})")
+                self._broken.add(packet.stream.index)
 
 
-def _muxer_of(path: Path) -> str:
+def muxer_of(path: Path) -> str:
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"{path}: cannot write this format; use one of {', '.join(FORMATS)}")
     return FORMATS[path.suffix.lower()]
@@ -138,41 +133,15 @@ def _muxer_of(path: Path) -> str:
 def why_not_copied(audio: bytes, out: Path) -> str | None:
     """Why the sound of an MP4 file cannot be copied into `out`; None where it can.
 
-    Tried with the first packet: a format tells what it does not take only when it is written.
     Raises InputError for an unknown ending.
     """
-    options = {"movflags": "empty_moov+delay_moov"}  # an index in front is written at once
-    muxer = _muxer_of(out)
+    muxer = muxer_of(out)
     try:
         opened, source = open_audio(Mp4("the sound", audio))
-        with (
-            opened,
-            av.open(
-                io.BytesIO(), "w", format=muxer, options=options if muxer != "matroska" else {}
-            ) as target,
-        ):
-            target.mux(next(packets_for(target, source, timed_packets(opened, source))))
-    except StopIteration:
-        return "it has no packet"
-    except (av.FFmpegError, InputError, ValueError) as error:
+    except InputError as error:
         return str(error)
-    return None
-
-
-def _rising(packets: Iterator[Packet[AudioStream]], warn: Warn) -> Iterator[Packet[AudioStream]]:
-    """Those in the order of their times, which is all that a file can hold, up to any damage."""
-    last, lost = None, 0
-    try:
-        for packet in packets:
-            if last is not None and packet.dts is not None and packet.dts <= last:
-                lost += 1
-                continue
-            last = packet.dts
-            yield packet
-    except av.FFmpegError as error:
-        warn(f"the sound breaks off ({error.strerror})")
-    if lost:
-        warn(f"{lost} packets of the sound are not in the order of their times, and left out")
+    with opened:
+        return why_not_muxed(opened, source, muxer)
 
 
 def _h264(size: tuple[int, int], crf: int) -> Encoder:

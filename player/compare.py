@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.opening import Source, describe
 from chunking.video import InputError, probe, read_frames
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Network, Pool
@@ -31,7 +31,7 @@ _READ_AHEAD = 2  # frames of the film, which are large
 
 
 def pair_with_reference(
-    frames: Iterable[UpscaledFrame], reference: Path, time_base: Fraction
+    frames: Iterable[UpscaledFrame], reference: Source, time_base: Fraction
 ) -> Iterator[Pair]:
     """Each upscaled frame with the reference's frame [H, W, 3] u8 of the same time.
 
@@ -57,7 +57,7 @@ def pair_with_reference(
             if original.rgb.shape != frame.rgb.shape:
                 (h, w), (our_h, our_w) = original.rgb.shape[:2], frame.rgb.shape[:2]
                 raise InputError(
-                    f"{reference} is {w}x{h} px, the package shows {our_w}x{our_h}: "
+                    f"{describe(reference)} is {w}x{h} px, the package shows {our_w}x{our_h}: "
                     "give the film that the package was made from"
                 )
             yield frame, original.rgb

@@ -13,12 +13,12 @@ import resource
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.opening import Source
 from chunking.video import probe
 from player import metrics
 from player.checks import ffmpeg_checks
@@ -91,7 +91,7 @@ class _Tally:
 
 def measure(
     package: Package,
-    reference: Path,
+    reference: Source,
     engine: Engine | None,
     options: MeasureOptions | None = None,
     on_event: Listener = ignore,
@@ -144,7 +144,7 @@ def measure(
 def _compare(
     package: Package,
     index: Index,
-    reference: Path,
+    reference: Source,
     engine: Engine | None,
     options: MeasureOptions,
 ) -> _Tally:
@@ -229,20 +229,23 @@ def _plain_encode(package: Package) -> dict[str, float] | None:
 
 def _sizes(package: Package, index: Index) -> dict[str, Any]:
     """Bytes of the parts, and what they are a second of film."""
-    inits = index.audio_init.bytes if index.audio_init else 0
+    read = index.texts + ((index.chapters,) if index.chapters else ())
     sizes = {
         "video": index.video_init.bytes + _total(index.segments),
-        "audio": inits + _total(index.audio),
+        "audio": sum(_total((sound.init, *sound.segments)) for sound in index.sounds),
         "weights": _total(index.weights),
         "routes": _total(index.routes),
         "router": index.router.bytes if index.router else 0,
         "index": (package.directory / index_path(package.directory)).stat().st_size,
     }
+    if read:
+        sizes["text"] = _total(read)
     sizes["total"] = sum(sizes.values())
     seconds = max(1e-9, float(sum(s.duration for s in index.segments) * index.time_base))
     sr = sum(sizes[part] for part in ("weights", "routes", "router", "index"))
     parts = {"video": sizes["video"], "sr": sr, "total": sizes["total"]}
-    manifests = [package.directory / name for name in manifest_names()]
+    names = manifest_names(len(index.sounds), len(index.texts))
+    manifests = [package.directory / name for name in names]
     return {
         "bytes": sizes,
         # Not in the total: a stream without a network has the same ones.

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from chunking.audio import sound_as_aac
 from chunking.input_error import InputError
 from chunking.video import VideoInfo, probe
-from chunking.writer import DEFAULT_CRF, VideoWriter, why_not_copied
+from chunking.writer import DEFAULT_CRF, VideoWriter
+from player.beside import read_beside
 from player.engine import Engine
 from player.package.package_error import PackageError
 from player.session import (
@@ -25,7 +25,6 @@ from player.session import (
     NotAPackageError,
     Package,
     ignore,
-    read_parts,
     read_segments,
 )
 from player.upscale import UpscaledFrame, upscale
@@ -152,7 +151,8 @@ def file_sink(
 ) -> Iterator[Sink]:
     """A sink that writes frames to `out`, which appears whole when the block ends.
 
-    `crf` None keeps every pixel. The sound is copied packet by packet; frames keep their times
+    `crf` None keeps every pixel. Sound is copied packet by packet, with subtitles and chapters
+    beside it; frames keep their times
     tick for tick. Raises InputError for a format that cannot be written, OSError as writing does.
     """
     info = lr_info(package)
@@ -168,7 +168,7 @@ def file_sink(
         info.frame_rate,
         info.sample_aspect_ratio,
         crf,
-        audio=_sound(package, out, on_event),
+        beside=read_beside(package, out, on_event),
         on_warning=warn,
     ) as writer:
 
@@ -176,23 +176,6 @@ def file_sink(
             writer.write(frame.rgb, frame.pts)
 
         yield write
-
-
-def _sound(package: Package, out: Path, on_event: Listener) -> bytes | None:
-    """The audio that goes into `out`, as MP4; None, and a word where that is a loss."""
-    parts = [part.data for part in read_parts(package, "audio", on_event)]
-    if len(parts) < 2:  # an initialisation alone holds no sound
-        return None
-    sound = b"".join(parts)
-    if (reason := why_not_copied(sound, out)) is None:
-        return sound
-    try:
-        aac = sound_as_aac(sound)
-    except InputError:
-        on_event(Event("audio", "audio", reason, "the file is written without sound"))
-        return None
-    on_event(Event("audio", "audio", f"{out.suffix} does not hold it", "it is encoded as AAC"))
-    return aac
 
 
 def lr_info(package: Package, on_event: Listener = ignore) -> VideoInfo:

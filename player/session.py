@@ -12,7 +12,7 @@ from chunking.opening import Mp4
 from player.package.entries import FileEntry, Index
 from player.package.files import read_plain
 from player.package.index import read_index
-from player.package.layout import INDEX_PATH, INIT_NAME, SEGMENTS, VIDEO
+from player.package.layout import INDEX_PATH, INIT_NAME, SEGMENTS, VIDEO, sound_folder
 from player.package.limits import MAX_SEGMENT_BYTES
 from player.package.package_error import PackageError
 from player.package.scale import Scale
@@ -109,7 +109,8 @@ class Part:
 
 
 def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part]:
-    """The stream `kind` ("video", "audio") as it is played: initialisation, then segments.
+    """The stream in the folder `kind` (VIDEO, or of a sound) as it is played: initialisation, then
+    segments.
 
     Each is read when it is asked for, once: what was hashed is what is played. Where the index is
     signed, a segment that is not what it says is left out, and said. Otherwise all that lie in the
@@ -124,9 +125,10 @@ def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part
         entries: Sequence[FileEntry | str] = [f"{kind}/{name}" for name in names]
     else:
         index = package.index
-        of = {"video": (index.video_init, index.segments), "audio": (index.audio_init, index.audio)}
-        init, segments = of[kind]
-        entries = [] if init is None else [init, *segments]
+        sounds = enumerate(index.sounds, start=1)
+        of = {sound_folder(number): (sound.init, sound.segments) for number, sound in sounds}
+        init, segments = ({VIDEO: (index.video_init, index.segments)} | of)[kind]
+        entries = [init, *segments]
     action = f"the {kind} is not played"
     for entry in entries:
         name = entry if isinstance(entry, str) else entry.file
@@ -139,14 +141,14 @@ def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part
             on_event(Event("segment", name, str(error), action))
             if entry is entries[0]:
                 return
-        action = f"its {'frames are' if kind == 'video' else 'sound is'} skipped"
+        action = f"its {'frames are' if kind == VIDEO else 'sound is'} skipped"
 
 
 def read_segments(package: Package, on_event: Listener) -> Iterator[Mp4]:
     """The segments of the video, each behind the initialisation; their frames are of the size
     that a signed index says.
     """
-    parts = read_parts(package, "video", on_event)
+    parts = read_parts(package, VIDEO, on_event)
     if (init := next(parts, None)) is None:
         return
     size = None

@@ -31,6 +31,7 @@ class Progress:
             disable=not self._console.is_terminal,
         )
         self._name, self._total = "", 0
+        self._told: set[str] = set()
         self._task: Any = None
         self._said_at = self._began_at = monotonic()
 
@@ -68,7 +69,10 @@ class Progress:
                 print(f"{self._name} {done}/{self._total or '?'} {quality}{left}", file=sys.stderr)
 
     def warn(self, message: str) -> None:
-        """One line for people; an event for programs."""
+        """One line for people; an event for programs. Once: a search encodes a film many times."""
+        if message in self._told:
+            return
+        self._told.add(message)
         self._console.print(f"warning: {message}", style="yellow", highlight=False, soft_wrap=True)
         self.event("warning", message=message)
 

@@ -217,12 +217,16 @@ def scores(quality: Quality) -> dict[str, float]:
     return {name: round(mean, 4) for name, mean in means.items() if mean is not None}
 
 
+# Fields of an index, of what is beside the picture.
+BESIDE = {"audio", "sounds", "texts", "chapters"}
+
+
 def package_bytes(package: Package) -> dict[str, int]:
     """Bytes of all that a server sends to show the film, without its sound."""
     index, folder = package.index, package.directory
     assert index is not None
-    manifests = manifest_names(with_audio=False)
-    silent = {k: v for k, v in read_index(folder).source.items() if k != "audio"}
+    manifests = manifest_names(0, 0)
+    silent = {k: v for k, v in read_index(folder).source.items() if k not in BESIDE}
     sizes = {
         "video": index.video_init.bytes + sum(s.bytes for s in index.segments),
         "manifests": sum((folder / name).stat().st_size for name in manifests),

@@ -13,6 +13,7 @@ from player.package.package_error import PackageError
 from player.package.paths import grid_shape
 from player.package.scale import Scale
 from player.package.shipped import shipped_by_hash
+from player.package.streams import UNLABELLED, Label
 
 # Of a SHA-256, in an index. Who would put another file in the place of a signed one must find a
 # second preimage, 2^160 tries; docs/package.md says why no more is needed.
@@ -102,12 +103,29 @@ class SegmentEntry(FileEntry):
 
 
 @dataclass(frozen=True)
+class SoundEntry:
+    """A track of sound; `time_base` is the length in seconds of a tick of its `segments`."""
+
+    init: FileEntry
+    segments: tuple[SegmentEntry, ...]
+    time_base: Fraction
+    label: Label = UNLABELLED
+
+
+@dataclass(frozen=True)
+class TextEntry(FileEntry):
+    """A track of subtitles, or the chapters."""
+
+    label: Label = UNLABELLED
+
+
+@dataclass(frozen=True)
 class Index:
     """The whole of `sr/index.bin` but its signature.
 
     `hr` is the size to show: the network's output, `scale` times `lr`, cropped at the right and
     bottom. Without weights the anchor is shown. `time_base` is the length in seconds of a tick of
-    `segments`, `audio_time_base` of `audio`. `colour` holds the tags of the video (matrix,
+    `segments`. `chapters` names parts of the film. `colour` holds the tags of the video (matrix,
     full_range, primaries, transfer). `version` is the PocketSR that made the package, `manifests`
     the hash of all manifests (`manifest_check.manifests_hash`). `id` (18 hexadecimal digits, or
     empty) is of the film and how it was encoded, `revision` the how-manieth making of that.
@@ -126,9 +144,9 @@ class Index:
     routes: tuple[RoutesEntry, ...]
     segments: tuple[SegmentEntry, ...]
     video_init: FileEntry
-    audio: tuple[SegmentEntry, ...] = ()
-    audio_init: FileEntry | None = None
-    audio_time_base: Fraction | None = None
+    sounds: tuple[SoundEntry, ...] = ()
+    texts: tuple[TextEntry, ...] = ()
+    chapters: TextEntry | None = None
     colour: Mapping[str, Any] | None = None
     version: str = ""
     router: RouterEntry | None = None
@@ -144,9 +162,11 @@ class Index:
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every file that the index answers for, in the order of playing."""
-        inits = [f for f in (self.video_init, self.audio_init) if f is not None]
+        inits = [self.video_init, *(sound.init for sound in self.sounds)]
         routers = [self.router] if self.router is not None else []
-        return (*inits, *self.weights, *routers, *self.routes, *self.segments, *self.audio)
+        heard = [segment for sound in self.sounds for segment in sound.segments]
+        read = [*self.texts, *([self.chapters] if self.chapters is not None else [])]
+        return (*inits, *self.weights, *routers, *self.routes, *self.segments, *heard, *read)
 
 
 def file_entry(package: Path, path: Path) -> FileEntry:

@@ -11,10 +11,7 @@ No file is named: its name follows from its place. Hashes are cut and joined, nu
 are written once with their count, and what is as it mostly is is left out.
 """
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
-from fractions import Fraction
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from player.package import fields, limits
@@ -22,7 +19,6 @@ from player.package.architecture import Architecture
 from player.package.entries import (
     HASH_BYTES,
     ID_BYTES,
-    FileEntry,
     Index,
     RouterEntry,
     RoutesEntry,
@@ -31,15 +27,28 @@ from player.package.entries import (
     WeightsEntry,
 )
 from player.package.fields import Object
+from player.package.file_columns import (
+    files_json,
+    joined_hashes,
+    read_column,
+    read_files,
+    runs_json,
+)
+from player.package.index_tracks import (
+    read_chapters,
+    read_sounds,
+    read_stream,
+    read_texts,
+    sounds_json,
+    stream_json,
+    texts_json,
+)
 from player.package.layout import (
-    AUDIO,
-    INIT_NAME,
     ROUTER_PATH,
     SHIPPED,
     SR,
     VIDEO,
     routes_path,
-    segment_name,
     weights_name,
 )
 from player.package.package_error import PackageError
@@ -61,7 +70,7 @@ def index_to_json(index: Index) -> Object:
     found = {
         "version": index.version,
         "scale": scale_number(index.scale),
-        "id": _base64([index.id]) if index.id else None,
+        "id": joined_hashes([index.id]) if index.id else None,
         "revision": _unless(1, index.revision),
         "lr": [index.lr.width, index.lr.height],
         "hr": _unless(_whole_hr(index.lr, index.scale), hr),
@@ -70,10 +79,11 @@ def index_to_json(index: Index) -> Object:
         "preset": _unless(usual["preset"], index.preset),
         "weights": _weights_json(index.weights),
         "routes": _routes_json(index),
-        "router": _files_json([index.router] if index.router else []),
-        "video": _stream_json(index.video_init, index.segments, index.time_base),
-        "audio": _stream_json(index.audio_init, index.audio, index.audio_time_base),
-        "manifests": _base64([index.manifests]) if index.manifests else None,
+        "router": files_json([index.router] if index.router else []),
+        "video": stream_json(index.video_init, index.segments, index.time_base),
+        **sounds_json(index.sounds),
+        **texts_json(index.texts, index.chapters),
+        "manifests": joined_hashes([index.manifests]) if index.manifests else None,
         "colour": _unless(_COLOUR, _colour_json(index.colour or {})),
         "full_range": _unless(False, (index.colour or {}).get("full_range")),
     }
@@ -94,30 +104,12 @@ def _colour_json(colour: Mapping[str, Any]) -> list[Any]:
     return tags
 
 
-def _files_json(entries: Sequence[FileEntry]) -> Object:
-    """Lengths and joined hashes of files; empty where there are none."""
-    text = _base64(e.sha256 for e in entries)
-    return {"bytes": _runs([e.bytes for e in entries]), "hash": text} if entries else {}
-
-
-def _base64(hashes: Iterable[str]) -> str:
-    """Hexadecimal hashes cut, joined, in base64; `fields.hashes` undoes it."""
-    joined = b"".join(bytes.fromhex(sha256)[:HASH_BYTES] for sha256 in hashes)
-    return base64.b64encode(joined).decode("ascii")
-
-
-def _runs(numbers: Iterable[int]) -> list[int | list[int]]:
-    """The list with each run of equal numbers as [number, count]; `fields.runs` undoes it."""
-    counts = [(number, len([*run])) for number, run in groupby(numbers)]
-    return [[number, n] if n > 1 else number for number, n in counts]
-
-
 def _weights_json(weights: Sequence[WeightsEntry]) -> Object:
     networks = []
     for entry in weights:
         arch = entry.arch
         network: Object = {"name": arch.name} if arch.name != _ARCHITECTURE else {}
-        network["widths"] = _runs(arch.widths)
+        network["widths"] = runs_json(arch.widths)
         if arch.exits != (len(arch.widths),):
             network["exits"] = [*arch.exits]
         if arch.units != 1:
@@ -125,29 +117,13 @@ def _weights_json(weights: Sequence[WeightsEntry]) -> Object:
         if entry.shipped:
             network["shipped"] = True
         networks.append(network)
-    return _files_json(weights) | {"networks": networks} if weights else {}
+    return files_json(weights) | {"networks": networks} if weights else {}
 
 
 def _routes_json(index: Index) -> Object:
     mapped = [r.segment for r in index.routes]
     some = mapped != [*range(len(index.segments))]
-    return _files_json(index.routes) | ({"segments": mapped} if mapped and some else {})
-
-
-def _stream_json(
-    init: FileEntry | None, segments: Sequence[SegmentEntry], time_base: Fraction | None
-) -> Object:
-    if init is None or time_base is None:
-        return {}
-    ends = [0, *(s.start + s.duration for s in segments)]
-    # Mostly each segment begins where the one before ended, and the first at 0.
-    gaps = [s.start - end for s, end in zip(segments, ends, strict=False)]
-    found = _files_json([init, *segments]) | {
-        "timescale": time_base.denominator,
-        "ticks": _runs(s.duration for s in segments),
-        "frames": _runs(s.frames for s in segments),
-    }
-    return found | ({"gaps": _runs(gaps)} if any(gaps) else {})
+    return files_json(index.routes) | ({"segments": mapped} if mapped and some else {})
 
 
 def read_fields(source: Object) -> Index:
@@ -162,9 +138,7 @@ def read_fields(source: Object) -> Index:
     usual = _TAUGHT if "weights" in source else _PLAIN
     whole = usual | {"hr": _whole_hr(lr, scale)} | source
     fine_h, fine_w = fields.pair(whole, "cell", *cell_px)
-    video_init, segments, time_base = _stream(fields.subobject(source, "video"), VIDEO)
-    sound = _stream(fields.subobject(source, "audio"), AUDIO) if "audio" in source else None
-    audio_init, audio, audio_time_base = sound or (None, (), None)
+    video_init, segments, time_base = read_stream(fields.subobject(source, "video"), VIDEO)
     return Index(
         scale=scale,
         lr=lr,
@@ -181,9 +155,9 @@ def read_fields(source: Object) -> Index:
         routes=_routes(source, segments),
         segments=segments,
         video_init=video_init,
-        audio=audio,
-        audio_init=audio_init,
-        audio_time_base=audio_time_base,
+        sounds=read_sounds(source),
+        texts=read_texts(source),
+        chapters=read_chapters(source),
         colour=_colour(source),
         version=fields.text(source, "version"),
         router=_router(source),
@@ -212,25 +186,11 @@ def _whole_hr(lr: Size, scale: Scale) -> list[int]:
     return [int(lr.width * scale), int(lr.height * scale)]
 
 
-def _files(source: Object, most: int, most_bytes: int) -> list[tuple[str, int]]:
-    """Hash (hex) and length of each of at most `most` files, one at least."""
-    hashes = fields.hashes(source, "hash", HASH_BYTES, most)
-    return [*zip(hashes, _column(source, "bytes", len(hashes), 0, most_bytes), strict=True)]
-
-
-def _column(source: Object, name: str, rows: int, low: int, high: int) -> tuple[int, ...]:
-    """A number for each of the files that the hashes counted."""
-    numbers = fields.runs(source, name, rows, low, high)
-    if len(numbers) != rows:
-        raise PackageError(f"index: {name} holds {len(numbers)} numbers, not {rows}")
-    return numbers
-
-
 def _weights(source: Object, scale: Scale) -> tuple[WeightsEntry, ...]:
     if "weights" not in source:
         return ()
     table = fields.subobject(source, "weights")
-    files = _files(table, limits.MAX_NETWORKS, limits.MAX_BLOB_BYTES)
+    files = read_files(table, limits.MAX_NETWORKS, limits.MAX_BLOB_BYTES)
     networks = fields.objects(table, "networks", limits.MAX_NETWORKS, lambda n: _network(n, scale))
     if len(networks) != len(files):
         raise PackageError(f"index: {len(networks)} networks are not {len(files)} files")
@@ -261,8 +221,8 @@ def _routes(source: Object, segments: Sequence[SegmentEntry]) -> tuple[RoutesEnt
     if "routes" not in source:
         return ()
     table = {"segments": [*range(len(segments))]} | fields.subobject(source, "routes")
-    files = _files(table, len(segments), limits.MAX_ROUTES_BYTES)
-    mapped = _column(table, "segments", len(files), 0, len(segments) - 1)
+    files = read_files(table, len(segments), limits.MAX_ROUTES_BYTES)
+    mapped = read_column(table, "segments", len(files), 0, len(segments) - 1)
     entries = []
     for file, segment in zip(files, mapped, strict=True):
         frames = {"frames": segments[segment].frames}
@@ -274,25 +234,5 @@ def _routes(source: Object, segments: Sequence[SegmentEntry]) -> tuple[RoutesEnt
 def _router(source: Object) -> RouterEntry | None:
     if "router" not in source:
         return None
-    (file,) = _files(fields.subobject(source, "router"), 1, MAX_ROUTER_BYTES)
+    (file,) = read_files(fields.subobject(source, "router"), 1, MAX_ROUTER_BYTES)
     return RouterEntry(ROUTER_PATH, *file)
-
-
-def _stream(source: Object, kind: str) -> tuple[FileEntry, tuple[SegmentEntry, ...], Fraction]:
-    """Initialisation, segments and time base of the stream `kind`."""
-    (sha256, size), *files = _files(source, limits.MAX_SEGMENTS + 1, limits.MAX_SEGMENT_BYTES)
-    rows = len(files)
-    durations = _column(source, "ticks", rows, 0, limits.MAX_TICKS)
-    frames = _column(source, "frames", rows, 0, limits.MAX_FRAMES)
-    most = 4 * limits.MAX_TICKS  # from the least end to the greatest start, and more
-    gaps = _column(source, "gaps", rows, -most, most) if "gaps" in source else (0,) * rows
-    segments, at = [], 0
-    for i, (file, gap, duration) in enumerate(zip(files, gaps, durations, strict=True)):
-        start = {"start": at + gap}
-        at = fields.integer(start, "start", -limits.MAX_TICKS, limits.MAX_TICKS)
-        name = f"{kind}/{segment_name(i + 1)}"
-        segments.append(SegmentEntry(name, *file, at, duration, frames[i]))
-        at += duration
-    timescale = fields.integer(source, "timescale", 1, limits.MAX_TIMESCALE)
-    init = FileEntry(f"{kind}/{INIT_NAME}", sha256, size)
-    return init, tuple(segments), Fraction(1, timescale)

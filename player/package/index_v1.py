@@ -14,6 +14,7 @@ from player.package.entries import (
     RoutesEntry,
     SegmentEntry,
     Size,
+    SoundEntry,
     WeightsEntry,
 )
 from player.package.fields import Object
@@ -29,7 +30,6 @@ def read_fields(source: Object) -> Index:
     Raises PackageError.
     """
     grid = fields.subobject(source, "grid")
-    has_audio = bool(source.get("audio"))
     has_router = source.get("router") is not None
     return Index(
         scale=parse_scale(fields.number(source, "scale")),
@@ -45,13 +45,17 @@ def read_fields(source: Object) -> Index:
         routes=fields.objects(source, "routes", limits.MAX_SEGMENTS, _routes),
         segments=fields.objects(source, "segments", limits.MAX_SEGMENTS, _segment),
         video_init=_file(fields.subobject(source, "video_init")),
-        audio=fields.objects(source, "audio", limits.MAX_SEGMENTS, _segment),
-        audio_init=_file(fields.subobject(source, "audio_init")) if has_audio else None,
-        audio_time_base=fields.ratio(source, "audio_time_base") if has_audio else None,
+        sounds=(_sound(source),) if source.get("audio") else (),
         colour=_colour(source),
         version=fields.text(source, "version"),
         router=_router(fields.subobject(source, "router")) if has_router else None,
     )
+
+
+def _sound(source: Object) -> SoundEntry:
+    segments = fields.objects(source, "audio", limits.MAX_SEGMENTS, _segment)
+    init = _file(fields.subobject(source, "audio_init"))
+    return SoundEntry(init, segments, fields.ratio(source, "audio_time_base"))
 
 
 def _size(source: Object, factor: int) -> Size:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from player.package.entries import HASH_BYTES, Index
 from player.package.files import read_plain
-from player.package.layout import AUDIO, MPD_NAME, VIDEO, manifest_names, segment_name
+from player.package.layout import MPD_NAME, VIDEO, manifest_names, segment_name, sound_folder
 from player.package.limits import MAX_MANIFEST_BYTES
 from player.package.package_error import PackageError
 
@@ -22,20 +22,23 @@ _ADDRESSES = ("BaseURL", "Location", "PatchLocation", "ImportedMPD")
 _LINKS = ("initialization", "media", "index", "sourceURL", "bitstreamSwitching", "href")
 
 
-def manifests_hash(package: Path, with_audio: bool) -> str:
-    """The hash in the index: of all manifests, one after the other; raises PackageError."""
+def manifests_hash(package: Path, sounds: int, texts: int) -> str:
+    """The hash in the index: of all manifests of a package with so many tracks, one after the
+    other; raises PackageError.
+    """
     sha256 = hashlib.sha256()
-    for name in manifest_names(with_audio):
+    for name in manifest_names(sounds, texts):
         sha256.update(read_plain(package, name, MAX_MANIFEST_BYTES))
     return sha256.hexdigest()[: 2 * HASH_BYTES]
 
 
 def manifest_faults(package: Path, index: Index) -> Iterator[tuple[str, str]]:
     """(file, reason) of each that is missing, damaged, or leads elsewhere."""
-    with_audio = index.audio_init is not None
-    names = manifest_names(with_audio)
+    tracks = len(index.sounds), len(index.texts)
+    names = manifest_names(*tracks)
     known = {*names, *(entry.file for entry in index.files)}
-    counts = {VIDEO: len(index.segments), AUDIO: len(index.audio)}
+    counts = {sound_folder(i): len(s.segments) for i, s in enumerate(index.sounds, start=1)}
+    counts[VIDEO] = len(index.segments)
     faulty = False
     for name in names:
         try:
@@ -46,7 +49,7 @@ def manifest_faults(package: Path, index: Index) -> Iterator[tuple[str, str]]:
             faulty = True
             yield name, str(error)
     # Packages of before have no hash of them.
-    if not faulty and index.manifests and manifests_hash(package, with_audio) != index.manifests:
+    if not faulty and index.manifests and manifests_hash(package, *tracks) != index.manifests:
         yield MPD_NAME, "or a playlist is not the one that was signed"
 
 

@@ -6,6 +6,28 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class Label:
+    """What viewers choose a track by: `language` as the film's file has it ("deu"), a `title`, and
+    whether it is the one to begin with.
+    """
+
+    language: str = ""
+    title: str = ""
+    is_default: bool = False
+
+
+UNLABELLED = Label()
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A track of subtitles, as a file of WebVTT."""
+
+    path: Path
+    label: Label = UNLABELLED
+
+
+@dataclass(frozen=True)
 class Segment:
     """One .m4s; times in ticks of the stream's timescale, frames are packets of an audio stream."""
 
@@ -29,6 +51,7 @@ class StreamFiles:
     width: int
     height: int
     bandwidth_bps: int
+    label: Label = UNLABELLED
 
     @property
     def files(self) -> list[Path]:

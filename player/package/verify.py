@@ -12,6 +12,7 @@ from player.package.entries import (
     Index,
     RouterEntry,
     RoutesEntry,
+    TextEntry,
     WeightsEntry,
 )
 from player.package.index import read_index
@@ -22,6 +23,7 @@ from player.package.paths import BICUBIC, HARD, network_of, path_of
 from player.package.route_maps import unpack_routes
 from player.package.router_blob import unpack_router
 from player.package.seen import Seen
+from player.package.webvtt import unpack_webvtt
 from player.package.weights import unpack_weights
 
 SelfTest = Callable[[bytes], object]
@@ -124,6 +126,8 @@ def _check_entry(package: Path, entry: FileEntry, index: Index, self_test: SelfT
             _check_router(data, index)
         case RoutesEntry():
             _check_routes(data, entry, index)
+        case TextEntry():
+            unpack_webvtt(data)
     if self_test is not None and isinstance(entry, WeightsEntry | RouterEntry):
         self_test(data)
 

@@ -17,6 +17,8 @@ from player.package.entries import (
     RoutesEntry,
     SegmentEntry,
     Size,
+    SoundEntry,
+    TextEntry,
     WeightsEntry,
     blob_entry,
     file_entry,
@@ -29,7 +31,7 @@ from player.package.route_maps import pack_routes
 from player.package.router_blob import unpack_router
 from player.package.scale import Scale
 from player.package.shipped import is_shipped
-from player.package.streams import StreamFiles
+from player.package.streams import StreamFiles, TextFile
 from player.package.weights import unpack_weights
 
 
@@ -37,7 +39,8 @@ from player.package.weights import unpack_weights
 class Contents:
     """What a package is made of.
 
-    `video` and `audio` are streams already written into the package's folder. `weights` are the
+    `video`, `sounds`, `texts` and `chapters` are already written into the package's folder, where
+    `layout` has them. `weights` are the
     blobs in the order of the route codes' network numbers, `routes` one array [T, rows, columns]
     u8 for each video segment, or none at all. `hr` is the size to show. `router` is the blob that
     decides where a segment has no route map. `id` and `revision` are those of `Index`.
@@ -51,11 +54,13 @@ class Contents:
     method: str
     preset: str
     video: StreamFiles
-    audio: StreamFiles | None
     weights: Sequence[bytes]
     routes: Sequence[NDArray[np.uint8]]
     colour: Mapping[str, Any]
     version: str
+    sounds: Sequence[StreamFiles] = ()
+    texts: Sequence[TextFile] = ()
+    chapters: TextFile | None = None
     router: bytes | None = None
     id: str = ""
     revision: int = 1
@@ -84,8 +89,8 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
     if contents.router is not None:
         unpack_router(contents.router)  # what a player would refuse is not written
         router = RouterEntry(**_entry(package, ROUTER_PATH, contents.router))
-    video, audio = contents.video, contents.audio
-    write_manifests(package, video, audio)
+    video, sounds, texts = contents.video, contents.sounds, contents.texts
+    write_manifests(package, video, sounds, texts)
     index = Index(
         scale=contents.scale,
         lr=contents.lr,
@@ -100,13 +105,13 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
         routes=tuple(routes),
         segments=_segments(package, video),
         video_init=file_entry(package, video.init),
-        audio=_segments(package, audio),
-        audio_init=file_entry(package, audio.init) if audio else None,
-        audio_time_base=Fraction(1, audio.timescale) if audio else None,
+        sounds=tuple(_sound(package, sound) for sound in sounds),
+        texts=tuple(_text(package, text) for text in texts),
+        chapters=_text(package, contents.chapters) if contents.chapters else None,
         colour=contents.colour,
         version=contents.version,
         router=router,
-        manifests=manifests_hash(package, audio is not None),
+        manifests=manifests_hash(package, len(sounds), len(texts)),
         id=contents.id,
         revision=contents.revision,
     )
@@ -121,7 +126,16 @@ def _entry(package: Path, name: str, data: bytes) -> dict[str, Any]:
     return vars(file_entry(package, package / name))
 
 
-def _segments(package: Path, stream: StreamFiles | None) -> tuple[SegmentEntry, ...]:
+def _sound(package: Path, stream: StreamFiles) -> SoundEntry:
+    init, segments = file_entry(package, stream.init), _segments(package, stream)
+    return SoundEntry(init, segments, Fraction(1, stream.timescale), stream.label)
+
+
+def _text(package: Path, text: TextFile) -> TextEntry:
+    return TextEntry(**vars(file_entry(package, text.path)), label=text.label)
+
+
+def _segments(package: Path, stream: StreamFiles) -> tuple[SegmentEntry, ...]:
     return tuple(
         SegmentEntry(
             **vars(file_entry(package, s.path)),
@@ -129,5 +143,5 @@ def _segments(package: Path, stream: StreamFiles | None) -> tuple[SegmentEntry, 
             duration=s.duration_ticks,
             frames=s.frames,
         )
-        for s in (stream.segments if stream else ())
+        for s in stream.segments
     )

@@ -9,7 +9,7 @@ from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
-from sr.commands.options import FILE, Share, json_option, show
+from sr.commands.options import FILE, Share, json_option, show, track_options
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
@@ -50,6 +50,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     type=click.IntRange(1, MAX_UNITS),
     help="The network sees NxN LR pixels as one place; default 1, at --scale 1.5 2.",
 )
+@track_options
 @click.option("--lr-codec", type=click.Choice(list(ENCODERS)), default="av1", show_default=True)
 @click.option(
     "--lr-crf", type=click.FloatRange(0, 63), help="Quality of the LR stream; less is better."
@@ -190,6 +191,9 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     help="Players that have seen a higher one of this film, so encoded, refuse a lower one.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--strict", is_flag=True, help="Exit code 4 where sound or subtitles of the film are lost."
+)
 @click.option("--restart", is_flag=True, help="Discard what an earlier run left.")
 @click.option("--events", is_flag=True, help="Print a JSON object a line while working.")
 @click.option(
@@ -235,7 +239,13 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @json_option
 @click.pass_context
 def command(
-    context: click.Context, file: Path, restart: bool, events: bool, as_json: bool, **options: Any
+    context: click.Context,
+    file: Path,
+    strict: bool,
+    restart: bool,
+    events: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Make a package out of FILE. The same command continues after an interruption.
 
@@ -260,19 +270,36 @@ def command(
             report = encode_best(search, progress, restart)
     if events:
         progress.event("done", report=report)
-        return
+    else:
+        show(report, as_json, lines(report, options["out"]))
+    if strict and report.get("lost"):
+        raise LostError(
+            f"the package is made, without all of the film: {'; '.join(report['lost'])}"
+        )
+
+
+class LostError(Exception):
+    """What `--strict` asks for was not reached: a package without a part of its film's sound or
+    subtitles.
+    """
+
+    exit_code = 4
+
+
+def lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
+    """The report for people."""
     paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
-    lines = [
-        ("package", options["out"]),
+    return [
+        ("package", out),
         ("frames", report["frames"]),
         ("weights", f"{sum(report['weights_bytes'])} bytes"),
         ("paths", paths),
         *plain_lines(report),
         *stage_lines(report["stages"]),
         *router_lines(report["router"]),
-        ("next", f"pocketsr play {options['out']}"),
+        *(("lost", line) for line in report.get("lost", [])),
+        ("next", f"pocketsr play {out}"),
     ]
-    show(report, as_json, lines)
 
 
 def check_together(given: set[str]) -> None:

@@ -14,6 +14,7 @@ from sr.commands.options import (
     open_trusted,
     show,
     trust_option,
+    video_option,
     warn,
 )
 
@@ -21,6 +22,7 @@ from sr.commands.options import (
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--reference", type=FILE, required=True, help="The film that was encoded.")
+@video_option
 @engine_options
 @trust_option
 @click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
@@ -38,6 +40,7 @@ from sr.commands.options import (
 def command(
     package: Path,
     reference: Path,
+    video: int | None,
     named: Path | None,
     target: str,
     trust: tuple[str, ...],
@@ -54,6 +57,7 @@ def command(
 
     if vmaf:
         need_vmaf()
+    from chunking.opening import VideoFile
     from player.engines import engine_of
     from player.measure import MeasureOptions, measure
     from sr.host_engine import build_engine
@@ -62,7 +66,7 @@ def command(
     options = MeasureOptions(threads, frames, protocol, metrics=wanted, worst=worst)
     opened = open_trusted(package, trust)
     engine = engine_of(opened, target, named, warn, build_engine)
-    result = measure(opened, reference, engine, options, warn)
+    result = measure(opened, VideoFile(reference, video), engine, options, warn)
     show(result, as_json, table(result))
 
 

@@ -52,6 +52,20 @@ def warn(message: object) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
+def track_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--video and --audio: which streams of a film are meant."""
+    audio = click.option(
+        "--audio", metavar="N|LANG|none", help="Keep this sound alone; default: all of it."
+    )
+    return video_option(audio(function))
+
+
+def video_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--video N: which video stream of a film is meant."""
+    text = "The film's N-th video; default: its largest, of those that it has as default."
+    return click.option("--video", type=click.IntRange(min=1), metavar="N", help=text)(function)
+
+
 def trust_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """--trust KEY, as often as there are keys: `trust`, a tuple of them."""
     text = "Public key that must have signed; may be given again."

@@ -1,14 +1,16 @@
 """`pocketsr probe FILE`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sr.commands.options import FILE, json_option, show
+from sr.commands.options import FILE, json_option, show, track_options
 
 if TYPE_CHECKING:
     from chunking.probe import VideoInfo
+    from chunking.tracks import Track
 
 SAME_NAME = (
     "width",
@@ -27,13 +29,17 @@ SAME_NAME = (
 
 @click.command()
 @click.argument("file", type=FILE)
+@track_options
 @json_option
-def command(file: Path, as_json: bool) -> None:
-    """What FILE is, and whether it will work."""
+def command(file: Path, video: int | None, audio: str | None, as_json: bool) -> None:
+    """What FILE is, what becomes of each of its streams, and whether it will work."""
     from chunking.input_error import InputError
+    from chunking.opening import VideoFile
     from chunking.probe import probe
+    from chunking.tracks import plan_tracks
 
-    info = probe(file)
+    film = VideoFile(file, video)
+    info, tracks = probe(film), plan_tracks(film, audio)
     sizes = lr_sizes(info)
     if not sizes:
         raise InputError(f"{file} is {info.width}x{info.height}: too small for any scale")
@@ -44,9 +50,10 @@ def command(file: Path, as_json: bool) -> None:
         "frame_rate": float(info.frame_rate),
         "colour": vars(info.colour),
         "lr_sizes": sizes,
+        "streams": [track.to_json() for track in tracks],
         "warnings": list(info.warnings),
     }
-    show(result, as_json, lines(info, sizes))
+    show(result, as_json, lines(info, sizes, tracks))
 
 
 def lr_sizes(info: "VideoInfo") -> dict[str, str]:
@@ -66,13 +73,20 @@ def lr_sizes(info: "VideoInfo") -> dict[str, str]:
     return sizes
 
 
-def lines(info: "VideoInfo", sizes: dict[str, str]) -> list[tuple[str, Any]]:
+def lines(
+    info: "VideoInfo", sizes: dict[str, str], tracks: "Sequence[Track]"
+) -> list[tuple[str, Any]]:
     """The same for people."""
     colour = f"{info.colour.matrix}, {'full' if info.colour.full_range else 'limited'} range"
     return [
         ("video", f"{info.width}x{info.height} {info.codec} {info.pix_fmt}, {colour}"),
         ("time", f"{info.duration_s or 0:.2f} s, {float(info.frame_rate):.3f} frames/s"),
-        ("audio", "yes" if info.has_audio else "no"),
+        *((track.name, _becomes(track)) for track in tracks),
         ("scales", ", ".join(f"{scale} from {size}" for scale, size in sizes.items())),
         *(("warning", warning) for warning in info.warnings),
     ]
+
+
+def _becomes(track: "Track") -> str:
+    why = f" ({track.reason})" if track.reason else ""
+    return f"{track.description}: {track.fate}{why}"

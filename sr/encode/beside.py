@@ -28,10 +28,10 @@ def beside_plain(
     if "plain" in report or is_plain or stream.lr_codec not in LAST_CRF:
         return report
     progress.stage("a plain encode of the same bytes", 0)
-    info, metrics = probe(options.source), ("psnr_y", "psnr_rgb")
-    sample = take_sample(options.source, info, stream.frames, stream.segment_s)
+    info, metrics = probe(options.film), ("psnr_y", "psnr_rgb")
+    sample = take_sample(options.film, info, stream.frames, stream.segment_s)
     numbers = {frame.index for frame in sample.frames}
-    made = judge_package(options.out, options.source, metrics, only=numbers).shown
+    made = judge_package(options.out, options.film, metrics, only=numbers).shown
     coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
     with tempfile.TemporaryDirectory() as folder:
         shelf = StreamShelf(sample, coding, Path(folder), metrics)

@@ -20,6 +20,7 @@ from time import monotonic
 from typing import Any
 
 from chunking.probe import VideoInfo, probe
+from chunking.tracks import plan_tracks
 from player.package.artefact import make_folder, write_bytes
 from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
 from player.package.signature import signing_key
@@ -60,7 +61,8 @@ def encode_best(
     cannot be reached, OSError. An interruption leaves a folder with which the same command
     continues.
     """
-    info = probe(options.source)
+    info = probe(options.film)
+    plan_tracks(options.film, options.stream.audio)  # what is not there is said at once
     signing_key()  # what cannot be signed is not made
     job = open_job(options, restart, progress.warn)
     if (report := job.report()) is None:
@@ -129,7 +131,7 @@ class _Best:
     def _search(self) -> dict[str, Any]:
         options, stream, began = self.options, self.options.stream, monotonic()
         self.progress.stage("search: encodes of a sample of the film", 0)
-        sample = take_sample(options.source, self.info, stream.frames, stream.segment_s)
+        sample = take_sample(options.film, self.info, stream.frames, stream.segment_s)
         coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
         budget = options.budget(self.info.frame_rate)
         asked = options.training
@@ -181,7 +183,7 @@ class _Best:
             self.progress.stage(f"{name} beside the film", report["frames"])
             options = self.options
             return judge_package(
-                folder, options.source, options.proved, options.goal.worst,
+                folder, options.film, options.proved, options.goal.worst,
                 on_frame=self.progress.at,
             ).to_json()  # fmt: skip
 

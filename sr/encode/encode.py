@@ -1,7 +1,7 @@
 """`pocketsr encode`: the steps from a film to a package, as one list.
 
 film
-  | write_streams      sr/encode/streams.py      LR stream and copied audio   video/, audio/
+  | write_streams      sr/encode/streams.py      LR stream, sound, subtitles  video/, audio/, text/
   | score_difficulty   sr/encode/difficulty.py   the generic network's PSNR of each patch
   | overfit_networks   sr/encode/overfitting.py  the method's networks, shrunk, in integers
   | make_router        sr/encode/router_step.py         where the phone finds routes itself
@@ -25,8 +25,10 @@ import torch
 from numpy.typing import NDArray
 
 from chunking.input_error import InputError
+from chunking.keep import Kept
 from chunking.lr import check_scale
 from chunking.probe import probe
+from chunking.tracks import plan_tracks
 from player.package.entries import Size
 from player.package.limits import MAX_ROUTE_CELLS, MAX_SEGMENT_FRAMES
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
@@ -54,7 +56,8 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
     Raises InputError (the film), UsageError (the folder, the options), OSError. An interruption
     leaves a folder with which the same command continues, and ends with the same bytes.
     """
-    info = probe(options.source)
+    info = probe(options.film)
+    tracks = plan_tracks(options.film, options.stream.audio)
     check_scale(info.height, info.width, options.stream.scale)
     signing_key()  # what cannot be signed is not made
     job = open_job(options, restart, progress.warn)
@@ -68,7 +71,7 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
             )
         # Sums in torch depend on it, and the same job must end with the same bytes.
         torch.set_num_threads(options.training.threads)
-        report = _run(Work(options, Film(options, info), job, progress))
+        report = _run(Work(options, Film(options, info, tracks), job, progress))
     job.close(report)
     return report
 
@@ -77,12 +80,13 @@ def _run(work: Work) -> dict[str, Any]:
     began = monotonic()
     if work.options.shrink.stages:  # what cannot be met is said before anything is made
         budget_of(work)
-    work.film.stream, audio = write_streams(work)
+    work.film.stream, kept = write_streams(work)
     learned = Learned() if work.options.training.method == PLAIN else _learn(work)
-    contents = _contents(work, work.film.stream, audio, learned)
+    contents = _contents(work, work.film.stream, kept, learned)
     work.job.check()
     write_package(work.options.out, contents, signing_key())
-    return {**_report(work, learned), "seconds_of_this_run": round(monotonic() - began, 1)}
+    report = {**_report(work, learned), "lost": list(kept.lost)}
+    return {**report, "seconds_of_this_run": round(monotonic() - began, 1)}
 
 
 @dataclass(frozen=True)
@@ -127,9 +131,7 @@ def _check_maps(work: Work) -> None:
         )
 
 
-def _contents(
-    work: Work, video: StreamFiles, audio: StreamFiles | None, learned: Learned
-) -> Contents:
+def _contents(work: Work, video: StreamFiles, kept: Kept, learned: Learned) -> Contents:
     options, film = work.options, work.film
     return Contents(
         scale=film.scale,
@@ -140,7 +142,9 @@ def _contents(
         method=options.training.method,
         preset=options.training.preset,
         video=video,
-        audio=audio,
+        sounds=kept.sounds,
+        texts=kept.texts,
+        chapters=kept.chapters,
         weights=[network.blob for network in learned.networks],
         routes=learned.routes,
         router=learned.router,

@@ -10,7 +10,6 @@ one the frames to learn from, and then the routes, which look at every frame, de
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from chunking.grid import Grid
 from chunking.lr import downscale, lr_size
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream
+from chunking.tracks import Track
 from chunking.video import Frame, read_frames
 from player.package.scale import Scale
 from player.package.streams import StreamFiles
@@ -32,9 +32,11 @@ MAX_KEPT_BYTES = 1_500_000_000  # of HR frames; a training set copies as much ag
 class Film:
     """A film on its way into a package. `stream` is there once its step is done."""
 
-    def __init__(self, options: EncodeOptions, info: VideoInfo) -> None:
-        self.source: Path = options.source
-        self.info = info
+    def __init__(
+        self, options: EncodeOptions, info: VideoInfo, tracks: Sequence[Track] = ()
+    ) -> None:
+        self.source = options.film
+        self.info, self.tracks = info, tracks
         self.stream: StreamFiles | None = None
         self._options = options
         self._hr: dict[int, Image] = {}  # of the first pass, until the LR frame is there too

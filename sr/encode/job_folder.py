@@ -111,11 +111,11 @@ def _discard(out: Path) -> None:
 def _check_same(out: Path, wanted: dict[str, Any]) -> None:
     try:
         found = json.loads((out / JOB_FILE).read_text())
-        changed = [k for k in wanted if found.get(k) != wanted[k]]
-    except (ValueError, AttributeError):
+        changed = [k for k in found | wanted if found.get(k) != wanted.get(k)]
+    except (ValueError, TypeError):
         raise UsageError(f"{out}/{JOB_FILE} is damaged: start again with --restart") from None
     if changed:
-        was = ", ".join(f"{k} {found.get(k)} -> {wanted[k]}" for k in changed)
+        was = ", ".join(f"{k} {found.get(k)} -> {wanted.get(k)}" for k in changed)
         raise UsageError(
             f"{out} holds another job ({was}): use --restart to discard it, or another -o"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chunking.encoders import ENCODERS, with_options
+from chunking.opening import VideoFile
 from chunking.stream import SEGMENT_S
 from player.package.architecture import INT8_ARCHITECTURES
 from player.package.entries import tree_digest
@@ -28,6 +29,8 @@ from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
 CELL_QUARTERS, CELL_HR_PX = 3, 24  # the least of a cell: of QUARTER_PX units, and of HR px
+# Options of the stream that jobs from before them do not have: nor do those that do not ask.
+CHOICES = ("video", "audio")
 PLAIN = "plain"  # the method without a network
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
@@ -52,7 +55,9 @@ PRESETS = {
 class StreamOptions:
     """`lr_crf` None takes the codec's default; `frames` None encodes all. A segment, of about
     `segment_s` seconds, begins with a key frame. `codec_opts`: "key=value:key=value" for the
-    encoder, as its library calls them. `revision`: the how-manieth package of this film, made so,
+    encoder, as its library calls them. `video`: the number, from 1, of the film's video stream;
+    `audio`: number or language of its sound, or "none"; None: the one to choose, and all sound.
+    `revision`: the how-manieth package of this film, made so,
     is given away."""
 
     scale: Scale = 4
@@ -61,6 +66,8 @@ class StreamOptions:
     frames: int | None = None
     segment_s: float = SEGMENT_S
     codec_opts: str = ""
+    video: int | None = None
+    audio: str | None = None
     revision: int = 1
 
     def __post_init__(self) -> None:
@@ -316,6 +323,10 @@ class EncodeOptions:
         return min(quarters, most // step) * step
 
     @property
+    def film(self) -> VideoFile:
+        return VideoFile(self.source, self.stream.video)
+
+    @property
     def patch_choice(self) -> str:
         """The crops that are trained on, decided; `fair` counts whole patches by their group."""
         by_error = self.training.method == "dydca" and FAIR not in self.shrink.stages
@@ -331,6 +342,9 @@ class EncodeOptions:
         # Files decide by what they hold. Without any, as jobs from before have it: not at all.
         held = {"groups": groups, "warm_from": warm_from}
         flat |= {f"{name}_sha256": tree_digest(path) for name, path in held.items() if path}
+        for name in CHOICES:
+            if flat[name] is None:
+                del flat[name]
         return flat | {
             "scale": scale_number(self.stream.scale),
             # Single pixels as jobs from before units have them: not at all.

@@ -7,11 +7,13 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from chunking.opening import VideoFile
 from player.package.entries import tree_digest
 from player.package.scale import parse_scale
 from player.quality import measurable
 from player.vmaf import need_vmaf
 from sr.encode.options import (
+    CHOICES,
     PLAIN,
     EncodeOptions,
     RouteOptions,
@@ -62,6 +64,10 @@ class SearchOptions:
         loss = "rgb" if goal.metric == "psnr_rgb" else loss
         return replace(made, training=replace(made.training, loss=loss))
 
+    @property
+    def film(self) -> VideoFile:
+        return VideoFile(self.source, self.stream.video)
+
     def budget(self, frame_rate: Fraction) -> Budget:
         """The budget, for a film's frame rate. Raises UsageError."""
         return budget_of(self.budget_class, frame_rate, self.budget_ms, self.device_table)
@@ -82,7 +88,8 @@ class SearchOptions:
         """Everything that decides the result, flat. Raises OSError."""
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
-        decided = ("scale", "lr_crf", "warm_from", "rate_weight", "shipped")
+        decided = ["scale", "lr_crf", "warm_from", "rate_weight", "shipped"]
+        decided += [name for name in CHOICES if flat[name] is None]
         flat["revision"] = flat["revision"] if flat["revision"] > 1 else None
         if self.device_table and Path(self.device_table).exists():
             flat["device_table_sha256"] = tree_digest(Path(self.device_table))

@@ -1,22 +1,21 @@
-"""Step: the LR stream, and the film's audio copied beside it."""
+"""Step: the LR stream, and the film's sound, subtitles and chapters beside it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chunking.audio import copy_audio
+from chunking.keep import Cut, Kept, keep_tracks
 from chunking.stream import write_lr_stream
-from player.package.layout import AUDIO, VIDEO
-from player.package.streams import Segment, StreamFiles
+from player.package.layout import MADE_SOUNDS, TEXT, VIDEO
+from player.package.streams import Label, Segment, StreamFiles, TextFile
 from sr.encode.work import Work
 
-Streams = tuple[StreamFiles, StreamFiles | None]
 
-
-def write_streams(work: Work) -> Streams:
-    """The LR stream, and the audio where there is some, cut at the same end."""
+def write_streams(work: Work) -> tuple[StreamFiles, Kept]:
+    """The LR stream, and what is kept beside it, cut at the same end."""
     out = work.options.out
 
-    def make() -> list[dict[str, Any] | None]:
+    def make() -> dict[str, Any]:
         asked, film = work.options.stream, work.film
         work.progress.stage("LR stream", asked.frames or film.info.frames_hint or 0)
         frames = film.lr_frames(work.progress)
@@ -26,22 +25,43 @@ def write_streams(work: Work) -> Streams:
         )  # fmt: skip
         # Sound that goes on behind the last frame belongs to a film that was not cut.
         end_s = float(video.end_s) if asked.frames else None
-        audio = copy_audio(
-            film.source, out, work.progress.warn, end_s, asked.segment_s, film.info.early_s
-        )
-        return [_to_json(stream, out) if stream else None for stream in (video, audio)]
+        cut = Cut(end_s, asked.segment_s, film.info.early_s)
+        kept = keep_tracks(film.source, out, film.tracks, cut, work.progress.warn)
+        return {
+            "video": _to_json(video, out),
+            "sounds": [_to_json(sound, out) for sound in kept.sounds],
+            "texts": [_text_to_json(text, out) for text in kept.texts],
+            "chapters": kept.chapters and _text_to_json(kept.chapters, out),
+            "lost": kept.lost,
+        }
 
-    video, audio = work.job.step("stream", make, [out / VIDEO, out / AUDIO])
-    assert video is not None
-    return _from_json(video, out), _from_json(audio, out) if audio else None
+    folders = [out / name for name in (VIDEO, *MADE_SOUNDS, TEXT)]
+    made = work.job.step("streams", make, folders)
+    kept = Kept(
+        tuple(_from_json(sound, out) for sound in made["sounds"]),
+        tuple(_text_from_json(text, out) for text in made["texts"]),
+        made["chapters"] and _text_from_json(made["chapters"], out),
+        tuple(made["lost"]),
+    )
+    return _from_json(made["video"], out), kept
 
 
 def _to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:
     """A stream's description, its paths relative to the package."""
+    paths = {"init": stream.init.relative_to(out).as_posix()}
     segments = [{**vars(s), "path": s.path.relative_to(out).as_posix()} for s in stream.segments]
-    return {**vars(stream), "init": stream.init.relative_to(out).as_posix(), "segments": segments}
+    return {**vars(stream), **paths, "segments": segments, "label": asdict(stream.label)}
 
 
 def _from_json(made: dict[str, Any], out: Path) -> StreamFiles:
     segments = tuple(Segment(**{**s, "path": out / s["path"]}) for s in made["segments"])
-    return StreamFiles(**{**made, "init": out / made["init"], "segments": segments})
+    label = Label(**made["label"])
+    return StreamFiles(**{**made, "init": out / made["init"], "segments": segments, "label": label})
+
+
+def _text_to_json(text: TextFile, out: Path) -> dict[str, Any]:
+    return {"path": text.path.relative_to(out).as_posix(), "label": asdict(text.label)}
+
+
+def _text_from_json(made: dict[str, Any], out: Path) -> TextFile:
+    return TextFile(out / made["path"], Label(**made["label"]))

@@ -13,12 +13,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from chunking.opening import Source
 from chunking.probe import VideoInfo, probe
 from player.bicubic import upscale_bicubic
 from player.compare import pair_with_reference
 from player.costs import anchor_macs_per_pixel
 from player.package.index import Index
-from player.package.layout import JOB_FILE, REPORT_FILE, WORK
+from player.package.layout import AUDIO, JOB_FILE, MADE_SOUNDS, REPORT_FILE, TEXT, WORK
 from player.package.paths import BICUBIC
 from player.package.scale import hr_px, scale_number
 from player.quality import QualityMeter
@@ -29,6 +30,8 @@ from sr.host_engine import host_engine
 from sr.rate.budget import path_price
 from sr.rate.curve import Point
 from sr.scoring import scored_network, upscale_paths
+
+_BESIDE = {*MADE_SOUNDS, TEXT}  # folders of what is not the picture: counted as the sound is
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def package_bytes(folder: Path) -> dict[str, int]:
     sizes = {"video": 0, "audio": 0, "sr": 0, "manifests": 0}
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         part = path.relative_to(folder).parts[0]
+        part = AUDIO if part in _BESIDE else part
         if part not in (JOB_FILE, REPORT_FILE, WORK):
             sizes[part if part in sizes else "manifests"] += path.stat().st_size
     return sizes
@@ -69,7 +73,7 @@ def package_bytes(folder: Path) -> dict[str, int]:
 
 def judge_package(
     folder: Path,
-    film: Path,
+    film: Source,
     metrics: tuple[str, ...],
     worst: float = 1.0,
     only: Collection[int] | None = None,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from chunking.lr import downscale, lr_size
+from chunking.opening import Source
 from chunking.probe import VideoInfo
 from chunking.stream import Step, at_once, read_stream, write_lr_stream
 from chunking.video import Frame, read_frames
@@ -68,7 +69,7 @@ class Sample:
         return {m: value for m in metrics if (value := result.mean(m)) is not None}
 
 
-def take_sample(source: Path, info: VideoInfo, limit: int | None, segment_s: float) -> Sample:
+def take_sample(source: Source, info: VideoInfo, limit: int | None, segment_s: float) -> Sample:
     """The whole of a short film, else portions of it, evenly spread. Raises InputError."""
     hint = info.frames_hint or sum(1 for _ in read_frames(source, limit))
     count = min(hint, limit or hint)

@@ -102,7 +102,7 @@ def _sign_again(package: Path, draw: random.Random) -> str:
         return value
 
     fields = {f.name: measured(getattr(index, f.name)) for f in dataclasses.fields(index)}
-    fields["manifests"] = manifests_hash(package, index.audio_init is not None)
+    fields["manifests"] = manifests_hash(package, len(index.sounds), len(index.texts))
     _put(package, index_to_json(dataclasses.replace(index, **fields)), draw)
     return "signed again"
 
@@ -210,7 +210,7 @@ def _swap(package: Path, draw: random.Random) -> str:
 
 def _manifest(package: Path, draw: random.Random) -> str:
     """An address that leads elsewhere, signed."""
-    path = package / draw.choice([n for n in manifest_names() if (package / n).exists()])
+    path = package / draw.choice([n for n in manifest_names(1, 0) if (package / n).exists()])
     text, address = path.read_text(), draw.choice(_ADDRESSES)
     changed = re.sub(
         r"video/init\.mp4|video\.m3u8|\./|seg-0\d+\.m4s", lambda _: address, text, count=1

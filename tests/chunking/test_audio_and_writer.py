@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from chunking.colour import Colour
+from chunking.file_tracks import Beside, Sound
 from chunking.input_error import InputError
 from chunking.stream import copy_audio
 from chunking.video import probe, read_frames
@@ -130,7 +131,8 @@ def test_audio_goes_into_the_written_file_unchanged(clip_with_audio, moving_fram
     target = tmp_path / "hr.mp4"
     audio = b"".join(path.read_bytes() for path in parts(files))
     assert why_not_copied(audio, target) is None
-    with VideoWriter(target, (48, 64), Fraction(1, 30), COLOUR, audio=audio) as writer:
+    beside = Beside([Sound(audio)])
+    with VideoWriter(target, (48, 64), Fraction(1, 30), COLOUR, beside=beside) as writer:
         for i, picture in enumerate(moving_frames(30)):
             writer.write(picture, i)
     assert packets(target) == packets(source)

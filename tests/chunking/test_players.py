@@ -62,7 +62,7 @@ def test_web_players_play_the_stream_to_its_end(browser, make_clip, moving_frame
     frames = [Frame(rgb, i, i) for i, rgb in enumerate(pictures)]
     folder = tmp_path / "film"
     video = write_lr_stream(frames, folder, info, codec)
-    write_manifests(folder, video, copy_audio(tone(tmp_path / "tone.mp4"), folder))
+    write_manifests(folder, video, [copy_audio(tone(tmp_path / "tone.mp4"), folder)])
     assert len(video.segments) == 3
     shown = [f.pts for f in read_stream(video.init, [s.path for s in video.segments])]
     assert [Fraction(pts, video.timescale) for pts in shown] == [

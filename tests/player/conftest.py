@@ -126,8 +126,8 @@ def made_package(tmp_path_factory, lr_frames, source_clip, _home):
 
 
 def write_film(folder: Path, lr_frames, source_clip, **changes) -> Path:
-    """The package in a new folder, with `changes` of its contents."""
-    folder.mkdir()
+    """The package in a folder, new or with tracks of it, with `changes` of its contents."""
+    folder.mkdir(exist_ok=True)
     frames = [Frame(rgb, pts, i) for i, (rgb, pts) in enumerate(zip(lr_frames, PTS, strict=True))]
     info = probe(source_clip)
     video = write_lr_stream(frames, folder, info, "lossless", None, segment_s=0.35)
@@ -135,7 +135,7 @@ def write_film(folder: Path, lr_frames, source_clip, **changes) -> Path:
     firsts = np.cumsum([0, *counts[:-1]])
     contents = Contents(
         scale=SCALE, lr=Size(*LR), hr=Size(*HR), fine_h=CELL, fine_w=CELL, method="dydca",
-        preset="fast", video=video, audio=None,
+        preset="fast", video=video,
         weights=[tiny_blob(1, True), tiny_blob(2, True)],
         routes=[film_codes(n, int(first)) for n, first in zip(counts, firsts, strict=True)],
         colour=vars(info.colour), version="0.1.0",

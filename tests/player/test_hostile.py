@@ -20,7 +20,7 @@ from chunking.stream import write_lr_stream
 from chunking.video import Frame, probe, read_frames
 from player.package import entries as entries_module
 from player.package import limits
-from player.package.entries import SegmentEntry, file_entry
+from player.package.entries import SegmentEntry, SoundEntry, file_entry
 from player.package.files import read_plain
 from player.package.index import parse_index, read_index, write_index
 from player.package.index_packing import pack_index
@@ -260,7 +260,7 @@ def with_sound(package_dir, source_clip):
     )  # fmt: skip
     init = file_entry(package_dir, audio.init)
     base = Fraction(1, audio.timescale)
-    changed = replace(index, audio=segments, audio_init=init, audio_time_base=base)
+    changed = replace(index, sounds=(SoundEntry(init, segments, base),))
     write_index(package_dir, changed, signing_key())
     return package_dir
 

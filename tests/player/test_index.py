@@ -21,12 +21,15 @@ from player.package.entries import (
     RoutesEntry,
     SegmentEntry,
     Size,
+    SoundEntry,
+    TextEntry,
     WeightsEntry,
 )
 from player.package.fields import parse_object
 from player.package.index import parse_index, read_index, write_index
 from player.package.package_error import PackageError
 from player.package.signature import signing_key
+from player.package.streams import Label
 from player.package.verify import verify_package
 from tests.player.conftest import tiny_blob, write_film
 from tests.player.indexes import as_json, source_of, with_field
@@ -130,6 +133,14 @@ HASH = base64.b64encode(bytes(20)).decode()
         ("audio", None),
         ("audio.hash", HASH + HASH),
         ("audio.timescale", -1),
+        ("audio.default", 1),
+        ("audio.language", "x" * 201),
+        ("sounds", {}),
+        ("sounds", [{}]),
+        ("texts", []),
+        ("texts", {"bytes": [1], "hash": HASH, "labels": [{}, {}]}),
+        ("texts", {"bytes": [(8 << 20) + 1], "hash": HASH}),
+        ("chapters", {"bytes": [1, 1], "hash": HASH + HASH}),
         ("weights", []),
         ("weights.hash", HASH),
         ("weights.hash", base64.b64encode(bytes(340)).decode()),
@@ -270,10 +281,18 @@ def drawn_stream(data, kind: str) -> tuple[FileEntry, tuple[SegmentEntry, ...]]:
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_whatever_an_index_holds_comes_back(data):
-    """Any times, sound or none, maps of some segments, networks of any shape."""
+    """Any times, tracks or none, maps of some segments, networks of any shape."""
     video_init, segments = drawn_stream(data, "video")
-    audio_init, audio = drawn_stream(data, "audio")
-    has_audio, has_router = data.draw(st.booleans()), data.draw(st.booleans())
+    has_router = data.draw(st.booleans())
+    words = st.text(alphabet='aé"<', max_size=3)
+    labels = st.builds(Label, words, words, st.booleans())
+    folders = ["audio", "audio-2", "audio-3"][: data.draw(st.integers(0, 3))]
+    sounds = tuple(
+        SoundEntry(*drawn_stream(data, folder), Fraction(1, 48_000), data.draw(labels))
+        for folder in folders
+    )
+    names = [f"text/{i + 1}.vtt" for i in range(data.draw(st.integers(0, 3)))]
+    *texts, chapters = drawn_files(data, [*names, "text/chapters.vtt"])
     mapped = sorted(data.draw(st.sets(st.integers(0, len(segments) - 1))))
     maps = drawn_files(data, [f"sr/routes-{i + 1:05d}.bin" for i in mapped])
     widths = data.draw(st.lists(st.sampled_from([4, 32, 256]), min_size=1, max_size=12))
@@ -296,9 +315,9 @@ def test_whatever_an_index_holds_comes_back(data):
         routes=tuple(
             RoutesEntry(**m | small, segment=i, frames=2) for i, m in zip(mapped, maps, strict=True)
         ),
-        segments=segments, video_init=video_init, audio=audio if has_audio else (),
-        audio_init=audio_init if has_audio else None,
-        audio_time_base=Fraction(1, 48_000) if has_audio else None,
+        segments=segments, video_init=video_init, sounds=sounds,
+        texts=tuple(TextEntry(**t | small, label=data.draw(labels)) for t in texts),
+        chapters=TextEntry(**chapters | small) if data.draw(st.booleans()) else None,
         router=RouterEntry(**router | small) if has_router else None, colour=colour,
     )  # fmt: skip
     assert parse_index(as_json(index)) == index

@@ -19,7 +19,11 @@ def test_an_index_of_schema_1_is_read_as_ever(old_index, index_json):
     index = parse_index(old_index)
     assert check_signature(old_index)
     assert (index.scale, index.lr, index.hr) == (2, Size(48, 36), Size(94, 70))
-    assert index.router is not None and len(index.audio) == 1 and index.audio[0].start == 0
+    assert (
+        index.router is not None
+        and len(index.sounds) == 1
+        and index.sounds[0].segments[0].start == 0
+    )
     assert [s.frames for s in index.segments] == [5, 6, 6, 3]
     assert [len(f.sha256) for f in index.files] == [64] * len(index.files)
     # The schemas say the same, but that this one's hashes are cut.

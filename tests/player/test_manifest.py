@@ -42,7 +42,7 @@ def make_stream(folder: Path, kind: str, spans: list[tuple[int, int]]) -> Stream
 
 
 def test_the_timeline_tells_gaps_and_repeats(video):
-    mpd = ET.fromstring(dash_manifest(video, None))
+    mpd = ET.fromstring(dash_manifest(video))
     template = mpd.find(".//SegmentTemplate", NAMESPACE)
     assert template.attrib == {
         "timescale": "600",
@@ -57,7 +57,7 @@ def test_the_timeline_tells_gaps_and_repeats(video):
 
 
 def test_the_video_says_what_it_is(video):
-    mpd = ET.fromstring(dash_manifest(video, None))
+    mpd = ET.fromstring(dash_manifest(video))
     (kind,) = mpd.findall(".//AdaptationSet", NAMESPACE)
     assert (kind.get("mimeType"), kind.get("startWithSAP")) == ("video/mp4", "1")
     representation = kind.find("Representation", NAMESPACE)
@@ -80,10 +80,10 @@ def test_the_frame_rate_is_a_fraction(video, frames, ticks, timescale, rate):
 
 def test_sound_has_a_set_and_a_playlist_of_its_own(video, tmp_path):
     audio = make_stream(tmp_path, "audio", [(0, 1200)])
-    mpd = ET.fromstring(dash_manifest(video, audio))
+    mpd = ET.fromstring(dash_manifest(video, [audio]))
     kinds = [s.get("contentType") for s in mpd.findall(".//AdaptationSet", NAMESPACE)]
     assert kinds == ["video", "audio"]
-    master = master_playlist(video, audio)
+    master = master_playlist(video, [audio])
     assert 'CODECS="av01.0.01M.08,mp4a.40.2"' in master
     assert 'AUDIO="audio"' in master and 'URI="audio.m3u8"' in master
     assert "BANDWIDTH=18000," in master and "RESOLUTION=480x270" in master
@@ -91,7 +91,7 @@ def test_sound_has_a_set_and_a_playlist_of_its_own(video, tmp_path):
 
 def test_sound_and_picture_keep_their_distance(video, tmp_path):
     audio = make_stream(tmp_path, "audio", [(600, 1200)])  # one second in, the picture at five
-    mpd = ET.fromstring(dash_manifest(video, audio))
+    mpd = ET.fromstring(dash_manifest(video, [audio]))
     templates = mpd.findall(".//SegmentTemplate", NAMESPACE)
     assert [t.get("presentationTimeOffset") for t in templates] == ["600", "600"]
     assert mpd.get("mediaPresentationDuration") == "PT11.833333S"
@@ -110,7 +110,7 @@ def test_the_playlist_counts_every_segment_with_its_length(video):
 def test_a_segment_of_another_name_is_refused(video, tmp_path):
     first = replace(video.segments[0], path=tmp_path / "video" / "one.m4s")
     with pytest.raises(PackageError, match="not named"):
-        write_manifests(tmp_path, replace(video, segments=(first,)), None)
+        write_manifests(tmp_path, replace(video, segments=(first,)))
 
 
 def test_mpegdash_reads_the_manifest(made_package):

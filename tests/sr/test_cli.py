@@ -119,6 +119,69 @@ def test_a_plain_encode_is_probed_made_verified_measured_and_played(film, tmp_pa
         assert ("warning" in measured.stderr) == (scale != "1"), "the LR video needs no engine"
 
 
+@pytest.fixture
+def film_in_two_languages(tmp_path) -> Path:
+    """English sound, by a codec that nobody knows, and German; subtitles that are pictures."""
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=25)
+        video.height, video.width, video.pix_fmt = 64, 96, "yuv420p"
+        sounds = [out.add_stream(codec, rate=48000, layout="mono") for codec in ("mp2", "aac")]
+        for stream, language in zip(sounds, ("eng", "deu"), strict=True):
+            stream.metadata["language"], stream.disposition = language, 0
+        out.add_mux_stream("dvd_subtitle")
+        for picture in drifting_pictures(5, 64, 96):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
+        out.mux(video.encode(None))
+        for stream in sounds:
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 24000), "f4"), "fltp", "mono")
+            if stream.codec_context.name == "mp2":
+                frame = av.AudioFrame.from_ndarray(np.zeros((1, 24000), "i2"), "s16", "mono")
+            frame.sample_rate, frame.pts = 48000, 0
+            out.mux([*stream.encode(frame), *stream.encode(None)])
+    path.write_bytes(path.read_bytes().replace(b"A_MPEG/L2", b"A_MPEG/L9"))
+    return path
+
+
+def test_what_is_lost_is_in_the_report_and_the_exit_code_of_strict(film_in_two_languages, tmp_path):
+    plain = ("--method", "plain", "--scale", "2", "--lr-codec", "h264", "--json")
+    encode = ("encode", film_in_two_languages, "-o", tmp_path / "p", *plain)
+    done = pocketsr(*encode)
+    assert done.returncode == 0, done.stderr
+    lost = json.loads(done.stdout)["lost"]
+    assert [line.split(":")[0] for line in lost] == ["audio 1", "subtitles 1"]
+    for line in lost:
+        assert done.stderr.count(line.split(": ")[1]) == 1, "said once"
+    strict = pocketsr(*encode, "--strict")
+    assert strict.returncode == 4 and json.loads(strict.stdout)["lost"] == lost
+    last = strict.stderr.splitlines()[-1]
+    assert last.startswith("pocketsr: the package is made, without all of the film: audio 1")
+    # Sound that nobody asked for is not lost.
+    done = pocketsr(*encode, "--audio", "deu", "--restart")
+    assert json.loads(done.stdout)["lost"] == lost[1:]
+
+
+def test_probe_tells_what_becomes_of_each_stream(film_in_two_languages):
+    done = pocketsr("probe", film_in_two_languages, "--json")
+    rows = json.loads(done.stdout)["streams"]
+    assert [(r["kind"], r["language"], r["becomes"]) for r in rows] == [
+        ("video", None, "encoded"), ("audio", "eng", "dropped"), ("audio", "deu", "copied"),
+        ("subtitles", None, "dropped"),
+    ]  # fmt: skip
+    assert "no decoder" in rows[1]["reason"]
+    lines = pocketsr("probe", film_in_two_languages).stdout.splitlines()
+    assert "audio 2      aac mono deu: copied" in lines
+
+
+def test_streams_that_are_not_there(film_in_two_languages, film, tmp_path):
+    to = ("-o", tmp_path / "p")
+    message = refused(2, "encode", film_in_two_languages, *to, "--audio", "fra")
+    assert message.endswith("no audio fra: there is 1 (eng), 2 (deu)")
+    assert "there is none at all" in refused(2, "encode", film, *to, "--audio", "1")
+    assert "has no video 2: there is 1" in refused(2, "probe", film, "--video", "2")
+    assert not (tmp_path / "p").exists()
+
+
 def test_usage_errors(film, tmp_path):
     refused(2, "encode", film)
     refused(2, "encode", film, "-o", tmp_path / "p", "--scale", "5")

@@ -10,6 +10,7 @@ from sr.encode.encode import encode
 from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
 from sr.progress import Progress
+from sr.usage_error import UsageError
 
 
 def run(film: Path, out: Path) -> list[str]:
@@ -80,3 +81,11 @@ def test_a_step_is_done_once_and_again_where_its_file_is_gone(film, tmp_path):
     (folder / "a").unlink()
     assert job.step("s", make, [folder]) == {"n": 2}
     assert said == ["video/a is missing or damaged: the step s is done again"]
+
+
+@pytest.mark.parametrize(("first", "second"), [(None, "deu"), ("deu", None)])
+def test_other_sound_is_another_job(film, tmp_path, first, second):
+    """Also where the option is left out, and so is not in the job's file."""
+    open_job(EncodeOptions.of(film, tmp_path / "p", scale=2, audio=first), False, print)
+    with pytest.raises(UsageError, match="holds another job"):
+        open_job(EncodeOptions.of(film, tmp_path / "p", scale=2, audio=second), False, print)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sr.encode.options import EncodeOptions, TrainingOptions
+from sr.encode.search_options import SearchOptions
 from sr.usage_error import UsageError
 
 FILM, OUT = Path("film.mp4"), Path("out")
@@ -100,3 +101,14 @@ def test_the_identity_of_a_job_is_flat_and_decided():
     decided = (identity["dtype"], identity["patches"], identity["source"])
     assert decided == ("int8", "error", "film.mp4")
     assert TrainingOptions(preset="fast").bounds.steps == 2500
+
+
+def test_which_streams_are_meant_is_part_of_a_job_only_where_it_was_asked():
+    """So that what was encoded before there was a choice has the same identity still."""
+    told = EncodeOptions.of(Path("f.mp4"), Path("p"), audio=None, video=None).to_json()
+    assert not {"audio", "video"} & told.keys()
+    asked = EncodeOptions.of(Path("f.mp4"), Path("p"), audio="deu", video=2)
+    assert asked.to_json().items() >= {"audio": "deu", "video": 2}.items()
+    assert (asked.film.path, asked.film.video) == (Path("f.mp4"), 2)
+    search = SearchOptions.of(Path("f.mp4"), Path("p"), audio="1")
+    assert search.to_json()["audio"] == "1" and "video" not in search.to_json()

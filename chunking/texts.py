@@ -1,0 +1,104 @@
+"""Subtitles and chapters of a film as cues of WebVTT.
+
+FFmpeg's decoders make ASS of every kind of text (libavcodec/ass.c), with \\N for a new line and
+{\\i1} for italics; that is all that is kept of what ASS can say.
+"""
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.subtitles.stream import SubtitleStream
+from av.subtitles.subtitle import AssSubtitle
+
+from chunking.opening import Source, open_source
+from chunking.parts import Warn
+from player.package.webvtt import Cue, escaped
+
+_LONGEST_MS = 5000  # of what states no length
+_OVERRIDES = re.compile(r"\{([^}]*)\}")
+_STYLE = re.compile(r"\\(?:([ibu])([01])(?![0-9a-z])|r)")  # or a reset
+_DRAWING = re.compile(r"\\p[1-9]")
+
+
+def read_text(
+    source: Source, number: int, lose: Warn, end_s: float | None, early_s: Fraction
+) -> list[Cue]:
+    """The subtitles `number` (from 1) of a film, moved and cut as its video is.
+
+    What does not decode is left out and goes to `lose`. Raises InputError.
+    """
+    with open_source(source) as container:
+        stream = container.streams.subtitles[number - 1]
+        told = [*_told(container, stream, lose)]
+    cues = []
+    for i, (start, length, text) in enumerate(told):
+        if length <= 0:
+            until = [at for at, _, _ in told[i + 1 : i + 2]]
+            length = min([_LONGEST_MS, *(at - start for at in until if at > start)])
+        begin, end = (round(at + early_s * 1000) for at in (start, start + length))
+        if end > 0 and (end_s is None or begin < end_s * 1000):
+            cues.append(Cue(max(0, begin), end, text))
+    return cues
+
+
+def _told(
+    container: InputContainer, stream: SubtitleStream, lose: Warn
+) -> Iterator[tuple[float, float, str]]:
+    """Start and length in ms, and the text, of all that decodes."""
+    lost = 0
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is None:
+                continue
+            tick_ms = 1000 * packet.time_base
+            try:
+                lines = [ass_text(s.ass) for s in packet.decode() if isinstance(s, AssSubtitle)]
+            except av.FFmpegError:
+                lost += 1
+                continue
+            if text := "\n".join(line for line in lines if line):
+                yield float(packet.pts * tick_ms), float((packet.duration or 0) * tick_ms), text
+    except av.FFmpegError as error:
+        lose(f"they break off ({error.strerror})")
+    if lost:
+        lose(f"{lost} of them do not decode")
+
+
+def ass_text(event: bytes) -> str:
+    """A line of ASS, of nine fields and the text, as a cue's text; empty for a drawing."""
+    text = event.decode("utf-8", "replace").split(",", 8)[-1]
+    if any(_DRAWING.search(block) for block in _OVERRIDES.findall(text)):
+        return ""
+    made, open_tags = "", []
+    # Every second part is what stood in braces; at the end all is closed.
+    for number, part in enumerate([*_OVERRIDES.split(text), r"\r"]):
+        if number % 2 == 0:
+            made += escaped(part)
+            continue
+        for tag, on in _STYLE.findall(part):
+            closed = [t for t in open_tags[::-1] if not tag or (t == tag and on == "0")]
+            open_tags = [t for t in open_tags if t not in closed]
+            made += "".join(f"</{t}>" for t in closed)
+            if on == "1" and tag not in open_tags:
+                open_tags.append(tag)
+                made += f"<{tag}>"
+    lines = made.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ").splitlines()
+    return "\n".join(line.strip() for line in lines if line.strip())
+
+
+def read_chapters(source: Source, end_s: float | None, early_s: Fraction) -> list[Cue]:
+    """A film's chapters, moved and cut as its video is. Raises InputError."""
+    with open_source(source) as container:
+        chapters = container.chapters()
+    cues = []
+    for number, chapter in enumerate(chapters, start=1):
+        tick_ms = 1000 * (chapter["time_base"] or Fraction(1, 1000))
+        start, end = (round(chapter[at] * tick_ms + early_s * 1000) for at in ("start", "end"))
+        if end_s is None or start < end_s * 1000:
+            title = chapter["metadata"].get("title") or f"{number}"
+            end = end if end_s is None else min(end, round(end_s * 1000))
+            cues.append(Cue(max(0, start), max(0, start, end), escaped(title)))
+    return cues

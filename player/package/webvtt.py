@@ -1,0 +1,84 @@
+"""Subtitles and chapters as WebVTT (https://www.w3.org/TR/webvtt1/): what packages hold of it.
+
+    WEBVTT
+
+    00:00:01.000 --> 00:00:02.500
+    <i>Words</i> &amp; more
+
+Cues alone, with no places and no styles but italics, bold and underlined. Times are those of the
+streams' segments.
+"""
+
+import html
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from player.package.package_error import PackageError
+
+_TIME = r"(\d{2,4}):([0-5]\d):([0-5]\d)\.(\d{3})"
+_TIMES = re.compile(f"{_TIME} --> {_TIME}", re.ASCII)
+_MAX_CUES = 100_000
+_TAG = re.compile(r"</?[ibu]>")
+
+
+@dataclass(frozen=True)
+class Cue:
+    """From `start_ms` to `end_ms` stands `text`: lines of WebVTT, escaped, with <i>, <b>, <u>."""
+
+    start_ms: int
+    end_ms: int
+    text: str
+
+    @property
+    def plain(self) -> str:
+        """The words alone."""
+        return html.unescape(_TAG.sub("", self.text))
+
+    @property
+    def tagged(self) -> str:
+        """As SubRip has it: the tags, and nothing escaped."""
+        return html.unescape(self.text)
+
+
+def escaped(text: str) -> str:
+    """Words for a cue's text."""
+    return html.escape(text, quote=False)
+
+
+def pack_webvtt(cues: Iterable[Cue]) -> bytes:
+    """The file of cues, in the order of their starts."""
+    blocks = ["WEBVTT\n"]
+    for cue in sorted(cues, key=lambda c: c.start_ms):
+        # An empty line would end the cue.
+        lines = [line.strip() for line in cue.text.splitlines() if line.strip()]
+        times = f"{_clock(cue.start_ms)} --> {_clock(cue.end_ms)}"
+        blocks.append("\n".join([times, *lines, ""]))
+    return "\n".join(blocks).encode("utf-8")
+
+
+def unpack_webvtt(data: bytes) -> list[Cue]:
+    """The cues of a file that `pack_webvtt` made; raises PackageError."""
+    try:
+        head, *blocks = data.decode("utf-8").removesuffix("\n").split("\n\n")
+    except UnicodeDecodeError as error:
+        raise PackageError("is not UTF-8") from error
+    if head != "WEBVTT" or len(blocks) > _MAX_CUES:
+        raise PackageError(f"is not WebVTT of at most {_MAX_CUES} cues")
+    cues = []
+    for block in blocks:
+        first, *lines = block.split("\n")
+        if (times := _TIMES.fullmatch(first)) is None:
+            raise PackageError(f"has no times where they must be, but {first[:40]!r}")
+        at = [int(part) for part in times.groups()]
+        cues.append(Cue(_milliseconds(*at[:4]), _milliseconds(*at[4:]), "\n".join(lines)))
+    return cues
+
+
+def _clock(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
+
+
+def _milliseconds(hours: int, minutes: int, seconds: int, milliseconds: int) -> int:
+    return ((hours * 60 + minutes) * 60 + seconds) * 1000 + milliseconds
