@@ -20,7 +20,7 @@ from chunking.audio import open_audio, packets_for, timed_packets
 from chunking.opening import Mp4
 from chunking.parts import Warn
 from player.package.streams import UNLABELLED, Label
-from player.package.webvtt import Cue
+from player.package.webvtt import Cue, one_at_a_time
 
 if TYPE_CHECKING:
     from av.container.core import Chapter
@@ -102,8 +102,8 @@ def _set_label(stream: Stream, label: Label) -> None:
     if stream.container.format.name == "mov":
         language = _QUICKTIME.get(language, language)
     for name, value in (("language", language), ("title", label.title)):
-        if value:
-            stream.metadata[name] = value
+        if plain := "".join(filter(str.isprintable, value)):
+            stream.metadata[name] = plain
     # 0 is said as well: without a word, a format takes its first track for the default.
     stream.disposition = Disposition.default if label.is_default else Disposition(0)
 
@@ -118,7 +118,7 @@ def _text_packets(target: OutputContainer, text: Text) -> Iterator[Packet[Any]]:
     stream.codec_context.subtitle_header = _ASS_HEAD
     stream.time_base = _TICK
     _set_label(stream, text.label)
-    for cue in text.cues:
+    for cue in one_at_a_time(text.cues) if is_mp4 else text.cues:
         said = cue.plain if is_mp4 else cue.text if is_webvtt else cue.tagged
         words = said.encode("utf-8")
         # ETSI TS 126 245, 5.17: a length, then the text.

@@ -13,7 +13,7 @@ from pathlib import Path
 from chunking.audio import copy_audio
 from chunking.opening import FilmPath
 from chunking.parts import Warn
-from chunking.texts import read_chapters, read_text
+from chunking.texts import read_chapters, read_texts
 from chunking.tracks import Track
 from player.package.artefact import make_folder, write_bytes
 from player.package.layout import CHAPTERS_PATH, sound_folder, text_path
@@ -87,10 +87,10 @@ class _Keeper:
 
     def texts(self, tracks: Sequence[Track]) -> tuple[TextFile, ...]:
         kept: list[TextFile] = []
+        lose = {track.number: self._lose(track) for track in tracks}
+        read = read_texts(self.source, lose, self.cut.end_s, self.cut.early_s) if tracks else {}
         for track in tracks:
-            lose = self._lose(track)
-            cues = read_text(self.source, track.number, lose, self.cut.end_s, self.cut.early_s)
-            if cues:
+            if cues := read[track.number]:
                 kept.append(self._write(text_path(len(kept) + 1), cues, track.label))
             elif self.cut.end_s is None:
                 self._warn(track)("no text is in them: they are left out")

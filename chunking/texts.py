@@ -5,34 +5,42 @@ FFmpeg's decoders make ASS of every kind of text (libavcodec/ass.c), with \\N fo
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import av
 from av.container import InputContainer
-from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import AssSubtitle
 
 from chunking.opening import Source, open_source
 from chunking.parts import Warn
 from player.package.webvtt import Cue, escaped
 
+_Told = tuple[float, float, str]  # start and length in ms, text
 _LONGEST_MS = 5000  # of what states no length
 _OVERRIDES = re.compile(r"\{([^}]*)\}")
 _STYLE = re.compile(r"\\(?:([ibu])([01])(?![0-9a-z])|r)")  # or a reset
 _DRAWING = re.compile(r"\\p[1-9]")
 
 
-def read_text(
-    source: Source, number: int, lose: Warn, end_s: float | None, early_s: Fraction
-) -> list[Cue]:
-    """The subtitles `number` (from 1) of a film, moved and cut as its video is.
+def read_texts(
+    source: Source, lose: Mapping[int, Warn], end_s: float | None, early_s: Fraction
+) -> dict[int, list[Cue]]:
+    """The subtitles of a film by their numbers (from 1), those of `lose`, moved and cut as its
+    video is.
 
-    What does not decode is left out and goes to `lose`. Raises InputError.
+    What does not decode is left out and goes to its listener in `lose`. Raises InputError.
     """
+    told: dict[int, list[_Told]] = {number: [] for number in lose}
     with open_source(source) as container:
-        stream = container.streams.subtitles[number - 1]
-        told = [*_told(container, stream, lose)]
+        # All in one pass: they are spread over a film of gigabytes.
+        for number, line in _told(container, lose):
+            told[number].append(line)
+    return {number: _cues(lines, end_s, early_s) for number, lines in told.items()}
+
+
+def _cues(told: Sequence[_Told], end_s: float | None, early_s: Fraction) -> list[Cue]:
     cues = []
     for i, (start, length, text) in enumerate(told):
         if length <= 0:
@@ -44,27 +52,28 @@ def read_text(
     return cues
 
 
-def _told(
-    container: InputContainer, stream: SubtitleStream, lose: Warn
-) -> Iterator[tuple[float, float, str]]:
-    """Start and length in ms, and the text, of all that decodes."""
-    lost = 0
+def _told(container: InputContainer, lose: Mapping[int, Warn]) -> Iterator[tuple[int, _Told]]:
+    """The number of the subtitles, and a line of them, of all that decodes."""
+    streams = {container.streams.subtitles[number - 1].index: number for number in lose}
+    lost = Counter[int]()
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(*(container.streams[index] for index in streams)):
             if packet.pts is None:
                 continue
-            tick_ms = 1000 * packet.time_base
+            number, tick_ms = streams[packet.stream_index], 1000 * packet.time_base
             try:
                 lines = [ass_text(s.ass) for s in packet.decode() if isinstance(s, AssSubtitle)]
             except av.FFmpegError:
-                lost += 1
+                lost[number] += 1
                 continue
             if text := "\n".join(line for line in lines if line):
-                yield float(packet.pts * tick_ms), float((packet.duration or 0) * tick_ms), text
+                start, length = packet.pts * tick_ms, (packet.duration or 0) * tick_ms
+                yield number, (float(start), float(length), text)
     except av.FFmpegError as error:
-        lose(f"they break off ({error.strerror})")
-    if lost:
-        lose(f"{lost} of them do not decode")
+        for listener in lose.values():
+            listener(f"they break off ({error.strerror})")
+    for number, count in lost.items():
+        lose[number](f"{count} of them do not decode")
 
 
 def ass_text(event: bytes) -> str:
@@ -72,7 +81,8 @@ def ass_text(event: bytes) -> str:
     text = event.decode("utf-8", "replace").split(",", 8)[-1]
     if any(_DRAWING.search(block) for block in _OVERRIDES.findall(text)):
         return ""
-    made, open_tags = "", []
+    made = ""
+    open_tags: list[str] = []
     # Every second part is what stood in braces; at the end all is closed.
     for number, part in enumerate([*_OVERRIDES.split(text), r"\r"]):
         if number % 2 == 0:

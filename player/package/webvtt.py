@@ -11,8 +11,10 @@ streams' segments.
 
 import html
 import re
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from player.package.package_error import PackageError
 
@@ -65,14 +67,30 @@ def unpack_webvtt(data: bytes) -> list[Cue]:
         raise PackageError("is not UTF-8") from error
     if head != "WEBVTT" or len(blocks) > _MAX_CUES:
         raise PackageError(f"is not WebVTT of at most {_MAX_CUES} cues")
-    cues = []
+    cues: list[Cue] = []
     for block in blocks:
         first, *lines = block.split("\n")
         if (times := _TIMES.fullmatch(first)) is None:
             raise PackageError(f"has no times where they must be, but {first[:40]!r}")
         at = [int(part) for part in times.groups()]
-        cues.append(Cue(_milliseconds(*at[:4]), _milliseconds(*at[4:]), "\n".join(lines)))
+        start_ms, end_ms = _milliseconds(*at[:4]), _milliseconds(*at[4:])
+        if end_ms < start_ms or (cues and start_ms < cues[-1].start_ms):
+            raise PackageError(f"has times out of order, {first!r}")
+        cues.append(Cue(start_ms, end_ms, "\n".join(lines)))
     return cues
+
+
+def one_at_a_time(cues: Sequence[Cue]) -> list[Cue]:
+    """The same words for players that show one cue at a time: those that overlap share it."""
+    edges = sorted({at for cue in cues for at in (cue.start_ms, cue.end_ms)})
+    waiting, shown, alone = deque(cues), list[Cue](), list[Cue]()
+    for start_ms, end_ms in pairwise(edges):
+        while waiting and waiting[0].start_ms <= start_ms:
+            shown.append(waiting.popleft())
+        shown = [cue for cue in shown if cue.end_ms > start_ms]
+        if shown:
+            alone.append(Cue(start_ms, end_ms, "\n".join(cue.text for cue in shown)))
+    return alone
 
 
 def _clock(milliseconds: int) -> str:

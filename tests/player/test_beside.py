@@ -2,19 +2,24 @@
 
 import shutil
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from chunking.audio import copy_audio
+from chunking.colour import Colour
+from chunking.file_tracks import Beside, Text
+from chunking.writer import VideoWriter
 from player.package.index import read_index
 from player.package.layout import CHAPTERS_PATH, INDEX_PATH, manifest_names, text_path
 from player.package.manifest import master_playlist
 from player.package.package_error import PackageError
 from player.package.streams import Label, TextFile
 from player.package.verify import verify_package
-from player.package.webvtt import Cue, pack_webvtt, unpack_webvtt
+from player.package.webvtt import Cue, one_at_a_time, pack_webvtt, unpack_webvtt
 from player.playback import PlayOptions, play_package
 from player.session import open_package
 from tests.player.conftest import write_film
@@ -155,8 +160,37 @@ def test_cues_come_back():
 @pytest.mark.parametrize(
     "data",
     [b"", b"WEBVTT - \xff", b"#EXTM3U\n", b"WEBVTT\n\nno times\nword\n",
+     b"WEBVTT\n\n00:00:02.000 --> 00:00:01.000\nx\n",
+     b"WEBVTT\n\n00:00:02.000 --> 00:00:03.000\nx\n\n00:00:01.000 --> 00:00:03.000\nx\n",
      b"WEBVTT\n\n00:00:99.000 --> 00:01:00.000\nx\n", b"WEBVTT\n\n\n\n\n"],
 )  # fmt: skip
 def test_what_is_no_webvtt_is_refused(data):
     with pytest.raises(PackageError):
         unpack_webvtt(data)
+
+
+def test_cues_that_overlap_are_shown_together():
+    cues = [Cue(0, 400, "a"), Cue(100, 300, "b"), Cue(100, 200, "c"), Cue(500, 600, "d")]
+    assert one_at_a_time(cues) == [
+        Cue(0, 100, "a"), Cue(100, 200, "a\nb\nc"), Cue(200, 300, "a\nb"), Cue(300, 400, "a"),
+        Cue(500, 600, "d"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_file_takes_cues_that_begin_together(tmp_path, suffix):
+    out = tmp_path / f"hr{suffix}"
+    text = Text([Cue(0, 400, "a"), Cue(0, 300, "b"), Cue(200, 500, "c")], Label("\ud800d\0e"))
+    said: list[str] = []
+    colour = Colour("bt709", False, "bt709", "bt709")
+    with VideoWriter(
+        out, (48, 64), Fraction(1, 30), colour, beside=Beside(texts=[text]), on_warning=said.append
+    ) as writer:
+        for pts in range(30):
+            writer.write(np.zeros((48, 64, 3), np.uint8), pts)
+    least = 2 if suffix == ".mp4" else 0  # of MP4, what stands between cues
+    with av.open(str(out)) as container:
+        read = [p for p in container.demux(subtitles=0) if p.pts is not None and p.size > least]
+        words = {p.decode()[0].dialogue.decode().replace("\n", "") for p in read}
+    wanted = {"a", "b", "c"} if suffix == ".mkv" else {"ab", "abc", "ac", "c"}
+    assert not said and words == wanted
