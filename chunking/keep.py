@@ -80,8 +80,8 @@ class _Keeper:
                 self.cut.early_s, track.number, sound_folder(len(kept) + 1), self._lose(track),
             )  # fmt: skip
             if files is not None:
-                # Of a film with one sound the package is as it ever was, without a label.
-                label = track.label if len(tracks) > 1 else UNLABELLED
+                # One track alone is the default one, said or not.
+                label = track.label if len(tracks) > 1 else replace(track.label, is_default=False)
                 kept.append(replace(files, label=label))
         return tuple(kept)
 

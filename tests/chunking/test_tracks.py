@@ -174,11 +174,11 @@ def test_a_default_video_goes_before_a_larger_one_and_a_cover_is_none(tmp_path):
         probe(VideoFile(path, 3))
 
 
-def test_one_sound_alone_has_no_label(film, tmp_path):
+def test_one_sound_alone_keeps_its_language_and_is_the_default_unsaid(film, tmp_path):
     """Packages of one sound are byte for byte those of before there were several."""
     alone = [track for track in plan_tracks(film) if track.name != "audio 2"]
     kept = keep_tracks(film, tmp_path / "out", alone, Cut(), lambda said: None)
-    assert [sound.label for sound in kept.sounds] == [Label()]
+    assert [sound.label for sound in kept.sounds] == [Label("eng")]
 
 
 def test_a_codec_without_a_decoder_is_lost_and_the_other_sound_is_kept(tmp_path):
