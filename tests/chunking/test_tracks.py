@@ -175,7 +175,7 @@ def test_a_default_video_goes_before_a_larger_one_and_a_cover_is_none(tmp_path):
 
 
 def test_one_sound_alone_keeps_its_language_and_is_the_default_unsaid(film, tmp_path):
-    """Packages of one sound are byte for byte those of before there were several."""
+    """Packages of one sound without a language are byte for byte those of before."""
     alone = [track for track in plan_tracks(film) if track.name != "audio 2"]
     kept = keep_tracks(film, tmp_path / "out", alone, Cut(), lambda said: None)
     assert [sound.label for sound in kept.sounds] == [Label("eng")]
