@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from chunking.colour import Colour, ColourTags, resolve_colour
+from chunking.cropping import NO_CROP, Crop, crop_of
 from chunking.input_error import InputError
 from chunking.opening import Mp4, Source, describe, open_source
 from chunking.orientation import Orientation, orientation_of
@@ -50,6 +51,7 @@ class VideoInfo:
     duration_s: float | None
     warnings: tuple[str, ...]
     early_s: Fraction = Fraction(0)
+    crop: Crop = NO_CROP
 
 
 def probe(source: Source) -> VideoInfo:
@@ -105,7 +107,9 @@ def _describe_stream(
     tags = ColourTags(
         frame.colorspace, frame.color_range, int(frame.color_primaries), int(frame.color_trc)
     )
-    height, width = orientation.size(frame.height, frame.width)
+    # As FFmpeg does it: what the container crops is cropped before the picture is turned.
+    crop = NO_CROP if isinstance(source, Mp4) else crop_of(container, stream)
+    height, width = orientation.size(*crop.size(frame.height, frame.width))
     raw = bool(container.format.flags & _NO_TIMESTAMPS)
     # AVI has times in the order of decoding alone: with B frames FFmpeg can only guess.
     counted = raw or (container.format.name == "avi" and stream.codec_context.has_b_frames)
@@ -149,6 +153,7 @@ def _describe_stream(
         duration_s=duration_s,
         warnings=(),
         early_s=Fraction(0) if counted else max(Fraction(0), -(frame.pts or 0) * base),
+        crop=crop,
     )
     if base.denominator > _MAX_TIMESCALE:
         raise InputError(f"{describe(source)}: time base {base} is finer than MP4 can hold")
@@ -167,6 +172,9 @@ def _with_warnings(info: VideoInfo, said: list[str]) -> VideoInfo:
         )
     if info.has_alpha:
         said.append("the alpha channel is dropped")
+    if info.crop != NO_CROP:
+        sides = ", ".join(f"{px} px at the {side}" for side, px in vars(info.crop).items() if px)
+        said.append(f"cropped to {info.width}x{info.height} px, as its container says ({sides})")
     if info.interlaced:
         said.append("interlaced video is deinterlaced (bwdif, one frame for two fields)")
     if info.sample_aspect_ratio != 1:

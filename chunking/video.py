@@ -1,7 +1,7 @@
 """Video in: upright RGB frames by presentation time.
 
     file -> demux -> decode -> (bwdif if interlaced) -> RGB by the stream's own colour
-         -> upright -> Frame(rgb, pts, index)
+         -> cropped as the container says -> upright -> Frame(rgb, pts, index)
 
 Times are the source's own: a variable frame rate stays variable, nothing is re-timed.
 """
@@ -57,7 +57,8 @@ def read_frames(
     warn = on_warning or ignore
     reformatter = VideoReformatter()
     clock = Clock(info, warn)
-    size, resized = info.orientation.size(info.height, info.width), False
+    size = info.crop.stored(*info.orientation.size(info.height, info.width))
+    resized = False
     with open_video(source) as (container, stream):
         frames = _decode(container, stream, describe(source), info, warn)
         for index, frame in enumerate(frames):
@@ -66,9 +67,12 @@ def read_frames(
             if (frame.height, frame.width) != size and not resized:
                 warn(f"{describe(source)} changes its size: all frames are scaled to the first's")
                 resized = True
-            rgb = info.orientation.apply(frame_to_rgb(frame, info.colour, reformatter, size))
+            # In RGB, where no chroma sample stands for two columns or rows.
+            shown = info.crop.apply(frame_to_rgb(frame, info.colour, reformatter, size))
+            rgb = info.orientation.apply(shown)
             upright = info.orientation == Orientation() and (frame.height, frame.width) == size
-            decoded = frame if upright and frame.format.name in ("yuv420p", "yuvj420p") else None
+            is_plain = upright and frame.format.name in ("yuv420p", "yuvj420p")
+            decoded = info.crop.planes(frame) if is_plain else None
             lasts = None
             if info.has_timestamps and not info.interlaced and frame.duration:
                 lasts = frame.duration * info.tick_factor
