@@ -2,7 +2,7 @@
 
 FFmpeg's demuxers read both, but PyAV does not hand them on. FFmpeg's Matroska muxer writes what
 they found, so that the header of a file that is never filled tells it, for every codec alike.
-Source: RFC 9559 5.1.4.1.28, RFC 8794 4 (EBML).
+Source: RFC 9559 5.1.4.1.28.
 """
 
 import io
@@ -14,8 +14,10 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from chunking.ebml import SEGMENT, elements
+
 _CROPPING = {"matroska", "mov"}  # demuxers that read it
-_PARENTS = {b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\xe0"}  # down to Video
+_PARENTS = {SEGMENT, b"\x16\x54\xae\x6b", b"\xae", b"\xe0"}  # down to Video
 _SIDES = {b"\x54\xbb": "top", b"\x54\xaa": "bottom", b"\x54\xcc": "left", b"\x54\xdd": "right"}
 
 
@@ -77,15 +79,9 @@ def crop_of(container: InputContainer, stream: VideoStream) -> Crop:
 
 def _sides(data: bytes) -> Iterator[tuple[str, int]]:
     """(side, px) of each cropping element in EBML that FFmpeg has written."""
-    place = 0
-    while place < len(data):
-        # An element is an identifier, a length, and so many bytes; both numbers tell by their
-        # leading zeros how long they are, and of the length that mark is no part.
-        begin = place + 9 - data[place].bit_length()
-        body = begin + 9 - data[begin].bit_length()
-        size = int.from_bytes(data[begin:body]) & (1 << 7 * (body - begin)) - 1
-        name, place = data[place:begin], body + size
+    for name, start, size in elements(data):
+        body = data[start : len(data) if size is None else start + size]
         if name in _PARENTS:
-            yield from _sides(data[body:place])
+            yield from _sides(body)
         elif name in _SIDES:
-            yield _SIDES[name], int.from_bytes(data[body:place])
+            yield _SIDES[name], int.from_bytes(body)

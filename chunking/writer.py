@@ -18,11 +18,14 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from chunking.audio import open_audio, packets_for, timed_packets
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
+from chunking.hdr import NO_HDR, Hdr
 from chunking.input_error import InputError
+from chunking.isobmff import with_hdr_boxes
 from chunking.opening import Mp4
 from chunking.parts import Warn, ignore
 
@@ -56,6 +59,7 @@ class VideoWriter:
         sample_aspect_ratio: Fraction = Fraction(1),
         crf: int | None = DEFAULT_CRF,
         audio: bytes | None = None,
+        hdr: Hdr = NO_HDR,
         on_warning: Warn = ignore,
     ) -> None:
         self._path, self._time_base, self._warn = path, time_base, on_warning
@@ -74,12 +78,27 @@ class VideoWriter:
         self._container = self._open.enter_context(
             av.open(str(self._temporary), "w", format=muxer, options=options)
         )
-        self._stream = add_encoder(
-            self._container, encoder, crf, size, frame_rate, time_base, self._colour,
-            sample_aspect_ratio,
+        # PyAV gives an encoder's stream no HDR metadata; one that is copied from a file has them.
+        shell = io.BytesIO()
+        header_only = {"movflags": "empty_moov", **ticks}
+        owner = self._container if hdr == NO_HDR else self._open.enter_context(
+            av.open(shell, "w", format="mp4", options=header_only)
         )  # fmt: skip
+        self._stream = add_encoder(
+            owner, encoder, crf, size, frame_rate, time_base, self._colour, sample_aspect_ratio
+        )
         # Players seek to key frames, and `add_encoder` leaves them to its caller.
         self._stream.codec_context.gop_size = 250
+        self._target = self._stream
+        if owner is not self._container:
+            owner.start_encoding()
+            header = io.BytesIO(with_hdr_boxes(shell.getvalue(), hdr))
+            with av.open(header, "r", format="mp4") as described:
+                copied = self._container.add_stream_from_template(described.streams.video[0])
+            # The encoder's own form, by which the muxer knows what its packets look like.
+            copied.codec_context.extradata = self._stream.codec_context.extradata
+            copied.codec_context.framerate = frame_rate
+            self._target = copied
         self._audio: Iterator[Packet[AudioStream]] = iter(())
         if audio is not None:
             opened, source = open_audio(Mp4("the sound", audio))
@@ -94,7 +113,7 @@ class VideoWriter:
         frame = rgb_to_frame(rgb, self._pix_fmt, self._colour, self._reformatter)
         frame.pts, frame.time_base = pts, self._time_base
         self._mux_audio_until(pts * self._time_base)
-        self._container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
         return self
@@ -109,12 +128,17 @@ class VideoWriter:
             with self._open:
                 if kind is None:
                     self._mux_audio_until(None)
-                    self._container.mux(self._stream.encode(None))
+                    self._mux(self._stream.encode(None))
             # Only now is the container closed and its index written.
             if kind is None:
                 os.replace(self._temporary, self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            packet.stream = self._target
+            self._container.mux(packet)
 
     def _mux_audio_until(self, end_s: Fraction | None) -> None:
         """Audio up to `end_s`, or all that is left: interleaved files play without seeking."""

@@ -169,6 +169,7 @@ def file_sink(
         info.sample_aspect_ratio,
         crf,
         audio=_sound(package, out, on_event),
+        hdr=info.hdr,
         on_warning=warn,
     ) as writer:
 

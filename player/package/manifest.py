@@ -30,6 +30,9 @@ from player.package.streams import Segment, StreamFiles
 _MPD_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 _LIVE_PROFILE = "urn:mpeg:dash:profile:isoff-live:2011"
 
+# RFC 8216bis 4.4.6.2, by H.273's names of the transfer functions.
+_VIDEO_RANGES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+
 
 def write_manifests(package: Path, video: StreamFiles, audio: StreamFiles | None) -> None:
     """Write both manifests into the folder `package`, the masters last.
@@ -63,12 +66,13 @@ def dash_manifest(video: StreamFiles, audio: StreamFiles | None) -> str:
     # Means nothing new, but FFmpeg reads an MPD by a relative path only if it has one.
     ET.SubElement(mpd, "BaseURL").text = "./"
     period = ET.SubElement(mpd, "Period", id="0", start="PT0S")
-    rate = video.frame_rate
     picture = {
         "width": str(video.width),
         "height": str(video.height),
-        "frameRate": str(rate),
+        "frameRate": str(video.frame_rate),
     }
+    if (shape := video.sample_aspect_ratio) != 1:
+        picture["sar"] = f"{shape.numerator}:{shape.denominator}"
     _add_stream(period, VIDEO, video, origin_s, picture)
     if audio:
         _add_stream(period, AUDIO, audio, origin_s, {})
@@ -160,8 +164,10 @@ def master_playlist(video: StreamFiles, audio: StreamFiles | None) -> str:
         f"BANDWIDTH={sum(s.bandwidth_bps for s in streams)}",
         f"AVERAGE-BANDWIDTH={average_bps}",
         f'CODECS="{",".join(s.codec_string for s in streams)}"',
-        f"RESOLUTION={video.width}x{video.height}",
+        # As it is to be displayed (RFC 8216 4.3.4.2), where DASH has the coded size and `sar`.
+        f"RESOLUTION={round(video.width * video.sample_aspect_ratio)}x{video.height}",
         f"FRAME-RATE={float(video.frame_rate):.3f}",
+        f"VIDEO-RANGE={_VIDEO_RANGES.get(video.transfer, 'SDR')}",
     ]
     sound = []
     if audio:

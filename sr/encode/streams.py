@@ -1,5 +1,6 @@
 """Step: the LR stream, and the film's audio copied beside it."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from chunking.stream import write_lr_stream
 from player.package.layout import AUDIO, VIDEO
 from player.package.streams import Segment, StreamFiles
 from sr.encode.work import Work
+
+_FRACTIONS = ("sample_aspect_ratio", "usual_rate")
 
 Streams = tuple[StreamFiles, StreamFiles | None]
 
@@ -39,9 +42,12 @@ def write_streams(work: Work) -> Streams:
 def _to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:
     """A stream's description, its paths relative to the package."""
     segments = [{**vars(s), "path": s.path.relative_to(out).as_posix()} for s in stream.segments]
-    return {**vars(stream), "init": stream.init.relative_to(out).as_posix(), "segments": segments}
+    made = {**vars(stream), "init": stream.init.relative_to(out).as_posix(), "segments": segments}
+    return made | {name: str(made[name]) for name in _FRACTIONS}
 
 
 def _from_json(made: dict[str, Any], out: Path) -> StreamFiles:
     segments = tuple(Segment(**{**s, "path": out / s["path"]}) for s in made["segments"])
-    return StreamFiles(**{**made, "init": out / made["init"], "segments": segments})
+    fractions = {name: Fraction(made[name]) for name in _FRACTIONS if name in made}
+    whole = {**made, **fractions, "init": out / made["init"], "segments": segments}
+    return StreamFiles(**whole)
