@@ -124,15 +124,14 @@ def _describe_stream(
     tags = ColourTags(
         frame.colorspace, frame.color_range, int(frame.color_primaries), int(frame.color_trc)
     )
-    is_ours = isinstance(source, Mp4)  # a package's segment
     # As FFmpeg does it: what the container crops is cropped before the picture is turned.
-    crop = NO_CROP if is_ours else crop_of(container, stream)
+    crop = NO_CROP if isinstance(source, Mp4) else crop_of(container, stream)
     height, width = orientation.size(*crop.size(frame.height, frame.width))
     raw = bool(container.format.flags & _NO_TIMESTAMPS)
     # AVI has times in the order of decoding alone: with B frames FFmpeg can only guess.
     counted = raw or (container.format.name == "avi" and stream.codec_context.has_b_frames)
     mean, rate_warning = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE), None
-    rate = mean if counted or is_ours else _usual_rate(container, stream, mean, times)
+    rate = mean if counted else _usual_rate(container, stream, mean, times)
     rate = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
     if raw:
         rate, rate_warning = _raw_rate(source, stream)

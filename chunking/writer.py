@@ -17,6 +17,7 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
@@ -44,6 +45,8 @@ class VideoWriter:
 
     `size` is (height, width) in px; odd sizes are stored as 4:4:4, which 4:2:0 cannot hold.
     `crf` None keeps every pixel: FFV1 in Matroska, lossless H.264 in the others, both of RGB.
+    `hdr` goes with the pictures. The last one lasts until `end`, in ticks of the time base; without
+    it, as long as the one before.
     `audio` is MP4 whose sound `why_not_copied` has nothing against: packets are copied as they
     are, up to one that does not go in, which is said. Raises InputError for an unknown ending,
     OSError as writing does.
@@ -60,9 +63,11 @@ class VideoWriter:
         crf: int | None = DEFAULT_CRF,
         audio: bytes | None = None,
         hdr: Hdr = NO_HDR,
+        end: int | None = None,
         on_warning: Warn = ignore,
     ) -> None:
         self._path, self._time_base, self._warn = path, time_base, on_warning
+        self._end = end
         self._temporary = path.with_name(f".{path.name}.part")
         muxer = _muxer_of(path)
         if crf is None:
@@ -92,13 +97,10 @@ class VideoWriter:
         self._target = self._stream
         if owner is not self._container:
             owner.start_encoding()
-            header = io.BytesIO(with_hdr_boxes(shell.getvalue(), hdr))
-            with av.open(header, "r", format="mp4") as described:
-                copied = self._container.add_stream_from_template(described.streams.video[0])
-            # The encoder's own form, by which the muxer knows what its packets look like.
-            copied.codec_context.extradata = self._stream.codec_context.extradata
-            copied.codec_context.framerate = frame_rate
-            self._target = copied
+            self._target = self._described(with_hdr_boxes(shell.getvalue(), hdr), frame_rate)
+        self._held: av.VideoFrame | None = None  # until it is known how long it lasts
+        self._lengths: dict[int, int] = {}  # ticks, by pts, of what the encoder has
+        self._usual_ticks = self._last_ticks = max(1, round(1 / (frame_rate * time_base)))
         self._audio: Iterator[Packet[AudioStream]] = iter(())
         if audio is not None:
             opened, source = open_audio(Mp4("the sound", audio))
@@ -108,12 +110,42 @@ class VideoWriter:
         # Asked for now, because all streams of a file must exist before its first frame.
         self._next_audio = next(self._audio, None)
 
+    def _described(self, header: bytes, frame_rate: Fraction) -> VideoStream:
+        """A stream for the encoder's packets that has all that an MP4 header says of them."""
+        with av.open(io.BytesIO(header), "r", format="mp4") as described:
+            stream = self._container.add_stream_from_template(described.streams.video[0])
+        # The encoder's own form, by which the muxer knows what its packets look like.
+        stream.codec_context.extradata = self._stream.codec_context.extradata
+        stream.codec_context.framerate = frame_rate
+        return stream
+
     def write(self, rgb: np.ndarray, pts: int) -> None:
         """The next frame; `pts` in ticks of the time base, rising."""
         frame = rgb_to_frame(rgb, self._pix_fmt, self._colour, self._reformatter)
         frame.pts, frame.time_base = pts, self._time_base
-        self._mux_audio_until(pts * self._time_base)
+        self._encode_held(pts)
+        self._held = frame
+
+    def _encode_held(self, end: int) -> None:
+        """The frame before, which lasts until `end`."""
+        if (frame := self._held) is None:
+            return
+        start = frame.pts or 0
+        self._lengths[start] = self._last_ticks = end - start
+        self._mux_audio_until(start * self._time_base)
         self._mux(self._stream.encode(frame))
+
+    def _finish(self) -> None:
+        """The last frame, and all that is left of the sound."""
+        if self._held is not None:
+            start = self._held.pts or 0
+            end = start + self._last_ticks if self._end is None else max(self._end, start + 1)
+            if end - start > 2 * self._usual_ticks:
+                # MP4 has lengths by the order of decoding: behind a key frame none is shown before.
+                self._held.pict_type = PictureType.I
+            self._encode_held(end)
+        self._mux_audio_until(None)
+        self._mux(self._stream.encode(None))
 
     def __enter__(self) -> Self:
         return self
@@ -127,8 +159,7 @@ class VideoWriter:
         try:
             with self._open:
                 if kind is None:
-                    self._mux_audio_until(None)
-                    self._mux(self._stream.encode(None))
+                    self._finish()
             # Only now is the container closed and its index written.
             if kind is None:
                 os.replace(self._temporary, self._path)
@@ -137,7 +168,9 @@ class VideoWriter:
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         for packet in packets:
-            packet.stream = self._target
+            # Encoders let every packet last as long as the rate says.
+            length = self._lengths.pop(packet.pts or 0, self._last_ticks) * self._time_base
+            packet.stream, packet.duration = self._target, round(length / packet.time_base)
             self._container.mux(packet)
 
     def _mux_audio_until(self, end_s: Fraction | None) -> None:

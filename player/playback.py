@@ -91,7 +91,7 @@ def play_package(
     with ExitStack() as stack, closing(frames):
         sinks: list[Sink] = [hashed] if options.verify else []
         if options.out:
-            sink = file_sink(package, options.out, options.out_crf, listen)
+            sink = file_sink(package, options.out, options.out_crf, listen, options.limit)
             sinks.append(stack.enter_context(sink))
         playback = play(frames, sinks)
     if options.verify:
@@ -148,12 +148,17 @@ class HashSink:
 
 @contextmanager
 def file_sink(
-    package: Package, out: Path, crf: int | None, on_event: Listener = ignore
+    package: Package,
+    out: Path,
+    crf: int | None,
+    on_event: Listener = ignore,
+    limit: int | None = None,
 ) -> Iterator[Sink]:
     """A sink that writes frames to `out`, which appears whole when the block ends.
 
-    `crf` None keeps every pixel. The sound is copied packet by packet; frames keep their times
-    tick for tick. Raises InputError for a format that cannot be written, OSError as writing does.
+    `crf` None keeps every pixel. The sound is copied packet by packet; frames keep their times tick
+    for tick, and the last one lasts as long as in the film, if not `limit` ends it. Raises
+    InputError for a format that cannot be written, OSError as writing does.
     """
     info = lr_info(package)
 
@@ -170,6 +175,7 @@ def file_sink(
         crf,
         audio=_sound(package, out, on_event),
         hdr=info.hdr,
+        end=_end_ticks(package, info, limit),
         on_warning=warn,
     ) as writer:
 
@@ -177,6 +183,15 @@ def file_sink(
             writer.write(frame.rgb, frame.pts)
 
         yield write
+
+
+def _end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:
+    """Where the film ends; None where that is not known, or not played."""
+    index = package.index
+    if index is None or (limit is not None and limit < index.frames):
+        return None
+    last = index.segments[-1]
+    return round((last.start + last.duration) * index.time_base / info.time_base)
 
 
 def _sound(package: Package, out: Path, on_event: Listener) -> bytes | None:

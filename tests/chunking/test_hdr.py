@@ -95,7 +95,7 @@ def test_a_file_that_is_played_into_tells_it(hdr10, moving_frames, tmp_path, end
 )
 def test_a_display_that_cannot_be_is_left_out(make_clip, moving_frames, display, light):
     clip = make_clip(
-        moving_frames(2), codec="libx265", pix_fmt="yuv420p10le", tags=PQ,
+        moving_frames(4), codec="libx265", pix_fmt="yuv420p10le", tags=PQ,
         **{"x265-params": f"log-level=none:{display}:max-cll={light[0]},{light[1]}"},
     )  # fmt: skip
     assert probe(clip).hdr == Hdr(light=light)
