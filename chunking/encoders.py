@@ -17,6 +17,7 @@ from chunking.hdr import NO_HDR, Hdr
 os.environ.setdefault("SVT_LOG", "1")
 
 _NEVER = 1_000_000  # frames between key frames: a segment begins with one, the rest is free
+_MAX_RATE = Fraction(240)  # that SVT-AV1 takes; times are told apart from it
 _TINY_PX = 64  # side of a block; frames that are smaller ask for `Encoder.tiny`
 _NO_SEI = "filter_units=remove_types=6"
 
@@ -221,7 +222,7 @@ def add_encoder(
             encoder.put(options, key, value)
     for key, value in encoder.hdr_options(hdr):
         encoder.put(options, key, value)
-    stream = container.add_stream(encoder.library, rate=frame_rate, options=options)
+    stream = container.add_stream(encoder.library, rate=min(frame_rate, _MAX_RATE), options=options)
     assert isinstance(stream, av.VideoStream)
     stream.height, stream.width = size
     stream.pix_fmt = encoder.pix_fmt

@@ -21,7 +21,7 @@ from chunking.rhythm import usual_rate
 
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams such as Annex B
 _DEFAULT_RATE = Fraction(30)
-_MAX_RATE = 240
+_MAX_RATE = 1000  # more is a container's ticks
 _PACKETS = 60  # whose times tell a rhythm
 _MAX_TIMESCALE = 2**31 - 1
 

@@ -36,7 +36,9 @@ def ffmpeg_checks(film: VideoInfo) -> dict[str, str]:
         f"{_SCALE}:in_range=pc:out_color_matrix={matrix}:out_range={limits}"
         f",format={'yuv444p' if odd else 'yuv420p'}"
     )
-    decode = "bwdif=send_frame:auto:interlaced," if film.interlaced else ""
+    # Frames that are not interlaced pass untouched; RGB, which hardly ever is, would be converted.
+    may_be = film.interlaced or film.colour.matrix != "rgb"
+    decode = "bwdif=send_frame:auto:interlaced," if may_be else ""
     shown = f"{decode}{_BY_NUMBER},{_SCALE}"
     if film.colour.matrix != "rgb":
         shown += f":in_color_matrix={matrix}:in_range={limits}:in_h_chr_pos=0:out_range=pc"

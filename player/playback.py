@@ -175,7 +175,7 @@ def file_sink(
         crf,
         audio=_sound(package, out, on_event),
         hdr=info.hdr,
-        end=_end_ticks(package, info, limit),
+        end=end_ticks(package, info, limit),
         on_warning=warn,
     ) as writer:
 
@@ -185,7 +185,7 @@ def file_sink(
         yield write
 
 
-def _end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:
+def end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:
     """Where the film ends; None where that is not known, or not played."""
     index = package.index
     if index is None or (limit is not None and limit < index.frames):

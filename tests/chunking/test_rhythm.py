@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from chunking.rhythm import holes, usual_interval, usual_rate
-from chunking.stream import write_lr_stream
+from chunking.stream import read_stream, write_lr_stream
 from chunking.video import probe, read_frames
 
 MS = Fraction(1, 1000)
@@ -83,6 +83,19 @@ def test_a_last_frame_is_no_part_of_the_rate_and_lasts(make_clip, moving_frames,
     files = write_lr_stream(frames, tmp_path / "out", info, "h264")
     assert files.frame_rate == info.frame_rate
     assert float(files.end_s - files.start_s) == pytest.approx(5.3, abs=0.1)
+
+
+@pytest.mark.parametrize("codec", ["av1", "h264", "h265"])
+@pytest.mark.parametrize("rate", [Fraction(1, 60), Fraction(480)])
+def test_slides_and_slow_motion_keep_their_times(make_clip, moving_frames, tmp_path, codec, rate):
+    base = Fraction(1, 960)
+    times = [round(i / rate / base) for i in range(8)]
+    clip = make_clip(moving_frames(8, 64, 96), pts=times, time_base=base)
+    info = probe(clip)
+    files = write_lr_stream(read_frames(clip), tmp_path, info, codec)
+    assert info.frame_rate == files.frame_rate == rate
+    back = read_stream(files.init, [s.path for s in files.segments])
+    assert [Fraction(f.pts, files.timescale) for f in back] == [i / rate for i in range(8)]
 
 
 def test_a_pause_before_the_last_frame_is_not_how_long_that_lasts(
