@@ -50,7 +50,7 @@ def stated_end(source: Source, container: InputContainer, stream: VideoStream) -
     kind = container.format.name
     if length_s and "mp4" not in kind and "matroska" not in kind:
         length_s += float((stream.start_time or 0) * (stream.time_base or 0))
-    whole = False
-    if "matroska" in kind and not isinstance(source, Mp4):
-        whole = segment_is_whole(Path(source))
+    if isinstance(source, Mp4):  # a segment, whose one fragment lists its frames
+        return StatedEnd(length_s, len(stream.index_entries), False)
+    whole = "matroska" in kind and segment_is_whole(Path(source))
     return StatedEnd(length_s, stream.frames, whole)

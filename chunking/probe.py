@@ -101,7 +101,8 @@ def _first_frame(
     times: list[int | None] = []
     try:
         for packet in container.demux(stream):
-            times.append(packet.pts)
+            if packet.size:
+                times.append(packet.pts)
             try:
                 frames = packet.decode()
             except av.FFmpegError:

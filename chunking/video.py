@@ -21,7 +21,7 @@ from chunking.colour import Colour, frame_to_rgb
 from chunking.damage import Damage, stated_end
 from chunking.deinterlace import deinterlace
 from chunking.input_error import InputError
-from chunking.opening import Source, describe
+from chunking.opening import Mp4, Source, describe
 from chunking.orientation import Orientation
 from chunking.parts import Warn, ignore
 from chunking.probe import VideoInfo, open_video, probe
@@ -77,7 +77,8 @@ def read_frames(
             lasts = frame.duration * info.tick_factor if info.has_timestamps else 0
             times.append(clock.ticks_of(frame.pts, index))
             yield Frame(rgb, times[-1], index, decoded, lasts or None)
-    if told := holes(times, info.time_base):
+    # Those of a package were said when it was made.
+    if not isinstance(source, Mp4) and (told := holes(times, info.time_base)):
         warn(f"{describe(source)}: {told}")
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from chunking.rhythm import holes, usual_interval, usual_rate
-from chunking.stream import read_stream, write_lr_stream
+from chunking.stream import read_segment, read_stream, write_lr_stream
 from chunking.video import probe, read_frames
 
 MS = Fraction(1, 1000)
@@ -70,6 +70,9 @@ def test_films_with_pauses_keep_their_rate_and_are_not_damaged(
     assert gaps == [(b - a) * MS for a, b in pairwise(times)]
     files = write_lr_stream(frames, tmp_path / "out", info, "h264")
     assert float(files.frame_rate) == pytest.approx(float(rate), rel=0.02)
+    for segment in files.segments:  # at its making all was said
+        list(read_segment(files.init, segment.path, warnings.append))
+    assert len(warnings) == said
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
