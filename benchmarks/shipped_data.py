@@ -80,7 +80,7 @@ def coded_pairs(
             base, slope = _CRFS[codec]
             crf = float(round(base + slope * rng.uniform(*crfs)))
             with tempfile.TemporaryDirectory() as folder:
-                sample = Sample(whole, len(whole), info)
+                sample = Sample(whole, len(whole), float(len(whole) / info.frame_rate), info)
                 shelf = StreamShelf(sample, Coding(codec, 4.0), Path(folder), ())
                 yield from shelf.stream(scale, crf).pairs(USED_FRAMES)
 

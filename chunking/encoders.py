@@ -11,11 +11,13 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from chunking.colour import Colour, tag_numbers, yuv_colour
+from chunking.hdr import NO_HDR, Hdr
 
 # SVT-AV1 writes its banner to stderr past FFmpeg's log; 1 is "errors only".
 os.environ.setdefault("SVT_LOG", "1")
 
 _NEVER = 1_000_000  # frames between key frames: a segment begins with one, the rest is free
+_MAX_RATE = Fraction(240)  # that SVT-AV1 takes; times are told apart from it
 _TINY_PX = 64  # side of a block; frames that are smaller ask for `Encoder.tiny`
 _NO_SEI = "filter_units=remove_types=6"
 
@@ -26,7 +28,9 @@ class Encoder:
 
     `params` is FFmpeg's name for the library's own options ("key=value:key=value"), `own` are the
     names that FFmpeg itself takes before those. `filter`: FFmpeg's, through which the packets go.
-    `tiny`: what frames with a side below 64 px need, whatever the options say.
+    `tiny`: what frames with a side below 64 px need, whatever the options say. `hdr`: the library's
+    names of a mastering display and of light levels, where it writes them into the stream as well
+    as the container has them; `hdr_integers`: how `Hdr.display` tells it the first.
     """
 
     library: str
@@ -38,6 +42,15 @@ class Encoder:
     own: tuple[str, ...] = ("crf", "preset", "tune", "profile")
     filter: str | None = None
     tiny: Mapping[str, str] = field(default_factory=dict)
+    hdr: tuple[str, str] | None = None
+    hdr_integers: bool = True
+
+    def hdr_options(self, hdr: Hdr) -> Iterator[tuple[str, str]]:
+        """What tells the library a film's HDR metadata."""
+        if self.hdr and hdr.points:
+            yield self.hdr[0], hdr.display(self.hdr_integers)
+        if self.hdr and hdr.light:
+            yield self.hdr[1], ",".join(map(str, hdr.light))
 
     def put(self, options: dict[str, str], key: str, value: str) -> None:
         """Adds an option to `options`, where it belongs."""
@@ -62,6 +75,7 @@ ENCODERS: dict[str, Encoder] = {
     "av1": Encoder(
         "libsvtav1", "yuv420p", "av01", 24, {"preset": "6"},
         params="svtav1-params", own=("preset",), tiny={"lp": "1"},
+        hdr=("mastering-display", "content-light"), hdr_integers=False,
     ),
     "h264": Encoder(
         "libx264", "yuv420p", "avc1", 18,
@@ -71,7 +85,7 @@ ENCODERS: dict[str, Encoder] = {
     "h265": Encoder(
         "libx265", "yuv420p", "hvc1", 20,
         {"preset": "medium", "x265-params": "open-gop=0:frame-threads=2:info=0:log-level=none"},
-        params="x265-params", tiny={"cutree": "0"},
+        params="x265-params", tiny={"cutree": "0"}, hdr=("master-display", "max-cll"),
     ),
     "lossless": Encoder(
         "libx264rgb", "rgb24", "avc1", None, {"preset": "medium", "qp": "0", "bf": "0"},
@@ -197,6 +211,7 @@ def add_encoder(
     time_base: Fraction,
     colour: Colour,
     sample_aspect_ratio: Fraction = Fraction(1),
+    hdr: Hdr = NO_HDR,
 ) -> VideoStream:
     """A stream of `container`, (height, width) in px; every colour tag is written."""
     options = dict(encoder.options)
@@ -205,7 +220,9 @@ def add_encoder(
     if min(size) < _TINY_PX:
         for key, value in encoder.tiny.items():
             encoder.put(options, key, value)
-    stream = container.add_stream(encoder.library, rate=frame_rate, options=options)
+    for key, value in encoder.hdr_options(hdr):
+        encoder.put(options, key, value)
+    stream = container.add_stream(encoder.library, rate=min(frame_rate, _MAX_RATE), options=options)
     assert isinstance(stream, av.VideoStream)
     stream.height, stream.width = size
     stream.pix_fmt = encoder.pix_fmt

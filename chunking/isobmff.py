@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chunking.encoders import CODEC_STRINGS
+from chunking.hdr import NO_HDR, Hdr
 
 _CONTAINERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 _AUDIO_STRINGS = {b"Opus": "opus", b"ac-3": "ac-3", b"ec-3": "ec-3", b"fLaC": "flac"}
@@ -45,6 +46,29 @@ def codec_string(init: bytes) -> str:
     if entry.kind == b"mp4a":
         return _mp4a_string(entry.body)
     raise ValueError(f"no codec string for sample entry {entry.kind!r}")
+
+
+def with_hdr_boxes(init: bytes, hdr: Hdr) -> bytes:
+    """`init` with the boxes mdcv and clli in the sample entries of its tracks (14496-12 12.1.5)."""
+    if hdr == NO_HDR:
+        return init
+    return b"".join(_packed(b.kind, _with_hdr(b.kind, b.body, hdr)) for b in boxes(init))
+
+
+def _with_hdr(kind: bytes, body: bytes, hdr: Hdr) -> bytes:
+    if kind in _CONTAINERS:
+        return with_hdr_boxes(body, hdr)
+    if kind != b"stsd":
+        return body
+    entry = next(boxes(body[8:]))
+    display, light = hdr.display_integers(), hdr.light
+    added = _packed(b"mdcv", struct.pack(">8H2I", *display)) if display else b""
+    added += _packed(b"clli", struct.pack(">2H", *light)) if light else b""
+    return body[:8] + _packed(entry.kind, entry.body + added)
+
+
+def _packed(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
 class SegmentSplitter:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -12,12 +13,17 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from chunking.colour import Colour, ColourTags, resolve_colour
+from chunking.cropping import NO_CROP, Crop, crop_of
+from chunking.hdr import NO_HDR, Hdr, hdr_of
 from chunking.input_error import InputError, NoSuchTrackError
 from chunking.opening import Mp4, Source, VideoFile, describe, open_source
 from chunking.orientation import Orientation, orientation_of
+from chunking.rhythm import usual_rate
 
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams such as Annex B
 _DEFAULT_RATE = Fraction(30)
+_MAX_RATE = 1000  # more is a container's ticks
+_PACKETS = 60  # whose times tell a rhythm
 _MAX_TIMESCALE = 2**31 - 1
 
 
@@ -26,7 +32,8 @@ class VideoInfo:
     """One video stream. Sizes in px, upright; `time_base` is seconds a tick of `Frame.pts`.
 
     `time_base` is the source's with the numerator moved into the pts, so that it is always
-    1/timescale, which is all that MP4 can express; no time changes by that. `early_s`: by how much
+    1/timescale, which is all that MP4 can express; no time changes by that. `frame_rate` is the
+    usual one: pauses and a last frame that lasts are no part of it. `early_s`: by how much
     the first frame lies before zero; all times are moved by it, the sound's too.
     """
 
@@ -51,6 +58,8 @@ class VideoInfo:
     duration_s: float | None
     warnings: tuple[str, ...]
     early_s: Fraction = Fraction(0)
+    crop: Crop = NO_CROP
+    hdr: Hdr = NO_HDR
 
 
 def probe(source: Source) -> VideoInfo:
@@ -59,10 +68,10 @@ def probe(source: Source) -> VideoInfo:
     Raises InputError: missing, a directory, not a video, no video stream, no frame decodes.
     """
     with open_video(source) as (container, stream):
-        frame = _first_frame(container, stream, describe(source))
+        frame, times = _first_frame(container, stream, describe(source))
         if isinstance(source, Mp4) and source.size not in (None, (frame.height, frame.width)):
             raise InputError(f"{source.name} has frames of {frame.width}x{frame.height} px")
-        return _describe_stream(source, container, stream, frame)
+        return _describe_stream(source, container, stream, frame, times)
 
 
 @contextmanager
@@ -109,35 +118,48 @@ def real_videos(container: InputContainer) -> list[VideoStream]:
     return [s for s in container.streams.video if not s.disposition & pictures]
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, name: str) -> av.VideoFrame:
-    """The first frame that decodes: a stream may begin in the middle of a group of pictures."""
+def _first_frame(
+    container: InputContainer, stream: VideoStream, name: str
+) -> tuple[av.VideoFrame, list[int | None]]:
+    """The first frame that decodes, and the pts of the packets up to it: a stream may begin in the
+    middle of a group of pictures.
+    """
+    times: list[int | None] = []
     try:
         for packet in container.demux(stream):
+            if packet.size:
+                times.append(packet.pts)
             try:
                 frames = packet.decode()
             except av.FFmpegError:
                 continue
             if frames:
-                return frames[0]
+                return frames[0], times
     except av.FFmpegError:
         pass
     raise InputError(f"{name} holds no frame that can be decoded: give a whole video file")
 
 
 def _describe_stream(
-    source: Source, container: InputContainer, stream: VideoStream, frame: av.VideoFrame
+    source: Source,
+    container: InputContainer,
+    stream: VideoStream,
+    frame: av.VideoFrame,
+    times: list[int | None],
 ) -> VideoInfo:
     pix_fmt, orientation = frame.format.name, orientation_of(frame)
     tags = ColourTags(
         frame.colorspace, frame.color_range, int(frame.color_primaries), int(frame.color_trc)
     )
-    height, width = orientation.size(frame.height, frame.width)
+    # As FFmpeg does it: what the container crops is cropped before the picture is turned.
+    crop = NO_CROP if isinstance(source, Mp4) else crop_of(container, stream)
+    height, width = orientation.size(*crop.size(frame.height, frame.width))
     raw = bool(container.format.flags & _NO_TIMESTAMPS)
     # AVI has times in the order of decoding alone: with B frames FFmpeg can only guess.
     counted = raw or (container.format.name == "avi" and stream.codec_context.has_b_frames)
-    # For encoders' rate control only, where the stream has times: those come from the pts.
-    rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
-    rate, rate_warning = (rate if 1 <= rate <= 240 else _DEFAULT_RATE), None
+    mean, rate_warning = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE), None
+    rate = mean if counted else _usual_rate(container, stream, mean, times)
+    rate = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
     if raw:
         rate, rate_warning = _raw_rate(source, stream)
     elif counted:
@@ -171,10 +193,12 @@ def _describe_stream(
         or pix_fmt == "pal8"
         or {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1",
         has_audio=bool(container.streams.audio),
-        frames_hint=stream.frames or (round(duration_s * rate) if duration_s else None),
+        frames_hint=stream.frames or (round(duration_s * mean) if duration_s else None),
         duration_s=duration_s,
         warnings=(),
         early_s=Fraction(0) if counted else max(Fraction(0), -(frame.pts or 0) * base),
+        crop=crop,
+        hdr=hdr_of(frame),
     )
     if base.denominator > _MAX_TIMESCALE:
         raise InputError(f"{describe(source)}: time base {base} is finer than MP4 can hold")
@@ -188,11 +212,15 @@ def _with_warnings(info: VideoInfo, said: list[str]) -> VideoInfo:
         said.append(f"{info.bit_depth}-bit video is served in 8 bit")
     if info.colour.is_hdr:
         said.append(
-            f"HDR ({info.colour.transfer}) keeps its transfer function and tags, in 8 bit: "
+            f"HDR ({info.colour.transfer}) keeps its transfer function, tags and static "
+            "metadata, in 8 bit: "
             "banding may show; tone-map to SDR first for SDR screens"
         )
     if info.has_alpha:
         said.append("the alpha channel is dropped")
+    if info.crop != NO_CROP:
+        sides = ", ".join(f"{px} px at the {side}" for side, px in vars(info.crop).items() if px)
+        said.append(f"cropped to {info.width}x{info.height} px, as its container says ({sides})")
     if info.interlaced:
         said.append("interlaced video is deinterlaced (bwdif, one frame for two fields)")
     if info.sample_aspect_ratio != 1:
@@ -201,6 +229,23 @@ def _with_warnings(info: VideoInfo, said: list[str]) -> VideoInfo:
             "as a tag, the pixels are not resampled"
         )
     return replace(info, warnings=tuple(said))
+
+
+def _usual_rate(
+    container: InputContainer, stream: VideoStream, mean: Fraction, times: list[int | None]
+) -> Fraction:
+    """Frames a second without pauses, by the times of the first packets; else the stated `mean`.
+
+    `times` are the pts of the packets that have been read; those behind them are looked at.
+    """
+    with suppress(av.FFmpegError):
+        times += (p.pts for p in islice(container.demux(stream), _PACKETS) if p.size)
+    known = [pts for pts in times if pts is not None]
+    # Program streams need not time every frame.
+    if len(known) < len(times) or not stream.time_base:
+        return mean
+    guessed = Fraction(stream.guessed_rate or mean)
+    return usual_rate(sorted(known), stream.time_base, mean, guessed) or mean
 
 
 def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None]:
@@ -218,6 +263,6 @@ def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None
         for packet in decoder.parse(beginning)[:8]:
             decoder.decode(packet)
     rate = Fraction(decoder.framerate or 0)
-    if 1 <= rate <= 240:
+    if 1 <= rate <= _MAX_RATE:
         return rate, None
     return _DEFAULT_RATE, "a raw stream without times: 30 frames a second are assumed"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from itertools import accumulate, groupby
 from math import ceil
@@ -36,9 +37,10 @@ from chunking.encoders import (
     with_options,
 )
 from chunking.input_error import InputError
-from chunking.isobmff import SegmentSplitter
+from chunking.isobmff import SegmentSplitter, with_hdr_boxes
 from chunking.opening import Mp4
 from chunking.parts import ONE_FRAGMENT, Span, Warn, describe_parts, ignore, open_cmaf
+from chunking.rhythm import usual_rate
 from chunking.video import Frame, VideoInfo, read_frames
 from chunking.watchdog import Watchdog
 from player.package.artefact import make_folder, write_bytes
@@ -98,7 +100,11 @@ def write_lr_stream(
         raise InputError("the video has no frames: nothing to encode")
     height, width = timeline.size
     timescale = info.time_base.denominator
-    return describe_parts([init, *paths], timeline.spans(), timescale, width, height)
+    files = describe_parts([init, *paths], timeline.spans(), timescale, width, height)
+    return replace(
+        files, sample_aspect_ratio=info.sample_aspect_ratio, transfer=info.colour.transfer,
+        usual_rate=timeline.rate,
+    )  # fmt: skip
 
 
 def read_segment(init: Path, segment: Path, on_warning: Warn | None = None) -> Iterator[Frame]:
@@ -140,8 +146,8 @@ class _Timeline:
     """
 
     def __init__(self, info: VideoInfo, segment_s: float) -> None:
+        self._time_base, self._stated_rate = info.time_base, info.frame_rate
         self._segment_ticks = segment_s / info.time_base
-        self._nominal_ticks = max(1, round(1 / (info.frame_rate * info.time_base)))
         self._pts: list[int] = []
         self._starts: list[int] = []
         self._last_ticks: int | None = None
@@ -157,13 +163,26 @@ class _Timeline:
         self.size = (frame.rgb.shape[0], frame.rgb.shape[1])
         return len(starts)
 
-    def spans(self) -> list[Span]:
-        """Of each segment. Where nothing tells how long the last frame lasts: as the one before."""
-        pts = self._pts
-        before = pts[-1] - pts[-2] if len(pts) > 1 else self._nominal_ticks
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, without pauses."""
+        stated = self._stated_rate
+        return usual_rate(self._pts, self._time_base, stated) or stated.limit_denominator(1001)
+
+    def _last_frame_ticks(self) -> int:
+        """As its file says, where that is far more than usual; else as the one before, unless that
+        stood still.
+        """
+        pts, usual = self._pts, max(1, round(1 / (self._stated_rate * self._time_base)))
+        before = pts[-1] - pts[-2] if len(pts) > 1 else usual
         # Some containers state one length for all frames, whatever their times say.
-        told = self._last_ticks or 0
-        last_ticks = told if told > 2 * max(before, self._nominal_ticks) else before
+        if self._last_ticks and self._last_ticks > 2 * usual:
+            return self._last_ticks
+        return before if before <= 2 * usual else self._last_ticks or usual
+
+    def spans(self) -> list[Span]:
+        """Of each segment."""
+        pts, last_ticks = self._pts, self._last_frame_ticks()
         cuts = [*self._starts, len(pts)]
         edges = [*(pts[i] for i in self._starts), pts[-1] + last_ticks]
         return [
@@ -207,7 +226,7 @@ def _write_segment(
             watchdog.beat()  # however long the film's own decoder took
             stream = stream or add_encoder(
                 container, encoder, crf, frame.rgb.shape[:2], info.frame_rate, info.time_base,
-                colour, info.sample_aspect_ratio,
+                colour, info.sample_aspect_ratio, info.hdr,
             )  # fmt: skip
             picture = _picture(frame, encoder, colour, reformatter)
             picture.pts, picture.time_base = frame.pts, info.time_base
@@ -224,7 +243,7 @@ def _write_segment(
         _set_decode_times(packets, span.start_ticks + span.duration_ticks)
         container.mux(packets)
     sink.finish()
-    init, segment = parts
+    init, segment = with_hdr_boxes(parts[0], info.hdr), parts[1]
     if number == 1:
         write_bytes(folder / INIT_NAME, init)
     assert (folder / INIT_NAME).read_bytes() == init, "all segments decode with the first's init"

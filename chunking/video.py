@@ -1,12 +1,11 @@
 """Video in: upright RGB frames by presentation time.
 
-    file -> demux -> decode -> (bwdif if interlaced) -> RGB by the stream's own colour
-         -> upright -> Frame(rgb, pts, index)
+    file -> demux -> decode -> (bwdif for interlaced frames) -> RGB by the stream's own colour
+         -> cropped as the container says -> upright -> Frame(rgb, pts, index)
 
 Times are the source's own: a variable frame rate stays variable, nothing is re-timed.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,12 +18,14 @@ from av.video.stream import VideoStream
 
 from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
+from chunking.damage import Damage, stated_end
 from chunking.deinterlace import deinterlace
 from chunking.input_error import InputError
-from chunking.opening import Source, describe
+from chunking.opening import Mp4, Source, describe
 from chunking.orientation import Orientation
 from chunking.parts import Warn, ignore
 from chunking.probe import VideoInfo, open_video, probe
+from chunking.rhythm import holes
 
 __all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
 
@@ -57,74 +58,70 @@ def read_frames(
     warn = on_warning or ignore
     reformatter = VideoReformatter()
     clock = Clock(info, warn)
-    size, resized = info.orientation.size(info.height, info.width), False
+    size = info.crop.stored(*info.orientation.size(info.height, info.width))
+    resized, times = False, list[int]()
     with open_video(source) as (container, stream):
-        frames = _decode(container, stream, describe(source), info, warn)
+        frames = _decode(container, stream, source, info, warn)
         for index, frame in enumerate(frames):
             if index == limit:
-                return
+                break
             if (frame.height, frame.width) != size and not resized:
                 warn(f"{describe(source)} changes its size: all frames are scaled to the first's")
                 resized = True
-            rgb = info.orientation.apply(frame_to_rgb(frame, info.colour, reformatter, size))
+            # In RGB, where no chroma sample stands for two columns or rows.
+            shown = info.crop.apply(frame_to_rgb(frame, info.colour, reformatter, size))
+            rgb = info.orientation.apply(shown)
             upright = info.orientation == Orientation() and (frame.height, frame.width) == size
-            decoded = frame if upright and frame.format.name in ("yuv420p", "yuvj420p") else None
-            lasts = None
-            if info.has_timestamps and not info.interlaced and frame.duration:
-                lasts = frame.duration * info.tick_factor
-            yield Frame(rgb, clock.ticks_of(frame.pts, index), index, decoded, lasts)
+            is_plain = upright and frame.format.name in ("yuv420p", "yuvj420p")
+            decoded = info.crop.planes(frame) if is_plain else None
+            lasts = frame.duration * info.tick_factor if info.has_timestamps else 0
+            times.append(clock.ticks_of(frame.pts, index))
+            yield Frame(rgb, times[-1], index, decoded, lasts or None)
+    # Those of a package were said when it was made.
+    if not isinstance(source, Mp4) and (told := holes(times, info.time_base)):
+        warn(f"{describe(source)}: {told}")
 
 
 def _decode(
-    container: InputContainer, stream: VideoStream, name: str, info: VideoInfo, warn: Warn
+    container: InputContainer, stream: VideoStream, source: Source, info: VideoInfo, warn: Warn
 ) -> Iterator[av.VideoFrame]:
     """Every frame that decodes; at the end one warning if something was lost."""
-    damage = _Damage()
-    frames = _decode_leniently(container, stream, damage)
-    if info.interlaced:
-        frames = deinterlace(frames, stream)
-    # MP4 states its end on the absolute time line, other containers a length from the start.
-    is_mp4 = "mp4" in container.format.name
-    offset_s = 0.0 if is_mp4 else float((stream.start_time or 0) * (stream.time_base or 0))
-    count, end_s, frame_s = 0, 0.0, float(1 / info.frame_rate)
+    name, damage = describe(source), Damage()
+
+    def say_mixed() -> None:
+        if not info.interlaced:  # which `probe` has said
+            warn(f"{name} has interlaced frames among others: those are deinterlaced")
+
+    frames = deinterlace(_decode_leniently(container, stream, damage), stream, say_mixed)
+    last, longest_s, count = None, float(1 / info.frame_rate), 0
     for frame in frames:
         count += 1
-        if frame.time is not None:
-            end_s = frame.time - offset_s
-            # The last one may last for seconds, as in a recording of a still screen.
-            end_s += max(0.0, float((frame.duration or 0) * (frame.time_base or 0)) - frame_s)
-        yield frame
-    if lost := damage.summary(end_s, info, stream):
+        if last is not None:
+            if frame.time is not None and last.time is not None:
+                longest_s = max(longest_s, frame.time - last.time)
+            yield last
+        last = frame
+    lost = damage.summary()
+    if last is not None:
+        end = stated_end(source, container, stream)
+        lasts_s = max(_lasts_s(last), float(1 / info.frame_rate))
+        missing_s = end.seconds - (last.time or 0.0) - lasts_s if info.has_timestamps else 0.0
+        # The last frame may last as long as any, as in a recording of a still screen.
+        if not lost and end.all_there(count) and missing_s > 0:
+            last.duration = round((lasts_s + missing_s) / (last.time_base or 1))
+        elif not lost and missing_s > 2 * longest_s:
+            lost = f"is cut off ({end.seconds - missing_s:.2f} s of {end.seconds:.2f} s)"
+        yield last
+    if lost:
         warn(f"{name} {lost}: the {count} frames that decode are used")
 
 
-@dataclass
-class _Damage:
-    """What went wrong while decoding one source."""
-
-    packets: int = 0
-    broke_off: bool = False
-
-    def summary(self, end_s: float, info: VideoInfo, stream: VideoStream) -> str | None:
-        if self.packets:
-            return f"is damaged ({self.packets} packets do not decode)"
-        if self.broke_off:
-            return "ends in the middle"
-        frame_s = float(1 / info.frame_rate)
-        stated_s = float((stream.duration or 0) * (stream.time_base or 0))
-        # Matroska states a length as a tag, 00:00:02.000000000; transport streams state none.
-        tag = stream.metadata.get("DURATION", "")
-        if not stream.duration and re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
-            hours, minutes, seconds = tag.split(":")
-            stated_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        # The last frame starts one interval before the end; two more allow for rounding and VFR.
-        if info.has_timestamps and end_s + 3 * frame_s < stated_s:
-            return f"is cut off ({end_s + frame_s:.2f} s of {stated_s:.2f} s)"
-        return None
+def _lasts_s(frame: av.VideoFrame) -> float:
+    return float((frame.duration or 0) * (frame.time_base or 0))
 
 
 def _decode_leniently(
-    container: InputContainer, stream: VideoStream, damage: _Damage
+    container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[av.VideoFrame]:
     packets = container.demux(stream)
     while True:

@@ -3,6 +3,7 @@
 # PyAV's packets are generic for type checkers alone.
 from __future__ import annotations
 
+import io
 import os
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,13 +14,18 @@ from typing import Self
 
 import av
 import numpy as np
+from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from chunking.audio import open_audio, why_not_muxed
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
 from chunking.file_tracks import NOTHING, Beside, beside_packets
+from chunking.hdr import NO_HDR, Hdr
 from chunking.input_error import InputError
+from chunking.isobmff import with_hdr_boxes
 from chunking.opening import Mp4
 from chunking.parts import Warn, ignore
 
@@ -39,8 +45,9 @@ class VideoWriter:
     `size` is (height, width) in px; odd sizes are stored as 4:4:4, which 4:2:0 cannot hold.
     `crf` None keeps every pixel: FFV1 in Matroska, lossless H.264 in the others, both of RGB.
     The packets of what lies `beside` the picture are copied as they are, of each track up to one
-    that does not go in, which is said. Raises InputError for an unknown ending,
-    OSError as writing does.
+    that does not go in, which is said. `hdr` goes with the pictures. The last one lasts until
+    `end`, in ticks of the time base; without it, as long as the one before. Raises InputError for
+    an unknown ending, OSError as writing does.
     """
 
     def __init__(
@@ -53,9 +60,12 @@ class VideoWriter:
         sample_aspect_ratio: Fraction = Fraction(1),
         crf: int | None = DEFAULT_CRF,
         beside: Beside = NOTHING,
+        hdr: Hdr = NO_HDR,
+        end: int | None = None,
         on_warning: Warn = ignore,
     ) -> None:
         self._path, self._time_base, self._warn = path, time_base, on_warning
+        self._end = end
         self._temporary = path.with_name(f".{path.name}.part")
         muxer = muxer_of(path)
         if crf is None:
@@ -71,23 +81,65 @@ class VideoWriter:
         self._container = self._open.enter_context(
             av.open(str(self._temporary), "w", format=muxer, options=options)
         )
-        self._stream = add_encoder(
-            self._container, encoder, crf, size, frame_rate, time_base, self._colour,
-            sample_aspect_ratio,
+        # PyAV gives an encoder's stream no HDR metadata; one that is copied from a file has them.
+        shell = io.BytesIO()
+        header_only = {"movflags": "empty_moov", **ticks}
+        owner = self._container if hdr == NO_HDR else self._open.enter_context(
+            av.open(shell, "w", format="mp4", options=header_only)
         )  # fmt: skip
+        self._stream = add_encoder(
+            owner, encoder, crf, size, frame_rate, time_base, self._colour, sample_aspect_ratio
+        )
         # Players seek to key frames, and `add_encoder` leaves them to its caller.
         self._stream.codec_context.gop_size = 250
+        self._target = self._stream
+        if owner is not self._container:
+            owner.start_encoding()
+            self._target = self._described(with_hdr_boxes(shell.getvalue(), hdr), frame_rate)
+        self._held: av.VideoFrame | None = None  # until it is known how long it lasts
+        self._lengths: dict[int, int] = {}  # ticks, by pts, of what the encoder has
+        self._usual_ticks = self._last_ticks = max(1, round(1 / (frame_rate * time_base)))
         self._beside = beside_packets(self._container, beside, self._open, on_warning)
         # Asked for now, because all streams of a file must exist before its first frame.
         self._next = next(self._beside, None)
         self._broken: set[int] = set()  # streams that take no more
 
+    def _described(self, header: bytes, frame_rate: Fraction) -> VideoStream:
+        """A stream for the encoder's packets that has all that an MP4 header says of them."""
+        with av.open(io.BytesIO(header), "r", format="mp4") as described:
+            stream = self._container.add_stream_from_template(described.streams.video[0])
+        # The encoder's own form, by which the muxer knows what its packets look like.
+        stream.codec_context.extradata = self._stream.codec_context.extradata
+        stream.codec_context.framerate = frame_rate
+        return stream
+
     def write(self, rgb: np.ndarray, pts: int) -> None:
         """The next frame; `pts` in ticks of the time base, rising."""
         frame = rgb_to_frame(rgb, self._pix_fmt, self._colour, self._reformatter)
         frame.pts, frame.time_base = pts, self._time_base
-        self._mux_beside_until(pts * self._time_base)
-        self._container.mux(self._stream.encode(frame))
+        self._encode_held(pts)
+        self._held = frame
+
+    def _encode_held(self, end: int) -> None:
+        """The frame before, which lasts until `end`."""
+        if (frame := self._held) is None:
+            return
+        start = frame.pts or 0
+        self._lengths[start] = self._last_ticks = end - start
+        self._mux_beside_until(start * self._time_base)
+        self._mux(self._stream.encode(frame))
+
+    def _finish(self) -> None:
+        """The last frame, and all that is left of the sound."""
+        if self._held is not None:
+            start = self._held.pts or 0
+            end = start + self._last_ticks if self._end is None else max(self._end, start + 1)
+            if end - start > 2 * self._usual_ticks:
+                # MP4 has lengths by the order of decoding: behind a key frame none is shown before.
+                self._held.pict_type = PictureType.I
+            self._encode_held(end)
+        self._mux_beside_until(None)
+        self._mux(self._stream.encode(None))
 
     def __enter__(self) -> Self:
         return self
@@ -101,13 +153,19 @@ class VideoWriter:
         try:
             with self._open:
                 if kind is None:
-                    self._mux_beside_until(None)
-                    self._container.mux(self._stream.encode(None))
+                    self._finish()
             # Only now is the container closed and its index written.
             if kind is None:
                 os.replace(self._temporary, self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            # Encoders let every packet last as long as the rate says.
+            length = self._lengths.pop(packet.pts or 0, self._last_ticks) * self._time_base
+            packet.stream, packet.duration = self._target, round(length / packet.time_base)
+            self._container.mux(packet)
 
     def _mux_beside_until(self, end_s: Fraction | None) -> None:
         """Packets up to `end_s`, or all that are left: interleaved files play without seeking."""

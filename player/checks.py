@@ -8,6 +8,7 @@ conversion. FFmpeg's defaults are neither exact nor put chroma where H.264, H.26
 """
 
 from chunking.colour import yuv_colour
+from chunking.cropping import NO_CROP
 from chunking.probe import VideoInfo
 from player.vmaf import MODELS
 
@@ -35,15 +36,19 @@ def ffmpeg_checks(film: VideoInfo) -> dict[str, str]:
         f"{_SCALE}:in_range=pc:out_color_matrix={matrix}:out_range={limits}"
         f",format={'yuv444p' if odd else 'yuv420p'}"
     )
-    decode = "bwdif=send_frame:auto:interlaced," if film.interlaced else ""
+    # Frames that are not interlaced pass untouched; RGB, which hardly ever is, would be converted.
+    may_be = film.interlaced or film.colour.matrix != "rgb"
+    decode = "bwdif=send_frame:auto:interlaced," if may_be else ""
     shown = f"{decode}{_BY_NUMBER},{_SCALE}"
     if film.colour.matrix != "rgb":
         shown += f":in_color_matrix={matrix}:in_range={limits}:in_h_chr_pos=0:out_range=pc"
 
+    cropped = _cropping(film)
+
     def graph(form: str, measure: str) -> str:
         return (
             f"[0:v]{_BY_NUMBER},{_SCALE},format=rgb24,{form}[ours];"
-            f"[1:v]{shown},format=rgb24,{form}[film];[ours][film]{measure}"
+            f"[1:v]{shown},format=rgb24,{cropped}{form}[film];[ours][film]{measure}"
         )
 
     vmaf = {
@@ -55,3 +60,15 @@ def ffmpeg_checks(film: VideoInfo) -> dict[str, str]:
         "xpsnr_y": graph(yuv, f"xpsnr={_SHORTEST}"),
         **vmaf,
     }
+
+
+def _cropping(film: VideoInfo) -> str:
+    """A filter for what the container crops, which changes nothing where FFmpeg (from 7.1) did."""
+    if film.crop == NO_CROP:
+        return ""
+    turn, crop = film.orientation, film.crop  # FFmpeg has turned the picture by then
+    x, right = (crop.top, crop.bottom) if turn.transpose else (crop.left, crop.right)
+    y, bottom = (crop.left, crop.right) if turn.transpose else (crop.top, crop.bottom)
+    x, y = right if turn.flip_x else x, bottom if turn.flip_y else y
+    width, height = film.width, film.height
+    return f"crop={width}:{height}:if(gt(iw\\,{width})\\,{x}):if(gt(ih\\,{height})\\,{y}),"

@@ -40,7 +40,7 @@ def pair_with_reference(
     """
     info = probe(reference)
     # Containers round times to their own ticks; half a frame is more than any rounding, and less
-    # than the distance to a neighbour.
+    # than the usual distance to a neighbour.
     near_s = 1 / info.frame_rate / 2
     with closing(prefetch(read_frames(reference), _READ_AHEAD)) as source:
         originals = iter(source)

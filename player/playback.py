@@ -90,7 +90,7 @@ def play_package(
     with ExitStack() as stack, closing(frames):
         sinks: list[Sink] = [hashed] if options.verify else []
         if options.out:
-            sink = file_sink(package, options.out, options.out_crf, listen)
+            sink = file_sink(package, options.out, options.out_crf, listen, options.limit)
             sinks.append(stack.enter_context(sink))
         playback = play(frames, sinks)
     if options.verify:
@@ -147,13 +147,18 @@ class HashSink:
 
 @contextmanager
 def file_sink(
-    package: Package, out: Path, crf: int | None, on_event: Listener = ignore
+    package: Package,
+    out: Path,
+    crf: int | None,
+    on_event: Listener = ignore,
+    limit: int | None = None,
 ) -> Iterator[Sink]:
     """A sink that writes frames to `out`, which appears whole when the block ends.
 
     `crf` None keeps every pixel. Sound is copied packet by packet, with subtitles and chapters
-    beside it; frames keep their times
-    tick for tick. Raises InputError for a format that cannot be written, OSError as writing does.
+    beside it; frames keep their times tick for tick, and the last one lasts as long as in the
+    film, if not `limit` ends it. Raises InputError for a format that cannot be written, OSError as
+    writing does.
     """
     info = lr_info(package)
 
@@ -169,6 +174,8 @@ def file_sink(
         info.sample_aspect_ratio,
         crf,
         beside=read_beside(package, out, on_event),
+        hdr=info.hdr,
+        end=end_ticks(package, info, limit),
         on_warning=warn,
     ) as writer:
 
@@ -176,6 +183,15 @@ def file_sink(
             writer.write(frame.rgb, frame.pts)
 
         yield write
+
+
+def end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:
+    """Where the film ends; None where that is not known, or not played."""
+    index = package.index
+    if index is None or (limit is not None and limit < index.frames):
+        return None
+    last = index.segments[-1]
+    return round((last.start + last.duration) * index.time_base / info.time_base)
 
 
 def lr_info(package: Package, on_event: Listener = ignore) -> VideoInfo:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from player.bicubic import upscale_bicubic
 from player.engine import Engine
 from player.package.scale import Scale
-from player.playback import PlayOptions, lr_info, shown_size
+from player.playback import PlayOptions, end_ticks, lr_info, shown_size
 from player.prefetch import prefetch
 from player.session import Listener, Package, ignore
 from player.upscale import UpscaledFrame, upscale
@@ -106,9 +106,12 @@ class Show:
         self._display, self._pacer, self._scale = display, pacer, scale
         self._compare = self._quit = False
 
-    def run(self, frames: Iterable[UpscaledFrame]) -> Shown:
-        """Show every frame at its time until the film ends or `q` is pressed."""
-        shown = 0
+    def run(self, frames: Iterable[UpscaledFrame], end: int | None = None) -> Shown:
+        """Show every frame at its time until the film ends or `q` is pressed.
+
+        The last one stays until `end`, in ticks; without it, the film ends there.
+        """
+        shown, frame = 0, None
         for frame in frames:
             # Keys first, so that `q` ends the film before another frame appears.
             while self._obey(frame) and not self._pacer.wait(frame.pts):
@@ -117,6 +120,9 @@ class Show:
                 break
             self._draw(frame)
             shown += 1
+        if frame is not None and end is not None:
+            while not self._quit and self._obey(frame) and not self._pacer.wait(end):
+                pass
         return Shown(shown, self._pacer.dropped, self._quit)
 
     def _obey(self, frame: UpscaledFrame) -> bool:
@@ -159,4 +165,6 @@ def show_package(
         Window(width, height, package.directory.name) as window,
         closing(prefetch(frames, UPSCALED_AHEAD)) as ahead,
     ):
-        return Show(window, pacer, package.scale).run(ahead)
+        return Show(window, pacer, package.scale).run(
+            ahead, end_ticks(package, info, options.limit)
+        )

@@ -37,6 +37,9 @@ _MPD_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 _LIVE_PROFILE = "urn:mpeg:dash:profile:isoff-live:2011"
 _ROLES = "urn:mpeg:dash:role:2011"
 
+# RFC 8216bis 4.4.6.2, by H.273's names of the transfer functions.
+_VIDEO_RANGES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+
 
 def write_manifests(
     package: Path,
@@ -87,12 +90,13 @@ def dash_manifest(
     # Means nothing new, but FFmpeg reads an MPD by a relative path only if it has one.
     ET.SubElement(mpd, "BaseURL").text = "./"
     period = ET.SubElement(mpd, "Period", id="0", start="PT0S")
-    rate = video.frame_rate
     picture = {
         "width": str(video.width),
         "height": str(video.height),
-        "frameRate": str(rate),
+        "frameRate": str(video.frame_rate),
     }
+    if (shape := video.sample_aspect_ratio) != 1:
+        picture["sar"] = f"{shape.numerator}:{shape.denominator}"
     _add_stream(_adaptation(period, VIDEO), VIDEO, video, origin_s, picture)
     first = _first_choice([s.label for s in sounds])
     for number, sound in enumerate(sounds, start=1):
@@ -238,8 +242,10 @@ def master_playlist(
         f"BANDWIDTH={bandwidth_bps}",
         f"AVERAGE-BANDWIDTH={average_bps}",
         f'CODECS="{",".join(codecs)}"',
-        f"RESOLUTION={video.width}x{video.height}",
+        # As it is to be displayed (RFC 8216 4.3.4.2), where DASH has the coded size and `sar`.
+        f"RESOLUTION={round(video.width * video.sample_aspect_ratio)}x{video.height}",
         f"FRAME-RATE={float(video.frame_rate):.3f}",
+        f"VIDEO-RANGE={_VIDEO_RANGES.get(video.transfer, 'SDR')}",
     ]
     media = []
     if sounds:

@@ -41,7 +41,8 @@ class Segment:
 class StreamFiles:
     """An init segment and the media segments in order; `bandwidth_bps` is that of the worst.
 
-    `width` and `height` in px; both 0 for audio.
+    `width` and `height` in px; both 0 for audio. `transfer` is H.273's name; `usual_rate` is in
+    frames a second without pauses, 0 where nothing is known of it.
     """
 
     init: Path
@@ -52,6 +53,9 @@ class StreamFiles:
     height: int
     bandwidth_bps: int
     label: Label = UNLABELLED
+    sample_aspect_ratio: Fraction = Fraction(1)
+    transfer: str = "bt709"
+    usual_rate: Fraction = Fraction(0)
 
     @property
     def files(self) -> list[Path]:
@@ -73,7 +77,9 @@ class StreamFiles:
 
     @property
     def frame_rate(self) -> Fraction:
-        """Frames a second in the mean over the film, as a fraction that a manifest can hold."""
+        """Frames a second, usually or else in the mean, as a fraction that a manifest can hold."""
+        if self.usual_rate:
+            return self.usual_rate
         # 1001 keeps the rates of NTSC exact (24000/1001 and the like).
         ticks = sum(s.duration_ticks for s in self.segments)
         return Fraction(self.frames * self.timescale, max(1, ticks)).limit_denominator(1001)

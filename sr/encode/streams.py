@@ -1,6 +1,7 @@
 """Step: the LR stream, and the film's sound, subtitles and chapters beside it."""
 
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from chunking.stream import write_lr_stream
 from player.package.layout import MADE_SOUNDS, TEXT, VIDEO
 from player.package.streams import Label, Segment, StreamFiles, TextFile
 from sr.encode.work import Work
+
+_FRACTIONS = ("sample_aspect_ratio", "usual_rate")
 
 
 def write_streams(work: Work) -> tuple[StreamFiles, Kept]:
@@ -50,13 +53,16 @@ def _to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:
     """A stream's description, its paths relative to the package."""
     paths = {"init": stream.init.relative_to(out).as_posix()}
     segments = [{**vars(s), "path": s.path.relative_to(out).as_posix()} for s in stream.segments]
-    return {**vars(stream), **paths, "segments": segments, "label": asdict(stream.label)}
+    made = {**vars(stream), **paths, "segments": segments, "label": asdict(stream.label)}
+    return made | {name: str(made[name]) for name in _FRACTIONS}
 
 
 def _from_json(made: dict[str, Any], out: Path) -> StreamFiles:
     segments = tuple(Segment(**{**s, "path": out / s["path"]}) for s in made["segments"])
+    fractions = {name: Fraction(made[name]) for name in _FRACTIONS}
     label = Label(**made["label"])
-    return StreamFiles(**{**made, "init": out / made["init"], "segments": segments, "label": label})
+    whole = {**made, **fractions, "init": out / made["init"], "segments": segments, "label": label}
+    return StreamFiles(**whole)
 
 
 def _text_to_json(text: TextFile, out: Path) -> dict[str, Any]:

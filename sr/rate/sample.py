@@ -42,21 +42,20 @@ class Coding:
 
 @dataclass(frozen=True)
 class Sample:
-    """Frames of a film in portions of one segment each, of `film_frames` in all."""
+    """Frames of a film in portions of one segment each, of `film_frames` in all.
+
+    `seconds`: how long the whole film lasts, with its pauses.
+    """
 
     frames: Sequence[Frame]
     film_frames: int
+    seconds: float
     info: VideoInfo
 
     @property
     def factor(self) -> float:
         """How much longer the film is."""
         return self.film_frames / len(self.frames)
-
-    @property
-    def seconds(self) -> float:
-        """Of the whole film."""
-        return float(self.film_frames / self.info.frame_rate)
 
     def quality(
         self, pairs: Iterable[tuple[Image, Image]], metrics: Sequence[str]
@@ -76,12 +75,14 @@ def take_sample(source: Source, info: VideoInfo, limit: int | None, segment_s: f
     affordable = MAX_SAMPLE_BYTES // (3 * info.width * info.height)
     length = max(1, min(round(segment_s * float(info.frame_rate)), affordable))
     wanted = _wanted(count, length)
-    frames, read = [], 0
+    frames, read, pts = [], 0, [0, 0]
     for frame in read_frames(source, limit):
+        pts = [frame.pts if read == 0 else pts[0], frame.pts]
         read += 1
         if frame.index in wanted:
             frames.append(frame)
-    return Sample(frames, read, info)
+    seconds = float((pts[1] - pts[0]) * info.time_base + 1 / info.frame_rate)
+    return Sample(frames, read, seconds, info)
 
 
 def _wanted(count: int, length: int) -> set[int]:

@@ -69,7 +69,10 @@ def moving_frames() -> Callable[..., list[np.ndarray]]:
 
 @pytest.fixture
 def make_clip(tmp_path: Path) -> Callable[..., Path]:
-    """Writes frames (RGB arrays or av.VideoFrames) as a file with exactly the given pts."""
+    """Writes frames (RGB arrays or av.VideoFrames) as a file with exactly the given pts.
+
+    `last_s`: how long the frame that is decoded last lasts.
+    """
 
     def make(
         frames: Sequence[np.ndarray | av.VideoFrame],
@@ -80,6 +83,7 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         time_base: Fraction = Fraction(1, 30),
         tags: tuple[int, int, int, int] | None = None,
         setup: Callable[[av.VideoStream], None] | None = None,
+        last_s: float | None = None,
         **options: str,
     ) -> Path:
         path = tmp_path / name
@@ -99,13 +103,17 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
                 context.color_primaries, context.color_trc = tags[2:]
             if setup:
                 setup(stream)
+            packets = []
             for i, picture in enumerate(frames):
                 frame = picture
                 if not isinstance(frame, av.VideoFrame):
                     frame = av.VideoFrame.from_ndarray(picture, "rgb24")
                 frame.pts, frame.time_base = (pts[i] if pts else i), time_base
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode(None))
+                packets += stream.encode(frame)
+            packets += stream.encode(None)
+            if last_s is not None:
+                packets[-1].duration = round(last_s / packets[-1].time_base)
+            container.mux(packets)
         return path
 
     return make

@@ -155,3 +155,19 @@ def test_a_failure_leaves_no_file_and_spares_the_old_one(tmp_path, moving_frames
 def test_unknown_endings_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"\.mp4, \.mov, \.mkv"):
         VideoWriter(tmp_path / "hr.gif", (48, 64), Fraction(1, 30), COLOUR)
+
+
+@pytest.mark.parametrize("crf", [16, None])
+@pytest.mark.parametrize("name", ["hr.mp4", "hr.mov", "hr.mkv"])
+@pytest.mark.parametrize(("end", "length"), [(150, 4.6), (None, 0.04), (13, 0.04)])
+def test_the_last_frame_lasts_until_the_end(tmp_path, moving_frames, name, crf, end, length):
+    """Behind B frames too, whose order MP4 has its lengths in."""
+    pictures, rate = moving_frames(12), Fraction(30)
+    with VideoWriter(tmp_path / name, (48, 64), 1 / rate, COLOUR, rate, crf=crf, end=end) as writer:
+        for i, picture in enumerate(pictures):
+            writer.write(picture, i)
+    said: list[str] = []
+    *_, last = read_frames(tmp_path / name, on_warning=said.append)
+    info = probe(tmp_path / name)
+    assert not said and float(last.duration * info.time_base) == pytest.approx(length, abs=0.04)
+    assert info.duration_s == pytest.approx((end or 12) / 30, abs=0.04)

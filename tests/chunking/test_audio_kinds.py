@@ -206,3 +206,30 @@ def test_sound_of_a_package_is_opened_as_mp4_in_the_other_process_too(film):
         assert container.streams.audio[0].codec_context.name == "aac"
     with pytest.raises(InputError, match="not a video"):
         sound_as_aac(other.read_bytes())
+
+
+@pytest.mark.parametrize("into_s", [0.5, 1.5])
+def test_sound_and_picture_stay_together_where_a_transport_streams_clock_wraps(
+    film, copied, into_s
+):
+    """It counts 33 bits, 26.5 hours; FFmpeg lets such a film begin before zero."""
+    plain = film("plain.ts", "ac3")
+    wrapped = plain.with_name("wrapped.ts")
+    begins_s = 2**33 / 90000 - into_s
+    with (
+        av.open(str(plain)) as source,
+        av.open(str(wrapped), "w", options={"output_ts_offset": str(begins_s)}) as target,
+    ):
+        copies = {s.index: target.add_stream_from_template(s) for s in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    apart = []
+    for path in (plain, wrapped):
+        info, said = probe(path), list[str]()
+        *_, last = read_frames(path, on_warning=said.append)
+        _, sound = copied(path, early_s=info.early_s)
+        apart.append(played(sound)[1] - float(last.pts * info.time_base))
+        assert (info.early_s > 0) == (path == wrapped)
+    assert apart[1] == pytest.approx(apart[0], abs=0.001)

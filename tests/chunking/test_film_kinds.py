@@ -9,7 +9,9 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
+from chunking.colour import frame_to_rgb
 from chunking.input_error import InputError
 from chunking.stream import write_lr_stream
 from chunking.video import probe, read_frames
@@ -108,3 +110,36 @@ def test_alpha_of_vp9_is_dropped_and_said(tmp_path, moving_frames):
         out.mux(stream.encode(None))
     info = probe(path)
     assert info.has_alpha and any("alpha" in line for line in info.warnings)
+
+
+def test_only_interlaced_frames_of_a_mixed_film_are_deinterlaced(make_clip, moving_frames):
+    pictures, woven = moving_frames(16), []
+    for i in range(8):
+        picture = pictures[2 * i].copy()
+        picture[1::2] = pictures[2 * i + 1][1::2]
+        woven.append(av.VideoFrame.from_ndarray(picture, "rgb24"))
+    parts = [
+        make_clip(pictures[:8], "progressive.ts", codec="mpeg2video", qmin="1", qmax="2"),
+        make_clip(
+            woven, "interlaced.ts", codec="mpeg2video", flags="+ilme+ildct", qmin="1", qmax="2",
+            pts=list(range(8, 16)),
+        ),
+    ]  # fmt: skip
+    for order in (parts, parts[::-1]):
+        both = order[0].with_name("both.ts")
+        both.write_bytes(b"".join(part.read_bytes() for part in order))
+        info, frames, said = read(both)
+        with av.open(str(both)) as container:
+            decoded = [
+                (frame_to_rgb(f, info.colour, VideoReformatter(), (48, 64)), f.interlaced_frame)
+                for f in container.decode(video=0)
+            ]
+        assert len(frames) == len(decoded) and {flag for _, flag in decoded} == {True, False}
+        assert info.interlaced == decoded[0][1]
+        assert any("interlaced frames among others" in line for line in said) != info.interlaced
+        changed = [
+            not np.array_equal(ours.rgb, theirs)
+            for ours, (theirs, _) in zip(frames, decoded, strict=True)
+        ]
+        assert changed == [flag for _, flag in decoded]
+        assert {frame.duration for frame in frames} == {3000}

@@ -125,10 +125,15 @@ def made_package(tmp_path_factory, lr_frames, source_clip, _home):
     return write_film(tmp_path_factory.mktemp("made") / "film", lr_frames, source_clip)
 
 
-def write_film(folder: Path, lr_frames, source_clip, **changes) -> Path:
-    """The package in a folder, new or with tracks of it, with `changes` of its contents."""
+def write_film(
+    folder: Path, lr_frames, source_clip, last_ticks: int | None = None, **changes
+) -> Path:
+    """The package in a folder, new or with tracks of it, with `changes` of its contents; its last
+    frame may be told to last.
+    """
     folder.mkdir(exist_ok=True)
     frames = [Frame(rgb, pts, i) for i, (rgb, pts) in enumerate(zip(lr_frames, PTS, strict=True))]
+    frames[-1] = replace(frames[-1], duration=last_ticks)
     info = probe(source_clip)
     video = write_lr_stream(frames, folder, info, "lossless", None, segment_s=0.35)
     counts = [s.frames for s in video.segments]

@@ -1,14 +1,18 @@
 """`measure`: the object of contracts.md, its numbers against others' arithmetic."""
 
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from benchmarks.checked import ffmpeg_score
+from chunking.cropping import NO_CROP, Crop
+from chunking.orientation import Orientation
 from chunking.video import Colour, Frame, InputError, probe
 from chunking.writer import VideoWriter
 from player import metrics
@@ -52,7 +56,7 @@ def use_reference(monkeypatch, frames):
     times = [40 * i + 7 * (i % 3) for i in range(20)]
     info = SimpleNamespace(
         time_base=Fraction(1, 6000), frame_rate=Fraction(15), width=HR[0], height=HR[1],
-        colour=Colour("bt709", False, "bt709", "bt709"), interlaced=False,
+        colour=Colour("bt709", False, "bt709", "bt709"), interlaced=False, crop=NO_CROP,
     )  # fmt: skip
     timed = [Frame(f.rgb, times[f.index] * 10 + 1, f.index) for f in frames]
     monkeypatch.setattr("player.compare.probe", lambda path: info)
@@ -212,3 +216,15 @@ def test_ffmpeg_is_told_the_films_own_colour(source_clip, colour, size, words):
         is_yuv = metric in ("xpsnr_y", "vmaf", "vmaf_neg")
         assert not is_yuv or all(word in graph for word in words), metric
         assert ("in_h_chr_pos=0" in graph) == (colour.matrix != "rgb")
+
+
+@pytest.mark.parametrize("flags", product([False, True], repeat=3))
+def test_ffmpeg_crops_what_it_has_turned_as_we_turn_what_we_have_cropped(source_clip, flags):
+    turn, crop = Orientation(*flags), Crop(1, 2, 3, 4)
+    stored = np.arange(48 * 64).reshape(48, 64, 1)
+    ours = turn.apply(crop.apply(stored))
+    height, width = ours.shape[:2]
+    film = replace(probe(source_clip), width=width, height=height, orientation=turn, crop=crop)
+    graph = ffmpeg_checks(film)["psnr_rgb"]
+    x, y = map(int, re.search(rf"crop={width}:{height}:if.*?,(\d)\):if.*?,(\d)\),", graph).groups())
+    assert np.array_equal(ours, turn.apply(stored)[y : y + height, x : x + width])

@@ -13,6 +13,7 @@ from player.package.package_error import PackageError
 from player.playback import HashSink, PlayOptions, play, play_package
 from player.session import open_package
 from player.upscale import UpscaledFrame, upscale
+from tests.player.conftest import write_film
 
 
 @pytest.fixture
@@ -144,3 +145,15 @@ def test_a_failure_in_the_middle_leaves_no_file(film, engine, tmp_path):
     with pytest.raises(PackageError):
         play_package(film, engine, PlayOptions(out=out, verify="0" * 64))
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(("limit", "length"), [(None, 2.0), (20, 2.0), (10, 26 / 600)])
+def test_the_last_frame_lasts_as_long_as_in_the_film(
+    lr_frames, source_clip, engine, tmp_path, limit, length
+):
+    """Of 1,200 ticks; that of a part is not the film's."""
+    package = open_package(write_film(tmp_path / "film", lr_frames, source_clip, last_ticks=1200))
+    out = tmp_path / "hr.mp4"
+    play_package(package, engine, PlayOptions(out=out, limit=limit))
+    *_, last = read_frames(out)
+    assert float(last.duration * probe(out).time_base) == pytest.approx(length, abs=0.02)

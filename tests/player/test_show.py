@@ -53,8 +53,8 @@ def time():
     return FakeTime()
 
 
-def run(time, display, frames, scale=2):
-    return Show(display, Pacer(TICK, time.clock()), scale).run(frames)
+def run(time, display, frames, scale=2, end=None):
+    return Show(display, Pacer(TICK, time.clock()), scale).run(frames, end)
 
 
 def test_frames_are_shown_at_their_times(time):
@@ -69,6 +69,13 @@ def test_q_ends_at_once(time):
     result = run(time, display, film(100))
     assert (result.shown, result.quit) == (3, True)
     assert time.now_s - 100 < 0.3
+
+
+@pytest.mark.parametrize(("presses", "over_s"), [([], 6.0), ([(2.0, "q")], 2.0)])
+def test_the_last_frame_stays_until_the_films_end(time, presses, over_s):
+    display = FakeDisplay(time, presses)
+    result = run(time, display, film(5), end=60)
+    assert result.shown == 5 and time.now_s - 100 == pytest.approx(over_s, abs=0.03)
 
 
 def test_space_holds_the_film_and_lets_it_go_on(time):

@@ -5,7 +5,9 @@ from fractions import Fraction
 import pytest
 
 from benchmarks.same_bytes import drifting_pictures, write_film
+from chunking.colour import Colour
 from chunking.probe import probe
+from chunking.writer import VideoWriter
 from player.package.architecture import Architecture
 from sr.rate.candidates import Candidate
 from sr.rate.sample import Coding, StreamShelf, _wanted, take_sample
@@ -93,3 +95,12 @@ def test_the_larger_the_frames_the_more_crops_a_step():
     assert set(scales) == {1, Fraction(3, 2), 2, 3, 4}
     crops = [SMALL_CROPS_FOR_ONE[s] for s in scales]
     assert crops == sorted(crops, reverse=True) and crops[-1] == 2
+
+
+def test_a_film_lasts_as_long_as_it_does_with_its_pauses(tmp_path):
+    film, colour = tmp_path / "film.mp4", Colour("bt709", False, "bt709", "bt709")
+    times = [0, 1, 2, 3, 90, 91, 92, 93]
+    with VideoWriter(film, (64, 96), Fraction(1, 30), colour) as writer:
+        for picture, pts in zip(drifting_pictures(8, 64, 96), times, strict=True):
+            writer.write(picture, pts)
+    assert take_sample(film, probe(film), None, 4.0).seconds == pytest.approx(94 / 30, abs=0.01)
