@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from player.engine import Engine, sha256_of
+from player.engine import Engine
+from player.library import sha256_of
 from player.package.entries import WeightsEntry
 from player.package.fields import parse_object
 from player.package.files import CAREFULLY

@@ -13,6 +13,7 @@ from sr.commands.options import (
     json_option,
     open_trusted,
     show,
+    threads_option,
     trust_option,
     warn,
 )
@@ -23,7 +24,7 @@ from sr.commands.options import (
 @click.option("--reference", type=FILE, required=True, help="The film that was encoded.")
 @engine_options
 @trust_option
-@click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
+@threads_option
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
     "--protocol",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from player.library import MAX_THREADS
+
 if TYPE_CHECKING:
     from player.session import Package
 
@@ -77,6 +79,12 @@ def open_trusted(package: Path, trust: tuple[str, ...]) -> "Package":
             )
         seen.remember(opened.index, opened.signer)
     return opened
+
+
+def threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--threads of the engine's pool."""
+    text = "Default: the machine's cores."
+    return click.option("--threads", type=click.IntRange(1, MAX_THREADS), help=text)(function)
 
 
 def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
