@@ -55,7 +55,7 @@ def to_aac(film: Path | Mp4, number: int, out: Path, longest_s: float) -> list[s
 
 def encode(film: Source, number: int, out: Path, warn: Warn) -> None:
     """Writes `out`. Raises InputError, av.FFmpegError."""
-    with open_source(film) as container, av.open(str(out), "w", format="mp4") as target:
+    with open_source(film) as container, av.open(f"file:{out}", "w", format="mp4") as target:
         source = container.streams.audio[number]
         frames = _decoded(container, source, warn)
         if (first := next(frames, None)) is None:

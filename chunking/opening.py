@@ -33,7 +33,7 @@ _PART_CODECS = "h264,hevc,libdav1d,av1,vp9,aac,mp3,mp3float,opus,libopus,ac3,eac
 # The beginnings of texts that lead elsewhere.
 _LEADS = re.compile(rb"\s*(#EXTM3U|ffconcat|v=0\s|<\?xml[^>]*>\s*<MPD|<MPD|rtsp:|https?:)", re.I)
 _WEBP = re.compile(rb"RIFF.{4}WEBPVP8X.{4}(.)", re.S)  # and its flags, of which 2 is animation
-_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+[^/]", re.I)
+_URL = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+):/+[^/]", re.I)
 # Decoders align the sides of the frames that they allocate.
 _ALIGNED_PX = 128
 
@@ -80,13 +80,8 @@ def open_source(source: Source) -> InputContainer:
 
 
 def _open_film(path: Path, name: str) -> InputContainer:
-    if path.is_dir():
-        raise InputError(f"{name} is a directory: give a video file")
-    if not path.exists():
-        if _URL.match(name):
-            raise InputError(f"{name} is a URL: fetch the film, and give its file")
-        raise InputError(f"{name} does not exist: check the path")
-    webp = _WEBP.match(_beginning(path)) if path.is_file() else None
+    _check_file(path, name)
+    webp = _WEBP.match(_beginning(path))
     if webp and webp[1][0] & 2:
         # FFmpeg opens it, and decodes no frame of it.
         raise InputError(f"{name}: animated WebP is not supported: make a video of it first")
@@ -95,11 +90,31 @@ def _open_film(path: Path, name: str) -> InputContainer:
         # "file:", so that a colon in the name is a colon.
         return av.open(f"file:{path}", "r", options=options)
     except (av.FFmpegError, ValueError) as error:
-        if path.is_file() and _LEADS.match(_beginning(path)):
+        if _LEADS.match(_beginning(path)):
             raise InputError(
                 f"{name} is a playlist, which leads to other files: give the film itself"
             ) from error
         raise
+
+
+def _check_file(path: Path, name: str) -> None:
+    """Raises InputError for what is no plain file: a film is opened, and read, more than once."""
+    if path.is_dir():
+        raise InputError(f"{name} is a directory: give a video file")
+    if not path.exists():
+        if url := _URL.match(name):
+            # pathlib has taken one of the strokes.
+            raise InputError(
+                f"{url[1]}://{name[url.end() - 1 :]} is a URL: fetch the film, and give its file"
+            )
+        if name == "-":
+            raise InputError("- is standard input, which can be read once: give the film's file")
+        raise InputError(f"{name} does not exist: check the path")
+    if not path.is_file():
+        # To open a pipe may be to wait for ever.
+        raise InputError(
+            f"{name} is a pipe or a device, which can be read once: write the film to a file first"
+        )
 
 
 @cache

@@ -33,6 +33,12 @@ from player.upscale import UpscaledFrame, upscale
 Sink = Callable[[UpscaledFrame], None]
 
 
+class OutputError(PackageError):
+    """The film cannot be written there."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class PlayOptions:
     """Where the frames go: to the file `out`, into a hash that must be `verify`, or nowhere.
@@ -153,8 +159,10 @@ def file_sink(
     """A sink that writes frames to `out`, which appears whole when the block ends.
 
     `crf` None keeps every pixel. The sound is copied packet by packet; frames keep their times
-    tick for tick. Raises InputError for a format that cannot be written, OSError as writing does.
+    tick for tick. Raises InputError for a format that cannot be written, OutputError for a place
+    that is none, OSError as writing does.
     """
+    _check_place(package, out)
     info = lr_info(package)
 
     def warn(message: str) -> None:
@@ -176,6 +184,17 @@ def file_sink(
             writer.write(frame.rgb, frame.pts)
 
         yield write
+
+
+def _check_place(package: Package, out: Path) -> None:
+    """Raises OutputError, before any work."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{folder} does not exist: make that folder, or choose another for {out}")
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder: give the name of a file")
+    if folder.resolve().is_relative_to(package.directory.resolve()):
+        raise OutputError(f"{out} lies inside the package: choose a place outside of it")
 
 
 def _sound(package: Package, out: Path, on_event: Listener) -> bytes | None:

@@ -241,6 +241,8 @@ def command(
 
     Without --scale, the best use of the bytes for the goal, never worse than a plain encode.
     """
+    # Before torch is loaded, which takes seconds.
+    check_outside_packages(options["out"])
     from sr.encode.beside import beside_plain
     from sr.encode.best import encode_best
     from sr.encode.encode import encode
@@ -273,6 +275,16 @@ def command(
         ("next", f"pocketsr play {options['out']}"),
     ]
     show(report, as_json, lines)
+
+
+def check_outside_packages(out: Path) -> None:
+    """Raises UsageError where the new package would lie inside another one."""
+    from player.package.layout import INDEX_PATH, JOB_FILE
+    from sr.usage_error import UsageError
+
+    for folder in out.resolve().parents:
+        if (folder / JOB_FILE).is_file() or (folder / INDEX_PATH).is_file():
+            raise UsageError(f"{out} lies inside the package {folder}: give another folder with -o")
 
 
 def check_together(given: set[str]) -> None:

@@ -55,6 +55,7 @@ def command(
 
     if vmaf:
         need_vmaf()
+    from chunking.probe import probe
     from player.engines import engine_of
     from player.measure import MeasureOptions, measure
     from sr.host_engine import build_engine
@@ -62,6 +63,7 @@ def command(
     wanted = measurable(METRICS.keys() - MODELS.keys() if vmaf is False else METRICS)
     options = MeasureOptions(threads, frames, protocol, metrics=wanted, worst=worst)
     opened = open_trusted(package, trust)
+    probe(reference)  # before an engine is compiled for it
     engine = engine_of(opened, target, named, warn, build_engine)
     result = measure(opened, reference, engine, options, warn)
     show(result, as_json, table(result))

@@ -1,6 +1,7 @@
 """Options that several commands share, and how results and warnings are shown."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,24 @@ from player.library import MAX_THREADS
 if TYPE_CHECKING:
     from player.session import Package
 
-DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
 PATH = click.Path(exists=True, path_type=Path)
+
+
+class _Package(click.Path):
+    """The folder of a package."""
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> Path:
+        """Ends with a usage error for all else."""
+        if "://" in str(value):
+            self.fail(f"{value} is a URL: fetch the package, and give its folder")
+        path = Path(os.fsdecode(super().convert(value, parameter, context)))
+        if not path.is_dir():  # a pipe or a device
+            self.fail(f"{value} is no folder: give the folder of a package")
+        return path
+
+
+DIRECTORY = _Package(exists=True, file_okay=False, path_type=Path)
 
 
 class Share(click.ParamType):
