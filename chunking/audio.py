@@ -17,6 +17,7 @@ from av.packet import Packet
 
 from chunking.aac import to_aac
 from chunking.clock import follow_on
+from chunking.images import Film, ImageSequence
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
 from chunking.opening import Mp4, open_source
@@ -30,7 +31,7 @@ _LEAST_BYTES_A_SECOND = 500
 
 
 def copy_audio(
-    source: Path,
+    source: Film,
     out: Path,
     on_warning: Warn = ignore,
     end_s: float | None = None,
@@ -44,6 +45,8 @@ def copy_audio(
     time zero (an encoder's priming) is left out, as segments cannot hold it, and what begins at
     `end_s` or later, for the sake of a video that was cut there.
     """
+    if isinstance(source, ImageSequence):
+        return None
     try:
         with open_source(source) as container:
             if not container.streams.audio:

@@ -16,6 +16,7 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
+from chunking.images import ImageSequence, open_image
 from chunking.input_error import InputError
 from player.package.limits import MAX_LR_PIXELS, MAX_LR_SIDE_PX
 
@@ -57,18 +58,25 @@ class Mp4:
         return (self.size[0] + _ALIGNED_PX) * (self.size[1] + _ALIGNED_PX)
 
 
-Source = str | PathLike[str] | Mp4
+Source = str | PathLike[str] | ImageSequence | Mp4
 
 
 def describe(source: Source) -> str:
     """A name of `source` for messages."""
+    if isinstance(source, ImageSequence):
+        return str(source.path)
     return source.name if isinstance(source, Mp4) else fspath(source)
 
 
 def open_source(source: Source) -> InputContainer:
-    """Opens a film by its path, or the bytes of a package; raises InputError."""
+    """Opens a film by its path, the first of its images, or the bytes of a package.
+
+    Raises InputError.
+    """
     name = describe(source)
     try:
+        if isinstance(source, ImageSequence):
+            return open_image(source.images[0])
         return _open_mp4(source) if isinstance(source, Mp4) else _open_film(Path(source), name)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error

@@ -11,6 +11,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from chunking.colour import Colour, ColourTags, resolve_colour
+from chunking.images import ImageSequence, decode_images
 from chunking.input_error import InputError
 from chunking.opening import Mp4, Source, describe, open_source
 from chunking.orientation import Orientation, orientation_of
@@ -58,10 +59,17 @@ def probe(source: Source) -> VideoInfo:
     Raises InputError: missing, a directory, not a video, no video stream, no frame decodes.
     """
     with open_video(source) as (container, stream):
-        frame = _first_frame(container, stream, describe(source))
+        if isinstance(source, ImageSequence):
+            frame = next(decode_images(source))
+        else:
+            frame = _first_frame(container, stream, describe(source))
         if isinstance(source, Mp4) and source.size not in (None, (frame.height, frame.width)):
             raise InputError(f"{source.name} has frames of {frame.width}x{frame.height} px")
-        return _describe_stream(source, container, stream, frame)
+        info = _describe_stream(source, container, stream, frame)
+        if not isinstance(source, ImageSequence):
+            return info
+        count = len(source.images)
+        return replace(info, frames_hint=count, duration_s=float(count / source.frame_rate))
 
 
 @contextmanager
@@ -106,7 +114,7 @@ def _describe_stream(
         frame.colorspace, frame.color_range, int(frame.color_primaries), int(frame.color_trc)
     )
     height, width = orientation.size(frame.height, frame.width)
-    raw = bool(container.format.flags & _NO_TIMESTAMPS)
+    raw = isinstance(source, ImageSequence) or bool(container.format.flags & _NO_TIMESTAMPS)
     # AVI has times in the order of decoding alone: with B frames FFmpeg can only guess.
     counted = raw or (container.format.name == "avi" and stream.codec_context.has_b_frames)
     # For encoders' rate control only, where the stream has times: those come from the pts.
@@ -123,7 +131,7 @@ def _describe_stream(
     # 0 stands for unknown, as None does.
     sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
     info = VideoInfo(
-        path=None if isinstance(source, Mp4) else Path(source),
+        path=None if isinstance(source, Mp4 | ImageSequence) else Path(source),
         width=width,
         height=height,
         rotation_deg=orientation.rotation_deg,
@@ -183,6 +191,8 @@ def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None
     A fresh decoder is asked, because the raw demuxer claims 25 whatever the stream says.
     """
     assert not isinstance(source, Mp4), "MP4 has times"
+    if isinstance(source, ImageSequence):
+        return source.frame_rate, None
     with Path(source).open("rb") as file:
         beginning = file.read(1 << 20)
     decoder = av.VideoCodecContext.create(stream.codec_context.codec.name, "r")

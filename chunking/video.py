@@ -7,8 +7,8 @@ Times are the source's own: a variable frame rate stays variable, nothing is re-
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import av
@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.deinterlace import deinterlace
+from chunking.images import ImageSequence, decode_images
 from chunking.input_error import InputError
 from chunking.opening import Source, describe
 from chunking.orientation import Orientation
@@ -58,8 +59,12 @@ def read_frames(
     reformatter = VideoReformatter()
     clock = Clock(info, warn)
     size, resized = info.orientation.size(info.height, info.width), False
-    with open_video(source) as (container, stream):
-        frames = _decode(container, stream, describe(source), info, warn)
+    if isinstance(source, ImageSequence):
+        frames = decode_images(source)
+    else:
+        frames = _decode(source, info, warn)
+    # Closed here: a film that is not read to its end would stay open.
+    with closing(frames):
         for index, frame in enumerate(frames):
             if index == limit:
                 return
@@ -75,10 +80,15 @@ def read_frames(
             yield Frame(rgb, clock.ticks_of(frame.pts, index), index, decoded, lasts)
 
 
-def _decode(
+def _decode(source: Source, info: VideoInfo, warn: Warn) -> Generator[av.VideoFrame, None, None]:
+    """Every frame of the film that decodes; at the end one warning if something was lost."""
+    with open_video(source) as (container, stream):
+        yield from _decode_stream(container, stream, describe(source), info, warn)
+
+
+def _decode_stream(
     container: InputContainer, stream: VideoStream, name: str, info: VideoInfo, warn: Warn
 ) -> Iterator[av.VideoFrame]:
-    """Every frame that decodes; at the end one warning if something was lost."""
     damage = _Damage()
     frames = _decode_leniently(container, stream, damage)
     if info.interlaced:

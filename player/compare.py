@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.images import Film
 from chunking.video import InputError, probe, read_frames
 from player.bicubic import upscale_bicubic
 from player.engine import Engine, Network, Pool
@@ -31,7 +31,7 @@ _READ_AHEAD = 2  # frames of the film, which are large
 
 
 def pair_with_reference(
-    frames: Iterable[UpscaledFrame], reference: Path, time_base: Fraction
+    frames: Iterable[UpscaledFrame], reference: Film, time_base: Fraction
 ) -> Iterator[Pair]:
     """Each upscaled frame with the reference's frame [H, W, 3] u8 of the same time.
 

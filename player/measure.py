@@ -13,12 +13,12 @@ import resource
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.images import Film
 from chunking.video import probe
 from player import metrics
 from player.checks import ffmpeg_checks
@@ -91,7 +91,7 @@ class _Tally:
 
 def measure(
     package: Package,
-    reference: Path,
+    reference: Film,
     engine: Engine | None,
     options: MeasureOptions | None = None,
     on_event: Listener = ignore,
@@ -144,7 +144,7 @@ def measure(
 def _compare(
     package: Package,
     index: Index,
-    reference: Path,
+    reference: Film,
     engine: Engine | None,
     options: MeasureOptions,
 ) -> _Tally:

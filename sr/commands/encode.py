@@ -9,7 +9,7 @@ from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
-from sr.commands.options import FILE, Share, json_option, show
+from sr.commands.options import FILE, Share, film_of, frame_rate_option, json_option, show
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
@@ -96,6 +96,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     help="Search: the network must keep up with the film on a phone's CPU, or its NPU (estimates).",
 )
 @click.option("--device-table", help="Search: flagship, mid-range, or a file like devices.json.")
+@frame_rate_option
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
     "--preset",
@@ -250,15 +251,16 @@ def command(
     from sr.encode.search_options import SearchOptions
     from sr.progress import Progress
 
+    film = film_of(file, options.pop("frame_rate"))
     given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
     check_together(given)
     fixed = {name: value for name, value in options.items() if name not in SEARCHED}
     with Progress(events) as progress:
         if "scale" in given:
-            asked = EncodeOptions.of(file, **fixed)
+            asked = EncodeOptions.of(film, **fixed)
             report = beside_plain(asked, encode(asked, progress, restart), progress)
         else:
-            search = SearchOptions.of(file, **{k: v for k, v in options.items() if v is not None})
+            search = SearchOptions.of(film, **{k: v for k, v in options.items() if v is not None})
             report = encode_best(search, progress, restart)
     if events:
         progress.event("done", report=report)

@@ -1,5 +1,6 @@
 """`pocketsr measure DIR --reference FILE`."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from sr.commands.options import (
     FILE,
     Share,
     engine_options,
+    film_of,
+    frame_rate_option,
     json_option,
     open_trusted,
     show,
@@ -22,6 +25,7 @@ from sr.commands.options import (
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--reference", type=FILE, required=True, help="The film that was encoded.")
+@frame_rate_option
 @engine_options
 @trust_option
 @threads_option
@@ -39,6 +43,7 @@ from sr.commands.options import (
 def command(
     package: Path,
     reference: Path,
+    frame_rate: Fraction | None,
     named: Path | None,
     target: str,
     trust: tuple[str, ...],
@@ -63,9 +68,10 @@ def command(
     wanted = measurable(METRICS.keys() - MODELS.keys() if vmaf is False else METRICS)
     options = MeasureOptions(threads, frames, protocol, metrics=wanted, worst=worst)
     opened = open_trusted(package, trust)
-    probe(reference)  # before an engine is compiled for it
+    film = film_of(reference, frame_rate)
+    probe(film)  # before an engine is compiled for it
     engine = engine_of(opened, target, named, warn, build_engine)
-    result = measure(opened, reference, engine, options, warn)
+    result = measure(opened, film, engine, options, warn)
     show(result, as_json, table(result))
 
 

@@ -3,14 +3,17 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from player.library import MAX_THREADS
+from sr.usage_error import UsageError
 
 if TYPE_CHECKING:
+    from chunking.images import Film
     from player.session import Package
 
 FILE = click.Path(path_type=Path)
@@ -48,6 +51,42 @@ class Share(click.ParamType):
         if not 0 < share <= 1:
             self.fail(f"{value!r} is no share, such as 5% or 0.05", parameter, context)
         return share
+
+
+def _rate(context: Any, parameter: Any, text: str | None) -> Fraction | None:
+    """Frames a second, 24 or 23.976 or 24000/1001."""
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text).limit_denominator(1001)  # as MP4 holds it
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 240:
+        raise click.BadParameter(f"{text} is no rate of 1 to 240 frames a second, as 24000/1001")
+    return rate
+
+
+def frame_rate_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--frame-rate of a film that is images: `frame_rate`, for `film_of`."""
+    text = "Of images, FILE a folder of them or frames/%05d.png: 24, or 24000/1001."
+    return click.option("--frame-rate", callback=_rate, metavar="RATE", help=text)(function)
+
+
+def film_of(file: Path, frame_rate: Fraction | None) -> "Film":
+    """The film that was named: a file, or the images of a folder or a pattern.
+
+    Raises UsageError where images have no rate, or a file is given one, InputError.
+    """
+    from chunking.images import ImageSequence, find_images
+
+    images = find_images(file)
+    if images and frame_rate is None:
+        raise UsageError(f"{file} is {len(images)} images: say how many a second, --frame-rate 24")
+    if frame_rate is None:
+        return file
+    if not images:
+        raise UsageError(f"{file} is not images: --frame-rate is for frames/%05d.png, or a folder")
+    return ImageSequence(file, frame_rate, images)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

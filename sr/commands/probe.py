@@ -1,11 +1,12 @@
 """`pocketsr probe FILE`."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sr.commands.options import FILE, json_option, show
+from sr.commands.options import FILE, film_of, frame_rate_option, json_option, show
 
 if TYPE_CHECKING:
     from chunking.probe import VideoInfo
@@ -27,13 +28,14 @@ SAME_NAME = (
 
 @click.command()
 @click.argument("file", type=FILE)
+@frame_rate_option
 @json_option
-def command(file: Path, as_json: bool) -> None:
+def command(file: Path, frame_rate: Fraction | None, as_json: bool) -> None:
     """What FILE is, and whether it will work."""
     from chunking.input_error import InputError
     from chunking.probe import probe
 
-    info = probe(file)
+    info = probe(film_of(file, frame_rate))
     sizes = lr_sizes(info)
     if not sizes:
         raise InputError(f"{file} is {info.width}x{info.height}: too small for any scale")

@@ -10,7 +10,6 @@ one the frames to learn from, and then the routes, which look at every frame, de
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +32,7 @@ class Film:
     """A film on its way into a package. `stream` is there once its step is done."""
 
     def __init__(self, options: EncodeOptions, info: VideoInfo) -> None:
-        self.source: Path = options.source
+        self.source = options.source
         self.info = info
         self.stream: StreamFiles | None = None
         self._options = options

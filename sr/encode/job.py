@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from chunking.images import Film, film_sha256
 from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed, write_text
 from player.package.entries import ID_BYTES, digest
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, REPORT_FILE, WORK
@@ -124,7 +125,7 @@ class Asked(Protocol):
     """What a job is asked for: of what film, into which folder, and all that decides the result."""
 
     @property
-    def source(self) -> Path: ...
+    def source(self) -> Film: ...
 
     @property
     def out(self) -> Path: ...
@@ -142,7 +143,7 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
         raise UsageError(f"{out} is a file: give a new folder with -o")
     wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **options.to_json()}
     # The film and not its name: another one under the same name is another job.
-    wanted["source_sha256"] = digest(options.source)[0]
+    wanted["source_sha256"] = film_sha256(options.source)
     # A folder that is no job of ours is never emptied, --restart or not.
     if restart and (out / JOB_FILE).exists():
         # What an encode makes, and nothing else that lies in the folder.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chunking.encoders import ENCODERS, with_options
+from chunking.images import Film
 from chunking.stream import SEGMENT_S
 from player.package.architecture import INT8_ARCHITECTURES
 from player.package.limits import MAX_CELL_PX, MAX_NETWORKS
@@ -168,7 +169,7 @@ class ShrinkOptions:
 class EncodeOptions:
     """Everything that `pocketsr encode` is asked. Raises UsageError where options contradict."""
 
-    source: Path
+    source: Film
     out: Path
     stream: StreamOptions = field(default_factory=StreamOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
@@ -176,7 +177,7 @@ class EncodeOptions:
     shrink: ShrinkOptions = field(default_factory=ShrinkOptions)
 
     @classmethod
-    def of(cls, source: Path, out: Path, **given: Any) -> "EncodeOptions":
+    def of(cls, source: Film, out: Path, **given: Any) -> "EncodeOptions":
         """From options by name, as on the command line; lists there have commas between.
 
         Raises UsageError, StageOrderError, TypeError for an option that does not exist.

@@ -7,6 +7,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+from chunking.images import Film
 from player.package.scale import parse_scale
 from player.quality import measurable
 from player.vmaf import need_vmaf
@@ -29,7 +30,7 @@ class SearchOptions:
     nothing here; of `training` what shapes the network says nothing.
     """
 
-    source: Path
+    source: Film
     out: Path
     goal: Goal
     stream: StreamOptions = field(default_factory=StreamOptions)
@@ -39,7 +40,7 @@ class SearchOptions:
     device_table: str | None = None
 
     @classmethod
-    def of(cls, source: Path, out: Path, **given: Any) -> "SearchOptions":
+    def of(cls, source: Film, out: Path, **given: Any) -> "SearchOptions":
         """From options by name, as on the command line. Raises UsageError."""
         asked = {name: given.get(name) for name in signature(goal_of).parameters if name != "codec"}
         goal = goal_of(given.get("lr_codec", StreamOptions.lr_codec), **asked)

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from chunking.images import Film
 from chunking.probe import VideoInfo, probe
 from player.bicubic import upscale_bicubic
 from player.compare import pair_with_reference
@@ -69,7 +70,7 @@ def package_bytes(folder: Path) -> dict[str, int]:
 
 def judge_package(
     folder: Path,
-    film: Path,
+    film: Film,
     metrics: tuple[str, ...],
     worst: float = 1.0,
     only: Collection[int] | None = None,

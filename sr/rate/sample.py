@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from chunking.images import Film
 from chunking.lr import downscale, lr_size
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream, write_lr_stream
@@ -67,7 +68,7 @@ class Sample:
         return {m: value for m in metrics if (value := result.mean(m)) is not None}
 
 
-def take_sample(source: Path, info: VideoInfo, limit: int | None, segment_s: float) -> Sample:
+def take_sample(source: Film, info: VideoInfo, limit: int | None, segment_s: float) -> Sample:
     """The whole of a short film, else portions of it, evenly spread. Raises InputError."""
     hint = info.frames_hint or sum(1 for _ in read_frames(source, limit))
     count = min(hint, limit or hint)
