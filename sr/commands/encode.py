@@ -9,7 +9,15 @@ from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
-from sr.commands.options import FILE, Share, film_of, frame_rate_option, json_option, show
+from sr.commands.options import (
+    FILE,
+    Share,
+    film_of,
+    frame_rate_option,
+    json_option,
+    refuse_inside,
+    show,
+)
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
@@ -190,7 +198,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     show_default=True,
     help="Players that have seen a higher one of this film, so encoded, refuse a lower one.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True)
 @click.option("--restart", is_flag=True, help="Discard what an earlier run left.")
 @click.option("--events", is_flag=True, help="Print a JSON object a line while working.")
 @click.option(
@@ -243,7 +251,7 @@ def command(
     Without --scale, the best use of the bytes for the goal, never worse than a plain encode.
     """
     # Before torch is loaded, which takes seconds.
-    check_outside_packages(options["out"])
+    refuse_inside(*options["out"].resolve().parents)
     from sr.encode.beside import beside_plain
     from sr.encode.best import encode_best
     from sr.encode.encode import encode
@@ -277,16 +285,6 @@ def command(
         ("next", f"pocketsr play {options['out']}"),
     ]
     show(report, as_json, lines)
-
-
-def check_outside_packages(out: Path) -> None:
-    """Raises UsageError where the new package would lie inside another one."""
-    from player.package.layout import INDEX_PATH, JOB_FILE
-    from sr.usage_error import UsageError
-
-    for folder in out.resolve().parents:
-        if (folder / JOB_FILE).is_file() or (folder / INDEX_PATH).is_file():
-            raise UsageError(f"{out} lies inside the package {folder}: give another folder with -o")
 
 
 def check_together(given: set[str]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from player.library import MAX_THREADS
+from player.package.layout import INDEX_PATH, JOB_FILE
 from sr.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +52,13 @@ class Share(click.ParamType):
         if not 0 < share <= 1:
             self.fail(f"{value!r} is no share, such as 5% or 0.05", parameter, context)
         return share
+
+
+def refuse_inside(*folders: Path) -> None:
+    """Raises UsageError where one of the folders, into which something is to go, is a package."""
+    for folder in folders:
+        if any((folder / name).is_file() for name in (JOB_FILE, INDEX_PATH)):
+            raise UsageError(f"{folder} is a package, which holds nothing else: give another -o")
 
 
 def _rate(context: Any, parameter: Any, text: str | None) -> Fraction | None:

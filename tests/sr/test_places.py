@@ -32,7 +32,10 @@ def test_no_package_is_made_inside_another_one(film, package, tmp_path, below):
     for folder in (package, tmp_path / "link"):
         result = run("encode", film, "-o", folder / below, "--scale", "2")
         assert isinstance(result.exception, UsageError)
-        assert "lies inside the package" in str(result.exception)
+        assert f"{package} is a package" in str(result.exception)
+        for place in (folder, folder / below):
+            result = run("compile", "-o", place)
+            assert isinstance(result.exception, UsageError)
     assert sorted(os.listdir(package)) == ["job.json", "video"]
 
 
