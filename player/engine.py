@@ -52,9 +52,9 @@ class Engine:
 
         Raises EngineNotFoundError, or PackageError where it is damaged or of another ABI.
         """
-        path = Path(path).resolve()
-        path = path / ENGINE_LIBRARY if path.is_dir() else path
+        path = Path(os.path.realpath(path))
         try:
+            path = path / ENGINE_LIBRARY if path.is_dir() else path
             # A pipe without a writer would be waited for.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:

@@ -15,6 +15,7 @@ from sr.commands.options import (
     film_of,
     frame_rate_option,
     json_option,
+    real_path,
     refuse_inside,
     show,
 )
@@ -251,7 +252,7 @@ def command(
     Without --scale, the best use of the bytes for the goal, never worse than a plain encode.
     """
     # Before torch is loaded, which takes seconds.
-    refuse_inside(*options["out"].resolve().parents)
+    refuse_inside(*real_path(options["out"]).parents)
     from sr.encode.beside import beside_plain
     from sr.encode.best import encode_best
     from sr.encode.encode import encode

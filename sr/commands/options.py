@@ -54,6 +54,14 @@ class Share(click.ParamType):
         return share
 
 
+def real_path(path: Path) -> Path:
+    """Absolute, and links followed; raises UsageError where they lead round."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise UsageError(f"{path} is a link that leads back to itself: check the path") from error
+
+
 def refuse_inside(*folders: Path) -> None:
     """Raises UsageError where one of the folders, into which something is to go, is a package."""
     for folder in folders:

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from chunking.input_error import InputError
+from player.engine import Engine
 from player.engines import EngineNotFoundError
-from sr.cli import pocketsr
+from sr.cli import explain, pocketsr
 from sr.usage_error import UsageError
 
 
@@ -37,6 +38,23 @@ def test_no_package_is_made_inside_another_one(film, package, tmp_path, below):
             result = run("compile", "-o", place)
             assert isinstance(result.exception, UsageError)
     assert sorted(os.listdir(package)) == ["job.json", "video"]
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "loop"])
+def test_names_that_no_file_can_have(film, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("loop", "loop")
+    for arguments in (
+        ["probe", name],
+        ["encode", film, "-o", name, "--scale", "2", "--method", "plain"],
+        ["encode", film, "-o", f"{name}/p", "--scale", "2", "--method", "plain"],
+        ["compile", "-o", name],
+    ):
+        result = run(*arguments)
+        assert explain(result.exception) in (2, 3), result.exception
+        assert "a fault of ours" not in capsys.readouterr().err
+    with pytest.raises(EngineNotFoundError, match=r"too long|symbolic links"):
+        Engine.open(name)
 
 
 @pytest.mark.timeout(60)
