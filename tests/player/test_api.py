@@ -17,6 +17,7 @@ import pytest
 from player.engine import Engine, EngineError, EngineNotFoundError
 from player.package.package_error import PackageError
 from player.prefetch import prefetch
+from tests.router.random_router import router_blob
 
 
 @pytest.fixture
@@ -69,6 +70,17 @@ def test_what_is_closed_within_a_call_lets_it_end(engine, network, lr):
     worker.join()
     assert not network.handle._finalizer.alive and not pool.handle._finalizer.alive
     np.testing.assert_array_equal(made[0], (row + np.uint8(6)).repeat(2, 0).repeat(2, 1))
+
+
+def test_a_router_is_no_other(engine, lr):
+    router = engine.load_router(bytearray(router_blob()))
+    assert router.route(lr).size
+    for image in (b"x", lr[:0], lr[::-1], lr.astype(float)):
+        refuses("image", router.route, image)
+    router.close()
+    router.close()
+    refuses("the router is closed", router.route, lr)
+    refuses("the router is closed", router.arena_bytes, 8, 8)
 
 
 def test_a_copy_of_a_network_keeps_it_open(engine, blob, lr):
