@@ -29,7 +29,7 @@ from av.filter import Graph
 
 from chunking.clock import follow_on
 from chunking.input_error import InputError
-from chunking.opening import Mp4, Source, open_source
+from chunking.opening import Mp4, Source, describe, open_source
 from chunking.parts import Warn, ignore
 
 _BPS_A_CHANNEL = 64_000
@@ -52,7 +52,7 @@ def layout_of(owner: AudioFrame | AudioCodecContext) -> AudioLayout:
 
 
 def to_aac(
-    film: Path | Mp4,
+    film: Source,
     number: int,
     out: Path,
     longest_s: float,
@@ -65,11 +65,12 @@ def to_aac(
     Raises InputError where nothing is to be had in `longest_s` seconds.
     """
     # -P: no module of the current folder, which may be a stranger's.
-    name, data = ("-", film.data) if isinstance(film, Mp4) else (str(film.absolute()), b"")
+    is_part = isinstance(film, Mp4)
+    name = "-" if is_part else str(Path(describe(film)).absolute())
     command = [sys.executable, "-P", "-m", "chunking.aac", name, str(number), str(out)]
     command += [str(_BEGINNING)] if beginning else []
     try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=longest_s)
+        done = subprocess.run(command, input=film.data if is_part else b"", capture_output=True, timeout=longest_s)
     except subprocess.TimeoutExpired as error:
         raise InputError("its decoder hangs") from error
     if done.returncode:
@@ -87,7 +88,7 @@ def encode(
     film: Source, number: int, out: Path, warn: Warn, lose: Warn, most: int | None = None
 ) -> None:
     """Writes `out`, of `most` frames or all. Raises InputError, av.FFmpegError."""
-    with open_source(film) as container, av.open(str(out), "w", format="mp4") as target:
+    with open_source(film) as container, av.open(f"file:{out}", "w", format="mp4") as target:
         source = container.streams.audio[number - 1]
         frames = islice(_decoded(container, source, warn, lose), most)
         if (first := next(frames, None)) is None:

@@ -18,9 +18,10 @@ from av.packet import Packet
 
 from chunking.aac import to_aac
 from chunking.clock import follow_on
+from chunking.images import ImageSequence
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
-from chunking.opening import FilmPath, Mp4, open_source
+from chunking.opening import Mp4, Source, open_source
 from chunking.parts import PartWriter, Span, Warn, describe_parts, ignore, open_cmaf
 from player.package.layout import AUDIO
 from player.package.streams import StreamFiles
@@ -32,7 +33,7 @@ _LEAST_S = 60  # that encoding a sound may take, and its own length more
 _LEAST_BYTES_A_SECOND = 500
 
 
-def sound_fate(source: FilmPath, number: int) -> tuple[str, str]:
+def sound_fate(source: Source, number: int) -> tuple[str, str]:
     """What becomes of the sound `number` (from 1) of a film: COPIED, AS_AAC or DROPPED, and why if
     it is not copied. Found by trying with its beginning.
     """
@@ -44,14 +45,14 @@ def sound_fate(source: FilmPath, number: int) -> tuple[str, str]:
             return COPIED, ""
     try:
         with TemporaryDirectory() as folder:
-            to_aac(Path(source), number, Path(folder) / "tried.mp4", _LEAST_S, beginning=True)
+            to_aac(source, number, Path(folder) / "tried.mp4", _LEAST_S, beginning=True)
     except InputError as error:
         return DROPPED, str(error)
     return AS_AAC, reason
 
 
 def copy_audio(
-    source: FilmPath,
+    source: Source,
     out: Path,
     on_warning: Warn = ignore,
     end_s: float | None = None,
@@ -69,6 +70,8 @@ def copy_audio(
     segments cannot hold it, and what begins at `end_s` or later, for the sake of a video that was
     cut there.
     """
+    if isinstance(source, ImageSequence):
+        return None
     lose = on_loss or on_warning
     try:
         with open_source(source) as container:
@@ -101,7 +104,7 @@ def copy_audio(
 
 @contextmanager
 def _sound_of(
-    source: FilmPath, number: int, warn: Warn, lose: Warn
+    source: Source, number: int, warn: Warn, lose: Warn
 ) -> Iterator[tuple[InputContainer, AudioStream]]:
     """The opened film and its sound where MP4 holds that, else a file with the same as AAC."""
     with open_source(source) as container:
@@ -118,7 +121,7 @@ def _sound_of(
     warn(f"{reason}: it is encoded again as AAC")
     with TemporaryDirectory() as folder:
         made = Path(folder) / "sound.mp4"
-        to_aac(Path(source), number, made, _LEAST_S + length_s, warn, lose)
+        to_aac(source, number, made, _LEAST_S + length_s, warn, lose)
         with open_source(made) as encoded:
             yield encoded, encoded.streams.audio[0]
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -189,17 +189,30 @@ def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:
 
 @contextmanager
 def same_scheduling() -> Iterator[None]:
-    """Whatever the block does, this thread is scheduled afterwards as it was before.
+    """Whatever the block does, all threads are scheduled afterwards as before, new ones as this.
 
-    Opened by root, SVT-AV1 makes the thread that calls it a real-time one (SCHED_FIFO 99): all
-    that follows in it, training above all, would then keep every other program off its core.
+    Opened by root, SVT-AV1 makes the thread that calls it, and the forty of its own, real-time
+    ones (SCHED_FIFO 99): they, and all that follows in this thread, training above all, would
+    keep every other program off its core.
     """
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    before, own = _scheduling(), (os.sched_getscheduler(0), os.sched_getparam(0))
     try:
         yield
     finally:
-        if os.sched_getscheduler(0) != policy:
-            os.sched_setscheduler(0, policy, parameters)
+        for thread, (policy, _) in _scheduling().items():
+            wanted = before.get(thread, own)
+            if policy != wanted[0]:
+                with suppress(ProcessLookupError):  # it has ended
+                    os.sched_setscheduler(thread, *wanted)
+
+
+def _scheduling() -> dict[int, tuple[int, os.sched_param]]:
+    """Of each thread of this process: its policy and parameters."""
+    found = {}
+    for thread in map(int, os.listdir("/proc/self/task")):
+        with suppress(ProcessLookupError):
+            found[thread] = os.sched_getscheduler(thread), os.sched_getparam(thread)
+    return found
 
 
 def add_encoder(

@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from chunking.audio import copy_audio
-from chunking.opening import FilmPath
+from chunking.opening import Source
 from chunking.parts import Warn
 from chunking.texts import read_chapters, read_texts
 from chunking.tracks import Track
@@ -43,7 +43,7 @@ class Cut:
 
 
 def keep_tracks(
-    source: FilmPath, out: Path, tracks: Sequence[Track], cut: Cut, on_warning: Warn
+    source: Source, out: Path, tracks: Sequence[Track], cut: Cut, on_warning: Warn
 ) -> Kept:
     """Does with `tracks` what `plan_tracks` said, and says what is dropped or lost."""
     keeper = _Keeper(source, out, cut, on_warning, [])
@@ -58,7 +58,7 @@ def keep_tracks(
 
 @dataclass(frozen=True)
 class _Keeper:
-    source: FilmPath
+    source: Source
     out: Path
     cut: Cut
     warn: Warn

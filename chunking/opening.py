@@ -16,7 +16,8 @@ from pathlib import Path
 import av
 from av.container import InputContainer
 
-from chunking.input_error import InputError
+from chunking.images import Film, ImageSequence, open_image
+from chunking.input_error import InputError, NoSuchTrackError
 from player.package.limits import MAX_LR_PIXELS, MAX_LR_SIDE_PX
 
 # Demuxers of other files, of the net and of devices, by FFmpeg's names.
@@ -33,7 +34,7 @@ _PART_CODECS = "h264,hevc,libdav1d,av1,vp9,aac,mp3,mp3float,opus,libopus,ac3,eac
 # The beginnings of texts that lead elsewhere.
 _LEADS = re.compile(rb"\s*(#EXTM3U|ffconcat|v=0\s|<\?xml[^>]*>\s*<MPD|<MPD|rtsp:|https?:)", re.I)
 _WEBP = re.compile(rb"RIFF.{4}WEBPVP8X.{4}(.)", re.S)  # and its flags, of which 2 is animation
-_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+[^/]", re.I)
+_URL = re.compile(r"(?!file:)([a-z][a-z0-9+.-]+):/+[^/]", re.I)
 # Decoders align the sides of the frames that they allocate.
 _ALIGNED_PX = 128
 
@@ -68,19 +69,34 @@ class VideoFile(PathLike[str]):
         return str(self.path)
 
 
-FilmPath = str | PathLike[str]
-Source = FilmPath | Mp4
+def video_of(film: Film, video: int | None) -> VideoFile | ImageSequence:
+    """A film with the video stream that is meant; images are one. Raises NoSuchTrackError."""
+    if not isinstance(film, ImageSequence):
+        return VideoFile(film, video)
+    if video not in (None, 1):
+        raise NoSuchTrackError(f"{film.path} has no video {video}: images are one")
+    return film
+
+
+Source = str | PathLike[str] | ImageSequence | Mp4
 
 
 def describe(source: Source) -> str:
     """A name of `source` for messages."""
+    if isinstance(source, ImageSequence):
+        return str(source.path)
     return source.name if isinstance(source, Mp4) else fspath(source)
 
 
 def open_source(source: Source) -> InputContainer:
-    """Opens a film by its path, or the bytes of a package; raises InputError."""
+    """Opens a film by its path, the first of its images, or the bytes of a package.
+
+    Raises InputError.
+    """
     name = describe(source)
     try:
+        if isinstance(source, ImageSequence):
+            return open_image(source.images[0])
         return _open_mp4(source) if isinstance(source, Mp4) else _open_film(Path(source), name)
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror}") from error
@@ -92,13 +108,8 @@ def open_source(source: Source) -> InputContainer:
 
 
 def _open_film(path: Path, name: str) -> InputContainer:
-    if path.is_dir():
-        raise InputError(f"{name} is a directory: give a video file")
-    if not path.exists():
-        if _URL.match(name):
-            raise InputError(f"{name} is a URL: fetch the film, and give its file")
-        raise InputError(f"{name} does not exist: check the path")
-    webp = _WEBP.match(_beginning(path)) if path.is_file() else None
+    _check_file(path, name)
+    webp = _WEBP.match(_beginning(path))
     if webp and webp[1][0] & 2:
         # FFmpeg opens it, and decodes no frame of it.
         raise InputError(f"{name}: animated WebP is not supported: make a video of it first")
@@ -107,11 +118,31 @@ def _open_film(path: Path, name: str) -> InputContainer:
         # "file:", so that a colon in the name is a colon.
         return av.open(f"file:{path}", "r", options=options)
     except (av.FFmpegError, ValueError) as error:
-        if path.is_file() and _LEADS.match(_beginning(path)):
+        if _LEADS.match(_beginning(path)):
             raise InputError(
                 f"{name} is a playlist, which leads to other files: give the film itself"
             ) from error
         raise
+
+
+def _check_file(path: Path, name: str) -> None:
+    """Raises InputError for what is no plain file: a film is opened, and read, more than once."""
+    if path.is_dir():
+        raise InputError(f"{name} is a directory: give a video file")
+    if not path.exists():
+        if url := _URL.match(name):
+            # pathlib has taken one of the strokes.
+            raise InputError(
+                f"{url[1]}://{name[url.end() - 1 :]} is a URL: fetch the film, and give its file"
+            )
+        if name == "-":
+            raise InputError("- is standard input, which can be read once: give the film's file")
+        raise InputError(f"{name} does not exist: check the path")
+    if not path.is_file():
+        # To open a pipe may be to wait for ever.
+        raise InputError(
+            f"{name} is a pipe or a device, which can be read once: write the film to a file first"
+        )
 
 
 @cache

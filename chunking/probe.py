@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from chunking.colour import Colour, ColourTags, resolve_colour
 from chunking.cropping import NO_CROP, Crop, crop_of
 from chunking.hdr import NO_HDR, Hdr, hdr_of
+from chunking.images import ImageSequence, decode_images
 from chunking.input_error import InputError, NoSuchTrackError
 from chunking.opening import Mp4, Source, VideoFile, describe, open_source
 from chunking.orientation import Orientation, orientation_of
@@ -68,10 +69,17 @@ def probe(source: Source) -> VideoInfo:
     Raises InputError: missing, a directory, not a video, no video stream, no frame decodes.
     """
     with open_video(source) as (container, stream):
-        frame, times = _first_frame(container, stream, describe(source))
+        if isinstance(source, ImageSequence):
+            frame, times = next(decode_images(source)), list[int | None]()
+        else:
+            frame, times = _first_frame(container, stream, describe(source))
         if isinstance(source, Mp4) and source.size not in (None, (frame.height, frame.width)):
             raise InputError(f"{source.name} has frames of {frame.width}x{frame.height} px")
-        return _describe_stream(source, container, stream, frame, times)
+        info = _describe_stream(source, container, stream, frame, times)
+        if not isinstance(source, ImageSequence):
+            return info
+        count = len(source.images)
+        return replace(info, frames_hint=count, duration_s=float(count / source.frame_rate))
 
 
 @contextmanager
@@ -154,7 +162,7 @@ def _describe_stream(
     # As FFmpeg does it: what the container crops is cropped before the picture is turned.
     crop = NO_CROP if isinstance(source, Mp4) else crop_of(container, stream)
     height, width = orientation.size(*crop.size(frame.height, frame.width))
-    raw = bool(container.format.flags & _NO_TIMESTAMPS)
+    raw = isinstance(source, ImageSequence) or bool(container.format.flags & _NO_TIMESTAMPS)
     # AVI has times in the order of decoding alone: with B frames FFmpeg can only guess.
     counted = raw or (container.format.name == "avi" and stream.codec_context.has_b_frames)
     mean, rate_warning = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE), None
@@ -171,7 +179,7 @@ def _describe_stream(
     # 0 stands for unknown, as None does.
     sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
     info = VideoInfo(
-        path=None if isinstance(source, Mp4) else Path(source),
+        path=None if isinstance(source, Mp4 | ImageSequence) else Path(source),
         width=width,
         height=height,
         rotation_deg=orientation.rotation_deg,
@@ -254,6 +262,8 @@ def _raw_rate(source: Source, stream: VideoStream) -> tuple[Fraction, str | None
     A fresh decoder is asked, because the raw demuxer claims 25 whatever the stream says.
     """
     assert not isinstance(source, Mp4), "MP4 has times"
+    if isinstance(source, ImageSequence):
+        return source.frame_rate, None
     with Path(source).open("rb") as file:
         beginning = file.read(1 << 20)
     decoder = av.VideoCodecContext.create(stream.codec_context.codec.name, "r")

@@ -12,6 +12,7 @@ absolute times (tfdt): it decodes with init.mp4 alone, and its loss costs no oth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -224,13 +225,15 @@ def _write_segment(
     ):
         for frame in frames:
             watchdog.beat()  # however long the film's own decoder took
+            # With its first frame the encoder is opened, and starts its threads.
+            opening = nullcontext() if stream else same_scheduling()
             stream = stream or add_encoder(
                 container, encoder, crf, frame.rgb.shape[:2], info.frame_rate, info.time_base,
                 colour, info.sample_aspect_ratio, info.hdr,
             )  # fmt: skip
             picture = _picture(frame, encoder, colour, reformatter)
             picture.pts, picture.time_base = frame.pts, info.time_base
-            with same_scheduling():
+            with opening:
                 packets += stream.encode(picture)
             watchdog.beat()
         assert stream is not None, "a group has a frame"

@@ -11,7 +11,7 @@ from av.video.stream import VideoStream
 from chunking.aac import layout_of
 from chunking.audio import DROPPED, sound_fate
 from chunking.input_error import NoSuchTrackError
-from chunking.opening import FilmPath, describe, open_source
+from chunking.opening import Source, describe, open_source
 from chunking.probe import choose_video, real_videos
 from player.package.limits import MAX_SOUNDS, MAX_TEXT_CHARS, MAX_TEXTS
 from player.package.streams import UNLABELLED, Label
@@ -76,7 +76,7 @@ class Track:
         }
 
 
-def plan_tracks(source: FilmPath, audio: str | None = None) -> tuple[Track, ...]:
+def plan_tracks(source: Source, audio: str | None = None) -> tuple[Track, ...]:
     """Every stream of a film, and its chapters. `audio`: the number (from 1) or the language of the
     sound that is kept, NO_SOUND, or None: all of it.
 
@@ -91,7 +91,7 @@ def plan_tracks(source: FilmPath, audio: str | None = None) -> tuple[Track, ...]
     return tuple(tracks) if audio is None else tuple(_chosen(tracks, audio, describe(source)))
 
 
-def _videos(container: InputContainer, source: FilmPath) -> Iterator[Track]:
+def _videos(container: InputContainer, source: Source) -> Iterator[Track]:
     chosen, streams = choose_video(container, source), real_videos(container)
     for number, stream in enumerate(streams, start=1):
         size = _size(stream)
@@ -106,7 +106,7 @@ def _videos(container: InputContainer, source: FilmPath) -> Iterator[Track]:
         yield Track("picture", number, _codec(stream), _size(stream), UNLABELLED, DROPPED, reason)
 
 
-def _sounds(container: InputContainer, source: FilmPath) -> Iterator[Track]:
+def _sounds(container: InputContainer, source: Source) -> Iterator[Track]:
     kept = 0
     for number, stream in enumerate(container.streams.audio, start=1):
         fate, reason = sound_fate(source, number)

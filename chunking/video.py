@@ -6,8 +6,8 @@
 Times are the source's own: a variable frame rate stays variable, nothing is re-timed.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 import av
@@ -20,6 +20,7 @@ from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.damage import Damage, stated_end
 from chunking.deinterlace import deinterlace
+from chunking.images import ImageSequence, decode_images
 from chunking.input_error import InputError
 from chunking.opening import Mp4, Source, describe
 from chunking.orientation import Orientation
@@ -60,8 +61,12 @@ def read_frames(
     clock = Clock(info, warn)
     size = info.crop.stored(*info.orientation.size(info.height, info.width))
     resized, times = False, list[int]()
-    with open_video(source) as (container, stream):
-        frames = _decode(container, stream, source, info, warn)
+    if isinstance(source, ImageSequence):
+        frames = decode_images(source)
+    else:
+        frames = _decode(source, info, warn)
+    # Closed here: a film that is not read to its end would stay open.
+    with closing(frames):
         for index, frame in enumerate(frames):
             if index == limit:
                 break
@@ -82,10 +87,15 @@ def read_frames(
         warn(f"{describe(source)}: {told}")
 
 
-def _decode(
+def _decode(source: Source, info: VideoInfo, warn: Warn) -> Generator[av.VideoFrame, None, None]:
+    """Every frame of the film that decodes; at the end one warning if something was lost."""
+    with open_video(source) as (container, stream):
+        yield from _decode_stream(container, stream, source, info, warn)
+
+
+def _decode_stream(
     container: InputContainer, stream: VideoStream, source: Source, info: VideoInfo, warn: Warn
 ) -> Iterator[av.VideoFrame]:
-    """Every frame that decodes; at the end one warning if something was lost."""
     name, damage = describe(source), Damage()
 
     def say_mixed() -> None:

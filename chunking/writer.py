@@ -28,6 +28,7 @@ from chunking.input_error import InputError
 from chunking.isobmff import with_hdr_boxes
 from chunking.opening import Mp4
 from chunking.parts import Warn, ignore
+from player.package.artefact import PART_SUFFIX, part_prefix
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings that can be written. Matroska rounds times to milliseconds, the others keep ticks."""
@@ -66,7 +67,7 @@ class VideoWriter:
     ) -> None:
         self._path, self._time_base, self._warn = path, time_base, on_warning
         self._end = end
-        self._temporary = path.with_name(f".{path.name}.part")
+        self._temporary = path.with_name(f"{part_prefix(path)}{os.getpid()}{PART_SUFFIX}")
         muxer = muxer_of(path)
         if crf is None:
             encoder = _FFV1 if muxer == "matroska" else _H264_RGB
@@ -78,8 +79,15 @@ class VideoWriter:
         ticks = {"video_track_timescale": str(time_base.denominator)}
         options = {} if muxer == "matroska" else ticks
         self._open = ExitStack()
+        try:
+            # FFmpeg would say with the first packet that it cannot, and without a name.
+            self._temporary.touch()
+            self._temporary.unlink()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         self._container = self._open.enter_context(
-            av.open(str(self._temporary), "w", format=muxer, options=options)
+            # "file:", so that a colon in the name is a colon.
+            av.open(f"file:{self._temporary}", "w", format=muxer, options=options)
         )
         # PyAV gives an encoder's stream no HDR metadata; one that is copied from a file has them.
         shell = io.BytesIO()

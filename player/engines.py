@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from player.engine import Engine, sha256_of
+from player.engine import Engine, EngineNotFoundError
+from player.library import sha256_of
 from player.package.entries import WeightsEntry
 from player.package.fields import parse_object
 from player.package.files import CAREFULLY
@@ -88,9 +89,13 @@ def open_engine(
     None, and a word to `on_event`, where there is none. An engine that somebody named is taken or
     is an error: raises EngineNotFoundError or PackageError as `Engine.open` does.
     """
-    named = named or (Path(path) if (path := os.environ.get(ENGINE_VARIABLE)) else None)
     if named is not None:
         return Engine.open(named)
+    if path := os.environ.get(ENGINE_VARIABLE):
+        try:
+            return Engine.open(path)
+        except EngineNotFoundError as error:
+            raise EngineNotFoundError(f"${ENGINE_VARIABLE}: {error}") from error
     engine = cached_engine(dtype, target, on_event) or build(dtype, target)
     if engine is None:
         advice = f"run `pocketsr compile --target {target} --dtype {dtype}`"

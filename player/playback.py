@@ -32,6 +32,12 @@ from player.upscale import UpscaledFrame, upscale
 Sink = Callable[[UpscaledFrame], None]
 
 
+class OutputError(PackageError):
+    """The film cannot be written there."""
+
+    exit_code = 2
+
+
 @dataclass(frozen=True)
 class PlayOptions:
     """Where the frames go: to the file `out`, into a hash that must be `verify`, or nowhere.
@@ -157,9 +163,10 @@ def file_sink(
 
     `crf` None keeps every pixel. Sound is copied packet by packet, with subtitles and chapters
     beside it; frames keep their times tick for tick, and the last one lasts as long as in the
-    film, if not `limit` ends it. Raises InputError for a format that cannot be written, OSError as
-    writing does.
+    film, if not `limit` ends it. Raises InputError for a format that cannot be written, OutputError
+    for a place that is none, OSError as writing does.
     """
+    _check_place(package, out)
     info = lr_info(package)
 
     def warn(message: str) -> None:
@@ -183,6 +190,17 @@ def file_sink(
             writer.write(frame.rgb, frame.pts)
 
         yield write
+
+
+def _check_place(package: Package, out: Path) -> None:
+    """Raises OutputError, before any work."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise OutputError(f"{folder} does not exist: make that folder, or choose another for {out}")
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder: give the name of a file")
+    if folder.resolve().is_relative_to(package.directory.resolve()):
+        raise OutputError(f"{out} lies inside the package: choose a place outside of it")
 
 
 def end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:

@@ -88,7 +88,8 @@ def open_package(
     try:
         file = read_index(directory)
     except PackageError as error:
-        problem = Event("index", INDEX_PATH, str(error), "the LR video is shown as it is")
+        reason = str(error).removeprefix(f"{INDEX_PATH}: ")
+        problem = Event("index", INDEX_PATH, reason, "the LR video is shown as it is")
         return Package(directory, None, None, (problem,))
     try:
         signer = file.signer(trust)

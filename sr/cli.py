@@ -25,6 +25,7 @@ COMMANDS = {
     "doctor": "What is installed, what is missing, and the command that mends it.",
 }
 FAULT, UNFINISHED, INTERRUPTED = 1, 6, 130
+_NO_SUCH_PLACE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 _STOPPED = "stopped; what is done is kept, the same command continues", UNFINISHED
 _INTERRUPTED = "interrupted; what is done is kept, the same command continues", INTERRUPTED
 
@@ -107,7 +108,7 @@ def _os_error(error: OSError) -> tuple[str, int]:
         return f"{where}{reason}; make room, then the same command continues", UNFINISHED
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return f"{where}{reason}; choose a folder that you may write", 2
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR):
+    if error.errno in _NO_SUCH_PLACE:
         return f"{where}{reason}; check the path", 3
     return f"{where}{reason}", FAULT
 

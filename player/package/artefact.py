@@ -15,14 +15,20 @@ from pathlib import Path
 from player.package.package_error import PackageError
 
 PART_SUFFIX = ".part"
+_NAME_CHARACTERS = 50  # of at most four bytes: a name has 255
 _SEAL_BYTES = 1 + 64 + 1  # a line of its own: newline, hexadecimal digits, newline
+
+
+def part_prefix(path: Path) -> str:
+    """How the name of a temporary file for `path` begins; it ends in `PART_SUFFIX`."""
+    return f".{path.name[:_NAME_CHARACTERS]}."
 
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put `data` at `path`; raises OSError, and leaves nothing behind then."""
     # Beside its place, for a rename is atomic within one file system only; dot and suffix tell
     # whoever continues an interrupted job what to remove.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PART_SUFFIX)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=part_prefix(path), suffix=PART_SUFFIX)
     try:
         with os.fdopen(handle, "wb") as file:
             # A temporary file is the owner's alone, and a web server could not read it.

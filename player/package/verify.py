@@ -90,7 +90,8 @@ def verify_package(
     try:
         file = read_index(package)
     except PackageError as error:
-        return Verification(package, None, 0, 0, False, (Fault(INDEX_PATH, str(error)),))
+        fault = Fault(INDEX_PATH, str(error).removeprefix(f"{INDEX_PATH}: "))
+        return Verification(package, None, 0, 0, False, (fault,))
     index = file.index
     signer, faults = None, list(_find_faults(package, index, self_test))
     try:

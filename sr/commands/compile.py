@@ -9,7 +9,7 @@ import click
 from player.package.entries import WeightsEntry
 from player.package.package_error import PackageError
 from player.package.weights import WeightsBlob, unpack_weights
-from sr.commands.options import FILE, PATH, json_option, show
+from sr.commands.options import FILE, PATH, json_option, real_path, refuse_inside, show
 
 if TYPE_CHECKING:
     from compiler.plan.path_plan import PathPlan
@@ -41,6 +41,9 @@ def command(
 
     # What was typed wrong is said before anything is loaded that takes seconds.
     find_target(target)
+    if out is not None:
+        place = real_path(out)
+        refuse_inside(place, *place.parents)
     if explain and source is None:
         raise click.UsageError("--explain: give a package or an exported program (.pt2)")
     if dtype:

@@ -1,5 +1,6 @@
 """`pocketsr doctor`."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -67,12 +68,23 @@ def _vmaf() -> str | None:
     return str(find_vmaf() or "") or None
 
 
+def _engine() -> str | None:
+    from player.engines import ENGINE_VARIABLE, cached_engine, open_engine
+
+    if os.environ.get(ENGINE_VARIABLE):
+        named = open_engine("int8")
+        return f"{ENGINE_VARIABLE}: {named.path}" if named else None
+    cached = cached_engine("int8")
+    return str(cached.path.parent) if cached else "none yet: the first use compiles one"
+
+
 def _disk() -> str | None:
     free = shutil.disk_usage(Path.cwd()).free
     return f"{free >> 30} GiB free here" if free > ENOUGH_DISK_BYTES else None
 
 
 COMPILE, WINDOW = "pip install 'pocketsr[compile]'", "pip install 'pocketsr[window]'"
+GRAPHS = "pip install 'pocketsr[laboratory]' (only for graph tickets in the laboratory)"
 VMAF = "pip install 'pocketsr[vmaf]' (only for VMAF in measure, or as a target)"
 PARTS = (
     Part("Python", lambda: PYTHON if sys.version_info >= (3, 11) else None, "install Python 3.11"),
@@ -82,10 +94,12 @@ PARTS = (
     Part("ziglang", partial(version, "ziglang"), COMPILE),
     Part("pygame", partial(version, "pygame"), f"{WINDOW} (only for play --window)", optional=True),
     Part("VMAF", _vmaf, VMAF, optional=True),
+    Part("torch-geometric", partial(version, "torch-geometric"), GRAPHS, optional=True),
     Part("encoders", _encoders, "pip install --force-reinstall av"),
     Part("generic networks", _generic, "pip install --force-reinstall pocketsr"),
     Part("signing key", _signing_key, "set POCKETSR_HOME to a folder that you may write"),
     Part("compiler", _engine_targets, COMPILE),
+    Part("engine", _engine, "unset POCKETSR_ENGINE, or run `pocketsr compile`"),
     Part("disk", _disk, "make room: a job wants 2 GiB"),
 )
 
@@ -105,7 +119,8 @@ def command(context: click.Context, as_json: bool) -> None:
         except Exception as error:  # whatever is broken, the other parts are looked at
             mend = f"{mend} ({error})"
         checks.append({"name": part.name, "found": found, "mend": mend, "optional": part.optional})
-        lines.append((part.name, found or f"missing: {mend}"))
+        lacks = "missing, optional" if part.optional else "missing"
+        lines.append((part.name, found or f"{lacks}: {mend}"))
         well = well and (found is not None or part.optional)
     show({"schema": "pocketsr.doctor/1", "checks": checks}, as_json, lines)
     if not well:

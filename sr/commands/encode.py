@@ -9,7 +9,17 @@ from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
-from sr.commands.options import FILE, Share, json_option, show, track_options
+from sr.commands.options import (
+    FILE,
+    Share,
+    film_of,
+    frame_rate_option,
+    json_option,
+    real_path,
+    refuse_inside,
+    show,
+    track_options,
+)
 from sr.encode.methods import METHODS
 from sr.encode.options import PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
@@ -97,6 +107,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     help="Search: the network must keep up with the film on a phone's CPU, or its NPU (estimates).",
 )
 @click.option("--device-table", help="Search: flagship, mid-range, or a file like devices.json.")
+@frame_rate_option
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
     "--preset",
@@ -190,7 +201,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     show_default=True,
     help="Players that have seen a higher one of this film, so encoded, refuse a lower one.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True)
 @click.option(
     "--strict", is_flag=True, help="Exit code 4 where sound or subtitles of the film are lost."
 )
@@ -251,6 +262,8 @@ def command(
 
     Without --scale, the best use of the bytes for the goal, never worse than a plain encode.
     """
+    # Before torch is loaded, which takes seconds.
+    refuse_inside(*real_path(options["out"]).parents)
     from sr.encode.beside import beside_plain
     from sr.encode.best import encode_best
     from sr.encode.encode import encode
@@ -258,15 +271,16 @@ def command(
     from sr.encode.search_options import SearchOptions
     from sr.progress import Progress
 
+    film = film_of(file, options.pop("frame_rate"))
     given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
     check_together(given)
     fixed = {name: value for name, value in options.items() if name not in SEARCHED}
     with Progress(events) as progress:
         if "scale" in given:
-            asked = EncodeOptions.of(file, **fixed)
+            asked = EncodeOptions.of(film, **fixed)
             report = beside_plain(asked, encode(asked, progress, restart), progress)
         else:
-            search = SearchOptions.of(file, **{k: v for k, v in options.items() if v is not None})
+            search = SearchOptions.of(film, **{k: v for k, v in options.items() if v is not None})
             report = encode_best(search, progress, restart)
     if events:
         progress.event("done", report=report)

@@ -1,5 +1,6 @@
 """`pocketsr measure DIR --reference FILE`."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from sr.commands.options import (
     FILE,
     Share,
     engine_options,
+    film_of,
+    frame_rate_option,
     json_option,
     open_trusted,
     show,
+    threads_option,
     trust_option,
     video_option,
     warn,
@@ -23,9 +27,10 @@ from sr.commands.options import (
 @click.argument("package", type=DIRECTORY)
 @click.option("--reference", type=FILE, required=True, help="The film that was encoded.")
 @video_option
+@frame_rate_option
 @engine_options
 @trust_option
-@click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
+@threads_option
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @click.option(
     "--protocol",
@@ -41,6 +46,7 @@ def command(
     package: Path,
     reference: Path,
     video: int | None,
+    frame_rate: Fraction | None,
     named: Path | None,
     target: str,
     trust: tuple[str, ...],
@@ -57,7 +63,8 @@ def command(
 
     if vmaf:
         need_vmaf()
-    from chunking.opening import VideoFile
+    from chunking.opening import video_of
+    from chunking.probe import probe
     from player.engines import engine_of
     from player.measure import MeasureOptions, measure
     from sr.host_engine import build_engine
@@ -65,8 +72,10 @@ def command(
     wanted = measurable(METRICS.keys() - MODELS.keys() if vmaf is False else METRICS)
     options = MeasureOptions(threads, frames, protocol, metrics=wanted, worst=worst)
     opened = open_trusted(package, trust)
+    film = video_of(film_of(reference, frame_rate), video)
+    probe(film)  # before an engine is compiled for it
     engine = engine_of(opened, target, named, warn, build_engine)
-    result = measure(opened, VideoFile(reference, video), engine, options, warn)
+    result = measure(opened, film, engine, options, warn)
     show(result, as_json, table(result))
 
 

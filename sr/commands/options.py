@@ -1,18 +1,40 @@
 """Options that several commands share, and how results and warnings are shown."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from player.library import MAX_THREADS
+from player.package.layout import INDEX_PATH, JOB_FILE
+from sr.usage_error import UsageError
+
 if TYPE_CHECKING:
+    from chunking.images import Film
     from player.session import Package
 
-DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(path_type=Path)
 PATH = click.Path(exists=True, path_type=Path)
+
+
+class _Package(click.Path):
+    """The folder of a package."""
+
+    def convert(self, value: Any, parameter: Any, context: Any) -> Path:
+        """Ends with a usage error for all else."""
+        if "://" in str(value):
+            self.fail(f"{value} is a URL: fetch the package, and give its folder")
+        path = Path(os.fsdecode(super().convert(value, parameter, context)))
+        if not path.is_dir():  # a pipe or a device
+            self.fail(f"{value} is no folder: give the folder of a package")
+        return path
+
+
+DIRECTORY = _Package(exists=True, file_okay=False, path_type=Path)
 
 
 class Share(click.ParamType):
@@ -30,6 +52,57 @@ class Share(click.ParamType):
         if not 0 < share <= 1:
             self.fail(f"{value!r} is no share, such as 5% or 0.05", parameter, context)
         return share
+
+
+def real_path(path: Path) -> Path:
+    """Absolute, and links followed; raises UsageError where they lead round."""
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise UsageError(f"{path} is a link that leads back to itself: check the path") from error
+
+
+def refuse_inside(*folders: Path) -> None:
+    """Raises UsageError where one of the folders, into which something is to go, is a package."""
+    for folder in folders:
+        if any((folder / name).is_file() for name in (JOB_FILE, INDEX_PATH)):
+            raise UsageError(f"{folder} is a package, which holds nothing else: give another -o")
+
+
+def _rate(context: Any, parameter: Any, text: str | None) -> Fraction | None:
+    """Frames a second, 24 or 23.976 or 24000/1001."""
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text).limit_denominator(1001)  # as MP4 holds it
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= 240:
+        raise click.BadParameter(f"{text} is no rate of 1 to 240 frames a second, as 24000/1001")
+    return rate
+
+
+def frame_rate_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--frame-rate of a film that is images: `frame_rate`, for `film_of`."""
+    text = "Of images, FILE a folder of them or frames/%05d.png: 24, or 24000/1001."
+    return click.option("--frame-rate", callback=_rate, metavar="RATE", help=text)(function)
+
+
+def film_of(file: Path, frame_rate: Fraction | None) -> "Film":
+    """The film that was named: a file, or the images of a folder or a pattern.
+
+    Raises UsageError where images have no rate, or a file is given one, InputError.
+    """
+    from chunking.images import ImageSequence, find_images
+
+    images = find_images(file)
+    if images and frame_rate is None:
+        raise UsageError(f"{file} is {len(images)} images: say how many a second, --frame-rate 24")
+    if frame_rate is None:
+        return file
+    if not images:
+        raise UsageError(f"{file} is not images: --frame-rate is for frames/%05d.png, or a folder")
+    return ImageSequence(file, frame_rate, images)
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,6 +164,12 @@ def open_trusted(package: Path, trust: tuple[str, ...]) -> "Package":
             )
         seen.remember(opened.index, opened.signer)
     return opened
+
+
+def threads_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """--threads of the engine's pool."""
+    text = "Default: the machine's cores."
+    return click.option("--threads", type=click.IntRange(1, MAX_THREADS), help=text)(function)
 
 
 def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ from sr.commands.options import (
     json_option,
     open_trusted,
     show,
+    threads_option,
     trust_option,
     warn,
 )
@@ -39,7 +40,7 @@ class _Crf(click.ParamType):
 @engine_options
 @trust_option
 @click.option("--verify", metavar="SHA256", help="The hash that the frames must have.")
-@click.option("--threads", type=click.IntRange(min=1), help="Default: the machine's cores.")
+@threads_option
 @click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
 @json_option
 def command(

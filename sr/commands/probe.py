@@ -1,12 +1,20 @@
 """`pocketsr probe FILE`."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from sr.commands.options import FILE, json_option, show, track_options
+from sr.commands.options import (
+    FILE,
+    film_of,
+    frame_rate_option,
+    json_option,
+    show,
+    track_options,
+)
 
 if TYPE_CHECKING:
     from chunking.probe import VideoInfo
@@ -30,15 +38,18 @@ SAME_NAME = (
 @click.command()
 @click.argument("file", type=FILE)
 @track_options
+@frame_rate_option
 @json_option
-def command(file: Path, video: int | None, audio: str | None, as_json: bool) -> None:
+def command(
+    file: Path, video: int | None, audio: str | None, frame_rate: Fraction | None, as_json: bool
+) -> None:
     """What FILE is, what becomes of each of its streams, and whether it will work."""
     from chunking.input_error import InputError
-    from chunking.opening import VideoFile
+    from chunking.opening import video_of
     from chunking.probe import probe
     from chunking.tracks import plan_tracks
 
-    film = VideoFile(file, video)
+    film = video_of(film_of(file, frame_rate), video)
     info, tracks = probe(film), plan_tracks(film, audio)
     sizes = lr_sizes(info)
     if not sizes:

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
+from chunking.images import Film, film_sha256
 from chunking.input_error import InputError
+from chunking.opening import describe
 from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed
 from player.package.entries import ID_BYTES, digest
 from player.package.layout import JOB_FILE, WORK
@@ -45,7 +47,7 @@ class Job:
     """
 
     def __init__(
-        self, source: Path, out: Path, asked: dict[str, Any], lock: TextIO, warn: Warn
+        self, source: Film, out: Path, asked: dict[str, Any], lock: TextIO, warn: Warn
     ) -> None:
         self.out, self.work = out, out / WORK
         self._source, self._asked, self._lock, self._warn = source, asked, lock, warn
@@ -95,8 +97,9 @@ class Job:
         Raises InputError where the film was changed meanwhile, JobError where a file was.
         """
         if film_sha256(self._source) != self._asked["source_sha256"]:
+            name = describe(self._source)
             raise InputError(
-                f"{self._source} was changed while it was encoded: encode it again, with --restart"
+                f"{name} was changed while it was encoded: encode it again, with --restart"
             )
         changed = [f for f, sha256 in self._made.items() if self._sha256(f) != sha256]
         if changed:
@@ -148,8 +151,3 @@ class Job:
         # rest.
         write_report(self.out, report)
         shutil.rmtree(self.work)
-
-
-def film_sha256(source: Path) -> str:
-    """What tells a film from another, whatever its name. Raises OSError."""
-    return digest(source)[0]

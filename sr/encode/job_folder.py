@@ -14,9 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from chunking.images import Film, film_sha256
 from player.package.artefact import PART_SUFFIX, make_folder, write_text
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, WORK
-from sr.encode.job import LOCK, Job, Warn, film_sha256
+from sr.encode.job import LOCK, Job, Warn
 from sr.usage_error import UsageError
 
 _SCHEMA = "pocketsr.job/1"
@@ -26,7 +27,7 @@ class Asked(Protocol):
     """What a job is asked for: of what film, into which folder, and all that decides the result."""
 
     @property
-    def source(self) -> Path: ...
+    def source(self) -> Film: ...
 
     @property
     def out(self) -> Path: ...

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from chunking.encoders import ENCODERS, with_options
-from chunking.opening import VideoFile
+from chunking.images import Film, ImageSequence
+from chunking.opening import VideoFile, video_of
 from chunking.stream import SEGMENT_S
 from player.package.architecture import INT8_ARCHITECTURES
 from player.package.entries import tree_digest
@@ -176,7 +177,7 @@ class ShrinkOptions:
 class EncodeOptions:
     """Everything that `pocketsr encode` is asked. Raises UsageError where options contradict."""
 
-    source: Path
+    source: Film
     out: Path
     stream: StreamOptions = field(default_factory=StreamOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
@@ -184,7 +185,7 @@ class EncodeOptions:
     shrink: ShrinkOptions = field(default_factory=ShrinkOptions)
 
     @classmethod
-    def of(cls, source: Path, out: Path, **given: Any) -> "EncodeOptions":
+    def of(cls, source: Film, out: Path, **given: Any) -> "EncodeOptions":
         """From options by name, as on the command line; lists there have commas between.
 
         Raises UsageError, StageOrderError, TypeError for an option that does not exist.
@@ -323,8 +324,8 @@ class EncodeOptions:
         return min(quarters, most // step) * step
 
     @property
-    def film(self) -> VideoFile:
-        return VideoFile(self.source, self.stream.video)
+    def film(self) -> VideoFile | ImageSequence:
+        return video_of(self.source, self.stream.video)
 
     @property
     def patch_choice(self) -> str:

@@ -7,7 +7,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from chunking.opening import VideoFile
+from chunking.images import Film, ImageSequence
+from chunking.opening import VideoFile, video_of
 from player.package.entries import tree_digest
 from player.package.scale import parse_scale
 from player.quality import measurable
@@ -32,7 +33,7 @@ class SearchOptions:
     nothing here; of `training` what shapes the network says nothing.
     """
 
-    source: Path
+    source: Film
     out: Path
     goal: Goal
     stream: StreamOptions = field(default_factory=StreamOptions)
@@ -42,7 +43,7 @@ class SearchOptions:
     device_table: str | None = None
 
     @classmethod
-    def of(cls, source: Path, out: Path, **given: Any) -> "SearchOptions":
+    def of(cls, source: Film, out: Path, **given: Any) -> "SearchOptions":
         """From options by name, as on the command line. Raises UsageError."""
         asked = {name: given.get(name) for name in signature(goal_of).parameters if name != "codec"}
         goal = goal_of(given.get("lr_codec", StreamOptions.lr_codec), **asked)
@@ -65,8 +66,8 @@ class SearchOptions:
         return replace(made, training=replace(made.training, loss=loss))
 
     @property
-    def film(self) -> VideoFile:
-        return VideoFile(self.source, self.stream.video)
+    def film(self) -> VideoFile | ImageSequence:
+        return video_of(self.source, self.stream.video)
 
     def budget(self, frame_rate: Fraction) -> Budget:
         """The budget, for a film's frame rate. Raises UsageError."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,26 @@ def test_options_go_to_the_encoder_and_bad_ones_are_one_line(codec, good, bad, c
         with pytest.raises(ValueError, match=r"^[^\n]+$"):
             with_options(ENCODERS[codec], option)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's threads become real-time ones")
+def test_no_thread_of_an_encoder_stays_a_real_time_one(clip_info, moving_frames, tmp_path):
+    """SVT-AV1 makes such of its own threads, and of the one that opens it."""
+
+    def policies() -> list[int]:
+        return [os.sched_getscheduler(int(t)) for t in os.listdir("/proc/self/task")]
+
+    seen: list[int] = []
+
+    def frames() -> Iterator[Frame]:
+        for frame in steady(moving_frames(30)):
+            yield frame
+            seen.extend(policies())
+
+    before = os.sched_getscheduler(0)
+    write_lr_stream(frames(), tmp_path, clip_info, "av1", segment_s=0.5)
+    assert len(seen) > 30 * 10, "SVT-AV1 has threads"
+    assert {*seen, *policies()} == {before}
 
 
 def test_options_change_the_stream(clip_info, moving_frames, tmp_path):

@@ -1,7 +1,9 @@
 """What FFmpeg may open: a film's own container, and of a package's bytes MP4 alone."""
 
+import os
 import shutil
 import socket
+from pathlib import Path
 
 import av
 import numpy as np
@@ -45,6 +47,24 @@ def test_a_url_is_refused_clearly(source):
         probe(source)
 
 
+@pytest.mark.timeout(20)
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "film.mp4")
+    reading, writing = os.pipe()
+    for source in (tmp_path / "film.mp4", "/dev/zero", f"/dev/fd/{reading}"):
+        with pytest.raises(InputError, match="write the film to a file first"):
+            probe(source)
+        said: list[str] = []
+        assert copy_audio(Path(source), tmp_path / "out", said.append) is None and said
+    os.close(reading)
+    os.close(writing)
+
+
+def test_standard_input_is_refused_clearly():
+    with pytest.raises(InputError, match="standard input, which can be read once"):
+        probe("-")
+
+
 @pytest.mark.parametrize("source", ["testsrc2=duration=1.lavfi", "/dev/video0", "C:film.mp4"])
 def test_what_is_no_file_is_no_device_either(source):
     with pytest.raises(InputError, match="does not exist"):
@@ -52,7 +72,16 @@ def test_what_is_no_file_is_no_device_either(source):
 
 
 @pytest.mark.parametrize(
-    "name", ["12:30.mp4", "http:film.mp4", "a 'b' %d#?.mp4", "pipe:0", "-.mp4"]
+    "name",
+    [
+        "12:30.mp4",
+        "http:film.mp4",
+        "a 'b' %d#?.mp4",
+        "pipe:0",
+        "-.mp4",
+        "n" * 250,
+        "no\udcffutf8.mp4",
+    ],
 )
 def test_a_name_is_a_name(make_clip, moving_frames, tmp_path, monkeypatch, name):
     clip = make_clip(moving_frames(3))

@@ -18,6 +18,13 @@ def test_a_file_is_written_and_replaced(tmp_path):
     assert os.listdir(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize("name", ["n" * 250, "ü" * 125, "\U0001f3ac" * 60, "no\udcffutf8"])
+def test_a_name_may_be_as_long_as_names_are(tmp_path, name):
+    """The temporary one beside it is no longer: a name has 255 bytes."""
+    write_bytes(tmp_path / name, b"new")
+    assert os.listdir(tmp_path) == [name]
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace", "fchmod"])
 def test_a_failure_at_any_step_leaves_the_old_file(tmp_path, monkeypatch, step):
     path = tmp_path / "file"

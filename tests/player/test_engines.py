@@ -287,8 +287,9 @@ def test_an_engine_in_a_package_is_never_loaded(package_dir, trap, source_clip, 
     assert trace.exists()
 
 
-def test_an_engine_that_is_named_on_the_command_line_must_be_there(package_dir):
+def test_an_engine_that_is_named_on_the_command_line_must_be_there(package_dir, source_clip):
     for command, options in COMMANDS.values():
+        options = [str(source_clip) if option == "FILM" else option for option in options]
         arguments = [str(package_dir), "--engine", "/gone/libpocketsr.so", *options]
         result = CliRunner().invoke(command, arguments)
         assert isinstance(result.exception, EngineNotFoundError)

@@ -1,7 +1,9 @@
 """Playing into nothing, into a file, and against a hash."""
 
 import hashlib
+import os
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from chunking.audio import copy_audio
 from chunking.video import InputError, probe, read_frames
 from player.package.package_error import PackageError
-from player.playback import HashSink, PlayOptions, play, play_package
+from player.playback import HashSink, OutputError, PlayOptions, play, play_package
 from player.session import open_package
 from player.upscale import UpscaledFrame, upscale
 from tests.player.conftest import write_film
@@ -157,3 +159,36 @@ def test_the_last_frame_lasts_as_long_as_in_the_film(
     play_package(package, engine, PlayOptions(out=out, limit=limit))
     *_, last = read_frames(out)
     assert float(last.duration * probe(out).time_base) == pytest.approx(length, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "name", ["12:30.mp4", "pipe:1.mov", "-.mkv", "n" * 250 + ".mp4", "no\udcffutf8.mp4"]
+)
+def test_a_file_has_the_name_that_was_asked_for(film, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)  # where a colon could be a protocol's
+    play_package(film, None, PlayOptions(out=Path(name), limit=2))
+    assert os.listdir() == [name]
+    assert len(list(read_frames(name))) == 2
+
+
+def test_a_place_that_is_none_is_refused_before_any_work(package_dir, tmp_path):
+    film, init = open_package(package_dir), package_dir / "video/init.mp4"
+    before = init.read_bytes()
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "link").symlink_to(package_dir)
+    for out, message in {
+        init: "lies inside the package",
+        tmp_path / "link" / "hr.mp4": "lies inside the package",
+        tmp_path / "gone" / "hr.mp4": "gone does not exist: make that folder",
+        tmp_path / "folder.mp4": "is a folder",
+    }.items():
+        with pytest.raises(OutputError, match=message) as caught:
+            play_package(film, None, PlayOptions(out=out))
+        assert caught.value.exit_code == 2
+    assert init.read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, which nobody may write")
+def test_a_place_that_may_not_be_written_is_named(film):
+    with pytest.raises(OSError, match=r"No such file or directory: '/proc/hr\.mp4'"):
+        play_package(film, None, PlayOptions(out=Path("/proc/hr.mp4")))

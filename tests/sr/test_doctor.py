@@ -1,6 +1,7 @@
 """`doctor`: what is missing is named with its remedy; what is optional does not make it fail."""
 
 import json
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 
 import pytest
@@ -42,7 +43,26 @@ def test_what_is_wrong_is_said(monkeypatch):
 def test_everything_of_this_machine_is_looked_at():
     result = CliRunner().invoke(command, ["--json"])
     assert [c["name"] for c in json.loads(result.stdout)["checks"]] == [p.name for p in PARTS]
-    assert [p.name for p in PARTS if p.optional] == ["pygame", "VMAF"]
+    assert [p.name for p in PARTS if p.optional] == ["pygame", "VMAF", "torch-geometric"]
+
+
+def test_without_torch_geometric_nothing_fails(monkeypatch):
+    part = next(p for p in PARTS if p.name == "torch-geometric")
+    monkeypatch.setattr(doctor, "PARTS", (replace(part, look=missing),))
+    result = CliRunner().invoke(command)
+    assert result.exit_code == 0
+    assert "torch-geometric  missing, optional: pip install 'pocketsr[laboratory]'" in result.stdout
+
+
+def test_an_engine_that_is_named_and_not_there_is_said(monkeypatch, tmp_path):
+    part = next(p for p in PARTS if p.name == "engine")
+    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path))
+    monkeypatch.delenv("POCKETSR_ENGINE", raising=False)
+    assert run(monkeypatch, part)[0] == 0
+    monkeypatch.setenv("POCKETSR_ENGINE", "/gone/engine")
+    code, (check,) = run(monkeypatch, part)
+    assert code == 1
+    assert "$POCKETSR_ENGINE: /gone/engine: No such file or directory" in check["mend"]
 
 
 def test_vmaf_is_there_or_its_remedy_is_told(monkeypatch, tmp_path):

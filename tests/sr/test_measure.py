@@ -30,6 +30,7 @@ def asked(monkeypatch, tmp_path, *arguments, vmaf=True):
     monkeypatch.setattr("player.measure.measure", measure)
     monkeypatch.setattr("sr.commands.measure.open_trusted", lambda package, trust: None)
     monkeypatch.setattr("player.engines.engine_of", lambda *arguments: None)
+    monkeypatch.setattr("chunking.probe.probe", lambda film: None)
     done = CliRunner().invoke(command, [str(tmp_path), "--reference", "film.mp4", *arguments])
     return seen[0] if seen else done
 

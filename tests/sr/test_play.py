@@ -35,6 +35,8 @@ def test_the_quality_of_a_file(monkeypatch, tmp_path):
     [
         (["--out-crf", "lossless"], "--out-crf is the quality of --out"),
         (["--out", "hr.mp4", "--out-crf", "52"], "52 is not in the range"),
+        (["--threads", "65"], "65 is not in the range 1<=x<=64"),
+        (["--threads", "0"], "0 is not in the range"),
         (["--out", "hr.mp4", "--out-crf", "best"], "'best' is not a valid integer"),
     ],
 )
