@@ -65,12 +65,13 @@ def to_aac(
     Raises InputError where nothing is to be had in `longest_s` seconds.
     """
     # -P: no module of the current folder, which may be a stranger's.
-    is_part = isinstance(film, Mp4)
-    name = "-" if is_part else str(Path(describe(film)).absolute())
+    name, data = str(Path(describe(film)).absolute()), b""
+    if isinstance(film, Mp4):
+        name, data = "-", film.data
     command = [sys.executable, "-P", "-m", "chunking.aac", name, str(number), str(out)]
     command += [str(_BEGINNING)] if beginning else []
     try:
-        done = subprocess.run(command, input=film.data if is_part else b"", capture_output=True, timeout=longest_s)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=longest_s)
     except subprocess.TimeoutExpired as error:
         raise InputError("its decoder hangs") from error
     if done.returncode:

@@ -8,7 +8,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from chunking.ebml import segment_is_whole
-from chunking.opening import Mp4, Source
+from chunking.opening import Mp4, Source, describe
 
 
 @dataclass
@@ -52,5 +52,5 @@ def stated_end(source: Source, container: InputContainer, stream: VideoStream) -
         length_s += float((stream.start_time or 0) * (stream.time_base or 0))
     if isinstance(source, Mp4):  # a segment, whose one fragment lists its frames
         return StatedEnd(length_s, len(stream.index_entries), False)
-    whole = "matroska" in kind and segment_is_whole(Path(source))
+    whole = "matroska" in kind and segment_is_whole(Path(describe(source)))
     return StatedEnd(length_s, stream.frames, whole)

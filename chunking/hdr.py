@@ -7,10 +7,11 @@ them on (AVMasteringDisplayMetadata, AVContentLightMetadata).
 import struct
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import cast
 
 import av
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import Type
+
+from chunking.side_data import side_data
 
 _CHROMA, _LUMA = Fraction(1, 50000), Fraction(1, 10000)  # the units of H.264 and H.265
 _MOST_LIGHT = 10000  # cd/m2, the end of SMPTE ST 2084
@@ -45,7 +46,7 @@ NO_HDR = Hdr()
 
 def hdr_of(frame: av.VideoFrame) -> Hdr:
     """What hangs on a decoded frame; what is not whole, or no light that there is, is left out."""
-    found = cast(SideDataContainer, frame.side_data)
+    found = side_data(frame)
     hdr = NO_HDR
     if Type.MASTERING_DISPLAY_METADATA in found:
         numbers = struct.unpack_from("=22i", bytes(found[Type.MASTERING_DISPLAY_METADATA]))

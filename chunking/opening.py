@@ -28,7 +28,8 @@ _DEVICES = {
     "jack", "kmsgrab", "lavfi", "libcdio", "libdc1394", "openal", "oss", "pulse", "sndio",
     "video4linux2", "v4l2", "vfwcap", "x11grab", "xcbgrab",
 }  # fmt: skip
-_REFUSED = _OTHER_FILES | _NETWORK | _DEVICES
+_TEXTS = {"tty", "bin", "xbin", "adf", "idf"}  # any text is a picture of letters to FFmpeg
+_REFUSED = _OTHER_FILES | _NETWORK | _DEVICES | _TEXTS
 # The decoders of what streams are made of: FFmpeg has some hundred more.
 _PART_CODECS = "h264,hevc,libdav1d,av1,vp9,aac,mp3,mp3float,opus,libopus,ac3,eac3,flac"
 # The beginnings of texts that lead elsewhere.

@@ -2,15 +2,12 @@
 
 import struct
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import cast
 
 import av
 import numpy as np
-from av.filter import Graph
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import Type
 
-_NEW_KINDS = 16  # of side data, that FFmpeg may have beyond those of PyAV
+from chunking.side_data import side_data
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     The matrix (ISO/IEC 14496-12, 8.3.2) sends the stored (x, y) to (a x + c y, b x + d y).
     """
     try:
-        matrix = _side_data(frame)[Type.DISPLAYMATRIX]
+        matrix = side_data(frame)[Type.DISPLAYMATRIX]
     except KeyError:
         return Orientation()
     # Fixed point of different scales: only signs, and which pair is larger, are looked at.
@@ -54,19 +51,3 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(False, flip_x=a < 0, flip_y=d < 0)
     return Orientation(True, flip_x=c < 0, flip_y=b < 0)
-
-
-def _side_data(frame: av.VideoFrame) -> SideDataContainer:
-    """What lies beside the picture, of the kinds that PyAV knows."""
-    try:
-        return cast(SideDataContainer, frame.side_data)
-    except ValueError:  # over a kind that it does not know, as EXIF of photographs
-        first = max(cast(int, kind.value) for kind in Type) + 1
-        kinds = range(first, first + _NEW_KINDS)
-    graph = Graph()
-    nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format,
-                              time_base=Fraction(1, 30))]  # fmt: skip
-    nodes += [graph.add("sidedata", f"mode=delete:type={kind}") for kind in kinds]
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-    graph.vpush(frame)
-    return cast(SideDataContainer, graph.vpull().side_data)

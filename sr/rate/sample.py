@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chunking.input_error import InputError
 from chunking.lr import downscale, lr_size
 from chunking.opening import Source
 from chunking.probe import VideoInfo
@@ -74,15 +75,20 @@ def take_sample(source: Source, info: VideoInfo, limit: int | None, segment_s: f
     count = min(hint, limit or hint)
     affordable = MAX_SAMPLE_BYTES // (3 * info.width * info.height)
     length = max(1, min(round(segment_s * float(info.frame_rate)), affordable))
-    wanted = _wanted(count, length)
-    frames, read, pts = [], 0, [0, 0]
-    for frame in read_frames(source, limit):
-        pts = [frame.pts if read == 0 else pts[0], frame.pts]
-        read += 1
-        if frame.index in wanted:
-            frames.append(frame)
-    seconds = float((pts[1] - pts[0]) * info.time_base + 1 / info.frame_rate)
-    return Sample(frames, read, seconds, info)
+    while True:
+        wanted, frames, times = _wanted(count, length), [], list[int]()
+        for frame in read_frames(source, limit):
+            times.append(frame.pts)
+            if frame.index in wanted:
+                frames.append(frame)
+        # A container may state more frames than it has; those that it has are counted now.
+        if len(frames) == min(len(wanted), len(times)):
+            break
+        count = len(times)
+    if not times:
+        raise InputError("the video has no frames: nothing to encode")
+    seconds = float((times[-1] - times[0]) * info.time_base + 1 / info.frame_rate)
+    return Sample(frames, len(times), seconds, info)
 
 
 def _wanted(count: int, length: int) -> set[int]:

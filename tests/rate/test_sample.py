@@ -1,5 +1,6 @@
 """What the search decides on: portions of a film, their encodes, and a short training on them."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -47,6 +48,14 @@ def test_portions_are_whole_segments_spread_evenly(count, portions):
     assert len(starts) == portions
     middles = [(start + 60) / count for start in starts]
     assert middles == pytest.approx([(i + 0.5) / portions for i in range(portions)], abs=0.01)
+
+
+@pytest.mark.parametrize("stated", [24, 1000, 100_000])
+def test_a_container_may_state_more_frames_than_it_has(tmp_path, stated):
+    film = write_film(tmp_path / "film.mp4", drifting_pictures(24, 64, 96))
+    sample = take_sample(film, replace(probe(film), frames_hint=stated), None, 0.1)
+    assert sample.film_frames == 24
+    assert [frame.index for frame in sample.frames] == sorted(_wanted(24, 3))
 
 
 def test_each_encode_is_made_once_and_more_crf_is_less_of_both(shelf):
