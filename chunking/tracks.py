@@ -23,7 +23,7 @@ _TEXTS = {
     "subrip", "subviewer", "subviewer1", "text", "vplayer", "webvtt",
 }  # fmt: skip
 _PICTURES = {"dvb_subtitle", "dvd_subtitle", "hdmv_pgs_subtitle", "xsub"}
-_UNKNOWN = "unknown codec"
+_UNKNOWN, _TIMECODE = "unknown codec", "timecode"
 _MAX_LANGUAGE_CHARS = 35  # RFC 5646, 4.4.1
 
 
@@ -31,7 +31,8 @@ _MAX_LANGUAGE_CHARS = 35  # RFC 5646, 4.4.1
 class Track:
     """A stream of a film: the `number`-th (from 1) of its `kind`: "video", "audio", "subtitles",
     "chapters", or what is always dropped. `layout`: its channels, or its size in px. `is_loss`:
-    whether it is dropped and would be missed; `is_unwanted`: whether that was asked for.
+    whether it is dropped and would be missed; `is_unwanted`: whether that was asked for, or nobody
+    would look for it.
     """
 
     kind: str
@@ -144,8 +145,12 @@ def _others(container: InputContainer) -> Iterator[Track]:
         if stream.discard == Discard.all:
             continue
         kinds[stream.type] = number = kinds.get(stream.type, 0) + 1
-        reason = "a package holds video, sound and text"
-        yield Track(stream.type, number, _codec(stream), "", UNLABELLED, DROPPED, reason)
+        codec, reason = _codec(stream), "a package holds video, sound and text"
+        # A camera's clock is in many a file, and no player shows it.
+        unwanted = codec == _TIMECODE
+        yield Track(
+            stream.type, number, codec, "", UNLABELLED, DROPPED, reason, is_unwanted=unwanted
+        )
 
 
 def _chosen(tracks: list[Track], audio: str, name: str) -> Iterator[Track]:
@@ -168,7 +173,7 @@ def _codec(stream: Stream) -> str:
     context = stream.codec_context
     if context is None:
         if "timecode" in stream.metadata:
-            return "timecode"
+            return _TIMECODE
         return (stream.type == "attachment" and stream.mimetype) or _UNKNOWN
     return context.codec.canonical_name
 

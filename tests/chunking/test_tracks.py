@@ -130,6 +130,19 @@ def kept_sounds(film, audio):
     return [t.number for t in plan_tracks(film, audio) if t.kind == "audio" and t.is_kept]
 
 
+def test_a_timecode_is_named_and_missed_by_nobody(tmp_path):
+    path, said = tmp_path / "camera.mov", []
+    with av.open(str(path), "w") as out:
+        stream = add_video(out, 64, 48)
+        stream.metadata["timecode"] = "10:00:00:00"
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        out.mux(stream.encode(None))
+    tracks = plan_tracks(path)
+    assert [(t.name, t.codec, t.fate) for t in tracks[1:]] == [("data 1", "timecode", "dropped")]
+    assert keep_tracks(path, tmp_path / "out", tracks, Cut(), said.append).lost == ()
+    assert not said
+
+
 @pytest.mark.parametrize(
     ("audio", "numbers"), [(None, [1, 2]), ("2", [2]), ("eng", [1]), ("DEU", [2]), ("none", [])]
 )
