@@ -116,3 +116,7 @@ def _os_error(error: OSError) -> tuple[str, int]:
 def _say(message: str, code: int) -> int:
     click.echo(f"pocketsr: {' '.join(message.split())}", err=True)
     return code
+
+
+if __name__ == "__main__":
+    main()

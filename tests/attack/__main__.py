@@ -39,7 +39,7 @@ NATIVE = (
     "tests/compiler/test_fuzz.py::test_a_minute_of_fuzzing_finds_nothing",
     "tests/compiler/test_router_fuzz.py::test_a_minute_of_fuzzing_finds_nothing",
     "tests/compiler/test_threads.py",
-    "tests/player/test_long_play.py",
+    "tests/compiler/test_api.py::test_memory_stays_flat",
 )
 PACKAGES = (
     {"scale": 2, "routes": "both", "steps": 40, "lr_codec": "h264"},

@@ -76,6 +76,7 @@ def kill_at_moments(film: Path, folder: Path, kills: int, seed: int) -> tuple[in
     began = time.monotonic()
     assert start(folder / "whole").wait(timeout=300) == 0
     needed_s, whole = time.monotonic() - began, contents(folder / "whole")
+    assert "sr/weights-000.bin" in whole
     moments, out, killed, findings = random.Random(seed), folder / "killed", 0, []
     while killed < kills:
         for _ in range(3):  # the second and the third fall into what goes on

@@ -132,7 +132,7 @@ def test_the_interpreter_ends_with_frames_under_way_in_daemon_threads(said, last
 
 
 @pytest.mark.slow  # ten thousand frames
-def test_memory_stays_flat(said):
+def test_memory_stays_flat(said, record_property):
     """MiB resident after 1,000 frames and after 10,000; sizes and paths change all the time."""
     program = """
     def resident():
@@ -152,4 +152,5 @@ def test_memory_stays_flat(said):
     print(*marks)
     """
     early, late = map(float, said(program).split())
+    record_property("mib", [early, late])
     assert abs(late - early) < 4, (early, late)
