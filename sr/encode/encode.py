@@ -59,8 +59,8 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
     info = probe(options.film)
     tracks = plan_tracks(options.film, options.stream.audio)
     check_scale(info.height, info.width, options.stream.scale)
-    signing_key()  # what cannot be signed is not made
     job = open_job(options, restart, progress.warn)
+    signing_key()  # what cannot be signed is not made
     if (report := job.report()) is None:
         for warning in info.warnings:
             progress.warn(warning)

@@ -57,13 +57,17 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
         raise UsageError(
             f"{out} cannot be made ({error.strerror}): choose a folder that you may write"
         ) from error
-    if restart:
-        _discard(out)
-    if restart or not (out / JOB_FILE).exists():
-        write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
-    else:
-        _check_same(out, wanted)
-    return Job(options.source, out, wanted, lock, warn)
+    try:
+        if restart:
+            _discard(out)
+        if restart or not (out / JOB_FILE).exists():
+            write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
+        else:
+            _check_same(out, wanted)
+        return Job(options.source, out, wanted, lock, warn)
+    except BaseException:
+        lock.close()  # or it would be held for as long as somebody looks at the error
+        raise
 
 
 def _is_ours(out: Path) -> bool:

@@ -145,29 +145,29 @@ def test_ffprobe_counts_every_frame(made_package, name):
     ("transfer", "name"), [("smpte2084", "PQ"), ("arib-std-b67", "HLG"), ("bt709", "SDR")]
 )
 def test_hls_says_what_the_screen_has_to_show(video, transfer, name):
-    assert f",VIDEO-RANGE={name}\n" in master_playlist(replace(video, transfer=transfer), None)
+    assert f",VIDEO-RANGE={name}\n" in master_playlist(replace(video, transfer=transfer))
 
 
 def test_pixels_that_are_not_square(video):
     wide = replace(video, sample_aspect_ratio=Fraction(64, 45))
-    mpd = ET.fromstring(dash_manifest(wide, None))
+    mpd = ET.fromstring(dash_manifest(wide))
     representation = mpd.find(".//Representation", NAMESPACE)
     assert [representation.get(name) for name in ("width", "height", "sar")] == [
         "480", "270", "64:45",
     ]  # fmt: skip
-    assert "RESOLUTION=683x270" in master_playlist(wide, None)
-    square = ET.fromstring(dash_manifest(video, None)).find(".//Representation", NAMESPACE)
+    assert "RESOLUTION=683x270" in master_playlist(wide)
+    square = ET.fromstring(dash_manifest(video)).find(".//Representation", NAMESPACE)
     assert square.get("sar") is None
 
 
 def test_the_usual_rate_is_the_films_where_it_is_known(video):
     paused = replace(video, usual_rate=Fraction(30000, 1001))
-    assert 'frameRate="30000/1001"' in dash_manifest(paused, None)
-    assert "FRAME-RATE=29.970" in master_playlist(paused, None)
+    assert 'frameRate="30000/1001"' in dash_manifest(paused)
+    assert "FRAME-RATE=29.970" in master_playlist(paused)
 
 
 @pytest.mark.parametrize(("ticks", "length"), [(600, "PT7.833333S"), (60000, "PT100S")])
 def test_a_film_lasts_as_long_as_its_longest_stream(video, tmp_path, ticks, length):
     audio = make_stream(tmp_path, "audio", [(3000, ticks)])
-    mpd = ET.fromstring(dash_manifest(video, audio))
+    mpd = ET.fromstring(dash_manifest(video, [audio]))
     assert mpd.get("mediaPresentationDuration") == length
