@@ -21,6 +21,7 @@ from typing import Any
 
 from player.engine import Engine, EngineNotFoundError
 from player.library import sha256_of
+from player.package.artefact import sync
 from player.package.entries import WeightsEntry
 from player.package.fields import parse_object
 from player.package.files import CAREFULLY
@@ -146,7 +147,7 @@ def store_engine(target: str, build: Callable[[Path], object]) -> Path:
         # Synced before the rename: after a power cut the name must not stand for half an engine.
         for path in (*built.rglob("*"), built):
             path.chmod(path.stat().st_mode & ~_OTHERS_MAY_WRITE)  # whatever the umask allows
-            _sync(path)
+            sync(path)
         place = cache / _folder_name(json.loads((built / ENGINE_INFO).read_bytes()))
         if _is_whole(place) and {*os.listdir(built)} == {*os.listdir(place)}:
             os.utime(place)
@@ -154,7 +155,7 @@ def store_engine(target: str, build: Callable[[Path], object]) -> Path:
         with suppress(FileNotFoundError):
             place.rename(Path(temporary) / "refused")  # no player has taken it for an engine
         built.rename(place)
-        _sync(cache)
+        sync(cache)
     return place
 
 
@@ -164,14 +165,6 @@ def _is_whole(folder: Path) -> bool:
     except PackageError:
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cache(target: str) -> Path:

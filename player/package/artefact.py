@@ -42,7 +42,7 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)  # the rename itself is only on the disk once its folder is
+    sync(path.parent)  # the rename itself is only on the disk once its folder is
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,15 +70,16 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
     missing = [f for f in (path, *path.parents) if not f.exists()]
     path.mkdir(mode, parents=True, exist_ok=True)
     for folder in reversed(missing):
-        _sync_folder(folder.parent)
+        sync(folder.parent)
 
 
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Wait until a file, or what a folder names, is on the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
 
 
 def _seal(data: bytes) -> bytes:
