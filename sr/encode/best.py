@@ -38,7 +38,7 @@ from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import Search
 from sr.rate.trial import Training
 
-MOST_ROUNDS = {"plain": 5, "network": 3}  # encodes on the way to a goal
+MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3}  # encodes on the way to a goal
 RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
 
 
@@ -100,6 +100,12 @@ def _slope(wanted: _Wanted, choice: dict[str, Any], made: Sequence[Attempt]) -> 
     return float(choice["ln_bytes_per_crf" if wanted.metric is None else "quality_per_crf"])
 
 
+def _plain_at(found: dict[str, Any], scale: Any) -> dict[str, Any]:
+    """What the search found of the plain encode at a scale."""
+    choices: list[dict[str, Any]] = found["considered"]
+    return next(c for c in choices if c["scale"] == scale and not c["widths"])
+
+
 @dataclass(frozen=True)
 class _Best:
     options: SearchOptions
@@ -109,7 +115,7 @@ class _Best:
 
     def run(self) -> dict[str, Any]:
         found = self.job.step("search", self._search)
-        plain = self._hit("plain", found["plain"])
+        plain = self._plain(found)
         made, verdict = plain, None
         if found["best"]["widths"] is None:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
@@ -127,6 +133,23 @@ class _Best:
         self.job.check()
         self._publish(made.folder)
         return self._report(found, made, plain, verdict)
+
+    def _plain(self, found: dict[str, Any]) -> Attempt:
+        """The plain encode of the goal. A smaller one that the sample promised is proved beside HR
+        on the whole film: it may be ahead by the goal's metric alone, or by the sample alone."""
+        plain = self._hit("plain", found["plain"])
+        if plain.judged.shown.made_by["scale"] == 1:
+            return plain
+        at_hr = _plain_at(found, 1)
+        hr, shown = self._hit("hr", at_hr), plain.judged.shown
+        # One more on the other side of the small one's bytes, for a line between the two.
+        aside = 1.0 if hr.judged.shown.bytes > shown.bytes else -1.0
+        crf = self._crf_of(shown.bytes, hr.crf, hr.judged.shown.bytes, at_hr) + aside
+        points = [hr.judged.stream]
+        if 1 <= crf <= LAST_CRF[self.options.stream.lr_codec]:
+            points.append(self._attempt("hr-beside", at_hr, crf, ()).judged.stream)
+        verdict = compare(shown, points, self.options.goal.metric, plain.judged.segments)
+        return plain if verdict.better else hr
 
     def _search(self) -> dict[str, Any]:
         options, stream, began = self.options, self.options.stream, monotonic()
@@ -211,7 +234,7 @@ class _Best:
         if shown.made_by["scale"] == 1:
             return []  # its own stream is that encode
         for scale in (1, shown.made_by["scale"]):
-            first = next(c for c in found["considered"] if c["scale"] == scale and not c["widths"])
+            first = _plain_at(found, scale)
             crf = self._crf_of(shown.bytes, first["crf"], first["expected_bytes"], first)
             points.append(self._attempt(f"beside-{scale}", first, crf, ()).judged.stream)
         return points
@@ -247,7 +270,10 @@ class _Best:
         same_bytes = {
             "kbps": judged.shown.made_by["kbps"],
             "crf": self._crf_of(
-                judged.shown.bytes, plain.crf, plain.judged.shown.bytes, found["plain"]
+                judged.shown.bytes,
+                plain.crf,
+                plain.judged.shown.bytes,
+                _plain_at(found, plain.judged.shown.made_by["scale"]),
             ),
             **{name: round(value, 4) for name, value in beside.items()},
         }

@@ -1,5 +1,6 @@
 """The whole search, on a film small enough: what it makes is proved, never worse than plain."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,28 @@ def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_
     assert [p.made_by["scale"] for p in (package, goal, stream)] == [2, 1, 2]
     assert [p.made_by["scale"] for p in (at_hr, as_small)] == [1, 2]
     assert stream.bytes < package.bytes and as_small.quality != stream.quality
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_a_smaller_plain_encode_is_proved_beside_hr(found, film, tmp_path, monkeypatch, ahead):
+    """The sample promised it; of drifting waves half the pixels show far less."""
+    known = found[0]["search"]
+    small = {**known["plain"], "scale": 2, "units": 1}
+    known = {**known, "plain": small, "best": small, "considered": [*known["considered"], small]}
+    monkeypatch.setattr(best._Best, "_search", lambda self: known)
+    seen: list = []
+
+    def judged(package, points, metric, segments):
+        seen.extend([package, *points])
+        return replace(compare(package, points, metric, segments), better=ahead)
+
+    if ahead:
+        monkeypatch.setattr(best, "compare", judged)
+    report = search(film, tmp_path / "p")
+    assert report["method"] == "plain" and report["scale"] == (2 if ahead else 1)
+    if ahead:
+        assert [point.made_by["scale"] for point in seen] == [2, 1, 1]
+        assert seen[1].bytes != seen[2].bytes
 
 
 def test_the_last_crf_of_a_codec_has_a_slope_too(film, tmp_path):
