@@ -252,13 +252,36 @@ def _claims(result: Row) -> str:
     return markdown([{column: claim.get(column, "") for column in shown} for claim in found])
 
 
+# The parts of `python -m tests.attack` that are no slow tests, in words.
+ATTACKS = {
+    "packages": "damaged packages through verify, play and `play --out`",
+    "kills": "SIGKILL of `pocketsr encode`, then the same command",
+    "changes": "a full disk, or the end, at each change to the disk, then the same command",
+}
+
+
+def reliability() -> str:
+    parts, rows = read("reliability")["parts"], []
+    for name in (n for n in ATTACKS if n in parts):
+        part, what = parts[name], ATTACKS[name]
+        ends = ", ".join(f"{count:,} {end}" for end, count in part.get("ends", {}).items())
+        rows.append((what, f"{part['tries']:,}", ends or "the same bytes", part["findings"]))
+    for case in parts.get("native", {}).get("cases", []):
+        test = case["test"].removeprefix("tests.compiler.").replace("_", " ")
+        ends = f"{case['mib']} MiB" if "mib" in case else case["state"]
+        failed = [test] if case["state"] not in ("passed", "skipped") else []
+        rows.append((test, f"{int(case.get('executed', 1)):,}", ends, failed))
+    heads = ("attack", "tries", "how they ended", "findings")
+    return markdown([dict(zip(heads, (*row[:3], len(row[3])), strict=True)) for row in rows])
+
+
 def of_rate(table: Callable[[Row], str]) -> str:
     return table(read("rate"))
 
 
 TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (readme, quality, checked, quant, training, crops)},
-    **{f.__name__: f for f in (difficulty, scoring)},
+    **{f.__name__: f for f in (difficulty, scoring, reliability)},
     **{f.__name__: f for f in (coding, coded_maps)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},

@@ -1,5 +1,6 @@
 """A stream of the package: CMAF files on disk, and what manifests and index need to know of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -83,3 +84,19 @@ class StreamFiles:
         # 1001 keeps the rates of NTSC exact (24000/1001 and the like).
         ticks = sum(s.duration_ticks for s in self.segments)
         return Fraction(self.frames * self.timescale, max(1, ticks)).limit_denominator(1001)
+
+
+def span(video: StreamFiles, sounds: Sequence[StreamFiles]) -> tuple[Fraction, Fraction]:
+    """From a stream's first start to a stream's last end, in seconds."""
+    streams = [video, *sounds]
+    return min(s.start_s for s in streams), max(s.end_s for s in streams)
+
+
+def first_choice(labels: Sequence[Label]) -> int:
+    """The number of the track to begin with, from 1."""
+    return next((i for i, label in enumerate(labels, start=1) if label.is_default), 1)
+
+
+def plain_text(text: str) -> str:
+    """Without what ends a quoted string of a playlist, or is no character of XML."""
+    return "".join(c for c in text.replace('"', "'") if c.isprintable())

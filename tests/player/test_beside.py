@@ -13,9 +13,9 @@ from chunking.audio import copy_audio
 from chunking.colour import Colour
 from chunking.file_tracks import Beside, Text
 from chunking.writer import VideoWriter
+from player.package.hls import master_playlist
 from player.package.index import read_index
 from player.package.layout import CHAPTERS_PATH, INDEX_PATH, manifest_names, text_path
-from player.package.manifest import master_playlist
 from player.package.package_error import PackageError
 from player.package.streams import Label, TextFile
 from player.package.verify import verify_package

@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from player.package.manifest import (
-    dash_manifest,
-    master_playlist,
-    media_playlist,
-    write_manifests,
-)
+from player.package.dash import dash_manifest
+from player.package.hls import master_playlist, media_playlist
+from player.package.manifest import write_manifests
 from player.package.package_error import PackageError
 from player.package.streams import Segment, StreamFiles
 
