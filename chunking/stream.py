@@ -152,6 +152,7 @@ class _Timeline:
         self._pts: list[int] = []
         self._starts: list[int] = []
         self._last_ticks: int | None = None
+        self._untrue = 0  # frames that another followed long before they should end
         self.size = (0, 0)
 
     def segment_of(self, frame: Frame) -> int:
@@ -159,6 +160,8 @@ class _Timeline:
         pts, starts = self._pts, self._starts
         if not starts or frame.pts - pts[starts[-1]] >= self._segment_ticks:
             starts.append(len(pts))
+        if pts and (self._last_ticks or 0) > 2 * (frame.pts - pts[-1]):
+            self._untrue += 1
         pts.append(frame.pts)
         self._last_ticks = frame.duration
         self.size = (frame.rgb.shape[0], frame.rgb.shape[1])
@@ -171,15 +174,17 @@ class _Timeline:
         return usual_rate(self._pts, self._time_base, stated) or stated.limit_denominator(1001)
 
     def _last_frame_ticks(self) -> int:
-        """As its file says, where that is far more than usual; else as the one before, unless that
-        stood still.
+        """As its file says, where that is far more than usual, and true of the others; else as the
+        one before, unless that stood still.
         """
         pts, usual = self._pts, max(1, round(1 / (self._stated_rate * self._time_base)))
         before = pts[-1] - pts[-2] if len(pts) > 1 else usual
-        # Some containers state one length for all frames, whatever their times say.
-        if self._last_ticks and self._last_ticks > 2 * usual:
-            return self._last_ticks
-        return before if before <= 2 * usual else self._last_ticks or usual
+        # Some containers state one length for all frames, whatever their times say. One alone may
+        # be another frame's: MP4 has lengths by the order of decoding.
+        told = self._last_ticks if self._untrue <= 1 else None
+        if told and told > 2 * usual:
+            return told
+        return before if before <= 2 * usual else told or usual
 
     def spans(self) -> list[Span]:
         """Of each segment."""

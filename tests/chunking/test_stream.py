@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.same_bytes import drifting_pictures, write_film
 from chunking.encoders import ENCODERS, with_options
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter, boxes
@@ -43,6 +44,15 @@ def irregular(pictures, start: int) -> list[Frame]:
 
 def paths(files) -> list:
     return [segment.path for segment in files.segments]
+
+
+def test_a_length_that_is_true_of_no_frame_is_not_the_last_ones(tmp_path):
+    """A Matroska film with DefaultDuration in the wrong unit: 1,333 s for each of its frames."""
+    path = write_film(tmp_path / "film.mp4", drifting_pictures(12, 64, 96))
+    info, said = probe(path), read_frames(path)
+    wrong = (replace(frame, duration=40_000 * info.time_base.denominator) for frame in said)
+    made = write_lr_stream(wrong, tmp_path, info, "lossless")
+    assert made.end_s == Fraction(12, 30)
 
 
 @pytest.mark.parametrize("codec", CODECS)
