@@ -13,6 +13,7 @@ JSON cannot get into a table: tests/test_docs.py holds the pages to that.
 """
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -258,6 +259,13 @@ ATTACKS = {
     "kills": "SIGKILL of `pocketsr encode`, then the same command",
     "changes": "a full disk, or the end, at each change to the disk, then the same command",
 }
+# And its slow tests, by a part of their names.
+NATIVE = {
+    "test_router_fuzz": "libFuzzer with sanitizers on router blobs, a minute",
+    "test_fuzz": "libFuzzer with sanitizers on weights blobs, a minute",
+    "test_threads": "thread sanitizer, two pools of 7 threads over one network",
+    "test_memory": "10,000 frames: memory after 1,000 and at the end",
+}
 
 
 def reliability() -> str:
@@ -267,10 +275,14 @@ def reliability() -> str:
         ends = ", ".join(f"{count:,} {end}" for end, count in part.get("ends", {}).items())
         rows.append((what, f"{part['tries']:,}", ends or "the same bytes", part["findings"]))
     for case in parts.get("native", {}).get("cases", []):
-        test = case["test"].removeprefix("tests.compiler.").replace("_", " ")
-        ends = f"{case['mib']} MiB" if "mib" in case else case["state"]
-        failed = [test] if case["state"] not in ("passed", "skipped") else []
-        rows.append((test, f"{int(case.get('executed', 1)):,}", ends, failed))
+        what = next(words for name, words in NATIVE.items() if name in case["test"])
+        dtype = re.search(r"\[(\w+)\]", case["test"])
+        ends = case["state"]
+        if "mib" in case:
+            ends = "{:.1f} and {:.1f} MiB".format(*json.loads(case["mib"]))
+        failed = [what] if case["state"] in ("failure", "error") else []
+        tries = f"{int(case['executed']):,}" if "executed" in case else ""
+        rows.append((f"{what}, {dtype[1]}" if dtype else what, tries, ends, failed))
     heads = ("attack", "tries", "how they ended", "findings")
     return markdown([dict(zip(heads, (*row[:3], len(row[3])), strict=True)) for row in rows])
 
