@@ -9,8 +9,9 @@ import pytest
 
 # As a library that waits for its own threads: no handler of Python's can run.
 CODE = """
-import ctypes, sys, time
+import ctypes, signal, sys, time
 from sr import cli
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is ignored
 cli.end_in_any_case = lambda words, say: real(words, say, grace_s=0.5)
 real = __import__("sr.stuck", fromlist=["x"]).end_in_any_case
 def hang(**_):
@@ -34,7 +35,10 @@ def test_a_signal_ends_the_command(number, code, inside):
         assert process.stdout.readline().strip() == b"here"
         time.sleep(0.2)
         process.send_signal(number)
-        said = process.communicate(timeout=30)[1].decode()
+        try:
+            said = process.communicate(timeout=30)[1].decode()
+        finally:
+            process.kill()
     assert process.returncode == code
     (line,) = said.splitlines()
     assert "the same command continues" in line
