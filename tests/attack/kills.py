@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from player.package.signature import signing_key
 from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
 from sr.progress import Progress
@@ -45,7 +44,8 @@ def stop_at_each_change(
 ) -> tuple[int, list[str]]:
     """Fail or end an encode at every `step`-th change to the disk, and go on: how many stops, and
     what was wrong after one."""
-    signing_key()  # which the first encode makes, and no other
+    # Of a second encode: the first makes a key, and folders that libraries keep for a process.
+    run(film, folder / "first", asked)
     with faulty_disk() as changes:
         run(film, folder / "whole", asked)
     whole, stops, findings = contents(folder / "whole"), range(first, len(changes), step), []
