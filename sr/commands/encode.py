@@ -1,5 +1,6 @@
 """`pocketsr encode FILE -o DIR`."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -312,7 +313,7 @@ def lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
         *stage_lines(report["stages"]),
         *router_lines(report["router"]),
         *(("lost", line) for line in report.get("lost", [])),
-        ("next", f"pocketsr play {out}"),
+        ("next", f"pocketsr play {shlex.quote(str(out))}"),
     ]
 
 
