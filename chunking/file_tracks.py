@@ -6,7 +6,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -70,11 +70,11 @@ NOTHING = Beside()
 
 
 def beside_packets(
-    target: OutputContainer, beside: Beside, opened: ExitStack, warn: Warn
+    target: OutputContainer, beside: Beside, opened: ExitStack, warn: Warn, origin_s: Fraction
 ) -> Iterator[Packet[Any]]:
     """All packets in the order of their times; their streams are made with the first of them.
 
-    Sources that are opened close with `opened`.
+    What is at `origin_s` is at zero in the file. Sources that are opened close with `opened`.
     """
     tracks: list[Iterator[Packet[Any]]] = []
     for sound in beside.sounds:
@@ -85,8 +85,19 @@ def beside_packets(
     tracks += [_text_packets(target, text) for text in beside.texts]
     if beside.chapters:
         numbers = range(1, len(beside.chapters) + 1)
-        target.set_chapters([*map(_chapter, numbers, beside.chapters)])
-    yield from heapq.merge(*tracks, key=lambda packet: (packet.pts or 0) * packet.time_base)
+        moved = [_moved_cue(cue, origin_s) for cue in beside.chapters]
+        target.set_chapters([*map(_chapter, numbers, moved)])
+    for packet in heapq.merge(*tracks, key=lambda packet: (packet.pts or 0) * packet.time_base):
+        ticks = round(origin_s / packet.time_base)
+        # Subtitles may be there before the first picture or sound.
+        packet.pts = max((packet.pts or 0) - ticks, 0)
+        packet.dts = max((packet.dts or 0) - ticks, 0)
+        yield packet
+
+
+def _moved_cue(cue: Cue, origin_s: Fraction) -> Cue:
+    start, end = (max(0, round(at - 1000 * origin_s)) for at in (cue.start_ms, cue.end_ms))
+    return replace(cue, start_ms=start, end_ms=end)
 
 
 def _labelled(packets: Iterable[Packet[Any]], label: Label) -> Iterator[Packet[Any]]:

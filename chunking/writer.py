@@ -47,8 +47,8 @@ class VideoWriter:
     `crf` None keeps every pixel: FFV1 in Matroska, lossless H.264 in the others, both of RGB.
     The packets of what lies `beside` the picture are copied as they are, of each track up to one
     that does not go in, which is said. `hdr` goes with the pictures. The last one lasts until
-    `end`, in ticks of the time base; without it, as long as the one before. Raises InputError for
-    an unknown ending, OSError as writing does.
+    `end`, in ticks of the time base; without it, as long as the one before. `origin_s` is zero in
+    the file. Raises InputError for an unknown ending, OSError as writing does.
     """
 
     def __init__(
@@ -63,10 +63,12 @@ class VideoWriter:
         beside: Beside = NOTHING,
         hdr: Hdr = NO_HDR,
         end: int | None = None,
+        origin_s: Fraction = Fraction(0),
         on_warning: Warn = ignore,
     ) -> None:
         self._path, self._time_base, self._warn = path, time_base, on_warning
-        self._end = end
+        self._origin = round(origin_s / time_base)
+        self._end = None if end is None else end - self._origin
         self._temporary = path.with_name(f"{part_prefix(path)}{os.getpid()}{PART_SUFFIX}")
         muxer = muxer_of(path)
         if crf is None:
@@ -107,7 +109,7 @@ class VideoWriter:
         self._held: av.VideoFrame | None = None  # until it is known how long it lasts
         self._lengths: dict[int, int] = {}  # ticks, by pts, of what the encoder has
         self._usual_ticks = self._last_ticks = max(1, round(1 / (frame_rate * time_base)))
-        self._beside = beside_packets(self._container, beside, self._open, on_warning)
+        self._beside = beside_packets(self._container, beside, self._open, on_warning, origin_s)
         # Asked for now, because all streams of a file must exist before its first frame.
         self._next = next(self._beside, None)
         self._broken: set[int] = set()  # streams that take no more
@@ -124,8 +126,8 @@ class VideoWriter:
     def write(self, rgb: np.ndarray, pts: int) -> None:
         """The next frame; `pts` in ticks of the time base, rising."""
         frame = rgb_to_frame(rgb, self._pix_fmt, self._colour, self._reformatter)
-        frame.pts, frame.time_base = pts, self._time_base
-        self._encode_held(pts)
+        frame.pts, frame.time_base = pts - self._origin, self._time_base
+        self._encode_held(frame.pts)
         self._held = frame
 
     def _encode_held(self, end: int) -> None:

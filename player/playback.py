@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,10 @@ def file_sink(
     """A sink that writes frames to `out`, which appears whole when the block ends.
 
     `crf` None keeps every pixel. Sound is copied packet by packet, with subtitles and chapters
-    beside it; frames keep their times tick for tick, and the last one lasts as long as in the
-    film, if not `limit` ends it. Raises InputError for a format that cannot be written, OutputError
-    for a place that is none, OSError as writing does.
+    beside it; frames keep their times tick for tick from where the film begins (a broadcast's do
+    hours in), and the last one lasts as long as there, if not `limit` ends it. Raises InputError
+    for a format that cannot be written, OutputError for a place that is none, OSError as writing
+    does.
     """
     _check_place(package, out)
     info = lr_info(package)
@@ -183,6 +185,7 @@ def file_sink(
         beside=read_beside(package, out, on_event),
         hdr=info.hdr,
         end=end_ticks(package, info, limit),
+        origin_s=_origin_s(package),
         on_warning=warn,
     ) as writer:
 
@@ -201,6 +204,14 @@ def _check_place(package: Package, out: Path) -> None:
         raise OutputError(f"{out} is a folder: give the name of a file")
     if folder.resolve().is_relative_to(package.directory.resolve()):
         raise OutputError(f"{out} lies inside the package: choose a place outside of it")
+
+
+def _origin_s(package: Package) -> Fraction:
+    """Where the first of all streams begins, in seconds."""
+    if (index := package.index) is None:
+        return Fraction(0)
+    tracks = [(index.segments, index.time_base), *((s.segments, s.time_base) for s in index.sounds)]
+    return min(segments[0].start * base for segments, base in tracks if segments)
 
 
 def end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:

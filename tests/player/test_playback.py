@@ -15,6 +15,7 @@ from player.package.package_error import PackageError
 from player.playback import HashSink, OutputError, PlayOptions, play, play_package
 from player.session import open_package
 from player.upscale import UpscaledFrame, upscale
+from tests.player import conftest
 from tests.player.conftest import write_film
 
 
@@ -147,6 +148,19 @@ def test_a_failure_in_the_middle_leaves_no_file(film, engine, tmp_path):
     with pytest.raises(PackageError):
         play_package(film, engine, PlayOptions(out=out, verify="0" * 64))
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_film_that_begins_hours_in_is_no_longer_for_that(
+    lr_frames, source_clip, engine, tmp_path, monkeypatch
+):
+    """A recording of a broadcast: its times are the station's."""
+    monkeypatch.setattr(conftest, "PTS", [600 * 50_000 + pts for pts in conftest.PTS])
+    package = open_package(write_film(tmp_path / "film", lr_frames, source_clip))
+    assert package.index.segments[0].start == 600 * 50_000
+    out = tmp_path / "hr.mp4"
+    play_package(package, engine, PlayOptions(out=out))
+    times = [float(frame.pts * probe(out).time_base) for frame in read_frames(out)]
+    assert times == pytest.approx([(pts - conftest.PTS[0]) / 600 for pts in conftest.PTS])
 
 
 @pytest.mark.parametrize(("limit", "length"), [(None, 2.0), (20, 2.0), (10, 26 / 600)])
