@@ -115,6 +115,8 @@ def _set_label(stream: Stream, label: Label) -> None:
     for name, value in (("language", language), ("title", label.title)):
         if plain := "".join(filter(str.isprintable, value)):
             stream.metadata[name] = plain
+    if label.title and stream.container.format.name != "matroska":
+        stream.metadata["handler_name"] = label.title  # the only name that MP4 has for a track
     # 0 is said as well: without a word, a format takes its first track for the default.
     stream.disposition = Disposition.default if label.is_default else Disposition(0)
 

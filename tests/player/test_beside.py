@@ -102,6 +102,8 @@ def test_a_file_has_every_track_with_its_label(package, engine, tmp_path, suffix
     with av.open(str(out)) as container:
         languages = [s.metadata.get("language") for s in container.streams.audio]
         assert languages == ["eng", "ger" if suffix == ".mov" else "deu"]
+        named = "title" if suffix == ".mkv" else "handler_name"
+        assert container.streams.audio[1].metadata[named] == GERMAN.title
         default = av.stream.Disposition.default
         assert [bool(s.disposition & default) for s in container.streams.audio] == [False, True]
         (text,) = container.streams.subtitles
