@@ -21,7 +21,7 @@ from player.package.fields import Object, parse_object
 from player.package.files import read_plain
 from player.package.index_columns import SCHEMA_NAME, SCHEMA_VERSION, index_to_json
 from player.package.index_packing import pack_index, unpack_index
-from player.package.layout import INDEX_PATH, PLAIN_INDEX_PATH
+from player.package.layout import INDEX_PATH, PLAIN_INDEX_PATH, WORK
 from player.package.package_error import PackageError
 from player.package.scale import scale_number
 from player.package.signature import check_signature, sign
@@ -48,6 +48,9 @@ def read_index(package: Path) -> IndexFile:
     Raises PackageError where it is missing, damaged or newer than this player.
     """
     path = index_path(package)
+    # An index comes last.
+    if (package / WORK).is_dir() and not (package / path).exists():
+        raise PackageError(f"{path}: the encode is not at its end: the same command continues")
     try:
         data = read_plain(package, path, limits.MAX_INDEX_BYTES)
         text = data if path == PLAIN_INDEX_PATH else unpack_index(data)

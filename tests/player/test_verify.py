@@ -107,3 +107,10 @@ def test_a_well_signed_map_that_does_not_fit_is_a_fault(package_dir, frames, cod
 def test_blobs_parse_as_the_index_says(made_package):
     for entry in read_index(made_package).index.weights:
         assert unpack_weights((made_package / entry.file).read_bytes()).arch == entry.arch
+
+
+def test_a_package_whose_encode_goes_on_is_not_called_damaged(package_dir):
+    (package_dir / "sr/index.bin").unlink()
+    (package_dir / "work").mkdir()
+    (fault,) = verify_package(package_dir).faults
+    assert "the same command continues" in fault.reason
