@@ -64,7 +64,7 @@ def encode_best(
     info = probe(options.film)
     plan_tracks(options.film, options.stream.audio)  # what is not there is said at once
     job = open_job(options, restart, progress.warn)
-    signing_key()  # what cannot be signed is not made
+    signing_key()  # what cannot be signed is not begun
     if (report := job.report()) is None:
         report = _Best(options, info, job, progress).run()
     job.close(report)

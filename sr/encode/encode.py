@@ -60,7 +60,7 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
     tracks = plan_tracks(options.film, options.stream.audio)
     check_scale(info.height, info.width, options.stream.scale)
     job = open_job(options, restart, progress.warn)
-    signing_key()  # what cannot be signed is not made
+    signing_key()  # what cannot be signed is not begun
     if (report := job.report()) is None:
         for warning in info.warnings:
             progress.warn(warning)

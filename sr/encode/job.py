@@ -51,9 +51,8 @@ class Job:
     ) -> None:
         self.out, self.work = out, out / WORK
         self._source, self._asked, self._lock, self._warn = source, asked, lock, warn
-        self._made: dict[
-            str, str | None
-        ] = {}  # files of the steps that are done, and their SHA-256
+        # Files of the steps that are done, and their SHA-256.
+        self._made: dict[str, str | None] = {}
         self._sweep()
 
     def _sweep(self) -> None:

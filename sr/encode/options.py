@@ -58,8 +58,7 @@ class StreamOptions:
     `segment_s` seconds, begins with a key frame. `codec_opts`: "key=value:key=value" for the
     encoder, as its library calls them. `video`: the number, from 1, of the film's video stream;
     `audio`: number or language of its sound, or "none"; None: the one to choose, and all sound.
-    `revision`: the how-manieth package of this film, made so,
-    is given away."""
+    `revision`: the how-manieth package of this film, made so, is given away."""
 
     scale: Scale = 4
     lr_codec: str = "av1"

@@ -1,6 +1,7 @@
 """report.json: what a package says about itself, with a checksum of its own.
 
-Nothing that plays a package asks for it, and so the signed index does not hold its hash.
+Nothing that plays a package asks for it, and so the signed index does not hold its hash. A seal
+behind it, as files of the job have (player/package/artefact.py), would be no JSON.
 """
 
 import hashlib

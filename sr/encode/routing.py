@@ -69,10 +69,8 @@ def _summed_sse(
     with closing(work.film.pairs()) as pairs:
         numbered = enumerate(pairs)
         for number, segment in enumerate(work.film.stream.segments, 1):
-            file, frames = (
-                work.job.path(f"errors-{number:05d}.npy"),
-                range(first, first + segment.frames),
-            )
+            file = work.job.path(f"errors-{number:05d}.npy")
+            frames = range(first, first + segment.frames)
             first += segment.frames
             make = partial(_keep_sse, work, network, grid, groups, numbered, frames, file)
             work.job.step(f"errors-{number:05d}", make, [file])

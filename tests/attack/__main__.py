@@ -138,7 +138,8 @@ def main() -> int:
     for name in asked.parts:
         began = monotonic()
         with tempfile.TemporaryDirectory() as folder:
-            os.environ["POCKETSR_HOME"] = folder if name != "packages" else ""
+            # A key and engines of its own; but no engine is compiled only to play packages.
+            os.environ["POCKETSR_HOME"] = "" if name == "packages" else folder
             found = PARTS[name](Path(folder), asked)
         findings += found["findings"]
         row = {"seed": asked.seed, "seconds": round(monotonic() - began), **found}

@@ -2,8 +2,8 @@
 
     package --mutate--> verify, play, write a file --in a process of their own--> what came of it
 
-What is a finding: an exception that is not the project's own, a signal, more than two seconds of
-the processor, more than 300 MB, a frame more than the film has.
+What is a finding: an exception that is not the project's own, a signal, no end within a minute,
+more than two seconds of the processor, more than 300 MB.
 """
 
 import multiprocessing

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from chunking.input_error import InputError
+from player.package.package_error import PackageError
 from sr.encode import encode as encode_module
+from sr.encode.job import JobError
 from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
 from sr.encode.report_file import read_report
@@ -93,6 +95,35 @@ def test_a_film_that_changes_under_the_encode_is_not_signed(film, tmp_path, monk
     with pytest.raises(InputError, match="was changed while it was encoded"):
         run(film, tmp_path / "p", PLAIN)
     assert not (tmp_path / "p/sr/index.bin").exists()
+
+
+def test_a_segment_that_changes_under_the_encode_is_not_signed(film, tmp_path, monkeypatch):
+    def write_streams(work):
+        made = streams(work)
+        with (work.options.out / "video/seg-00001.m4s").open("r+b") as file:
+            file.write(b"other")
+        return made
+
+    streams = encode_module.write_streams
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(JobError, match="was changed while the encode ran"),
+    ):
+        patched.setattr(encode_module, "write_streams", write_streams)
+        run(film, tmp_path / "p", PLAIN)
+    assert not (tmp_path / "p/sr/index.bin").exists()
+    said = run(film, tmp_path / "p", PLAIN)
+    assert said and all("seg-00001.m4s" in line for line in said)
+    run(film, tmp_path / "whole", PLAIN)
+    assert contents(tmp_path / "p") == contents(tmp_path / "whole")
+
+
+def test_a_signing_key_that_is_none_is_said_before_any_work(film, tmp_path, monkeypatch):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/signing.key").write_bytes(b"short")
+    monkeypatch.setattr(encode_module, "write_streams", None)
+    with pytest.raises(PackageError, match="not a signing key"):
+        run(film, tmp_path / "p", PLAIN)
 
 
 def test_a_restart_waits_for_no_one_and_touches_nothing_of_a_running_job(film, tmp_path):
