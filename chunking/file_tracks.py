@@ -70,11 +70,11 @@ NOTHING = Beside()
 
 
 def beside_packets(
-    target: OutputContainer, beside: Beside, opened: ExitStack, warn: Warn, origin_s: Fraction
+    target: OutputContainer, beside: Beside, opened: ExitStack, warn: Warn
 ) -> Iterator[Packet[Any]]:
     """All packets in the order of their times; their streams are made with the first of them.
 
-    What is at `origin_s` is at zero in the file. Sources that are opened close with `opened`.
+    Sources that are opened close with `opened`.
     """
     tracks: list[Iterator[Packet[Any]]] = []
     for sound in beside.sounds:
@@ -83,21 +83,17 @@ def beside_packets(
         packets = _rising(timed_packets(container, source), warn)
         tracks.append(_labelled(packets_for(target, source, packets, warn), sound.label))
     tracks += [_text_packets(target, text) for text in beside.texts]
-    if beside.chapters:
-        numbers = range(1, len(beside.chapters) + 1)
-        moved = [_moved_cue(cue, origin_s) for cue in beside.chapters]
-        target.set_chapters([*map(_chapter, numbers, moved)])
-    for packet in heapq.merge(*tracks, key=lambda packet: (packet.pts or 0) * packet.time_base):
-        ticks = round(origin_s / packet.time_base)
-        # Subtitles may be there before the first picture or sound.
-        packet.pts = max((packet.pts or 0) - ticks, 0)
-        packet.dts = max((packet.dts or 0) - ticks, 0)
-        yield packet
+    yield from heapq.merge(*tracks, key=lambda packet: (packet.pts or 0) * packet.time_base)
 
 
-def _moved_cue(cue: Cue, origin_s: Fraction) -> Cue:
-    start, end = (max(0, round(at - 1000 * origin_s)) for at in (cue.start_ms, cue.end_ms))
-    return replace(cue, start_ms=start, end_ms=end)
+def set_chapters(target: OutputContainer, chapters: Sequence[Cue], origin_s: Fraction) -> None:
+    """Before the first packet is written; what is at `origin_s` is at zero in the file."""
+    moved = []
+    for cue in chapters:
+        start, end = (max(0, round(at - 1000 * origin_s)) for at in (cue.start_ms, cue.end_ms))
+        moved.append(replace(cue, start_ms=start, end_ms=end))
+    if moved:
+        target.set_chapters([*map(_chapter, range(1, len(moved) + 1), moved)])
 
 
 def _labelled(packets: Iterable[Packet[Any]], label: Label) -> Iterator[Packet[Any]]:

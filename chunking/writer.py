@@ -10,7 +10,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from chunking.audio import open_audio, why_not_muxed
 from chunking.colour import Colour, rgb_to_frame, yuv_colour
 from chunking.encoders import Encoder, add_encoder
-from chunking.file_tracks import NOTHING, Beside, beside_packets
+from chunking.file_tracks import NOTHING, Beside, beside_packets, set_chapters
 from chunking.hdr import NO_HDR, Hdr
 from chunking.input_error import InputError
 from chunking.isobmff import with_hdr_boxes
@@ -34,6 +34,7 @@ FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Endings that can be written. Matroska rounds times to milliseconds, the others keep ticks."""
 
 DEFAULT_CRF = 16
+_MOST_TICKS = (1 << 31) - 1  # that MP4 has for the length of a frame
 # RGB, for a conversion to YUV and back changes the picture. FFV1 is the archives' format, and
 # ordinary players know no other lossless one; in MP4 they know H.264 (profile High 4:4:4).
 _FFV1 = Encoder("ffv1", "bgr0", None, None, {"level": "3", "slices": "4"})
@@ -47,8 +48,9 @@ class VideoWriter:
     `crf` None keeps every pixel: FFV1 in Matroska, lossless H.264 in the others, both of RGB.
     The packets of what lies `beside` the picture are copied as they are, of each track up to one
     that does not go in, which is said. `hdr` goes with the pictures. The last one lasts until
-    `end`, in ticks of the time base; without it, as long as the one before. `origin_s` is zero in
-    the file. Raises InputError for an unknown ending, OSError as writing does.
+    `end`, in ticks of the time base; without it, as long as the one before. `from_zero`: what
+    comes first comes at zero, whatever its time. Raises InputError for an unknown ending, OSError
+    as writing does.
     """
 
     def __init__(
@@ -63,12 +65,13 @@ class VideoWriter:
         beside: Beside = NOTHING,
         hdr: Hdr = NO_HDR,
         end: int | None = None,
-        origin_s: Fraction = Fraction(0),
+        from_zero: bool = False,
         on_warning: Warn = ignore,
     ) -> None:
         self._path, self._time_base, self._warn = path, time_base, on_warning
-        self._origin = round(origin_s / time_base)
-        self._end = None if end is None else end - self._origin
+        self._end, self._chapters = end, beside.chapters
+        self._from_zero = from_zero
+        self._origin_s: Fraction | None = None  # what is at zero in the file
         self._temporary = path.with_name(f"{part_prefix(path)}{os.getpid()}{PART_SUFFIX}")
         muxer = muxer_of(path)
         if crf is None:
@@ -109,7 +112,7 @@ class VideoWriter:
         self._held: av.VideoFrame | None = None  # until it is known how long it lasts
         self._lengths: dict[int, int] = {}  # ticks, by pts, of what the encoder has
         self._usual_ticks = self._last_ticks = max(1, round(1 / (frame_rate * time_base)))
-        self._beside = beside_packets(self._container, beside, self._open, on_warning, origin_s)
+        self._beside = beside_packets(self._container, beside, self._open, on_warning)
         # Asked for now, because all streams of a file must exist before its first frame.
         self._next = next(self._beside, None)
         self._broken: set[int] = set()  # streams that take no more
@@ -126,9 +129,22 @@ class VideoWriter:
     def write(self, rgb: np.ndarray, pts: int) -> None:
         """The next frame; `pts` in ticks of the time base, rising."""
         frame = rgb_to_frame(rgb, self._pix_fmt, self._colour, self._reformatter)
-        frame.pts, frame.time_base = pts - self._origin, self._time_base
-        self._encode_held(frame.pts)
+        frame.pts, frame.time_base = pts, self._time_base
+        if self._origin_s is None:
+            self._begin(pts * self._time_base)
+        self._encode_held(pts)
         self._held = frame
+
+    def _begin(self, start_s: Fraction) -> None:
+        """The first frame is there: a broadcast's times, of all its streams, are hours in."""
+        first = self._next
+        starts_s = [start_s] if first is None else [start_s, (first.pts or 0) * first.time_base]
+        self._origin_s = min(starts_s) if self._from_zero else Fraction(0)
+        set_chapters(self._container, self._chapters, self._origin_s)
+
+    def _move(self, packet: Packet[Any]) -> None:
+        ticks = round((self._origin_s or 0) / packet.time_base)
+        packet.pts, packet.dts = (packet.pts or 0) - ticks, (packet.dts or 0) - ticks
 
     def _encode_held(self, end: int) -> None:
         """The frame before, which lasts until `end`."""
@@ -144,6 +160,8 @@ class VideoWriter:
         if self._held is not None:
             start = self._held.pts or 0
             end = start + self._last_ticks if self._end is None else max(self._end, start + 1)
+            if end - start > _MOST_TICKS:  # of a package, which may say anything
+                end = start + self._last_ticks
             if end - start > 2 * self._usual_ticks:
                 # MP4 has lengths by the order of decoding: behind a key frame none is shown before.
                 self._held.pict_type = PictureType.I
@@ -175,6 +193,7 @@ class VideoWriter:
             # Encoders let every packet last as long as the rate says.
             length = self._lengths.pop(packet.pts or 0, self._last_ticks) * self._time_base
             packet.stream, packet.duration = self._target, round(length / packet.time_base)
+            self._move(packet)
             self._container.mux(packet)
 
     def _mux_beside_until(self, end_s: Fraction | None) -> None:
@@ -186,6 +205,7 @@ class VideoWriter:
             if packet.stream.index in self._broken:
                 continue
             try:
+                self._move(packet)
                 self._container.mux(packet)
             except av.FFmpegError as error:
                 self._warn(f"{packet.stream.type} breaks off ({error.strerror})")

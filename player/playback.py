@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +184,7 @@ def file_sink(
         beside=read_beside(package, out, on_event),
         hdr=info.hdr,
         end=end_ticks(package, info, limit),
-        origin_s=_origin_s(package),
+        from_zero=True,
         on_warning=warn,
     ) as writer:
 
@@ -204,14 +203,6 @@ def _check_place(package: Package, out: Path) -> None:
         raise OutputError(f"{out} is a folder: give the name of a file")
     if folder.resolve().is_relative_to(package.directory.resolve()):
         raise OutputError(f"{out} lies inside the package: choose a place outside of it")
-
-
-def _origin_s(package: Package) -> Fraction:
-    """Where the first of all streams begins, in seconds."""
-    if (index := package.index) is None:
-        return Fraction(0)
-    tracks = [(index.segments, index.time_base), *((s.segments, s.time_base) for s in index.sounds)]
-    return min(segments[0].start * base for segments, base in tracks if segments)
 
 
 def end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:

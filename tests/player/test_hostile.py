@@ -315,3 +315,14 @@ def test_damaged_sound_never_stops_the_video(
     said = [e for e in result["events"] if "audio" in e["what"]]
     # What decodes without a word, because nobody signed what it should be, is played.
     assert said or (not signed and damage in ("longer", "noise", "no segment"))
+
+
+@pytest.mark.parametrize("start", [1 << 61, -(1 << 61), 1 << 40, -(1 << 40)])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_times_that_no_film_has_are_not_written(package_dir, engine, tmp_path, start, suffix):
+    index = read_index(package_dir).index
+    moved = tuple(replace(s, start=s.start + start) for s in index.segments)
+    write_index(package_dir, replace(index, segments=moved), signing_key())
+    out = tmp_path / f"hr{suffix}"
+    made = play_package(open_package(package_dir), engine, PlayOptions(out=out))
+    assert made["frames"] == len(list(read_frames(out))) == len(PTS)
