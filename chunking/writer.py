@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -132,7 +133,8 @@ class VideoWriter:
         frame.pts, frame.time_base = pts, self._time_base
         if self._origin_s is None:
             self._begin(pts * self._time_base)
-        self._encode_held(pts)
+        with _told(self._path):
+            self._encode_held(pts)
         self._held = frame
 
     def _begin(self, start_s: Fraction) -> None:
@@ -179,7 +181,7 @@ class VideoWriter:
         trace: TracebackType | None,
     ) -> None:
         try:
-            with self._open:
+            with _told(self._path), self._open:
                 if kind is None:
                     self._finish()
             # Only now is the container closed and its index written.
@@ -210,6 +212,15 @@ class VideoWriter:
             except av.FFmpegError as error:
                 self._warn(f"{packet.stream.type} breaks off ({error.strerror})")
                 self._broken.add(packet.stream.index)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What a muxer refuses of our own packets is their times: those of a damaged package."""
+    try:
+        yield
+    except (av.ArgumentError, av.PatchWelcomeError) as error:
+        raise InputError(f"{path}: no such file holds the times of its frames") from error
 
 
 def muxer_of(path: Path) -> str:

@@ -171,3 +171,12 @@ def test_the_last_frame_lasts_until_the_end(tmp_path, moving_frames, name, crf, 
     info = probe(tmp_path / name)
     assert not said and float(last.duration * info.time_base) == pytest.approx(length, abs=0.04)
     assert info.duration_s == pytest.approx((end or 12) / 30, abs=0.04)
+
+
+def test_times_that_a_file_does_not_hold_are_no_fault_of_ours(tmp_path):
+    rgb, out = np.zeros((48, 64, 3), np.uint8), tmp_path / "hr.mp4"
+    writer = VideoWriter(out, (48, 64), Fraction(1, 600), COLOUR)
+    with pytest.raises(InputError, match="no such file holds the times"), writer:
+        for pts in (0, 20, 1 << 40, 1 << 41):
+            writer.write(rgb, pts)
+    assert not out.exists() and not list(tmp_path.iterdir())
