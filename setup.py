@@ -12,6 +12,7 @@ CORE = [
     "av>=18",
     "click>=8.1",
     "cryptography>=45",
+    "langcodes>=3.5",
     "numpy>=2",
     "opencv-python-headless>=4.11",
     "pillow>=11",

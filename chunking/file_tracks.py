@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -19,6 +21,7 @@ from av.stream import Disposition, Stream
 from chunking.audio import open_audio, packets_for, timed_packets
 from chunking.opening import Mp4
 from chunking.parts import Warn
+from player.package.languages import iso639_2
 from player.package.streams import UNLABELLED, Label
 from player.package.webvtt import Cue, one_at_a_time
 
@@ -105,16 +108,19 @@ def _labelled(packets: Iterable[Packet[Any]], label: Label) -> Iterator[Packet[A
 
 
 def _set_label(stream: Stream, label: Label) -> None:
-    language = label.language
-    if stream.container.format.name == "mov":
+    language, muxer = label.language, stream.container.format.name
+    if muxer != "matroska":
+        language = iso639_2(language)
+    if muxer == "mov":
         language = _QUICKTIME.get(language, language)
     for name, value in (("language", language), ("title", label.title)):
         if plain := "".join(filter(str.isprintable, value)):
             stream.metadata[name] = plain
-    if label.title and stream.container.format.name != "matroska":
+    if label.title and muxer != "matroska":
         stream.metadata["handler_name"] = label.title  # the only name that MP4 has for a track
     # 0 is said as well: without a word, a format takes its first track for the default.
-    stream.disposition = Disposition.default if label.is_default else Disposition(0)
+    flags = ["default", *label.flags] if label.is_default else label.flags
+    stream.disposition = reduce(or_, (Disposition[flag] for flag in flags), Disposition(0))
 
 
 def _text_packets(target: OutputContainer, text: Text) -> Iterator[Packet[Any]]:

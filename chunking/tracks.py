@@ -13,8 +13,9 @@ from chunking.audio import DROPPED, sound_fate
 from chunking.input_error import NoSuchTrackError
 from chunking.opening import Source, describe, open_source
 from chunking.probe import choose_video, real_videos
+from player.package.languages import is_spoken
 from player.package.limits import MAX_SOUNDS, MAX_TEXT_CHARS, MAX_TEXTS
-from player.package.streams import UNLABELLED, Label
+from player.package.streams import FLAGS, UNLABELLED, Label
 
 ENCODED, AS_WEBVTT = "encoded", "made WebVTT"
 NO_SOUND = "none"  # in the place of a track's number or language
@@ -55,11 +56,11 @@ class Track:
 
     @property
     def description(self) -> str:
-        """Codec, layout, language and title, as far as they are known."""
+        """Codec, layout, language, title and flags, as far as they are known."""
         label = self.label
         title = f'"{label.title}"' if label.title else ""
-        default = "default" if label.is_default else ""
-        known = (self.codec, self.layout, label.language, title, default)
+        flags = ("default", *label.flags) if label.is_default else label.flags
+        known = (self.codec, self.layout, label.language, title, *flags)
         return " ".join(part for part in known if part)
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +73,7 @@ class Track:
             "layout": self.layout or None,
             **label,
             "default": self.label.is_default,
+            "flags": [*self.label.flags],
             "becomes": self.fate,
             "reason": self.reason or None,
         }
@@ -156,7 +158,8 @@ def _others(container: InputContainer) -> Iterator[Track]:
 def _chosen(tracks: list[Track], audio: str, name: str) -> Iterator[Track]:
     """The same, with the sound that was not asked for dropped."""
     sounds = [track for track in tracks if track.kind == "audio"]
-    wanted = [t for t in sounds if audio.lower() in (str(t.number), t.label.language.lower())]
+    by_number = [t for t in sounds if audio == str(t.number)]
+    wanted = by_number or [t for t in sounds if is_spoken(t.label.language, audio)]
     if not wanted and audio.lower() != NO_SOUND:
         there = ", ".join(f"{t.number} ({t.label.language or 'no language'})" for t in sounds)
         raise NoSuchTrackError(f"{name} has no audio {audio}: there is {there or 'none at all'}")
@@ -187,4 +190,5 @@ def _label(stream: Stream) -> Label:
     language = stream.metadata.get("language", "")[:_MAX_LANGUAGE_CHARS]
     title = stream.metadata.get("title", "")[:MAX_TEXT_CHARS]
     is_default = bool(stream.disposition & Disposition.default)
-    return Label(language if language != "und" else "", title, is_default)
+    flags = tuple(name for name in FLAGS if stream.disposition & Disposition[name])
+    return Label(language if language != "und" else "", title, is_default, flags)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from itertools import groupby
 
+from player.package.languages import bcp47
 from player.package.layout import (
     AUDIO,
     INIT_NAME,
@@ -18,7 +19,12 @@ from player.package.layout import (
     text_path,
 )
 from player.package.streams import (
+    COMMENTARY,
+    DUB,
+    FORCED,
+    HEARING_IMPAIRED,
     UNLABELLED,
+    VISUAL_IMPAIRED,
     Label,
     Segment,
     StreamFiles,
@@ -31,6 +37,12 @@ from player.package.streams import (
 _MPD_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 _LIVE_PROFILE = "urn:mpeg:dash:profile:isoff-live:2011"
 _ROLES = "urn:mpeg:dash:role:2011"
+_ROLE_OF = {
+    FORCED: "forced-subtitle", VISUAL_IMPAIRED: "description", COMMENTARY: "commentary", DUB: "dub",
+}  # fmt: skip
+# TV-Anytime's list, which DASH-IF and DVB take (ETSI TS 103 285, 6.1.2).
+_PURPOSE = "urn:tva:metadata:cs:AudioPurposeCS:2007"
+_PURPOSES = {VISUAL_IMPAIRED: "1", HEARING_IMPAIRED: "2"}
 
 
 def dash_manifest(
@@ -60,8 +72,8 @@ def dash_manifest(
     first = first_choice([s.label for s in sounds])
     for number, sound in enumerate(sounds, start=1):
         # One track needs no telling apart.
-        role = None if len(sounds) == 1 else "main" if number == first else "alternate"
-        adaptation = _adaptation(period, AUDIO, sound.label, role)
+        roles = [] if len(sounds) == 1 else ["main" if number == first else "alternate"]
+        adaptation = _adaptation(period, AUDIO, sound.label, roles)
         _add_stream(adaptation, sound_folder(number), sound, origin_s, {})
     for number, text in enumerate(texts, start=1):
         _add_text(period, number, text, origin_s, end_s)
@@ -70,19 +82,22 @@ def dash_manifest(
 
 
 def _adaptation(
-    period: ET.Element, kind: str, label: Label = UNLABELLED, role: str | None = None
+    period: ET.Element, kind: str, label: Label = UNLABELLED, roles: Sequence[str] = ()
 ) -> ET.Element:
-    """An empty AdaptationSet; `kind` is its type of content."""
+    """An empty AdaptationSet; `kind` is its type of content. Its flags are roles too."""
     text = kind == TEXT
     streamed = {} if text else {"segmentAlignment": "true", "startWithSAP": "1"}
-    language = {"lang": plain_text(label.language)} if label.language else {}
+    language = {"lang": tag} if (tag := bcp47(label.language)) else {}
     mime_type = "text/vtt" if text else f"{kind}/mp4"
     attributes = {"contentType": kind, "mimeType": mime_type, **language, **streamed}
     adaptation = ET.SubElement(period, "AdaptationSet", attributes)
-    # Labels before roles, as the schema has them.
+    # In the order of the schema.
     if label.title:
         ET.SubElement(adaptation, "Label").text = plain_text(label.title)
-    if role:
+    for flag in label.flags:
+        if flag in _PURPOSES:
+            ET.SubElement(adaptation, "Accessibility", schemeIdUri=_PURPOSE, value=_PURPOSES[flag])
+    for role in (*roles, *(_ROLE_OF[flag] for flag in label.flags if flag in _ROLE_OF)):
         ET.SubElement(adaptation, "Role", schemeIdUri=_ROLES, value=role)
     return adaptation
 
@@ -91,7 +106,8 @@ def _add_text(
     period: ET.Element, number: int, text: TextFile, origin_s: Fraction, end_s: Fraction
 ) -> None:
     """An AdaptationSet of one file, whose times are the film's."""
-    adaptation = _adaptation(period, TEXT, text.label, "subtitle")
+    roles = [] if FORCED in text.label.flags else ["subtitle"]
+    adaptation = _adaptation(period, TEXT, text.label, roles)
     bandwidth_bps = -(-8 * text.path.stat().st_size // max(1, int(end_s - origin_s)))
     identity = {"id": text_name(number), "bandwidth": str(bandwidth_bps)}
     representation = ET.SubElement(adaptation, "Representation", identity)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil
 
+from player.package.languages import bcp47
 from player.package.layout import (
     AUDIO,
     INIT_NAME,
@@ -15,10 +16,25 @@ from player.package.layout import (
     text_name,
     text_path,
 )
-from player.package.streams import Label, StreamFiles, TextFile, first_choice, plain_text
+from player.package.streams import (
+    FORCED,
+    HEARING_IMPAIRED,
+    VISUAL_IMPAIRED,
+    Label,
+    StreamFiles,
+    TextFile,
+    first_choice,
+    plain_text,
+)
 
 # RFC 8216bis 4.4.6.2, by H.273's names of the transfer functions.
 _VIDEO_RANGES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+# RFC 8216 4.3.4.1, and RFC 8216bis for the second of the deaf's.
+_CHARACTERISTICS = {
+    VISUAL_IMPAIRED: "public.accessibility.describes-video",
+    HEARING_IMPAIRED: "public.accessibility.transcribes-spoken-dialog,"
+    "public.accessibility.describes-music-and-sound",
+}
 
 
 def media_playlist(kind: str, stream: StreamFiles) -> str:
@@ -89,7 +105,9 @@ def master_playlist(
             # Shown where nobody asked only if the film's own file has it so, and one of them.
             shown = label.is_default and i == first_choice(labels)
             choice = f"{_media('SUBTITLES', TEXT, names[i - 1], label)},DEFAULT={_yes(shown)}"
-            media.append(f'{choice},AUTOSELECT=YES,URI="{playlist_name(text_name(i))}"')
+            forced = ",FORCED=YES" if FORCED in label.flags else ""
+            uri = playlist_name(text_name(i))
+            media.append(f'{choice},AUTOSELECT=YES{forced},URI="{uri}"')
     head = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS", *media]
     stream = f"#EXT-X-STREAM-INF:{','.join(attributes)}"
     return "\n".join([*head, stream, playlist_name(VIDEO), ""])
@@ -103,8 +121,12 @@ def _average_bps(stream: StreamFiles) -> int:
 
 def _media(kind: str, group: str, name: str, label: Label) -> str:
     """The beginning of an EXT-X-MEDIA line."""
-    language = f',LANGUAGE="{plain_text(label.language)}"' if label.language else ""
-    return f'#EXT-X-MEDIA:TYPE={kind},GROUP-ID="{group}",NAME="{name}"{language}'
+    language = bcp47(label.language)
+    lines = [f'#EXT-X-MEDIA:TYPE={kind},GROUP-ID="{group}",NAME="{name}"']
+    lines += [f'LANGUAGE="{language}"'] if language else []
+    if found := [_CHARACTERISTICS[flag] for flag in label.flags if flag in _CHARACTERISTICS]:
+        lines.append(f'CHARACTERISTICS="{",".join(found)}"')
+    return ",".join(lines)
 
 
 def _names(labels: Sequence[Label], kind: str) -> list[str]:

@@ -22,7 +22,7 @@ from player.package.layout import (
     text_path,
 )
 from player.package.package_error import PackageError
-from player.package.streams import UNLABELLED, Label
+from player.package.streams import FLAGS, UNLABELLED, Label
 
 # A stream as it is read: initialisation, segments, time base.
 Stream = tuple[FileEntry, tuple[SegmentEntry, ...], Fraction]
@@ -55,7 +55,12 @@ def texts_json(texts: Sequence[TextEntry], chapters: FileEntry | None) -> Object
 
 
 def _label_json(label: Label) -> Object:
-    said = {"language": label.language, "title": label.title, "default": label.is_default}
+    said = {
+        "language": label.language,
+        "title": label.title,
+        "default": label.is_default,
+        "flags": [*label.flags],
+    }
     return {name: value for name, value in said.items() if value}
 
 
@@ -116,4 +121,9 @@ def read_chapters(source: Object) -> TextEntry | None:
 
 def _label(source: Object) -> Label:
     is_default = fields.boolean({"default": False} | source, "default")
-    return Label(fields.text(source, "language"), fields.text(source, "title"), is_default)
+    flags = fields.texts(source, "flags", len(FLAGS)) if "flags" in source else []
+    if not set(flags) <= set(FLAGS):
+        raise PackageError(f"index: flags are not of {', '.join(FLAGS)}")
+    return Label(
+        fields.text(source, "language"), fields.text(source, "title"), is_default, tuple(flags)
+    )

@@ -5,16 +5,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+FORCED, HEARING_IMPAIRED, VISUAL_IMPAIRED = "forced", "hearing_impaired", "visual_impaired"
+COMMENTARY, DUB, ORIGINAL = "comment", "dub", "original"
+FLAGS = (FORCED, HEARING_IMPAIRED, VISUAL_IMPAIRED, COMMENTARY, DUB, ORIGINAL)
+"""Whom or what a track is for, by FFmpeg's names. Forced subtitles translate what the sound does
+not (signs, a foreign language), and are shown unasked.
+"""
+
 
 @dataclass(frozen=True)
 class Label:
-    """What viewers choose a track by: `language` as the film's file has it ("deu"), a `title`, and
-    whether it is the one to begin with.
+    """What viewers choose a track by: `language` as the film's file has it ("deu", "pt-BR"), a
+    `title`, whether it is the one to begin with, and which of `FLAGS` it has.
     """
 
     language: str = ""
     title: str = ""
     is_default: bool = False
+    flags: tuple[str, ...] = ()
 
 
 UNLABELLED = Label()

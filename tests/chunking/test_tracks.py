@@ -38,6 +38,7 @@ def film(tmp_path):
         sounds = [add_sound(out, "aac", "eng"), add_sound(out, "pcm_s16le", "deu", DEFAULT)]
         texts = [add_text(out, codec) for codec in ("subrip", "ass", "hdmv_pgs_subtitle")]
         texts[0].metadata["language"], texts[0].metadata["title"] = "deu", 'Die "Worte"'
+        texts[1].disposition = av.stream.Disposition.forced
         times = {"start": 0, "end": 500, "time_base": TICK}
         out.set_chapters([{"id": 1, **times, "metadata": {"title": "One & two"}}])
         for stream in videos:
@@ -94,7 +95,7 @@ def test_each_stream_is_named_with_what_becomes_of_it(film):
         "audio 1": ("copied", "aac mono eng"),
         "audio 2": ("encoded again as AAC", "pcm_s16le 1 channels deu default"),
         "subtitles 1": ("made WebVTT", 'subrip deu "Die "Worte""'),
-        "subtitles 2": ("made WebVTT", "ass"),
+        "subtitles 2": ("made WebVTT", "ass forced"),
         "subtitles 3": ("dropped", "hdmv_pgs_subtitle"),
         "chapters 1": ("made WebVTT", "1 parts"),
     }
@@ -105,7 +106,7 @@ def test_what_is_told_is_done_and_what_is_dropped_is_said_once(film, tmp_path):
     kept = keep_tracks(film, tmp_path / "out", plan_tracks(film), Cut(), said.append)
     assert [s.label for s in kept.sounds] == [Label("eng"), Label("deu", "", True)]
     assert [s.init.parent.name for s in kept.sounds] == ["audio", "audio-2"]
-    assert [t.label for t in kept.texts] == [Label("deu", 'Die "Worte"'), Label()]
+    assert [t.label for t in kept.texts] == [Label("deu", 'Die "Worte"'), Label(flags=("forced",))]
     assert kept.lost == ("subtitles 3: subtitles that are pictures have no text",)
     cues = [unpack_webvtt(text.path.read_bytes()) for text in kept.texts]
     assert cues == [
@@ -144,7 +145,7 @@ def test_a_timecode_is_named_and_missed_by_nobody(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("audio", "numbers"), [(None, [1, 2]), ("2", [2]), ("eng", [1]), ("DEU", [2]), ("none", [])]
+    ("audio", "numbers"), [(None, [1, 2]), ("2", [2]), ("en", [1]), ("GER", [2]), ("none", [])]
 )
 def test_sound_is_chosen_by_number_or_language(film, tmp_path, audio, numbers):
     assert kept_sounds(film, audio) == numbers

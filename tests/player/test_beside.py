@@ -17,14 +17,16 @@ from player.package.hls import master_playlist
 from player.package.index import read_index
 from player.package.layout import CHAPTERS_PATH, INDEX_PATH, manifest_names, text_path
 from player.package.package_error import PackageError
-from player.package.streams import Label, TextFile
+from player.package.streams import FORCED, VISUAL_IMPAIRED, Label, TextFile
 from player.package.verify import verify_package
 from player.package.webvtt import Cue, one_at_a_time, pack_webvtt, unpack_webvtt
 from player.playback import PlayOptions, play_package
 from player.session import open_package
 from tests.player.conftest import write_film
 
-ENGLISH, GERMAN = Label("eng"), Label("deu", "Die Zweite", True)
+ENGLISH = Label("en", flags=(VISUAL_IMPAIRED,))
+GERMAN = Label("ger", "Die Zweite", True)
+BRAZILIAN = Label("pt-BR", flags=(FORCED,))
 WORDS = [Cue(100, 500, "<i>Hello</i> &amp;"), Cue(600, 900, "two\nlines")]
 PARTS = [Cue(0, 400, "One"), Cue(400, 1300, "Two")]
 
@@ -41,7 +43,7 @@ def made(tmp_path_factory, lr_frames, source_clip, _home):
     (folder / "text").mkdir()
     (folder / text_path(1)).write_bytes(pack_webvtt(WORDS))
     (folder / CHAPTERS_PATH).write_bytes(pack_webvtt(PARTS))
-    texts = [TextFile(folder / text_path(1), Label("fra"))]
+    texts = [TextFile(folder / text_path(1), BRAZILIAN)]
     chapters = TextFile(folder / CHAPTERS_PATH)
     return write_film(folder, lr_frames, source_clip, sounds=sounds, texts=texts, chapters=chapters)
 
@@ -54,7 +56,7 @@ def package(made, tmp_path) -> Path:
 def test_every_track_is_signed_and_no_file_is_left_over(package):
     index = read_index(package).index
     assert [sound.label for sound in index.sounds] == [ENGLISH, GERMAN]
-    assert [text.label for text in index.texts] == [Label("fra")]
+    assert [text.label for text in index.texts] == [BRAZILIAN]
     verification = verify_package(package)
     assert verification.ok, verification.faults
     known = {entry.file for entry in index.files} | {*manifest_names(2, 1), INDEX_PATH}
@@ -65,12 +67,12 @@ def test_every_track_is_signed_and_no_file_is_left_over(package):
 def test_the_playlist_offers_each_track_by_its_label(package):
     lines = (package / "master.m3u8").read_text().splitlines()
     assert [line for line in lines if line.startswith("#EXT-X-MEDIA")] == [
-        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="eng",LANGUAGE="eng",DEFAULT=NO,'
-        'AUTOSELECT=YES,URI="audio.m3u8"',
-        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Die Zweite",LANGUAGE="deu",DEFAULT=YES,'
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="en",LANGUAGE="en",'
+        'CHARACTERISTICS="public.accessibility.describes-video",DEFAULT=NO,AUTOSELECT=YES,URI="audio.m3u8"',
+        '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="audio",NAME="Die Zweite",LANGUAGE="de",DEFAULT=YES,'
         'AUTOSELECT=YES,URI="audio-2.m3u8"',
-        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="text",NAME="fra",LANGUAGE="fra",DEFAULT=NO,'
-        'AUTOSELECT=YES,URI="text-1.m3u8"',
+        '#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="text",NAME="pt-BR",LANGUAGE="pt-BR",DEFAULT=NO,'
+        'AUTOSELECT=YES,FORCED=YES,URI="text-1.m3u8"',
     ]
     assert lines[-2].endswith('AUDIO="audio",SUBTITLES="text"')
     assert lines[-2].count("mp4a") == 1  # players take one track at a time
@@ -79,10 +81,14 @@ def test_the_playlist_offers_each_track_by_its_label(package):
 
 def test_the_mpd_has_a_set_for_each_track(package):
     mpd = (package / "manifest.mpd").read_text()
-    assert 'contentType="audio" mimeType="audio/mp4" lang="eng"' in mpd
+    assert 'contentType="audio" mimeType="audio/mp4" lang="en"' in mpd
+    assert 'contentType="audio" mimeType="audio/mp4" lang="de"' in mpd
     assert mpd.count('value="main"') == mpd.count('value="alternate"') == 1
     assert "<Label>Die Zweite</Label>" in mpd and "<BaseURL>text/1.vtt</BaseURL>" in mpd
-    assert 'contentType="text" mimeType="text/vtt" lang="fra"' in mpd
+    assert 'contentType="text" mimeType="text/vtt" lang="pt-BR"' in mpd
+    # Roles by ISO/IEC 23009-1, 5.8.5.5; the blind's sound by TV-Anytime's list too.
+    assert mpd.count('value="description"') == mpd.count('value="forced-subtitle"') == 1
+    assert 'AudioPurposeCS:2007" value="1"' in mpd and 'value="subtitle"' not in mpd
 
 
 def test_names_are_those_of_one_track_each_and_end_no_string(tmp_path, made, source_clip):
@@ -101,13 +107,18 @@ def test_a_file_has_every_track_with_its_label(package, engine, tmp_path, suffix
     assert (result["frames"], result["events"]) == (20, [])
     with av.open(str(out)) as container:
         languages = [s.metadata.get("language") for s in container.streams.audio]
-        assert languages == ["eng", "ger" if suffix == ".mov" else "deu"]
+        # MP4 has room for three letters, QuickTime for those that it knows.
+        kept = {".mkv": ["en", "ger"], ".mp4": ["eng", "deu"], ".mov": ["eng", "ger"]}
+        assert languages == kept[suffix]
         named = "title" if suffix == ".mkv" else "handler_name"
         assert container.streams.audio[1].metadata[named] == GERMAN.title
-        default = av.stream.Disposition.default
-        assert [bool(s.disposition & default) for s in container.streams.audio] == [False, True]
+        flags = av.stream.Disposition
+        blind, default = (s.disposition for s in container.streams.audio)
+        assert default & flags.default and not blind & flags.default
         (text,) = container.streams.subtitles
-        assert text.metadata["language"] == "fra"
+        assert text.metadata["language"] == ("pt-BR" if suffix == ".mkv" else "por")
+        if suffix != ".mov":  # which has no such flags
+            assert blind & flags.visual_impaired and text.disposition & flags.forced
         codec = "subrip" if suffix == ".mkv" else "mov_text"
         assert text.codec_context.codec.canonical_name == codec
         chapters = [(c["metadata"]["title"], c["start"] * c["time_base"]) for c in

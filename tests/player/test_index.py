@@ -135,6 +135,8 @@ HASH = base64.b64encode(bytes(20)).decode()
         ("audio.timescale", -1),
         ("audio.default", 1),
         ("audio.language", "x" * 201),
+        ("audio.flags", ["forced", "secret"]),
+        ("audio.flags", ["forced"] * 7),
         ("sounds", {}),
         ("sounds", [{}]),
         ("texts", []),
