@@ -1,15 +1,9 @@
-"""Sound that MP4 does not hold, made AAC: by a process of its own.
+"""Sound that MP4 does not hold, made AAC, all of it or its beginning: by a process of its own.
 
-    python -m chunking.aac FILM NUMBER OUT.mp4 [FRAMES]     the NUMBER-th audio stream of FILM, from
-                                                            1, all or its beginning; of "-": of MP4
-                                                            on stdin, as packages bring it
-
-Decoders of rare codecs end the process that they run in. Here that is not the one that encodes the
-film: its parent is told, and goes on.
+python -m chunking.aac FILM NUMBER OUT.mp4 [FRAMES]
 """
 
 import ctypes
-import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -27,9 +21,10 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.filter import Graph
 
+from chunking.apart import answer, run_apart
 from chunking.clock import follow_on
 from chunking.input_error import InputError
-from chunking.opening import Mp4, Source, describe, open_source
+from chunking.opening import Source, open_source
 from chunking.parts import Warn, ignore
 
 _BPS_A_CHANNEL = 64_000
@@ -37,7 +32,6 @@ _RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 
 _USUAL_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _USUAL_LAYOUTS = _LAYOUTS | {7: "6.1"}  # of channels that come in an order of their own
-# Before what the parent is to hear; libraries write to stdout too.
 _SAID, _LOST = "warning: ", "lost: "
 _BEGINNING = 50  # frames, about a second
 
@@ -64,21 +58,8 @@ def to_aac(
 
     Raises InputError where nothing is to be had in `longest_s` seconds.
     """
-    # -P: no module of the current folder, which may be a stranger's.
-    name, data = str(Path(describe(film)).absolute()), b""
-    if isinstance(film, Mp4):
-        name, data = "-", film.data
-    command = [sys.executable, "-P", "-m", "chunking.aac", name, str(number), str(out)]
-    command += [str(_BEGINNING)] if beginning else []
-    try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=longest_s)
-    except subprocess.TimeoutExpired as error:
-        raise InputError("its decoder hangs") from error
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").splitlines() or ["its decoder fails"]
-        failed = "its decoder fails, maybe over an unusual layout of channels"
-        raise InputError(lines[-1] if done.returncode == 3 else failed)
-    lines = done.stdout.decode(errors="replace").splitlines()
+    beginnings = [str(_BEGINNING)] if beginning else []
+    lines = run_apart("chunking.aac", film, number, longest_s, str(out), *beginnings)
     for mark, tell in ((_SAID, on_warning), (_LOST, on_loss)):
         for line in lines:
             if line.startswith(mark):
@@ -180,19 +161,13 @@ def _pulled(graph: Graph) -> Iterator[AudioFrame]:
         yield frame
 
 
-def main() -> None:
-    name, number, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-    most = int(sys.argv[4]) if sys.argv[4:] else None
-    film = Mp4("the sound", sys.stdin.buffer.read()) if name == "-" else name
-    try:
-        encode(
-            film, number, out, lambda said: click.echo(f"{_SAID}{said}"),
-            lambda said: click.echo(f"{_LOST}{said}"), most,
-        )  # fmt: skip
-    except (InputError, av.FFmpegError, ValueError) as error:
-        click.echo(" ".join(str(error).split()), err=True)
-        sys.exit(3)
+def main(film: Source, number: int) -> None:
+    out, most = Path(sys.argv[3]), int(sys.argv[4]) if sys.argv[4:] else None
+    encode(
+        film, number, out, lambda said: click.echo(f"{_SAID}{said}"),
+        lambda said: click.echo(f"{_LOST}{said}"), most,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    answer(main)

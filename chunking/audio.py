@@ -17,12 +17,13 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
 from chunking.aac import to_aac
-from chunking.clock import follow_on
+from chunking.clock import follow_on, timed_packets
 from chunking.images import ImageSequence
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
 from chunking.opening import Mp4, Source, open_source
 from chunking.parts import PartWriter, Span, Warn, describe_parts, ignore, open_cmaf
+from chunking.sound_check import damaged_packets, without_damage
 from player.package.layout import AUDIO
 from player.package.streams import StreamFiles
 
@@ -77,13 +78,13 @@ def copy_audio(
         with open_source(source) as container:
             if len(container.streams.audio) < number:
                 return None
-        with _sound_of(source, number, on_warning, lose) as sound:
+        with _sound_of(source, number, end_s, on_warning, lose) as (stream, timed):
             parts = PartWriter(out / folder)
             # Every packet of sound is a key frame: cut at those, each would be a segment.
             sink = SegmentSplitter(parts.write)
             with open_cmaf(sink, {"frag_duration": str(round(segment_s * 1e6))}) as target:
-                packets = follow_on(timed_packets(*sound), on_warning)
-                for packet in packets_for(target, sound[1], packets, lose):
+                packets = follow_on(timed, on_warning)
+                for packet in packets_for(target, stream, packets, lose):
                     moved = round(early_s / packet.time_base)
                     packet.pts, packet.dts = (packet.pts or 0) + moved, (packet.dts or 0) + moved
                     start_s = float(packet.pts * packet.time_base)
@@ -104,26 +105,34 @@ def copy_audio(
 
 @contextmanager
 def _sound_of(
-    source: Source, number: int, warn: Warn, lose: Warn
-) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """The opened film and its sound where MP4 holds that, else a file with the same as AAC."""
+    source: Source, number: int, end_s: float | None, warn: Warn, lose: Warn
+) -> Iterator[tuple[AudioStream, Iterator[Packet[AudioStream]]]]:
+    """The sound and its packets where MP4 holds that, else those of a file with the same as AAC."""
     with open_source(source) as container:
         stream = container.streams.audio[number - 1]
         if stream.codec_context is None:
             raise InputError(_NO_DECODER)
         reason = why_not_muxed(container, stream, "mp4")
-        length_s = float((container.duration or 0) / av.time_base)
+        longest_s = _LEAST_S + float((container.duration or 0) / av.time_base)
     if reason is None:
+        try:
+            damaged = damaged_packets(source, number, longest_s)
+        except InputError as error:
+            lose(f"it is copied, damaged or not: {error}")
+            damaged = frozenset()
         # Opened anew: the try has read packets.
         with open_source(source) as container:
-            yield container, container.streams.audio[number - 1]
+            stream = container.streams.audio[number - 1]
+            packets = timed_packets(container, stream)
+            yield stream, without_damage(packets, damaged, end_s, lose)
         return
     warn(f"{reason}: it is encoded again as AAC")
     with TemporaryDirectory() as folder:
         made = Path(folder) / "sound.mp4"
-        to_aac(source, number, made, _LEAST_S + length_s, warn, lose)
+        to_aac(source, number, made, longest_s, warn, lose)
         with open_source(made) as encoded:
-            yield encoded, encoded.streams.audio[0]
+            stream = encoded.streams.audio[0]
+            yield stream, timed_packets(encoded, stream)
 
 
 def why_not_muxed(container: InputContainer, source: AudioStream, muxer: str) -> str | None:
@@ -187,11 +196,6 @@ def packets_for(
                 yield kept
     except av.FFmpegError as error:
         warn(f"the audio breaks off: {error.strerror}")
-
-
-def timed_packets(container: InputContainer, source: AudioStream) -> Iterator[Packet[AudioStream]]:
-    """All packets, but for the empty one at the end of `demux` that only flushes decoders."""
-    return (packet for packet in container.demux(source) if packet.dts is not None)
 
 
 def _adts_settings(source: AudioStream, packet: Packet[AudioStream]) -> bytes | None:

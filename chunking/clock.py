@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.packet import Packet
 
 from chunking.parts import Warn
@@ -57,6 +58,11 @@ class Clock:
         if not self._warned:
             self._warn(message)
         self._warned = True
+
+
+def timed_packets(container: InputContainer, source: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """All packets, but for the empty one at the end of `demux` that only flushes decoders."""
+    return (packet for packet in container.demux(source) if packet.dts is not None)
 
 
 def follow_on(packets: Iterable[Packet[AudioStream]], warn: Warn) -> Iterator[Packet[AudioStream]]:

@@ -18,7 +18,8 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from chunking.audio import open_audio, packets_for, timed_packets
+from chunking.audio import open_audio, packets_for
+from chunking.clock import timed_packets
 from chunking.opening import Mp4
 from chunking.parts import Warn
 from player.package.languages import iso639_2

@@ -22,7 +22,6 @@ from player.package.package_error import PackageError
 from player.session import (
     Event,
     Listener,
-    NotAPackageError,
     Package,
     ignore,
     read_segments,
@@ -217,7 +216,7 @@ def end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | Non
 def lr_info(package: Package, on_event: Listener = ignore) -> VideoInfo:
     """What the LR stream says of itself: time base, frame rate, colour, shape of a pixel.
 
-    Raises NotAPackageError where no segment is whole, InputError where none decodes.
+    Raises PackageError where no segment is whole, InputError where none decodes.
     """
     lost: InputError | None = None
     for segment in read_segments(package, on_event):
@@ -225,7 +224,8 @@ def lr_info(package: Package, on_event: Listener = ignore) -> VideoInfo:
             return probe(segment)
         except InputError as error:
             lost = lost or error
-    raise lost or NotAPackageError(f"{package.directory}: no segment of the video is whole")
+    assert lost is not None  # or there was no segment, which `read_segments` has said
+    raise lost
 
 
 def shown_size(package: Package, info: VideoInfo) -> tuple[int, int]:

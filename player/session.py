@@ -6,6 +6,7 @@ Each step down the ladder of docs/player.md is one `Event`, told to the caller's
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from chunking.opening import Mp4
@@ -146,14 +147,26 @@ def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part
 
 
 def read_segments(package: Package, on_event: Listener) -> Iterator[Mp4]:
-    """The segments of the video, each behind the initialisation; their frames are of the size
-    that a signed index says.
+    """The segments of the video, at least one, each behind the initialisation; their frames are of
+    the size that a signed index says.
+
+    Raises PackageError, with what is wrong with the first file, where none is left.
     """
-    parts = read_parts(package, VIDEO, on_event)
-    if (init := next(parts, None)) is None:
-        return
-    size = None
+    refused: list[Event] = []
+
+    def listen(event: Event) -> None:
+        refused.append(event)
+        on_event(event)
+
+    parts = read_parts(package, VIDEO, listen)
+    size, head = None, b"".join(part.data for part in islice(parts, 1))
     if package.index is not None and package.signer is not None:
         size = package.index.lr.height, package.index.lr.width
+    part = None
     for part in parts:
-        yield Mp4(part.name, init.data + part.data, size)
+        yield Mp4(part.name, head + part.data, size)
+    if part is None and refused:
+        first = refused[0]
+        raise PackageError(f"{package.directory / first.what}: {first.reason}; fetch it again")
+    if part is None:
+        raise NotAPackageError(f"{package.directory}: it has no segment of the video")

@@ -61,7 +61,7 @@ def upscale(
 
     `wanted` is asked with each frame's pts before it is upscaled; others are left out.
     Without an engine, or without any network that loads, frames are bicubic. Raises
-    NotAPackageError where no segment is left, InputError where the LR video does not decode.
+    PackageError where no segment is left, InputError where the LR video does not decode.
     """
     for problem in package.problems:
         on_event(problem)
@@ -89,7 +89,7 @@ def read_lr(
 ) -> Iterator[Frame]:
     """The LR frames that decode, in order of time, at most `limit`.
 
-    Raises NotAPackageError where there is none.
+    Raises NotAPackageError where there is none, PackageError as `read_segments` does.
     """
     frame = None
     for frame in islice(_decoded(package, on_event), limit):
@@ -104,13 +104,11 @@ def _decoded(package: Package, on_event: Listener) -> Iterator[Frame]:
     def warn(message: str) -> None:
         on_event(Event("video", "video", message, "the other frames are played"))
 
-    index, segment = 0, None
+    index = 0
     for segment in read_segments(package, on_event):
         for frame in decode_segment(segment, warn):
             yield Frame(frame.rgb, frame.pts, index)
             index += 1
-    if segment is None:
-        raise NotAPackageError(f"{package.directory}: no segment of the video is whole")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from chunking import aac
+from chunking import aac, audio
 from chunking.audio import copy_audio, sound_as_aac
 from chunking.input_error import InputError
 from chunking.opening import Mp4, open_source
@@ -233,3 +233,48 @@ def test_sound_and_picture_stay_together_where_a_transport_streams_clock_wraps(
         apart.append(played(sound)[1] - float(last.pts * info.time_base))
         assert (info.early_s > 0) == (path == wrapped)
     assert apart[1] == pytest.approx(apart[0], abs=0.001)
+
+
+def overwrite(path, numbers) -> None:
+    """The packets of the sound of these numbers, but for their first bytes."""
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(audio=0) if p.dts is not None]
+    data = bytearray(path.read_bytes())
+    for n in numbers:
+        data[packets[n].pos + 8 : packets[n].pos + packets[n].size] = bytes(
+            255 - i % 200 for i in range(packets[n].size - 8)
+        )
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("codec", ["aac", "ac3", "eac3", "flac", "libmp3lame", "libopus"])
+def test_whole_sound_is_copied_without_a_word(film, copied, codec):
+    said, sound = copied(film("whole.mkv", codec))
+    assert not said and played(sound)[1] == pytest.approx(SECONDS, abs=0.06)
+
+
+@pytest.mark.parametrize("codec", ["aac", "ac3", "eac3", "flac"])
+def test_damage_in_sound_that_is_copied_is_said_and_left_out(film, copied, codec):
+    """Of these FFmpeg's decoders see any damage: by checksums, or as no bits of AAC follow."""
+    path = film("damaged.mp4", codec)
+    overwrite(path, [9, 10, 14])
+    said, sound = copied(path)
+    assert said == ["3 packets of it do not decode: they are left out"]
+    with open_source(sound) as container:
+        assert all(packet.decode() is not None for packet in container.demux(audio=0))
+
+
+def test_damage_behind_the_cut_is_nobodys(film, copied):
+    path = film("damaged.mp4", "ac3")
+    overwrite(path, [50])
+    assert copied(path, end_s=1.0)[0] == []
+
+
+def test_a_decoder_that_fails_leaves_the_sound_as_it_is(film, copied, monkeypatch):
+    def fails(*arguments):
+        raise InputError("its decoder hangs")
+
+    monkeypatch.setattr(audio, "damaged_packets", fails)
+    said, sound = copied(film("whole.mp4", "aac"))
+    assert said == ["it is copied, damaged or not: its decoder hangs"]
+    assert played(sound)[1] == pytest.approx(SECONDS, abs=0.06)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from player.bicubic import upscale_bicubic
+from player.package.package_error import PackageError
 from player.session import NotAPackageError, open_package
 from player.upscale import upscale
 from tests.player.indexes import put_source, source_of
@@ -130,11 +131,21 @@ def test_an_index_of_another_size_is_not_followed(package_dir, engine, generic_f
 def test_a_package_without_any_whole_segment_is_an_error(package_dir, engine):
     for path in (package_dir / "video").glob("seg-*"):
         path.write_bytes(b"")
-    with pytest.raises(NotAPackageError, match="no segment"):
+    with pytest.raises(PackageError, match=r"video/seg-00001\.m4s: has 0 bytes") as caught:
         play(package_dir, engine)
+    assert caught.value.exit_code == 5  # as `verify` has it
+
+
+def test_a_package_without_any_segment_is_none(package_dir, engine):
+    for path in (package_dir / "video").glob("seg-*"):
+        path.unlink()
+    (package_dir / "sr/index.bin").unlink()
+    with pytest.raises(NotAPackageError, match="no segment") as caught:
+        play(package_dir, engine)
+    assert caught.value.exit_code == 3
 
 
 def test_a_damaged_initialisation_is_an_error_not_a_crash(package_dir, engine):
     (package_dir / "video/init.mp4").write_bytes(bytes(100))
-    with pytest.raises(NotAPackageError, match="no segment"):
+    with pytest.raises(PackageError, match=r"video/init\.mp4: "):
         play(package_dir, engine)

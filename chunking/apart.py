@@ -1,0 +1,52 @@
+"""Decoders of sound by a process of its own: those of rare codecs end the process they run in.
+
+    python -P -m MODULE FILM NUMBER ...     the NUMBER-th audio stream of FILM, from 1; of "-": of
+                                            MP4 on stdin, as packages bring it
+
+What is found goes to stdout, a line each behind a mark, as libraries write there too; the reason
+of a failure to stderr, with exit code 3.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import click
+
+from chunking.input_error import InputError
+from chunking.opening import Mp4, Source, describe
+
+FAILED = 3
+
+
+def run_apart(
+    module: str, film: Source, number: int, longest_s: float, *arguments: str
+) -> list[str]:
+    """The lines that `module` says. Raises InputError where it fails or takes longer."""
+    # -P: no module of the current folder, which may be a stranger's.
+    name, data = str(Path(describe(film)).absolute()), b""
+    if isinstance(film, Mp4):
+        name, data = "-", film.data
+    command = [sys.executable, "-P", "-m", module, name, str(number), *arguments]
+    try:
+        done = subprocess.run(command, input=data, capture_output=True, timeout=longest_s)
+    except subprocess.TimeoutExpired as error:
+        raise InputError("its decoder hangs") from error
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").splitlines() or ["its decoder fails"]
+        failed = "its decoder fails, maybe over an unusual layout of channels"
+        raise InputError(lines[-1] if done.returncode == FAILED else failed)
+    return done.stdout.decode(errors="replace").splitlines()
+
+
+def answer(work: Callable[[Source, int], None]) -> None:
+    """The other side: `work` on the film and the number of the command line."""
+    name, number = sys.argv[1], int(sys.argv[2])
+    film = Mp4("the sound", sys.stdin.buffer.read()) if name == "-" else name
+    try:
+        work(film, number)
+    except (InputError, av.FFmpegError, ValueError) as error:
+        click.echo(" ".join(str(error).split()), err=True)
+        sys.exit(FAILED)
