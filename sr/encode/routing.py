@@ -1,12 +1,6 @@
 """Step: the route of every patch of every frame, by the method's own rule."""
 
-import io
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from functools import partial
-from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +10,9 @@ from chunking.grid import Grid
 from chunking.priced_routes import priced_routes
 from player.costs import path_macs
 from player.metrics import PEAK
-from player.package.artefact import read_sealed, write_sealed
 from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, route_codes
 from player.package.streams import Segment
+from sr.encode.by_segment import Errors, Groups, by_segment, keep_array, read_array
 from sr.encode.difficulty import MOST_DB
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
 from sr.encode.protect import on_hard_path, protected
@@ -40,15 +34,15 @@ def plan_all_routes(
     file = work.job.path("routes.npy")
 
     def make() -> None:
-        _keep(file, _RULES[work.options.training.method](work, blobs, difficulty))
+        keep_array(file, _RULES[work.options.training.method](work, blobs, difficulty))
 
     work.job.step("routes", make, [file])
     # One file for the job, one map a segment in the package: a lost map costs no other segment.
     cuts = np.cumsum([segment.frames for segment in work.film.stream.segments])[:-1]
-    return np.split(np.load(io.BytesIO(read_sealed(file))), cuts)
+    return np.split(read_array(file), cuts)
 
 
-def frame_groups(segments: Sequence[Segment], hold_frames: int) -> NDArray[np.int64]:
+def frame_groups(segments: Sequence[Segment], hold_frames: int) -> Groups:
     """For each frame, the number of the frame group that holds one route."""
     # None spans two segments: a map belongs to one, and each must be playable without the others.
     starts: list[bool] = []
@@ -57,55 +51,18 @@ def frame_groups(segments: Sequence[Segment], hold_frames: int) -> NDArray[np.in
     return np.cumsum(starts) - 1
 
 
-def _summed_sse(
-    work: Work, network: Scored, grid: Grid, groups: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group; kept by
-    segment, so that a killed encode goes on behind the last one that it looked at.
-    """
-    assert work.film.stream is not None
-    work.progress.stage("routes", len(groups))
-    parts, first = [], 0
-    with closing(work.film.pairs()) as pairs:
-        numbered = enumerate(pairs)
-        for number, segment in enumerate(work.film.stream.segments, 1):
-            file = work.job.path(f"errors-{number:05d}.npy")
-            frames = range(first, first + segment.frames)
-            first += segment.frames
-            make = partial(_keep_sse, work, network, grid, groups, numbered, frames, file)
-            work.job.step(f"errors-{number:05d}", make, [file])
-            parts.append(np.load(io.BytesIO(read_sealed(file))))
-    return np.concatenate(parts, axis=1)
+def _summed_sse(work: Work, network: Scored, grid: Grid, groups: Groups) -> Errors:
+    """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group."""
 
+    def measure(pairs: Iterator[FramePair], own: Groups) -> Errors:
+        errors = np.zeros((len(PLANNED_PATHS), int(own[-1] - own[0]) + 1, *grid.shape))
+        # All frames of a group: fewer, the first and the last, do not decide as well where things
+        # move (benchmarks/scoring.py).
+        for group, sse in zip(own, path_sse(network, pairs, grid), strict=True):
+            errors[:, group - own[0]] += sse
+        return errors
 
-def _keep_sse(
-    work: Work,
-    network: Scored,
-    grid: Grid,
-    groups: NDArray[np.int64],
-    numbered: Iterator[tuple[int, FramePair]],
-    frames: range,
-    file: Path,
-) -> None:
-    """Write [3, G, gh, gw] of the frame groups of one segment."""
-    own = groups[frames.start : frames.stop]
-    errors = np.zeros((len(PLANNED_PATHS), int(own[-1] - own[0]) + 1, *grid.shape))
-    # What is before them was looked at in an earlier run.
-    pairs = (pair for i, pair in numbered if i >= frames.start)
-    # All frames of a group: fewer, the first and the last, do not decide as well where things move
-    # (benchmarks/scoring.py).
-    scored = path_sse(network, islice(pairs, len(own)), grid)
-    for i, group, sse in zip(frames, own, scored, strict=True):
-        errors[:, group - own[0]] += sse
-        work.progress.at(i + 1)
-    _keep(file, errors)
-
-
-def _keep(file: Path, array: NDArray[Any]) -> None:
-    # Through memory, because the file is to be sealed.
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    write_sealed(file, buffer.getvalue())
+    return by_segment(work, groups, measure)
 
 
 def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:

@@ -19,13 +19,12 @@ from chunking.difficulty import dct_energy, patch_sse
 from chunking.grid import Grid, Patch, hr_window, sum_cells, with_halo
 from player.bicubic import upscale_bicubic
 from player.package.paths import BICUBIC, HARD, PLANNED_PATHS
+from sr.encode.by_segment import Errors, Groups, by_segment
 from sr.encode.work import Work
 from sr.scoring import Scored, upscale_patch
 from sr.training.data import FramePair
 
-Errors = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-Groups = NDArray[np.int64]
 
 BLOCK = 4  # cells a side, sampled together, so that the network's halo is paid once for them all
 NEAREST = 4  # sampled cells that a cell is predicted from
@@ -38,6 +37,11 @@ FEATURES = (
     "log temporal difference",
     "log error of bicubic",
 )
+# What is kept of each cell: its errors on each path, bicubic's again where none is sampled, the
+# features but for the last.
+_CHEAP = len(PLANNED_PATHS)
+_FEATURES = slice(_CHEAP + 1, _CHEAP + len(FEATURES))
+_COLUMNS = _CHEAP + len(FEATURES)
 
 
 def sampled_sse(work: Work, network: Scored, grid: Grid, groups: Groups) -> Errors:
@@ -47,23 +51,29 @@ def sampled_sse(work: Work, network: Scored, grid: Grid, groups: Groups) -> Erro
     """
     shape = (int(groups[-1]) + 1, *grid.shape)
     sampled = draw_samples(shape, work.options.routes.probe_share, work.options.training.seed)
-    cheap, errors = np.zeros(shape), np.zeros((len(PLANNED_PATHS), *shape))
-    features = np.zeros((*shape, len(FEATURES) - 1))
-    work.progress.stage("routes", len(groups))
-    # The first frame is its own predecessor: no temporal difference.
-    before: Errors | None = None
-    pairs = zip(groups, work.film.pairs(), strict=True)
-    for number, (group, pair) in enumerate(pairs, start=1):
-        bicubic = upscale_bicubic(pair.lr, work.film.scale)
-        cheap[group] += patch_sse(bicubic, pair.hr, grid, work.film.scale)
-        luma = luma_of(pair.lr)
-        features[group] += frame_features(luma, luma if before is None else before, grid)
-        before = luma
-        for cells, sse in block_errors(network, pair, grid, sampled[group]):
-            errors[:, group, *cells] += sse
-        work.progress.at(number)
-    features /= np.bincount(groups)[:, None, None, None]
-    return nearest_errors(feature_table(features, cheap, grid), cheap, sampled, errors)
+
+    def measure(pairs: Iterator[FramePair], own: Groups) -> Errors:
+        first = int(own[0])
+        sums = np.zeros((_COLUMNS, int(own[-1]) - first + 1, *grid.shape))
+        # The first frame of a segment is its own predecessor: no temporal difference.
+        before: Errors | None = None
+        for group, pair in zip(own, pairs, strict=True):
+            errors, features = sums[: len(PLANNED_PATHS), group - first], sums[_FEATURES]
+            bicubic = upscale_bicubic(pair.lr, work.film.scale)
+            sums[_CHEAP, group - first] += patch_sse(bicubic, pair.hr, grid, work.film.scale)
+            luma = luma_of(pair.lr)
+            of_frame = frame_features(luma, luma if before is None else before, grid)
+            features[:, group - first] += np.moveaxis(of_frame, -1, 0)
+            before = luma
+            for cells, sse in block_errors(network, pair, grid, sampled[group]):
+                errors[:, *cells] += sse
+        return sums
+
+    sums = by_segment(work, groups, measure)
+    features = np.moveaxis(sums[_FEATURES], 0, -1) / np.bincount(groups)[:, None, None, None]
+    cheap = sums[_CHEAP]
+    table = feature_table(features, cheap, grid)
+    return nearest_errors(table, cheap, sampled, sums[: len(PLANNED_PATHS)])
 
 
 def draw_samples(shape: tuple[int, int, int], share: float, seed: int, block: int = BLOCK) -> Mask:
