@@ -7,6 +7,15 @@ import av
 from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
 
+_DROPPED = {
+    Type.A53_CC: "closed captions",
+    Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
+    Type.DOVI_RPU_BUFFER: "Dolby Vision metadata",
+    Type.DOVI_METADATA: "Dolby Vision metadata",
+    Type.STEREO3D: "marks of a stereo picture",
+    Type.SPHERICAL: "marks of a spherical picture",
+}
 _NEW_KINDS = 16  # of side data, that FFmpeg may have beyond those of PyAV
 
 
@@ -24,3 +33,9 @@ def side_data(frame: av.VideoFrame) -> SideDataContainer:
     graph.link_nodes(*nodes, graph.add("buffersink")).configure()
     graph.vpush(frame)
     return cast(SideDataContainer, graph.vpull().side_data)
+
+
+def dropped_with(frame: av.VideoFrame) -> list[str]:
+    """What hangs on a picture that viewers may miss, and no package has."""
+    there = {kind for kind in _DROPPED if kind in side_data(frame)}
+    return [*dict.fromkeys(name for kind, name in _DROPPED.items() if kind in there)]

@@ -108,3 +108,20 @@ def test_films_without_it_get_none(make_clip, moving_frames, tmp_path):
     assert b"mdcv" not in files.init.read_bytes()
     with av.open(str(clip)) as container:
         assert container.streams.video[0].frames == 2
+
+
+# A message registered by ITU-T T.35 (H.264, D.1.6): two bytes of captions (ATSC A/53-4, 6.2.3).
+CAPTIONS = bytes.fromhex("b5003147413934 03 c1ff fc9420 ff")
+
+
+@pytest.mark.parametrize(("payload", "named"), [(CAPTIONS, "closed captions"), (b"", None)])
+def test_what_hangs_on_pictures_and_is_dropped_is_named(
+    make_clip, moving_frames, tmp_path, payload, named
+):
+    stream = make_clip(moving_frames(2), name="film.h264").read_bytes()
+    picture = stream.index(b"\0\0\1\x65")  # the first slice
+    message = b"\0\0\1\x06\x04" + bytes([len(payload)]) + payload + b"\x80" if payload else b""
+    path = tmp_path / "marked.h264"
+    path.write_bytes(stream[:picture] + message + stream[picture:])
+    said = [line for line in probe(path).warnings if "beside its pictures" in line]
+    assert said == ([f"{named} beside its pictures are dropped"] if named else [])
