@@ -21,7 +21,7 @@ from chunking.clock import follow_on, timed_packets
 from chunking.images import ImageSequence
 from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
-from chunking.opening import Mp4, Source, open_source
+from chunking.opening import Mp4, Source, has_packets, open_source
 from chunking.parts import PartWriter, Span, Warn, describe_parts, ignore, open_cmaf
 from chunking.sound_check import damaged_packets, without_damage
 from player.package.layout import AUDIO
@@ -30,6 +30,7 @@ from player.package.streams import StreamFiles
 COPIED_CODECS = ("aac", "mp3", "opus", "ac3", "eac3", "flac")
 COPIED, AS_AAC, DROPPED = "copied", "encoded again as AAC", "dropped"
 _NO_DECODER = "FFmpeg has no decoder for its codec, and cannot copy it"
+EMPTY = "it holds no sound"  # of which nothing is lost
 _LEAST_S = 60  # that encoding a sound may take, and its own length more
 _LEAST_BYTES_A_SECOND = 500
 
@@ -38,18 +39,21 @@ def sound_fate(source: Source, number: int) -> tuple[str, str]:
     """What becomes of the sound `number` (from 1) of a film: COPIED, AS_AAC or DROPPED, and why if
     it is not copied. Found by trying with its beginning.
     """
+    reason: str | None = _NO_DECODER
     with open_source(source) as container:
         stream = container.streams.audio[number - 1]
-        if stream.codec_context is None:
-            return DROPPED, _NO_DECODER
-        if (reason := why_not_muxed(container, stream, "mp4")) is None:
-            return COPIED, ""
-    try:
-        with TemporaryDirectory() as folder:
-            to_aac(source, number, Path(folder) / "tried.mp4", _LEAST_S, beginning=True)
-    except InputError as error:
-        return DROPPED, str(error)
-    return AS_AAC, reason
+        if stream.codec_context is not None:
+            reason = why_not_muxed(container, stream, "mp4")
+    if reason is None:
+        return COPIED, ""
+    if reason != _NO_DECODER:
+        try:
+            with TemporaryDirectory() as folder:
+                to_aac(source, number, Path(folder) / "tried.mp4", _LEAST_S, beginning=True)
+            return AS_AAC, reason
+        except InputError as error:
+            reason = str(error)
+    return DROPPED, reason if has_packets(source, "audio", number) else EMPTY
 
 
 def copy_audio(

@@ -39,15 +39,17 @@ class StatedEnd:
 
 def stated_end(source: Source, container: InputContainer, stream: VideoStream) -> StatedEnd:
     """What the container of `source` says."""
-    length_s = float((stream.duration or 0) * (stream.time_base or 0))
+    kind = container.format.name
+    # In Matroska that is the longest stream's, where FFmpeg fills it in.
+    ticks = 0 if "matroska" in kind else stream.duration or 0
+    length_s = float(ticks * (stream.time_base or 0))
     # Matroska states a length as a tag, 00:00:02.000000000; transport streams state none.
     tag = stream.metadata.get("DURATION", "")
-    if not stream.duration and re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
+    if not ticks and re.fullmatch(r"\d+:\d\d:\d\d(\.\d+)?", tag):
         hours, minutes, seconds = tag.split(":")
         length_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     # MP4 and FFmpeg's Matroska state the end on the absolute time line, others a length from the
     # start; so does mkvmerge, of whose films that begin late nothing is said then.
-    kind = container.format.name
     if length_s and "mp4" not in kind and "matroska" not in kind:
         length_s += float((stream.start_time or 0) * (stream.time_base or 0))
     if isinstance(source, Mp4):  # a segment, whose one fragment lists its frames

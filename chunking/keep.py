@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from chunking.audio import copy_audio
-from chunking.opening import Source
+from chunking.opening import Source, has_packets
 from chunking.parts import Warn
 from chunking.texts import read_chapters, read_texts
 from chunking.tracks import Track
@@ -19,6 +19,8 @@ from player.package.artefact import make_folder, write_bytes
 from player.package.layout import CHAPTERS_PATH, sound_folder, text_path
 from player.package.streams import UNLABELLED, Label, StreamFiles, TextFile
 from player.package.webvtt import Cue, pack_webvtt
+
+_NO_TEXT = "no text is in them"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,13 @@ class _Keeper:
 
     def say(self, track: Track) -> None:
         """What is known before anything is copied, but for what was asked for."""
+        # Found out here, for it may take reading the whole film, which `probe` does not.
+        if (
+            track.is_loss
+            and track.kind == "subtitles"
+            and not has_packets(self.source, track.kind, track.number)
+        ):
+            track = replace(track, reason=_NO_TEXT, is_loss=False)
         if track.is_loss:
             self.lost.append(f"{track.name}: {track.reason}")
         # Of sound that is kept, `copy_audio` tells more.
@@ -93,7 +102,7 @@ class _Keeper:
             if cues := read[track.number]:
                 kept.append(self._write(text_path(len(kept) + 1), cues, track.label))
             elif self.cut.end_s is None:
-                self._warn(track)("no text is in them: they are left out")
+                self._warn(track)(f"{_NO_TEXT}: they are left out")
         return tuple(kept)
 
     def chapters(self) -> TextFile | None:

@@ -108,6 +108,20 @@ def open_source(source: Source) -> InputContainer:
         ) from error
 
 
+def has_packets(source: Source, kind: str, number: int) -> bool:
+    """Whether there is anything in a film's stream `number` (from 1) of "audio" or "subtitles".
+
+    Read up to the first packet, of an empty stream to the film's end. What breaks off before is
+    not known to be empty. Raises InputError.
+    """
+    with open_source(source) as container:
+        stream = getattr(container.streams, kind)[number - 1]
+        try:
+            return any(packet.size for packet in container.demux(stream))
+        except av.FFmpegError:
+            return True
+
+
 def _open_film(path: Path, name: str) -> InputContainer:
     _check_file(path, name)
     webp = _WEBP.match(_beginning(path))

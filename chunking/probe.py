@@ -17,6 +17,7 @@ from chunking.cropping import NO_CROP, Crop, crop_of
 from chunking.hdr import NO_HDR, Hdr, hdr_of
 from chunking.images import ImageSequence, decode_images
 from chunking.input_error import InputError, NoSuchTrackError
+from chunking.length import pictures_s
 from chunking.opening import Mp4, Source, VideoFile, describe, open_source
 from chunking.orientation import Orientation, orientation_of
 from chunking.rhythm import usual_rate
@@ -36,7 +37,8 @@ class VideoInfo:
     `time_base` is the source's with the numerator moved into the pts, so that it is always
     1/timescale, which is all that MP4 can express; no time changes by that. `frame_rate` is the
     usual one: pauses and a last frame that lasts are no part of it. `early_s`: by how much
-    the first frame lies before zero; all times are moved by it, the sound's too.
+    the first frame lies before zero; all times are moved by it, the sound's too. `duration_s`:
+    from the first picture to the end of the last one, None where nothing tells.
     """
 
     path: Path | None
@@ -177,6 +179,10 @@ def _describe_stream(
     duration_s = container.duration / av.time_base if container.duration else None
     if stream.duration and stream.time_base:
         duration_s = float(stream.duration * stream.time_base)
+    # Of a package the index tells it.
+    if not (counted or isinstance(source, Mp4)) and frame.time is not None:
+        own_s = pictures_s(source, container, stream, frame.time, float(1 / rate))
+        duration_s = own_s or duration_s
     # 0 stands for unknown, as None does.
     sample_aspect_ratio = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
     info = VideoInfo(

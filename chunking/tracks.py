@@ -9,7 +9,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from chunking.aac import layout_of
-from chunking.audio import DROPPED, sound_fate
+from chunking.audio import DROPPED, EMPTY, sound_fate
 from chunking.input_error import NoSuchTrackError
 from chunking.opening import Source, describe, open_source
 from chunking.probe import choose_video, real_videos
@@ -118,7 +118,7 @@ def _sounds(container: InputContainer, source: Source) -> Iterator[Track]:
             fate, reason = DROPPED, f"a package has {MAX_SOUNDS} at most"
         context = stream.codec_context
         layout = layout_of(context).name if context is not None else ""
-        lost = fate == DROPPED
+        lost = fate == DROPPED and reason != EMPTY
         yield Track("audio", number, _codec(stream), layout, _label(stream), fate, reason, lost)
 
 

@@ -27,13 +27,13 @@ from player.costs import anchor_macs_per_pixel, frame_macs, model_switches, path
 from player.engine import Engine
 from player.networks import NetworkSet, load_networks
 from player.package import fields
-from player.package.entries import FileEntry, Index
+from player.package.entries import Index
 from player.package.generic import GENERIC_SCALES
-from player.package.index import index_path
-from player.package.layout import INDEX_PATH, REPORT_FILE, manifest_names
+from player.package.layout import INDEX_PATH, REPORT_FILE
 from player.package.package_error import PackageError
 from player.package.paths import HARD, PATH_NAMES
 from player.package.scale import Scale, hr_px, scale_number
+from player.package.sizes import SR_PARTS, kbps, part_bytes, rated_bytes
 from player.playback import play
 from player.quality import METRICS, Quality, QualityMeter, measurable
 from player.session import Listener, Package, ignore
@@ -229,30 +229,14 @@ def _plain_encode(package: Package) -> dict[str, float] | None:
 
 def _sizes(package: Package, index: Index) -> dict[str, Any]:
     """Bytes of the parts, and what they are a second of film."""
-    read = index.texts + ((index.chapters,) if index.chapters else ())
-    sizes = {
-        "video": index.video_init.bytes + _total(index.segments),
-        "audio": sum(_total((sound.init, *sound.segments)) for sound in index.sounds),
-        "weights": _total(index.weights),
-        "routes": _total(index.routes),
-        "router": index.router.bytes if index.router else 0,
-        "index": (package.directory / index_path(package.directory)).stat().st_size,
+    sizes = part_bytes(package.directory, index)
+    rated = {
+        "video": sizes["video"],
+        "sr": sum(sizes[part] for part in SR_PARTS),
+        "total": rated_bytes(sizes),
     }
-    if read:
-        sizes["text"] = _total(read)
-    sizes["total"] = sum(sizes.values())
-    seconds = max(1e-9, float(sum(s.duration for s in index.segments) * index.time_base))
-    sr = sum(sizes[part] for part in ("weights", "routes", "router", "index"))
-    parts = {"video": sizes["video"], "sr": sr, "total": sizes["total"]}
-    names = manifest_names(len(index.sounds), len(index.texts))
-    manifests = [package.directory / name for name in names]
     return {
-        "bytes": sizes,
-        # Not in the total: a stream without a network has the same ones.
-        "manifest_bytes": sum(path.stat().st_size for path in manifests if path.exists()),
-        "kbps": {k: v * 8 / 1000 / seconds for k, v in parts.items()},
+        "bytes": sizes | {"total": sum(sizes.values())},
+        "manifest_bytes": sizes["manifests"],  # by its first name
+        "kbps": {part: kbps(size, index) for part, size in rated.items()},
     }
-
-
-def _total(entries: tuple[FileEntry, ...]) -> int:
-    return sum(entry.sent_bytes for entry in entries)

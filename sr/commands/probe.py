@@ -89,9 +89,10 @@ def lines(
 ) -> list[tuple[str, Any]]:
     """The same for people."""
     colour = f"{info.colour.matrix}, {'full' if info.colour.full_range else 'limited'} range"
+    length = "length not told" if info.duration_s is None else f"{info.duration_s:.2f} s"
     return [
         ("video", f"{info.width}x{info.height} {info.codec} {info.pix_fmt}, {colour}"),
-        ("time", f"{info.duration_s or 0:.2f} s, {float(info.frame_rate):.3f} frames/s"),
+        ("time", f"{length}, {float(info.frame_rate):.3f} frames/s"),
         *((track.name, _becomes(track)) for track in tracks),
         ("scales", ", ".join(f"{scale} from {size}" for scale, size in sizes.items())),
         *(("warning", warning) for warning in info.warnings),

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from chunking.probe import probe
+from player.package.index import read_index
+from player.package.sizes import part_bytes
 from sr.encode.options import PLAIN, EncodeOptions
 from sr.encode.report_file import write_report
 from sr.progress import Progress
@@ -32,12 +34,15 @@ def beside_plain(
     sample = take_sample(options.film, info, stream.frames, stream.segment_s)
     numbers = {frame.index for frame in sample.frames}
     made = judge_package(options.out, options.film, metrics, only=numbers).shown
+    # Streams of the sample have no manifests: that one's are like the package's own.
+    manifests = part_bytes(options.out, read_index(options.out).index)["manifests"]
+    left = made.bytes - manifests
     coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
     with tempfile.TemporaryDirectory() as folder:
         shelf = StreamShelf(sample, coding, Path(folder), metrics)
-        start, wanted = USUAL_CRF[stream.lr_codec], math.log(made.bytes)
+        start, wanted = USUAL_CRF[stream.lr_codec], math.log(left)
         crf_for(shelf, 1, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE)
-        plain = {m: round(hull(shelf.points(1), m).at(made.bytes), 4) for m in metrics}
+        plain = {m: round(hull(shelf.points(1), m).at(left), 4) for m in metrics}
     ahead = plain["psnr_y"] - made.quality["psnr_y"]
     if ahead > 0:
         progress.warn(

@@ -7,7 +7,6 @@ film --------------------------------------------'
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +17,9 @@ from chunking.probe import VideoInfo, probe
 from player.bicubic import upscale_bicubic
 from player.compare import pair_with_reference
 from player.costs import anchor_macs_per_pixel
-from player.package.index import Index
-from player.package.layout import AUDIO, JOB_FILE, MADE_SOUNDS, REPORT_FILE, TEXT, WORK
 from player.package.paths import BICUBIC
 from player.package.scale import hr_px, scale_number
+from player.package.sizes import SR_PARTS, kbps, part_bytes, rated_bytes
 from player.quality import QualityMeter
 from player.routing import RouteBook
 from player.session import Package, ignore, open_package
@@ -30,8 +28,6 @@ from sr.host_engine import host_engine
 from sr.rate.budget import path_price
 from sr.rate.curve import Point
 from sr.scoring import scored_network, upscale_paths
-
-_BESIDE = {*MADE_SOUNDS, TEXT}  # folders of what is not the picture: counted as the sound is
 
 
 @dataclass(frozen=True)
@@ -58,17 +54,6 @@ class Judged:
         """The inverse of `to_json`."""
         points = {name: Point(**record[name]) for name in ("shown", "stream")}
         return cls(**{**record, **points})
-
-
-def package_bytes(folder: Path) -> dict[str, int]:
-    """Bytes of all that a server sends, by part; how the package was made is not sent."""
-    sizes = {"video": 0, "audio": 0, "sr": 0, "manifests": 0}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        part = path.relative_to(folder).parts[0]
-        part = AUDIO if part in _BESIDE else part
-        if part not in (JOB_FILE, REPORT_FILE, WORK):
-            sizes[part if part in sizes else "manifests"] += path.stat().st_size
-    return sizes
 
 
 def judge_package(
@@ -101,13 +86,15 @@ def judge_package(
             if with_network:
                 stream.add(crop(package, upscale_bicubic(frame.lr, index.scale)), original)
         ours, theirs = shown.result(), (stream if with_network else shown).result()
-    sizes = package_bytes(folder)
-    sent = sum(sizes.values()) - sizes["audio"]
-    made = {"scale": scale_number(index.scale), "kbps": _kbps(sent, index)}
-    worth = [{m: q.worst(m, worst) for m in metrics} for q in (ours, theirs)]
+    sizes = part_bytes(folder, index)
+    sent, own = rated_bytes(sizes), sum(sizes[part] for part in SR_PARTS)
     shown_point, stream_point = (
-        Point(size, {m: v for m, v in values.items() if v is not None}, made)
-        for size, values in zip((sent, sent - sizes["sr"]), worth, strict=True)
+        Point(
+            size,
+            {m: v for m in metrics if (v := quality.worst(m, worst)) is not None},
+            {"scale": scale_number(index.scale), "kbps": kbps(size, index)},
+        )
+        for size, quality in ((sent, ours), (sent - own, theirs))
     )
     share = skipped / max(1, frames * lr_px)
     return Judged(shown_point, stream_point, macs / max(1, frames), share, len(index.segments))
@@ -115,11 +102,6 @@ def judge_package(
 
 def _meter(metrics: tuple[str, ...], info: VideoInfo) -> QualityMeter:
     return QualityMeter(metrics, info.colour, info.frame_rate)
-
-
-def _kbps(size_bytes: int, index: Index) -> float:
-    seconds = sum(s.duration for s in index.segments) * index.time_base
-    return round(float(size_bytes * Fraction(8, 1000) / max(seconds, Fraction(1, 1000))), 2)
 
 
 def _frames(package: Package) -> Iterator[UpscaledFrame]:

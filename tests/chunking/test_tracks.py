@@ -127,6 +127,34 @@ def test_text_and_chapters_are_cut_and_moved_as_the_video_is(film, tmp_path):
     assert unpack_webvtt(kept.chapters.path.read_bytes()) == [Cue(250, 500, "One &amp; two")]
 
 
+@pytest.mark.parametrize(
+    ("ending", "sound", "texts"),
+    [
+        ("mkv", "aac", ("subrip", "hdmv_pgs_subtitle")),
+        ("mkv", "pcm_s16le", ("ass",)),
+        ("ts", "ac3", ()),
+        ("avi", "mp3", ()),
+        ("mp4", "aac", ("mov_text",)),
+    ],
+)
+def test_of_streams_that_hold_nothing_nothing_is_lost(tmp_path, ending, sound, texts):
+    path, said = tmp_path / f"film.{ending}", list[str]()
+    with av.open(str(path), "w") as out:
+        video = add_video(out, 64, 48)
+        add_sound(out, sound, "eng")
+        for codec in texts:
+            add_text(out, codec)
+        out.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        out.mux(video.encode(None))
+    kept = keep_tracks(path, tmp_path / "out", plan_tracks(path), Cut(), said.append)
+    assert (kept.sounds, kept.texts, kept.lost) == ((), (), ())
+    told = [line for line in said if line.startswith("audio")]
+    # MP4 has no such stream at all.
+    assert len(told) == (ending != "mp4") and all("it holds no sound" in line for line in told)
+    told = [line for line in said if "no text is in them" in line]
+    assert len(told) == len(texts)
+
+
 def kept_sounds(film, audio):
     return [t.number for t in plan_tracks(film, audio) if t.kind == "audio" and t.is_kept]
 

@@ -114,7 +114,8 @@ def test_bytes_are_those_on_disk(made_package, engine, reference, generic_folder
     assert sizes["video"] == on_disk("video/*") and sizes["routes"] == on_disk("sr/routes-*")
     assert sizes["weights"] == on_disk("sr/weights-*") and sizes["index"] == on_disk("sr/index.bin")
     assert sizes["total"] == sum(v for k, v in sizes.items() if k != "total")
-    assert result["manifest_bytes"] == on_disk("*.m3u8") + on_disk("*.mpd") > 0
+    assert sizes["manifests"] == on_disk("*.m3u8") + on_disk("*.mpd") > 0
+    assert result["manifest_bytes"] == sizes["manifests"]
 
 
 def test_costs_are_those_of_the_routes(made_package, engine, reference, generic_folder):

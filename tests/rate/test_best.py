@@ -8,6 +8,8 @@ import pytest
 from benchmarks.same_bytes import drifting_pictures, write_film
 from chunking.probe import probe
 from chunking.stream import write_lr_stream
+from player.package.index import read_index
+from player.package.sizes import part_bytes, rated_bytes
 from player.package.verify import verify_package
 from sr.encode import best
 from sr.encode.beside import beside_plain
@@ -20,7 +22,7 @@ from sr.progress import Progress
 from sr.rate import sample
 from sr.rate.curve import Point
 from sr.rate.goal import GoalError
-from sr.rate.judge import judge_package, package_bytes
+from sr.rate.judge import judge_package
 from sr.rate.proof import Verdict, compare
 
 METRICS = ("psnr_y", "psnr_rgb")
@@ -58,7 +60,8 @@ def test_a_film_too_short_for_weights_is_the_plain_encode(found, film):
     assert not (out / "work").exists()
     shown = judge_package(out, film, METRICS).shown
     assert shown.quality["psnr_y"] == pytest.approx(report["plain"]["psnr_y"], abs=1e-3)
-    assert shown.bytes == report["made"]["bytes"] == sum(package_bytes(out).values())
+    sizes = part_bytes(out, read_index(out).index)
+    assert shown.bytes == report["made"]["bytes"] == rated_bytes(sizes)
 
 
 def test_a_search_that_is_done_stays_done(found, film):
