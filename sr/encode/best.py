@@ -13,7 +13,7 @@ Each of them is an encode of its own in a folder of its own, so that all of it r
 import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -22,6 +22,7 @@ from typing import Any
 from chunking.probe import VideoInfo, probe
 from chunking.tracks import plan_tracks
 from player.package.artefact import make_folder, write_bytes
+from player.package.index import index_path
 from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
 from player.package.signature import signing_key
 from sr.encode.encode import encode
@@ -202,12 +203,16 @@ class _Best:
         asked = self.options.of_choice(folder, choice, crf, **more)
         report = encode(asked, self.progress)
 
+        def step(part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+            # By the index, which has the hashes of all that is compared.
+            return self.job.step(f"judge-{name}-{part}", make, [folder / index_path(folder)])
+
         def judge() -> dict[str, Any]:
             self.progress.stage(f"{name} beside the film", report["frames"])
             options = self.options
             return judge_package(
                 folder, options.film, options.proved, options.goal.worst,
-                on_frame=self.progress.at,
+                on_frame=self.progress.at, step=step,
             ).to_json()  # fmt: skip
 
         judged = self.job.step(f"judge-{name}", judge, [folder])
