@@ -12,6 +12,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from chunking.alpha import ALPHA_IS_DROPPED, is_transparent
 from chunking.colour import Colour, ColourTags, resolve_colour
 from chunking.cropping import NO_CROP, Crop, crop_of
 from chunking.hdr import NO_HDR, Hdr, hdr_of
@@ -38,7 +39,8 @@ class VideoInfo:
     1/timescale, which is all that MP4 can express; no time changes by that. `frame_rate` is the
     usual one: pauses and a last frame that lasts are no part of it. `early_s`: by how much
     the first frame lies before zero; all times are moved by it, the sound's too. `duration_s`:
-    from the first picture to the end of the last one, None where nothing tells.
+    from the first picture to the end of the last one, None where nothing tells. `has_alpha`: the
+    first picture is transparent somewhere, or the container says so of all.
     """
 
     path: Path | None
@@ -204,8 +206,7 @@ def _describe_stream(
         ),
         interlaced=frame.interlaced_frame,
         # VP8 and VP9 have it as a second stream, which their decoder passes over.
-        has_alpha=any(c.is_alpha for c in frame.format.components)
-        or pix_fmt == "pal8"
+        has_alpha=is_transparent(frame)
         or {k.lower(): v for k, v in stream.metadata.items()}.get("alpha_mode") == "1",
         has_audio=bool(container.streams.audio),
         frames_hint=stream.frames or (round(duration_s * mean) if duration_s else None),
@@ -234,7 +235,7 @@ def _with_warnings(info: VideoInfo, said: list[str]) -> VideoInfo:
             "banding may show; tone-map to SDR first for SDR screens"
         )
     if info.has_alpha:
-        said.append("the alpha channel is dropped")
+        said.append(ALPHA_IS_DROPPED)
     if info.crop != NO_CROP:
         sides = ", ".join(f"{px} px at the {side}" for side, px in vars(info.crop).items() if px)
         said.append(f"cropped to {info.width}x{info.height} px, as its container says ({sides})")

@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from chunking.alpha import ALPHA_IS_DROPPED, is_transparent
 from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.damage import Damage, stated_end
@@ -61,6 +62,8 @@ def read_frames(
     clock = Clock(info, warn)
     size = info.crop.stored(*info.orientation.size(info.height, info.width))
     resized, times = False, list[int]()
+    # `probe` has seen the first frame alone.
+    may_be_opaque = on_warning is not None and not info.has_alpha
     if isinstance(source, ImageSequence):
         frames = decode_images(source)
     else:
@@ -73,6 +76,9 @@ def read_frames(
             if (frame.height, frame.width) != size and not resized:
                 warn(f"{describe(source)} changes its size: all frames are scaled to the first's")
                 resized = True
+            if may_be_opaque and is_transparent(frame):
+                warn(ALPHA_IS_DROPPED)
+                may_be_opaque = False
             # In RGB, where no chroma sample stands for two columns or rows.
             shown = info.crop.apply(frame_to_rgb(frame, info.colour, reformatter, size))
             rgb = info.orientation.apply(shown)

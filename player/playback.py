@@ -4,6 +4,7 @@ upscale --UpscaledFrame--> sink, sink ... --> Playback (frames, seconds, rate)
 """
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -15,7 +16,7 @@ import numpy as np
 
 from chunking.input_error import InputError
 from chunking.video import VideoInfo, probe
-from chunking.writer import DEFAULT_CRF, VideoWriter
+from chunking.writer import DEFAULT_CRF, FORMATS, VideoWriter
 from player.beside import read_beside
 from player.engine import Engine
 from player.package.package_error import PackageError
@@ -79,7 +80,7 @@ def play_package(
 ) -> dict[str, Any]:
     """Play as fast as it goes; returns the object of `play --json`.
 
-    Raises PackageError where the hash is another, InputError and OSError as `file_sink` does.
+    Raises PackageError where the hash is another, OutputError and OSError as `file_sink` does.
     """
     options = options or PlayOptions()
     hashed = HashSink()
@@ -162,11 +163,10 @@ def file_sink(
 
     `crf` None keeps every pixel. Sound is copied packet by packet, with subtitles and chapters
     beside it; frames keep their times tick for tick from where the film begins (a broadcast's do
-    hours in), and the last one lasts as long as there, if not `limit` ends it. Raises InputError
-    for a format that cannot be written, OutputError for a place that is none, OSError as writing
-    does.
+    hours in), and the last one lasts as long as there, if not `limit` ends it. Raises OutputError
+    as `check_out` does, OSError as writing does.
     """
-    _check_place(package, out)
+    check_out(package.directory, out)
     info = lr_info(package)
 
     def warn(message: str) -> None:
@@ -193,15 +193,20 @@ def file_sink(
         yield write
 
 
-def _check_place(package: Package, out: Path) -> None:
-    """Raises OutputError, before any work."""
+def check_out(package: Path, out: Path) -> None:
+    """Whether a file of that name can be made of a package; raises OutputError, before any work."""
     folder = out.absolute().parent
     if not folder.is_dir():
         raise OutputError(f"{folder} does not exist: make that folder, or choose another for {out}")
     if out.is_dir():
         raise OutputError(f"{out} is a folder: give the name of a file")
-    if folder.resolve().is_relative_to(package.directory.resolve()):
+    if folder.resolve().is_relative_to(package.resolve()):
         raise OutputError(f"{out} lies inside the package: choose a place outside of it")
+    if out.suffix.lower() not in FORMATS:
+        endings = ", ".join(FORMATS)
+        raise OutputError(f"{out}: cannot write this format; let its name end in one of {endings}")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"{folder} cannot be written: choose a folder that you may write")
 
 
 def end_ticks(package: Package, info: VideoInfo, limit: int | None) -> int | None:

@@ -37,15 +37,14 @@ _CHARACTERISTICS = {
 }
 
 
-def media_playlist(kind: str, stream: StreamFiles) -> str:
-    """The HLS playlist of one stream's segments."""
-    lengths = [Fraction(s.duration_ticks, stream.timescale) for s in stream.segments]
+def media_playlist(kind: str, lengths: Sequence[Fraction]) -> str:
+    """The HLS playlist of one stream's segments, by their lengths in seconds."""
     # The target is whole seconds, and no segment's rounded length may be above it (RFC 8216
     # 4.3.3.1).
     lines = [
         "#EXTM3U",
         "#EXT-X-VERSION:7",
-        f"#EXT-X-TARGETDURATION:{max(1, max(round(n) for n in lengths))}",
+        f"#EXT-X-TARGETDURATION:{max([1, *map(round, lengths)])}",
         "#EXT-X-MEDIA-SEQUENCE:1",
         "#EXT-X-PLAYLIST-TYPE:VOD",
         "#EXT-X-INDEPENDENT-SEGMENTS",

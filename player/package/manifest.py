@@ -45,7 +45,7 @@ def write_manifests(
         wanted = [f"{kind}/{INIT_NAME}", *(f"{kind}/{segment_name(n)}" for n in numbers)]
         if [p.relative_to(package).as_posix() for p in stream.files] != wanted:
             raise PackageError(f"{kind}: segments are not named {wanted[0]}, {wanted[1]}, ...")
-        write_text(package / playlist_name(kind), media_playlist(kind, stream))
+        write_text(package / playlist_name(kind), media_playlist(kind, stream.lengths_s))
     _, end_s = span(video, sounds)
     for number, text in enumerate(texts, start=1):
         if text.path.relative_to(package).as_posix() != text_path(number):

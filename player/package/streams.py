@@ -76,6 +76,11 @@ class StreamFiles:
         return sum(s.frames for s in self.segments)
 
     @property
+    def lengths_s(self) -> list[Fraction]:
+        """Of the segments."""
+        return [Fraction(s.duration_ticks, self.timescale) for s in self.segments]
+
+    @property
     def start_s(self) -> Fraction:
         return Fraction(self.segments[0].start_ticks, self.timescale)
 

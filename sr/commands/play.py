@@ -63,9 +63,11 @@ def command(
         raise click.UsageError("--out-crf is the quality of --out FILE")
     from chunking.writer import DEFAULT_CRF
     from player.engines import engine_of
-    from player.playback import PlayOptions, play_package
+    from player.playback import PlayOptions, check_out, play_package
     from sr.host_engine import build_engine
 
+    if out:
+        check_out(package, out)
     opened = open_trusted(package, trust)
     engine = engine_of(opened, target, named, warn, build_engine)
     if out and out_crf is None:

@@ -28,6 +28,7 @@ from player.package.signature import signing_key
 from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job
+from sr.encode.report_file import said_of_film
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 from sr.rate.budget import devices
@@ -66,7 +67,10 @@ def encode_best(
     plan_tracks(options.film, options.stream.audio)  # what is not there is said at once
     job = open_job(options, restart, progress.warn)
     signing_key()  # what cannot be signed is not begun
-    if (report := job.report()) is None:
+    report = job.report()
+    for warning in (*info.warnings, *said_of_film(report or {})):
+        progress.warn(warning)
+    if report is None:
         report = _Best(options, info, job, progress).run()
     job.close(report)
     return report

@@ -42,6 +42,7 @@ from sr.encode.film import Film
 from sr.encode.job_folder import open_job
 from sr.encode.options import PLAIN, EncodeOptions
 from sr.encode.overfitting import TrainedNetwork, overfit_networks
+from sr.encode.report_file import said_of_film
 from sr.encode.router_step import make_router
 from sr.encode.routing import plan_all_routes
 from sr.encode.shrinking import budget_of
@@ -61,9 +62,10 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
     check_scale(info.height, info.width, options.stream.scale)
     job = open_job(options, restart, progress.warn)
     signing_key()  # what cannot be signed is not begun
-    if (report := job.report()) is None:
-        for warning in info.warnings:
-            progress.warn(warning)
+    report = job.report()
+    for warning in (*info.warnings, *said_of_film(report or {})):
+        progress.warn(warning)
+    if report is None:
         if options.training.dtype is None and not options.training.has_int8_form:
             progress.warn(
                 f"{options.training.backbone} has no int8 form: this package is fp32, with f16 "
@@ -80,12 +82,12 @@ def _run(work: Work) -> dict[str, Any]:
     began = monotonic()
     if work.options.shrink.stages:  # what cannot be met is said before anything is made
         budget_of(work)
-    work.film.stream, kept = write_streams(work)
+    work.film.stream, kept, said = write_streams(work)
     learned = Learned() if work.options.training.method == PLAIN else _learn(work)
     contents = _contents(work, work.film.stream, kept, learned)
     work.job.check()
     write_package(work.options.out, contents, signing_key())
-    report = {**_report(work, learned), "lost": list(kept.lost)}
+    report = {**_report(work, learned), "lost": list(kept.lost), "warnings": said}
     return {**report, "seconds_of_this_run": round(monotonic() - began, 1)}
 
 

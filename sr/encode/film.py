@@ -15,6 +15,7 @@ import numpy as np
 
 from chunking.grid import Grid
 from chunking.lr import downscale, lr_size
+from chunking.parts import Warn
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream
 from chunking.tracks import Track
@@ -52,12 +53,12 @@ class Film:
         """The patch grid over the LR frame."""
         return Grid(*lr_size(self.info.height, self.info.width, self.scale))
 
-    def lr_frames(self, progress: Progress) -> Iterator[Frame]:
-        """The first pass: the frames to encode, in order. What is damaged is said."""
+    def lr_frames(self, progress: Progress, warn: Warn) -> Iterator[Frame]:
+        """The first pass: the frames to encode, in order. What is damaged is told to `warn`."""
         limit, hint = self._options.stream.frames, self.info.frames_hint or 0
         # The hint may be wrong: what was kept for nothing then is decoded again later.
         wanted = self._to_keep(min(hint, limit or hint)) if hint else range(0)
-        for frame in read_frames(self.source, limit, progress.warn):
+        for frame in read_frames(self.source, limit, warn):
             if frame.index in wanted:
                 self._hr[frame.index] = frame.rgb
             lr = downscale(frame.rgb, self.scale)

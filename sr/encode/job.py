@@ -12,6 +12,7 @@ it can. Of a package that is done it checks every hash, and makes again what was
 `open_job` (sr/encode/job_folder.py) makes or finds the folder.
 """
 
+import errno
 import hashlib
 import json
 import shutil
@@ -149,4 +150,21 @@ class Job:
         # The report first: cut off here, the job counts as done, and closing it again removes the
         # rest.
         write_report(self.out, report)
-        shutil.rmtree(self.work)
+        remove_work(self.work)
+
+
+def remove_work(work: Path) -> None:
+    """Remove a job's folder for its work, whose lock this process holds: the lock comes last, for
+    until then nobody else works there. Raises OSError.
+    """
+    for path in sorted(work.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+    (work / LOCK).unlink(missing_ok=True)
+    try:
+        work.rmdir()
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:  # an encode that came just now has its own lock in it
+            raise

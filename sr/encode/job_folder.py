@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -17,7 +18,7 @@ from typing import Any, Protocol, TextIO
 from chunking.images import Film, film_sha256
 from player.package.artefact import PART_SUFFIX, make_folder, write_text
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, WORK
-from sr.encode.job import LOCK, Job, Warn
+from sr.encode.job import LOCK, Job, Warn, remove_work
 from sr.usage_error import UsageError
 
 _SCHEMA = "pocketsr.job/1"
@@ -66,6 +67,10 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
             _check_same(out, wanted)
         return Job(options.source, out, wanted, lock, warn)
     except BaseException:
+        # Who is refused leaves nothing in a package that is done, or somebody else's.
+        with suppress(OSError):
+            if os.listdir(out / WORK) == [LOCK]:
+                remove_work(out / WORK)
         lock.close()  # or it would be held for as long as somebody looks at the error
         raise
 

@@ -6,6 +6,7 @@ behind it, as files of the job have (player/package/artefact.py), would be no JS
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def read_report(package: Path) -> dict[str, Any] | None:
     if found != _sum(report):
         raise PackageError(f"{REPORT_FILE} is damaged")
     return dict(report)
+
+
+def said_of_film(report: Mapping[str, Any]) -> list[str]:
+    """What was said of the film when the package was made, but for what `probe` says of it; in
+    reports of earlier versions, what was lost.
+    """
+    return list(report.get("warnings", report.get("lost", [])))
 
 
 def _sum(report: dict[str, Any]) -> str:

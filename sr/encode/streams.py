@@ -14,14 +14,20 @@ from sr.encode.work import Work
 _FRACTIONS = ("sample_aspect_ratio", "usual_rate")
 
 
-def write_streams(work: Work) -> tuple[StreamFiles, Kept]:
-    """The LR stream, and what is kept beside it, cut at the same end."""
+def write_streams(work: Work) -> tuple[StreamFiles, Kept, list[str]]:
+    """The LR stream, what is kept beside it, cut at the same end, and what was said of the film,
+    now or in an earlier run."""
     out = work.options.out
 
     def make() -> dict[str, Any]:
-        asked, film = work.options.stream, work.film
+        asked, film, said = work.options.stream, work.film, list[str]()
+
+        def warn(message: str) -> None:
+            said.append(message)
+            work.progress.warn(message)
+
         work.progress.stage("LR stream", asked.frames or film.info.frames_hint or 0)
-        frames = film.lr_frames(work.progress)
+        frames = film.lr_frames(work.progress, warn)
         video = write_lr_stream(
             frames, out, film.info, asked.lr_codec, asked.lr_crf, asked.segment_s,
             asked.codec_opts, work.job.step,
@@ -29,13 +35,14 @@ def write_streams(work: Work) -> tuple[StreamFiles, Kept]:
         # Sound that goes on behind the last frame belongs to a film that was not cut.
         end_s = float(video.end_s) if asked.frames else None
         cut = Cut(end_s, asked.segment_s, film.info.early_s)
-        kept = keep_tracks(film.source, out, film.tracks, cut, work.progress.warn)
+        kept = keep_tracks(film.source, out, film.tracks, cut, warn)
         return {
             "video": _to_json(video, out),
             "sounds": [_to_json(sound, out) for sound in kept.sounds],
             "texts": [_text_to_json(text, out) for text in kept.texts],
             "chapters": kept.chapters and _text_to_json(kept.chapters, out),
             "lost": kept.lost,
+            "warnings": said,
         }
 
     folders = [out / name for name in (VIDEO, *MADE_SOUNDS, TEXT)]
@@ -46,7 +53,10 @@ def write_streams(work: Work) -> tuple[StreamFiles, Kept]:
         made["chapters"] and _text_from_json(made["chapters"], out),
         tuple(made["lost"]),
     )
-    return _from_json(made["video"], out), kept
+    told: list[str] = made.get("warnings", [])  # by steps of earlier versions nothing
+    for message in told:  # again, for the step may be an earlier run's: Progress says none twice
+        work.progress.warn(message)
+    return _from_json(made["video"], out), kept, told
 
 
 def _to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from chunking.input_error import InputError
 from chunking.opening import Mp4
@@ -106,6 +107,40 @@ def test_alpha_is_dropped_and_said(make_clip, moving_frames):
     assert probe(clip).has_alpha
     assert "the alpha channel is dropped" in probe(clip).warnings
     assert np.array_equal(next(iter(read_frames(clip))).rgb, picture[:, :, :3])
+
+
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.gif", "clip.png"])
+def test_an_alpha_channel_in_which_all_is_opaque_is_not_worth_a_word(
+    make_clip, moving_frames, tmp_path, name
+):
+    pictures, said = moving_frames(3), list[str]()
+    if name == "clip.mkv":
+        opaque = [np.dstack([p, np.full((48, 64), 255, np.uint8)]) for p in pictures]
+        frames = [av.VideoFrame.from_ndarray(picture, "rgba") for picture in opaque]
+        make_clip(frames, name, codec="ffv1", pix_fmt="bgra")
+    else:
+        films = [Image.fromarray(picture).quantize(64) for picture in pictures]
+        films[0].save(tmp_path / name, save_all=name == "clip.gif", append_images=films[1:])
+    info = probe(tmp_path / name)
+    assert not info.has_alpha and not any("alpha" in line for line in info.warnings)
+    assert list(read_frames(tmp_path / name, on_warning=said.append)) and not said
+
+
+def test_a_later_picture_that_is_transparent_is_said_once(make_clip, moving_frames):
+    alpha = [np.full((48, 64), 255, np.uint8) for _ in range(4)]
+    alpha[2][5, 7] = alpha[3][5, 7] = 0
+    pictures = [np.dstack(pair) for pair in zip(moving_frames(4), alpha, strict=True)]
+    frames = [av.VideoFrame.from_ndarray(picture, "rgba") for picture in pictures]
+    clip, said = make_clip(frames, "clip.mkv", codec="ffv1", pix_fmt="bgra"), list[str]()
+    assert len(list(read_frames(clip, 2, said.append))) == 2 and not said
+    list(read_frames(clip, None, said.append))
+    assert said == ["the alpha channel is dropped"]
+
+
+def test_a_palette_with_a_transparent_colour_is_said(tmp_path, moving_frames):
+    path = tmp_path / "clip.png"
+    Image.fromarray(moving_frames(1)[0]).quantize(64).save(path, transparency=3)
+    assert probe(path).pix_fmt == "pal8" and probe(path).has_alpha
 
 
 @pytest.mark.parametrize("transfer, name", [(16, "smpte2084"), (18, "arib-std-b67")])

@@ -64,6 +64,14 @@ def test_every_track_is_signed_and_no_file_is_left_over(package):
     assert {path.relative_to(package).as_posix() for path in there} == known
 
 
+@pytest.mark.parametrize("name", ["video.m3u8", "audio.m3u8", "audio-2.m3u8", "text-1.m3u8"])
+def test_a_playlist_that_was_changed_is_named(package, name):
+    playlist = package / name
+    playlist.write_text(playlist.read_text() + "\n")
+    faults = [str(fault) for fault in verify_package(package).faults]
+    assert faults == [f"{name}: is not the one that was signed"]
+
+
 def test_the_playlist_offers_each_track_by_its_label(package):
     lines = (package / "master.m3u8").read_text().splitlines()
     assert [line for line in lines if line.startswith("#EXT-X-MEDIA")] == [

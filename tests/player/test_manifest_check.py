@@ -29,9 +29,26 @@ def test_a_changed_manifest_is_a_fault(package_dir, name):
     assert not faults(package_dir)
     path = package_dir / name
     path.write_text(path.read_text() + "\n")
-    assert "signed" in faults(package_dir)[MPD_NAME]
+    (file, reason), *others = faults(package_dir).items()
+    assert not others and "is not the one that was signed" in reason
+    if name == "video.m3u8":
+        assert (file, reason) == (name, "is not the one that was signed")
+    else:
+        # Of these two the index does not say enough.
+        assert file == MPD_NAME and reason.endswith(f"or {MASTER_NAME} is not")
     path.unlink()
     assert "cannot be read" in faults(package_dir)[name]
+
+
+def test_a_playlist_that_is_flipped_is_named_by_itself(package_dir):
+    playlist = package_dir / "video.m3u8"
+    data = bytearray(playlist.read_bytes())
+    data[data.index(b"#EXTINF:") + 8] ^= 1
+    playlist.write_bytes(data)
+    assert faults(package_dir) == {"video.m3u8": "is not the one that was signed"}
+    mpd = package_dir / MPD_NAME
+    mpd.write_text(mpd.read_text() + "\n")  # two at once, and nobody knows
+    assert all(name in str(faults(package_dir)) for name in NAMES)
 
 
 STRANGE = {

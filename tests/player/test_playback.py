@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from chunking.audio import copy_audio
-from chunking.video import InputError, probe, read_frames
+from chunking.video import probe, read_frames
 from player.package.package_error import PackageError
 from player.playback import HashSink, OutputError, PlayOptions, play, play_package
 from player.session import open_package
@@ -135,11 +135,11 @@ def packets(path):
 def test_a_format_that_cannot_be_written_is_refused(
     film, engine, package_dir, source_clip, tmp_path
 ):
-    with pytest.raises(InputError, match="cannot write this format"):
+    with pytest.raises(OutputError, match="cannot write this format"):
         play_package(film, engine, PlayOptions(out=tmp_path / "hr.gif"))
     copy_audio(source_clip, package_dir)  # with sound as well
     (package_dir / "sr/index.bin").unlink()
-    with pytest.raises(InputError, match="cannot write this format"):
+    with pytest.raises(OutputError, match="cannot write this format"):
         play_package(open_package(package_dir), engine, PlayOptions(out=tmp_path / "hr.gif"))
 
 

@@ -129,10 +129,12 @@ def film_in_two_languages(tmp_path) -> Path:
         sounds = [out.add_stream(codec, rate=48000, layout="mono") for codec in ("mp2", "aac")]
         for stream, language in zip(sounds, ("eng", "deu"), strict=True):
             stream.metadata["language"], stream.disposition = language, 0
-        out.add_mux_stream("dvd_subtitle")
+        texts, packet = out.add_mux_stream("dvd_subtitle"), av.Packet(b"\0\x04\0\x02")
         for picture in drifting_pictures(5, 64, 96):
             out.mux(video.encode(av.VideoFrame.from_ndarray(picture)))
         out.mux(video.encode(None))
+        packet.stream, packet.pts, packet.dts = texts, 0, 0
+        out.mux(packet)
         for stream in sounds:
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 24000), "f4"), "fltp", "mono")
             if stream.codec_context.name == "mp2":
@@ -156,6 +158,9 @@ def test_what_is_lost_is_in_the_report_and_the_exit_code_of_strict(film_in_two_l
     assert strict.returncode == 4 and json.loads(strict.stdout)["lost"] == lost
     last = strict.stderr.splitlines()[-1]
     assert last.startswith("pocketsr: the package is made, without all of the film: audio 1")
+    # The same command on a package that is done says what it said of the film.
+    warnings = [line for line in done.stderr.splitlines() if " is dropped: " in line]
+    assert len(warnings) == 2 and strict.stderr.splitlines()[:-1] == warnings
     # Sound that nobody asked for is not lost.
     done = pocketsr(*encode, "--audio", "deu", "--restart")
     assert json.loads(done.stdout)["lost"] == lost[1:]

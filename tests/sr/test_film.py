@@ -44,7 +44,7 @@ def made(source: Path, out: Path, **asked) -> Film:
     film = Film(options, probe(source))
     with Progress() as progress:
         work = Work(options, film, open_job(options, False, progress.warn), progress)
-        film.stream, _ = write_streams(work)
+        film.stream, *_ = write_streams(work)
     return film
 
 

@@ -3,12 +3,15 @@
 import shutil
 from pathlib import Path
 
+import av
 import pytest
 
 from sr.encode import encode as encode_module
 from sr.encode.encode import encode
+from sr.encode.job import Job
 from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
+from sr.encode.report_file import read_report, said_of_film
 from sr.progress import Progress
 from sr.usage_error import UsageError
 
@@ -90,3 +93,53 @@ def test_other_sound_is_another_job(film, tmp_path, first, second):
     open_job(EncodeOptions.of(film, tmp_path / "p", scale=2, audio=first), False, print)
     with pytest.raises(UsageError, match="holds another job"):
         open_job(EncodeOptions.of(film, tmp_path / "p", scale=2, audio=second), False, print)
+
+
+def test_who_is_refused_leaves_nothing_behind(film, tmp_path):
+    asked = {"scale": 2, "lr_codec": "h264", "method": "plain", "threads": 1}
+    options = EncodeOptions.of(film, tmp_path / "p", **asked)
+    with Progress() as progress:
+        encode(options, progress)
+    whole = {p: p.read_bytes() for p in (tmp_path / "p").rglob("*") if p.is_file()}
+    with pytest.raises(UsageError, match="holds another job"):
+        open_job(EncodeOptions.of(film, tmp_path / "p", **{**asked, "scale": 4}), False, print)
+    assert whole == {p: p.read_bytes() for p in (tmp_path / "p").rglob("*") if p.is_file()}
+    assert not (tmp_path / "p" / "work").exists()
+    # Of a job on its way nothing is taken, neither its lock nor its work.
+    job = open_job(EncodeOptions.of(film, tmp_path / "q", **asked), False, print)
+    with pytest.raises(UsageError, match="another encode works"):
+        open_job(EncodeOptions.of(film, tmp_path / "q", **asked), False, print)
+    assert (job.work / "lock").exists()
+
+
+def test_a_job_that_ends_leaves_the_lock_of_one_that_has_just_begun(film, tmp_path, monkeypatch):
+    """Between the removal of the lock and that of its folder."""
+    options = EncodeOptions.of(film, tmp_path / "p", scale=2)
+    job, begun = open_job(options, False, print), list[Job]()
+    (job.work / "kept").write_bytes(b"")
+    rmdir = Path.rmdir
+
+    def late(path: Path) -> None:
+        begun.append(open_job(options, False, print))
+        rmdir(path)
+
+    monkeypatch.setattr(Path, "rmdir", late)
+    job.close({})
+    assert (tmp_path / "p" / "work" / "lock").exists() and len(begun) == 1
+
+
+def test_what_was_said_of_a_film_is_said_again(film, tmp_path):
+    """By the same command on a package that is done; of a report of before, what was lost."""
+    path = tmp_path / "film.mkv"
+    with av.open(str(film)) as source, av.open(str(path), "w") as out:
+        video = out.add_stream_from_template(source.streams.video[0])
+        out.add_stream("aac", rate=48000, layout="mono")  # which holds nothing
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = video
+                out.mux(packet)
+    first, again = run(path, tmp_path / "p"), run(path, tmp_path / "p")
+    assert first and set(again) == set(first)
+    report = read_report(tmp_path / "p")
+    assert report["warnings"] and set(report["warnings"]) <= set(first)
+    assert said_of_film({"lost": ["audio 1: gone"]}) == ["audio 1: gone"]

@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from player.playback import PlayOptions
+from player.playback import OutputError, PlayOptions
 from sr.commands.play import command
 
 
@@ -42,3 +42,12 @@ def test_the_quality_of_a_file(monkeypatch, tmp_path):
 )
 def test_usage_errors(monkeypatch, tmp_path, arguments, message):
     assert message in asked(monkeypatch, tmp_path, *arguments)[0]
+
+
+@pytest.mark.parametrize("name", ["hr.gif", "hr", "gone/hr.mp4", "package/hr.mp4"])
+def test_an_output_that_is_none_is_refused_before_anything_else(monkeypatch, tmp_path, name):
+    (tmp_path / "package").mkdir()
+    monkeypatch.setattr("sr.commands.play.open_trusted", lambda *_: pytest.fail("too late"))
+    done = CliRunner().invoke(command, [str(tmp_path / "package"), "--out", str(tmp_path / name)])
+    assert isinstance(done.exception, OutputError) and done.exception.exit_code == 2
+    assert done.output == ""
