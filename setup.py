@@ -30,6 +30,8 @@ EXTRAS = {
     "demo": ["scikit-video==1.1.11"],
     # VMAF: its wheels bring an FFmpeg with libvmaf and its models.
     "vmaf": ["imageio-ffmpeg>=0.8"],
+    # `pocketsr report`.
+    "report": ["jinja2>=3.1", "matplotlib>=3.10"],
     # `pocketsr play --window`.
     "window": ["pygame>=2.6"],
     # What benchmarks/reproduction/ needs on top: graph networks, language models.
@@ -52,6 +54,8 @@ EXTRAS = {
     "dev": [
         "hypothesis",
         "imageio-ffmpeg>=0.8",
+        "jinja2>=3.1",
+        "matplotlib>=3.10",
         "mpegdash",
         "mypy",
         "pygame>=2.6",
@@ -78,6 +82,7 @@ setup(
     package_data={
         "compiler": ["android/*.c", "android/*.h", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
         "sr.rate": ["devices.json"],
+        "sr.report": ["page.html"],
         "player.package": ["generic/*.bin", "generic/*.json"],
         "player.package.shipped": ["*.bin", "*.json"],
     },

@@ -20,6 +20,7 @@ COMMANDS = {
     "compile": "Make the engine that runs a package's networks on a target.",
     "play": "Upscale a package into a file, a window, or nothing, and report FPS.",
     "measure": "Quality, bytes and FPS of a package against its film.",
+    "report": "One HTML page with pictures and plots of a package.",
     "verify": "Check hashes, signature, limits and self-tests of a package.",
     "targets": "List what `compile` can compile for.",
     "doctor": "What is installed, what is missing, and the command that mends it.",

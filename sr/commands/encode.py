@@ -31,6 +31,8 @@ from sr.training.losses import LOSSES
 # What only the search is asked, and what it chooses itself.
 SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vmaf", "worst",
             "metric", "budget_class", "device_table"}  # fmt: skip
+# Options that no package depends on.
+_HOW_IT_RUNS = {"strict", "restart", "events", "as_json", "threads"}
 FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
          "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
          "chunk_rule", "hard_share", "rate_weight", "shipped"}  # fmt: skip
@@ -269,6 +271,7 @@ def command(
     from sr.encode.best import encode_best
     from sr.encode.encode import encode
     from sr.encode.options import EncodeOptions
+    from sr.encode.report_file import write_report
     from sr.encode.search_options import SearchOptions
     from sr.progress import Progress
 
@@ -283,6 +286,9 @@ def command(
         else:
             search = SearchOptions.of(film, **{k: v for k, v in options.items() if v is not None})
             report = encode_best(search, progress, restart)
+    if "command" not in report:
+        report = {**report, "command": told(context)}
+        write_report(options["out"], report)
     if events:
         progress.event("done", report=report)
     else:
@@ -291,6 +297,21 @@ def command(
         raise LostError(
             f"the package is made, without all of the film: {'; '.join(report['lost'])}"
         )
+
+
+def told(context: click.Context) -> str:
+    """The command as it was given, but for where its files are."""
+    words = ["pocketsr", "encode"]
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if context.get_parameter_source(name) != _COMMAND_LINE or name in _HOW_IT_RUNS:
+            continue
+        value = context.params[name]
+        if isinstance(parameter, click.Option):
+            words.append(parameter.opts[0])
+        if value is not True:
+            words.append(value.name if isinstance(value, Path) else str(value))
+    return shlex.join(words)
 
 
 class LostError(Exception):

@@ -41,7 +41,7 @@ def beside_plain(
     with tempfile.TemporaryDirectory() as folder:
         shelf = StreamShelf(sample, coding, Path(folder), metrics)
         start, wanted = USUAL_CRF[stream.lr_codec], math.log(left)
-        crf_for(shelf, 1, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE)
+        crf = crf_for(shelf, 1, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE)
         plain = {m: round(hull(shelf.points(1), m).at(left), 4) for m in metrics}
     ahead = plain["psnr_y"] - made.quality["psnr_y"]
     if ahead > 0:
@@ -50,6 +50,6 @@ def beside_plain(
             "without --scale the search finds what is best"
         )
     kbps = made.made_by["kbps"]
-    report = {**report, "made": made.to_json(), "plain": {"kbps": kbps, **plain}}
+    report = {**report, "made": made.to_json(), "plain": {"kbps": kbps, "crf": crf, **plain}}
     write_report(options.out, report)
     return report

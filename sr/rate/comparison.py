@@ -67,7 +67,7 @@ def compare_film(
         def wanted(number: int) -> bool:
             return number >= first and (only is None or number in only)
 
-        return pair_with_reference(_frames(package, wanted), film, index.time_base)
+        return pair_with_reference(package_frames(package, wanted), film, index.time_base)
 
     pairs, parts = _Pairs(begin), []
     for first in range(0, index.frames, PART_FRAMES):
@@ -139,7 +139,7 @@ def _part(
     return {**errors, "frames": sum(own), "macs": macs, "skipped_px": skipped_px}
 
 
-def _frames(package: Package, wanted: Callable[[int], bool]) -> Iterator[UpscaledFrame]:
+def package_frames(package: Package, wanted: Callable[[int], bool]) -> Iterator[UpscaledFrame]:
     """The frames whose numbers are `wanted`, as the phone plays them: on an engine where there is
     one, else by the server's networks.
     """

@@ -1,0 +1,69 @@
+"""`pocketsr report DIR`."""
+
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from sr.commands.options import (
+    DIRECTORY,
+    FILE,
+    film_of,
+    frame_rate_option,
+    json_option,
+    open_trusted,
+    show,
+    trust_option,
+    video_option,
+)
+from sr.usage_error import UsageError
+
+_NEEDED = ("jinja2", "matplotlib")
+_REMEDY = "pip install 'pocketsr[report]'"
+
+
+@click.command()
+@click.argument("package", type=DIRECTORY)
+@click.option("--reference", type=FILE, help="The film that was encoded.")
+@click.option("--out", "-o", type=FILE, help="The page; default: report.html beside the package.")
+@video_option
+@frame_rate_option
+@trust_option
+@click.option("--vmaf/--no-vmaf", default=None, help="Default: where its tool is installed.")
+@json_option
+def command(
+    package: Path,
+    reference: Path | None,
+    out: Path | None,
+    video: int | None,
+    frame_rate: Fraction | None,
+    trust: tuple[str, ...],
+    vmaf: bool | None,
+    as_json: bool,
+) -> None:
+    """One HTML page on the package DIR: quality, rate, worst frames, routes, bytes.
+
+    Without --reference, what is known without the film.
+    """
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise UsageError(f"report needs {' and '.join(missing)}: {_REMEDY}")
+    page = out or package.absolute().with_name(f"{package.resolve().name}.report.html")
+    if not page.absolute().parent.is_dir():
+        raise UsageError(f"{page.parent} does not exist: make that folder, or choose another")
+    from player.vmaf import need_vmaf
+
+    if vmaf:
+        need_vmaf()
+    from player.package.artefact import write_text
+    from player.quality import measurable
+    from sr.progress import Progress
+    from sr.report.make import make_report
+
+    metrics = measurable(("psnr_y", "psnr_rgb", *(() if vmaf is False else ("vmaf",))))
+    film = None if reference is None else film_of(reference, frame_rate)
+    opened = open_trusted(package, trust)
+    with Progress() as progress:
+        html = make_report(opened, film, video, metrics, progress)
+    write_text(page, html)
+    show({"schema": "pocketsr.report-page/1", "page": str(page)}, as_json, [("page", page)])

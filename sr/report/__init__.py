@@ -1,0 +1,1 @@
+"""`pocketsr report`: one HTML page that shows what a package is worth."""
