@@ -121,11 +121,12 @@ def test_frames_are_of_the_size_that_they_must_have(make_clip, moving_frames, co
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
 def test_larger_frames_are_not_even_decoded(make_clip, codec):
     """Whatever the container says of their size: here it has the one that is asked for."""
-    pictures = [np.zeros((512, 512, 3), np.uint8)] * 2
+    # Of two frames x265 leaves the times of decoding to chance.
+    pictures = [np.zeros((512, 512, 3), np.uint8)] * 3
     with same_scheduling():
         data = make_clip(pictures, "clip.mp4", codec=codec).read_bytes()
     with open_source(Mp4("part", data, (512, 512))) as container:
-        assert len(list(container.decode(video=0))) == 2
+        assert len(list(container.decode(video=0))) == 3
     small, large = (48).to_bytes(2, "big") * 2, (512).to_bytes(2, "big") * 2
     assert data.count(large) == 1  # in the sample entry
     with (
