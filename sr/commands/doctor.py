@@ -85,6 +85,7 @@ def _disk() -> str | None:
 
 COMPILE, WINDOW = "pip install 'pocketsr[compile]'", "pip install 'pocketsr[window]'"
 GRAPHS = "pip install 'pocketsr[laboratory]' (only for graph tickets in the laboratory)"
+REPORT = "pip install 'pocketsr[report]' (only for report)"
 VMAF = "pip install 'pocketsr[vmaf]' (only for VMAF in measure, or as a target)"
 PARTS = (
     Part("Python", lambda: PYTHON if sys.version_info >= (3, 11) else None, "install Python 3.11"),
@@ -94,6 +95,7 @@ PARTS = (
     Part("ziglang", partial(version, "ziglang"), COMPILE),
     Part("pygame", partial(version, "pygame"), f"{WINDOW} (only for play --window)", optional=True),
     Part("VMAF", _vmaf, VMAF, optional=True),
+    Part("matplotlib", partial(version, "matplotlib"), REPORT, optional=True),
     Part("torch-geometric", partial(version, "torch-geometric"), GRAPHS, optional=True),
     Part("encoders", _encoders, "pip install --force-reinstall av"),
     Part("generic networks", _generic, "pip install --force-reinstall pocketsr"),
