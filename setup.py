@@ -82,7 +82,7 @@ setup(
     package_data={
         "compiler": ["android/*.c", "android/*.h", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
         "sr.rate": ["devices.json"],
-        "sr.report": ["page.html"],
+        "sr.encode.report": ["page.html"],
         "player.package": ["generic/*.bin", "generic/*.json"],
         "player.package.shipped": ["*.bin", "*.json"],
     },

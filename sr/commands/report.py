@@ -57,8 +57,8 @@ def command(
         need_vmaf()
     from player.package.artefact import write_text
     from player.quality import measurable
+    from sr.encode.report.make import make_report
     from sr.progress import Progress
-    from sr.report.make import make_report
 
     metrics = measurable(("psnr_y", "psnr_rgb", *(() if vmaf is False else ("vmaf",))))
     film = None if reference is None else film_of(reference, frame_rate)
@@ -66,4 +66,4 @@ def command(
     with Progress() as progress:
         html = make_report(opened, film, video, metrics, progress)
     write_text(page, html)
-    show({"schema": "pocketsr.report-page/1", "page": str(page)}, as_json, [("page", page)])
+    show({"schema": "pocketsr.encode.report-page/1", "page": str(page)}, as_json, [("page", page)])

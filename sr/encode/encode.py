@@ -160,7 +160,7 @@ def _contents(work: Work, video: StreamFiles, kept: Kept, learned: Learned) -> C
 def _report(work: Work, learned: Learned) -> dict[str, Any]:
     options, film, networks = work.options, work.film, learned.networks
     return {
-        "schema": "pocketsr.report/1",
+        "schema": "pocketsr.encode.report/1",
         "method": options.training.method,
         "preset": options.training.preset,
         "scale": scale_number(film.scale),

@@ -19,11 +19,11 @@ from sr.commands.encode import told
 from sr.encode.beside import beside_plain
 from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
+from sr.encode.report.make import make_report
+from sr.encode.report.moments import _most_wrong, worst_frames
+from sr.encode.report.sides import Side
 from sr.encode.report_file import read_report, write_report
 from sr.progress import Progress
-from sr.report.make import make_report
-from sr.report.moments import _most_wrong, worst_frames
-from sr.report.sides import Side
 from tests.sr.test_cli import pocketsr, refused
 
 METRICS = ("psnr_y", "psnr_rgb")

@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sr.report.sides import LR, OURS, PLAIN_ENCODE
+from sr.encode.report.sides import LR, OURS, PLAIN_ENCODE
 
 # Okabe and Ito, 2008: told apart by the colour-blind too.
 COLOURS = {OURS: "#d55e00", LR: "#0072b2", PLAIN_ENCODE: "#009e73"}

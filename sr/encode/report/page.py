@@ -11,9 +11,9 @@ from markupsafe import Markup
 from player.package.entries import Index
 from player.package.layout import REPORT_FILE
 from player.package.scale import scale_number
-from sr.report.charts import rate_chart, time_chart
-from sr.report.moments import PATH_COLOURS, Moment
-from sr.report.sides import LR, OURS, PLAIN_ENCODE, SOURCE, Side
+from sr.encode.report.charts import rate_chart, time_chart
+from sr.encode.report.moments import PATH_COLOURS, Moment
+from sr.encode.report.sides import LR, OURS, PLAIN_ENCODE, SOURCE, Side
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _NAMES = {"psnr_y": "PSNR-Y, dB", "psnr_rgb": "PSNR-RGB, dB", "xpsnr_y": "XPSNR, dB",

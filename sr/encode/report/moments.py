@@ -20,8 +20,8 @@ from player.package.paths import PATH_NAMES
 from player.package.scale import hr_px
 from player.session import Package
 from player.upscale import UpscaledFrame, crop
+from sr.encode.report.sides import SOURCE, Side
 from sr.rate.comparison import package_frames
-from sr.report.sides import SOURCE, Side
 
 Image = NDArray[np.uint8]
 

@@ -16,11 +16,11 @@ from player.package.layout import INDEX_PATH, JOB_FILE, REPORT_FILE
 from player.package.package_error import PackageError
 from player.package.sizes import part_bytes
 from player.session import Package
+from sr.encode.report.moments import Moment, moments, routes_picture
+from sr.encode.report.page import Known, page
+from sr.encode.report.sides import Side, measured_sides, no_plain, plain_encode
 from sr.encode.report_file import read_report
 from sr.progress import Progress
-from sr.report.moments import Moment, moments, routes_picture
-from sr.report.page import Known, page
-from sr.report.sides import Side, measured_sides, no_plain, plain_encode
 
 
 def make_report(
