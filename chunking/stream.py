@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from itertools import accumulate, groupby
+from itertools import groupby
 from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,18 +42,17 @@ from chunking.isobmff import SegmentSplitter, with_hdr_boxes
 from chunking.opening import Mp4
 from chunking.parts import ONE_FRAGMENT, Span, Warn, describe_parts, ignore, open_cmaf
 from chunking.rhythm import usual_rate
+from chunking.segment import TICKS_A_FRAME, set_decode_times, write_parts
 from chunking.video import Frame, VideoInfo, read_frames
 from chunking.watchdog import Watchdog
-from player.package.artefact import make_folder, write_bytes
+from player.package.artefact import make_folder
 from player.package.layout import INIT_NAME, VIDEO, segment_name
-from player.package.limits import MAX_SEGMENT_BYTES
 from player.package.streams import Segment, StreamFiles
 
 __all__ = ["Segment", "Step", "StreamFiles", "at_once", "copy_audio", "decode_segment",
            "read_segment", "read_stream", "write_lr_stream"]  # fmt: skip
 
 SEGMENT_S = 4.0
-_TICKS_A_FRAME = 16  # at least: decode times of reordered frames lie between those of neighbours
 
 
 class Step(Protocol):
@@ -198,8 +197,8 @@ class _Timeline:
 
 
 def _with_fine_ticks(frames: Iterable[Frame], info: VideoInfo) -> tuple[Iterable[Frame], VideoInfo]:
-    """The same times, in ticks of which a frame lasts at least _TICKS_A_FRAME."""
-    factor = ceil(_TICKS_A_FRAME * info.frame_rate * info.time_base)
+    """The same times, in ticks of which a frame lasts at least TICKS_A_FRAME."""
+    factor = ceil(TICKS_A_FRAME * info.frame_rate * info.time_base)
     if factor <= 1:
         return frames, info
     finer = (
@@ -248,19 +247,10 @@ def _write_segment(
             packets = [kept for packet in packets for kept in chosen.filter(packet)]
         # Now that the frames are through, the time line knows where the segment ends.
         span = timeline.spans()[number - 1]
-        _set_decode_times(packets, span.start_ticks + span.duration_ticks)
+        set_decode_times(packets, span.start_ticks + span.duration_ticks)
         container.mux(packets)
     sink.finish()
-    init, segment = with_hdr_boxes(parts[0], info.hdr), parts[1]
-    if number == 1:
-        write_bytes(folder / INIT_NAME, init)
-    assert (folder / INIT_NAME).read_bytes() == init, "all segments decode with the first's init"
-    if max(len(init), len(segment)) > MAX_SEGMENT_BYTES:
-        raise InputError(
-            f"segment {number} has {len(segment)} bytes, more than a package may have: "
-            "cut it shorter (--segment-s), or compress it more (--lr-crf)"
-        )
-    write_bytes(folder / segment_name(number), segment)
+    write_parts(with_hdr_boxes(parts[0], info.hdr), parts[1], number, folder)
 
 
 def _picture(
@@ -271,35 +261,3 @@ def _picture(
     if own and encoder.pix_fmt == "yuv420p" and (own.height, own.width) == frame.rgb.shape[:2]:
         return planes_to_frame(own, colour)
     return rgb_to_frame(frame.rgb, encoder.pix_fmt, colour, reformatter)
-
-
-def decode_times(pts: Sequence[int], end: int) -> list[int]:
-    """Rising decode times of packets in the order of decoding, of a segment that lasts to `end`.
-
-    None lies behind its packet's pts if the ticks have room for that. CMAF allows it (negative
-    composition offsets), but FFmpeg's reader then shows all frames late by the largest of them. So
-    the first come at short intervals, until all run ahead by the reordering delay. The last make up
-    for it: a sample's duration reaches to the next decode time, and browsers drop a frame whose pts
-    and duration reach beyond the film.
-    """
-    shown = sorted(pts)
-    delay = max(s - p for s, p in zip(shown, pts, strict=True))
-    # Of each packet and those behind it, the first that is shown.
-    due = [*accumulate(reversed(pts), min)][::-1]
-    # A third of a frame at most: at halves FFmpeg reports twice the frame rate.
-    short = max(1, min(((d - pts[0]) // max(3, i) for i, d in enumerate(due) if i), default=1))
-    frame = end - shown[-1]
-    latest = [*accumulate(reversed(due), lambda behind, d: min(d, behind - frame))][::-1]
-    return [
-        max(s - delay, pts[0] + i * short, late)
-        for i, (s, late) in enumerate(zip(shown, latest, strict=True))
-    ]
-
-
-def _set_decode_times(packets: list[Packet[VideoStream]], end: int) -> None:
-    """Sets dts and durations of a segment's packets, of which the last ends at `end`."""
-    times = decode_times([packet.pts or 0 for packet in packets], end)
-    # FFmpeg's muxer takes no dts behind a pts; it moves all back until the first has its pts.
-    ahead = max(0, *(t - (p.pts or 0) for t, p in zip(times, packets, strict=True)))
-    for packet, start, stop in zip(packets, times, [*times[1:], end], strict=True):
-        packet.dts, packet.duration = start - ahead, stop - start

@@ -1,8 +1,9 @@
 """`pocketsr encode FILE -o DIR`."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,7 @@ from chunking.encoders import ENCODERS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
+from sr.commands.encode_lines import lines
 from sr.commands.options import (
     FILE,
     Share,
@@ -28,11 +30,16 @@ from sr.rate.goal import METRICS
 from sr.shrink.registry import DEFAULT, STAGES
 from sr.training.losses import LOSSES
 
+if TYPE_CHECKING:
+    from chunking.images import Film
+
 # What only the search is asked, and what it chooses itself.
 SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vmaf", "worst",
             "metric", "budget_class", "device_table"}  # fmt: skip
 # Options that no package depends on.
 _HOW_IT_RUNS = {"strict", "restart", "events", "as_json", "threads"}
+# What a stream that is there already has of its own.
+_OF_OWN = {"scale", "lr_codec", "lr_crf", "codec_opts", "frames"}
 FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
          "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
          "chunk_rule", "hard_share", "rate_weight", "shipped"}  # fmt: skip
@@ -67,6 +74,12 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option("--lr-codec", type=click.Choice(list(ENCODERS)), default="av1", show_default=True)
 @click.option(
     "--lr-crf", type=click.FloatRange(0, 63), help="Quality of the LR stream; less is better."
+)
+@click.option(
+    "--lr-from",
+    type=FILE,
+    metavar="FILE|MPD|M3U8",
+    help="Take this encode of the film as the stream, as it is, and add the network beside it.",
 )
 @click.option(
     "--codec-opts",
@@ -278,6 +291,9 @@ def command(
     film = film_of(file, options.pop("frame_rate"))
     given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
     check_together(given)
+    if options["lr_from"]:
+        options["scale"] = scale_of_own(film, options)
+        given.add("scale")
     fixed = {name: value for name, value in options.items() if name not in SEARCHED}
     with Progress(events) as progress:
         if "scale" in given:
@@ -314,6 +330,16 @@ def told(context: click.Context) -> str:
     return shlex.join(words)
 
 
+def scale_of_own(film: "Film", options: Mapping[str, Any]) -> int | float:
+    """How many times smaller than the film a stream of its own is; raises InputError."""
+    from chunking.opening import video_of
+    from chunking.own_stream import find_stream
+    from chunking.probe import probe
+
+    info = probe(video_of(film, options["video"]))
+    return scale_number(find_stream(options["lr_from"], info).scale)
+
+
 class LostError(Exception):
     """What `--strict` asks for was not reached: a package without a part of its film's sound or
     subtitles.
@@ -322,69 +348,16 @@ class LostError(Exception):
     exit_code = 4
 
 
-def lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
-    """The report for people."""
-    paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
-    return [
-        ("package", out),
-        ("frames", report["frames"]),
-        ("weights", f"{sum(report['weights_bytes'])} bytes"),
-        ("paths", paths),
-        *plain_lines(report),
-        *stage_lines(report["stages"]),
-        *router_lines(report["router"]),
-        *(("lost", line) for line in report.get("lost", [])),
-        ("next", f"pocketsr play {shlex.quote(str(out))}"),
-    ]
-
-
 def check_together(given: set[str]) -> None:
     """Raises UsageError where options that only the search has, or never has, are mixed."""
     from sr.usage_error import UsageError
 
-    names = SEARCHED if "scale" in given else FIXED
+    if "lr_from" in given and (others := sorted(given & (SEARCHED | _OF_OWN))):
+        option = f"--{others[0].replace('_', '-')}"
+        raise UsageError(f"--lr-from takes a stream as it is: leave out {option}")
+    names = SEARCHED if given & {"scale", "lr_from"} else FIXED
     for name in sorted(given & names):
         option = f"--{name.replace('_', '-')}"
         if "scale" in given:
             raise UsageError(f"{option} is for the search, and --scale is without one: give one")
         raise UsageError(f"{option}: the search chooses that; give --scale as well")
-
-
-def plain_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
-    """The package beside the plain encode of the same bytes."""
-    plain, made = report.get("plain"), report.get("made")
-    if not plain or not made:
-        return []
-    return [
-        (name, f"{made['kbps']:.0f} kbps  {side['psnr_y']:.2f} dB Y  {side['psnr_rgb']:.2f} dB RGB")
-        for name, side in (("made", made), ("plain encode", plain))
-    ]
-
-
-def router_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """What the router is, for people; nothing where none was asked for."""
-    if row is None:
-        return []
-    if not row["bytes"]:
-        return [("router", f"none: {row['reason']}")]
-    return [
-        (
-            "router",
-            f"{row['bytes']} bytes, {', '.join(row['classes'])}; {row['regret_db']:.2f} dB below "
-            f"the map, on its own frames",
-        )
-    ]
-
-
-def stage_lines(networks: list[list[dict[str, Any]]]) -> list[tuple[str, str]]:
-    """What each stage did, for people."""
-    return [
-        (
-            row["stage"],
-            f"{row['before']['macs']} -> {row['after']['macs']} MACs a pixel, "
-            f"{row['before']['bytes']} -> {row['after']['bytes']} bytes, "
-            f"widths {', '.join(str(w) for w in row['after']['widths'])}",
-        )
-        for rows in networks
-        for row in rows
-    ]

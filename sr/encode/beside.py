@@ -26,6 +26,8 @@ def beside_plain(
     Judged on a sample of the film; one warning where plain is better.
     """
     stream = options.stream
+    if stream.lr_from:
+        return _beside_own(options, report, progress)
     is_plain = options.training.method == PLAIN and stream.scale == 1
     if "plain" in report or is_plain or stream.lr_codec not in LAST_CRF:
         return report
@@ -51,5 +53,19 @@ def beside_plain(
         )
     kbps = made.made_by["kbps"]
     report = {**report, "made": made.to_json(), "plain": {"kbps": kbps, "crf": crf, **plain}}
+    write_report(options.out, report)
+    return report
+
+
+def _beside_own(
+    options: EncodeOptions, report: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
+    """The report of a stream that was there already, with what the network adds to it."""
+    if "made" in report:
+        return report
+    progress.stage("the package beside its stream", report["frames"])
+    metrics = ("psnr_y", "psnr_rgb")
+    judged = judge_package(options.out, options.film, metrics, on_frame=progress.at)
+    report = {**report, "made": judged.shown.to_json(), "stream": judged.stream.to_json()}
     write_report(options.out, report)
     return report

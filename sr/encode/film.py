@@ -53,19 +53,24 @@ class Film:
         """The patch grid over the LR frame."""
         return Grid(*lr_size(self.info.height, self.info.width, self.scale))
 
-    def lr_frames(self, progress: Progress, warn: Warn) -> Iterator[Frame]:
-        """The first pass: the frames to encode, in order. What is damaged is told to `warn`."""
+    def first_pass(self, progress: Progress, warn: Warn) -> Iterator[Frame]:
+        """All frames in order, as the film has them. What is damaged is told to `warn`."""
         limit, hint = self._options.stream.frames, self.info.frames_hint or 0
         # The hint may be wrong: what was kept for nothing then is decoded again later.
         wanted = self._to_keep(min(hint, limit or hint)) if hint else range(0)
         for frame in read_frames(self.source, limit, warn):
             if frame.index in wanted:
                 self._hr[frame.index] = frame.rgb
+            yield frame
+            progress.at(frame.index + 1)
+
+    def lr_frames(self, progress: Progress, warn: Warn) -> Iterator[Frame]:
+        """The first pass, as the frames to encode."""
+        for frame in self.first_pass(progress, warn):
             lr = downscale(frame.rgb, self.scale)
             # At scale 1 the encoder takes the film's own planes.
             own = frame.decoded if lr.shape == frame.rgb.shape else None
             yield Frame(lr, frame.pts, frame.index, own, frame.duration)
-            progress.at(frame.index + 1)
 
     @property
     def frames(self) -> int:
@@ -98,7 +103,7 @@ class Film:
             return
         wanted = self._to_keep(self.frames)
         # Both decoders hold files open: closed even where the caller stops half-way.
-        films, streamed = self._hr_frames(), self._lr_images()
+        films, streamed = self._hr_frames(), self.lr_images()
         with closing(films), closing(streamed):
             for i, (hr, lr) in enumerate(zip(films, streamed, strict=True)):
                 pair = FramePair(lr, hr)
@@ -114,7 +119,8 @@ class Film:
             limit = self._options.stream.frames
             yield from (frame.rgb for frame in read_frames(self.source, limit))
 
-    def _lr_images(self) -> Generator[Image, None, None]:
+    def lr_images(self) -> Generator[Image, None, None]:
+        """The frames of the stream, as the phone decodes them."""
         assert self.stream is not None
         segments = [segment.path for segment in self.stream.segments]
         yield from (frame.rgb for frame in read_stream(self.stream.init, segments))
@@ -124,7 +130,7 @@ class Film:
         """The frames to learn from, in memory."""
         wanted = set(self.learned)
         if wanted <= self._hr.keys() and len(self._hr) < self.frames:
-            for i, lr in enumerate(self._lr_images()):  # of a long film: no HR is decoded again
+            for i, lr in enumerate(self.lr_images()):  # of a long film: no HR is decoded again
                 if i in wanted:
                     self._pairs[i] = FramePair(lr, self._hr.pop(i))
         elif not wanted <= self._pairs.keys():

@@ -31,7 +31,7 @@ from sr.usage_error import UsageError
 
 CELL_QUARTERS, CELL_HR_PX = 3, 24  # the least of a cell: of QUARTER_PX units, and of HR px
 # Options of the stream that jobs from before them do not have: nor do those that do not ask.
-CHOICES = ("video", "audio")
+CHOICES = ("video", "audio", "lr_from")
 PLAIN = "plain"  # the method without a network
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
@@ -58,7 +58,9 @@ class StreamOptions:
     `segment_s` seconds, begins with a key frame. `codec_opts`: "key=value:key=value" for the
     encoder, as its library calls them. `video`: the number, from 1, of the film's video stream;
     `audio`: number or language of its sound, or "none"; None: the one to choose, and all sound.
-    `revision`: the how-manieth package of this film, made so, is given away."""
+    `lr_from`: a stream of the film that is there already, taken as it is: nothing is encoded, and
+    `lr_codec` says nothing. `revision`: the how-manieth package of this film, made so, is given
+    away."""
 
     scale: Scale = 4
     lr_codec: str = "av1"
@@ -68,9 +70,12 @@ class StreamOptions:
     codec_opts: str = ""
     video: int | None = None
     audio: str | None = None
+    lr_from: Path | None = None
     revision: int = 1
 
     def __post_init__(self) -> None:
+        if self.lr_from and (self.frames or self.lr_crf is not None or self.codec_opts):
+            raise UsageError("--lr-from takes a stream as it is: leave out what would make another")
         try:
             with_options(ENCODERS[self.lr_codec], self.codec_opts)
         except ValueError as error:
@@ -340,28 +345,33 @@ class EncodeOptions:
             flat |= asdict(getattr(self, name))
         groups, warm_from = self.routes.groups, self.training.warm_from
         # Files decide by what they hold. Without any, as jobs from before have it: not at all.
-        held = {"groups": groups, "warm_from": warm_from}
+        held = {"groups": groups, "warm_from": warm_from, "lr_from": self.stream.lr_from}
         flat |= {f"{name}_sha256": tree_digest(path) for name, path in held.items() if path}
         for name in CHOICES:
             if flat[name] is None:
                 del flat[name]
-        return flat | {
-            "scale": scale_number(self.stream.scale),
-            # Single pixels as jobs from before units have them: not at all.
-            "units": self.units if self.units > 1 else None,
-            "route_cell_px": self.route_cell_px,
-            "dtype": self.training.arithmetic,
-            "loss": self.training.loss_space,
-            "patches": self.patch_choice,
-            # As jobs from before revisions have the first: not at all.
-            "revision": self.stream.revision if self.stream.revision > 1 else None,
-            "stages": ",".join(self.shrink.stages),
-            "protect": ",".join(self.routes.protect),
-            "groups": groups.name if groups else None,
-            "widths": list(self.training.widths) if self.training.widths else None,
-            "exits": list(self.training.exits) if self.training.exits else None,
-            "warm_from": warm_from.name if warm_from else None,
-        }
+        own = {"lr_from": self.stream.lr_from.name} if self.stream.lr_from else {}
+        return (
+            flat
+            | own
+            | {
+                "scale": scale_number(self.stream.scale),
+                # Single pixels as jobs from before units have them: not at all.
+                "units": self.units if self.units > 1 else None,
+                "route_cell_px": self.route_cell_px,
+                "dtype": self.training.arithmetic,
+                "loss": self.training.loss_space,
+                "patches": self.patch_choice,
+                # As jobs from before revisions have the first: not at all.
+                "revision": self.stream.revision if self.stream.revision > 1 else None,
+                "stages": ",".join(self.shrink.stages),
+                "protect": ",".join(self.routes.protect),
+                "groups": groups.name if groups else None,
+                "widths": list(self.training.widths) if self.training.widths else None,
+                "exits": list(self.training.exits) if self.training.exits else None,
+                "warm_from": warm_from.name if warm_from else None,
+            }
+        )
 
 
 RECORDS: Mapping[str, type[Any]] = {

@@ -9,6 +9,7 @@ from chunking.keep import Cut, Kept, keep_tracks
 from chunking.stream import write_lr_stream
 from player.package.layout import MADE_SOUNDS, TEXT, VIDEO
 from player.package.streams import Label, Segment, StreamFiles, TextFile
+from sr.encode.own_stream import take_own_stream
 from sr.encode.work import Work
 
 _FRACTIONS = ("sample_aspect_ratio", "usual_rate")
@@ -27,11 +28,14 @@ def write_streams(work: Work) -> tuple[StreamFiles, Kept, list[str]]:
             work.progress.warn(message)
 
         work.progress.stage("LR stream", asked.frames or film.info.frames_hint or 0)
-        frames = film.lr_frames(work.progress, warn)
-        video = write_lr_stream(
-            frames, out, film.info, asked.lr_codec, asked.lr_crf, asked.segment_s,
-            asked.codec_opts, work.job.step,
-        )  # fmt: skip
+        if asked.lr_from:
+            video = take_own_stream(work, asked.lr_from, warn)
+        else:
+            frames = film.lr_frames(work.progress, warn)
+            video = write_lr_stream(
+                frames, out, film.info, asked.lr_codec, asked.lr_crf, asked.segment_s,
+                asked.codec_opts, work.job.step,
+            )  # fmt: skip
         # Sound that goes on behind the last frame belongs to a film that was not cut.
         end_s = float(video.end_s) if asked.frames else None
         cut = Cut(end_s, asked.segment_s, film.info.early_s)

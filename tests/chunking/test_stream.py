@@ -24,7 +24,8 @@ from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter, boxes
 from chunking.lr import check_scale, downscale, lr_size
 from chunking.opening import Mp4
-from chunking.stream import decode_times, read_segment, read_stream, write_lr_stream
+from chunking.segment import decode_times
+from chunking.stream import read_segment, read_stream, write_lr_stream
 from chunking.video import Frame, probe, read_frames
 
 CODECS = list(ENCODERS)

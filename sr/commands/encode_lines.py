@@ -1,0 +1,62 @@
+"""The report of an encode, for people."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+
+def lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
+    """The report for people."""
+    paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
+    return [
+        ("package", out),
+        ("frames", report["frames"]),
+        ("weights", f"{sum(report['weights_bytes'])} bytes"),
+        ("paths", paths),
+        *plain_lines(report),
+        *stage_lines(report["stages"]),
+        *router_lines(report["router"]),
+        *(("lost", line) for line in report.get("lost", [])),
+        ("next", f"pocketsr play {shlex.quote(str(out))}"),
+    ]
+
+
+def plain_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """The package beside the plain encode of the same bytes."""
+    made, beside = report.get("made"), {"plain encode": report.get("plain")}
+    if "plain" not in report:
+        beside = {"stream alone": report.get("stream")}
+    return [
+        (name, f"{side['kbps']:.0f} kbps  {side['psnr_y']:.2f} dB Y  {side['psnr_rgb']:.2f} dB RGB")
+        for name, side in {"made": made, **beside}.items()
+        if made and side
+    ]
+
+
+def router_lines(row: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """What the router is, for people; nothing where none was asked for."""
+    if row is None:
+        return []
+    if not row["bytes"]:
+        return [("router", f"none: {row['reason']}")]
+    return [
+        (
+            "router",
+            f"{row['bytes']} bytes, {', '.join(row['classes'])}; {row['regret_db']:.2f} dB below "
+            f"the map, on its own frames",
+        )
+    ]
+
+
+def stage_lines(networks: list[list[dict[str, Any]]]) -> list[tuple[str, str]]:
+    """What each stage did, for people."""
+    return [
+        (
+            row["stage"],
+            f"{row['before']['macs']} -> {row['after']['macs']} MACs a pixel, "
+            f"{row['before']['bytes']} -> {row['after']['bytes']} bytes, "
+            f"widths {', '.join(str(w) for w in row['after']['widths'])}",
+        )
+        for rows in networks
+        for row in rows
+    ]
