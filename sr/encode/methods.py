@@ -2,12 +2,15 @@
 
 | method | networks | trained on | route of a patch |
 |---|---|---|---|
+| awdnn | 1 static | everything alike (Yeo et al., OSDI 2018, "content-aware DNN") | the network |
+| nas | k static | one stretch of time each, of k of equal length (the same, for adaptive streaming) | its time's |
 | stdo | k static | one chunk each (STDO, CVPR 2023, section 3.2) | its chunk's |
 | jstdo | 1 static | all of the hardest chunk, a falling share, none of the easiest | the network |
 | dydca | 1 dynamic | all by their error, hard ones twice (Dy-DCA, section 3.1) | planned |
 | plain | none: the stream, of which the anchor is shown | | |
 
-All others get the same training work: STDO's networks share the steps that the others spend on one.
+All others get the same training work: STDO's and NAS's networks share the steps that the others
+spend on one.
 """
 
 from collections.abc import Callable
@@ -61,6 +64,23 @@ def chunk_labels(difficulty: Difficulty, options: TrainingOptions) -> NDArray[np
     return error_balanced(difficulty.fine_db, mean_errors, options.chunks)
 
 
+def time_labels(frames: int, chunks: int) -> NDArray[np.int64]:
+    """The chunk of each frame [T], by time: lengths differ by one at most."""
+    return np.arange(frames) * chunks // frames
+
+
+def _awdnn(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
+    return [NetworkTask(np.ones(difficulty.fine_db.shape), options.bounds.steps)]
+
+
+def _nas(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
+    labels = time_labels(len(difficulty.fine_db), options.chunks)
+    own = [(labels == i).astype(np.float64) for i in range(options.chunks)]
+    ones = np.ones(difficulty.fine_db.shape)
+    steps = options.bounds.steps // options.chunks
+    return [NetworkTask(ones * shares[:, None, None], steps) for shares in own]
+
+
 def _stdo(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
     labels = chunk_labels(difficulty, options)
     # All methods get the same training work: k networks share the steps of one.
@@ -85,6 +105,8 @@ def _dydca(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask
 METHODS: dict[str, Method] = {
     "dydca": Method(dynamic=True, tasks=_dydca),
     "jstdo": Method(dynamic=False, tasks=_jstdo),
+    "awdnn": Method(dynamic=False, tasks=_awdnn),
+    "nas": Method(dynamic=False, tasks=_nas),
     "stdo": Method(dynamic=False, tasks=_stdo),
     PLAIN: Method(dynamic=False, tasks=lambda difficulty, options: []),
 }

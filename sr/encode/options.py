@@ -84,7 +84,7 @@ class StreamOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """`chunks` is k of STDO and JSTDO, `chunk_rule` "quantile" (equal counts, the papers') or
+    """`chunks` is k of STDO, JSTDO and NAS, `chunk_rule` "quantile" (equal counts, the papers') or
     "error" (about the same squared error in each). `steps` overrides the preset's. `patches`: which
     crops are trained on (sampling.py); None: by error for dydca's network, else by the method.
     `dtype` "int8", "fp32" (weights in f16) or None: int8 where the backbone has that form. `units`:
@@ -284,8 +284,10 @@ class EncodeOptions:
                 f"--patches {training.patches}: now in benchmarks/reproduction/selection of "
                 "PocketSR's sources (python -m benchmarks.shrink --table patches); use error"
             )
-        if training.patches not in (None, "method") and training.method == "stdo":
-            raise UsageError("--patches: stdo's networks are for a chunk each; use --method dydca")
+        if training.patches not in (None, "method") and training.method in ("stdo", "nas"):
+            raise UsageError(
+                f"--patches: {training.method}'s networks are for a chunk each; use --method dydca"
+            )
         if training.patches == "error" and FAIR in self.shrink.stages:
             raise UsageError("--patches error: the stage fair needs whole patches; use method")
         if training.chunks > MAX_NETWORKS:

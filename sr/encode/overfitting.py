@@ -56,6 +56,11 @@ def overfit_networks(
             f"{difficulty.fine_db.size} patches cannot make {training.chunks} chunks: "
             "lower --chunks"
         )
+    if training.method == "nas" and training.chunks > len(difficulty.fine_db):
+        raise UsageError(
+            f"{len(difficulty.fine_db)} frames cannot make {training.chunks} stretches of time: "
+            "lower --chunks"
+        )
     tasks = work.method.tasks(difficulty, training)
     watched = protected(work, (CELL_PX, CELL_PX), film.learned)
     groups = content_groups(work, difficulty)

@@ -14,7 +14,7 @@ from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, route_codes
 from player.package.streams import Segment
 from sr.encode.by_segment import Errors, Groups, by_segment, keep_array, read_array
 from sr.encode.difficulty import MOST_DB
-from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db
+from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db, time_labels
 from sr.encode.protect import on_hard_path, protected
 from sr.encode.rate_weight import film_rate_weight
 from sr.encode.sampled_routes import sampled_sse
@@ -113,13 +113,22 @@ def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> 
 
 
 def _all_hard(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:
-    """jstdo: one static network for everything."""
+    """jstdo, awdnn: one static network for everything."""
     shape = (work.film.frames, *work.film.grid.shape)
     return merge_coarse(route_codes(np.full(shape, HARD)))
+
+
+def _by_time(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:
+    """nas: the network of the stretch of time that a frame is in."""
+    labels = time_labels(work.film.frames, work.options.training.chunks)[:, None, None]
+    shape = (work.film.frames, *work.film.grid.shape)
+    return merge_coarse(route_codes(np.full(shape, HARD), np.broadcast_to(labels, shape)))
 
 
 _RULES: dict[str, Callable[[Work, list[bytes], Difficulty | None], Codes]] = {
     "dydca": _planned,
     "jstdo": _all_hard,
+    "awdnn": _all_hard,
+    "nas": _by_time,
     "stdo": _by_chunk,
 }

@@ -32,7 +32,14 @@ def contents(package: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     ("method", "networks"),
-    [("dydca", 1), ("jstdo", 1), ("stdo", 2), pytest.param("stdo", 4, marks=pytest.mark.slow)],
+    [
+        ("dydca", 1),
+        ("jstdo", 1),
+        ("awdnn", 1),
+        ("nas", 2),
+        ("stdo", 2),
+        pytest.param("stdo", 4, marks=pytest.mark.slow),
+    ],
 )
 def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, networks):
     report = run(film, tmp_path / "p", method=method, chunks=max(networks, 2))
@@ -49,6 +56,8 @@ def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, netw
     assert sum(report["paths"].values()) == pytest.approx(1)
     if method != "dydca":
         assert np.all(path_of(codes) == 2)
+    if method == "nas":
+        assert network_of(codes).max(axis=(1, 2)).tolist() == [0] * 6 + [1] * 6
     assert not (tmp_path / "p" / "work").exists()
 
 

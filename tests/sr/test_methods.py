@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from sr.encode.difficulty import coarse_sums
-from sr.encode.methods import EASY_SHARE, METHODS, Difficulty, chunk_labels, chunk_thresholds_db
+from sr.encode.methods import (
+    EASY_SHARE,
+    METHODS,
+    Difficulty,
+    chunk_labels,
+    chunk_thresholds_db,
+    time_labels,
+)
 from sr.encode.options import PRESETS, TrainingOptions
 
 CONFIG = TrainingOptions(chunks=4)
@@ -40,6 +47,21 @@ def test_dydca_draws_patches_by_their_error_and_the_hard_share_twice_as_often():
     assert np.mean(factor > 0.9) == pytest.approx(0.25, abs=0.05)
     blocks = factor.reshape(5, 2, 2, 3, 2).round(9)
     assert np.array_equal(blocks.min(axis=(2, 4)), blocks.max(axis=(2, 4)))
+
+
+def test_awdnn_takes_everything_alike():
+    (task,) = METHODS["awdnn"].tasks(DIFFICULTY, CONFIG)
+    assert np.array_equal(task.shares, np.ones_like(FINE))
+    assert task.steps == PRESETS["balanced"].steps
+
+
+def test_nas_gives_each_frame_to_one_network_in_the_order_of_time():
+    tasks = METHODS["nas"].tasks(DIFFICULTY, TrainingOptions(chunks=2))
+    assert [task.shares.mean(axis=(1, 2)).tolist() for task in tasks] == [
+        [1, 1, 1, 0, 0], [0, 0, 0, 1, 1],
+    ]  # fmt: skip
+    assert sum(task.steps for task in tasks) == PRESETS["balanced"].steps
+    assert time_labels(10, 3).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("rule", ["quantile", "error"])
