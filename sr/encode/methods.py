@@ -3,7 +3,7 @@
 | method | networks | trained on | route of a patch |
 |---|---|---|---|
 | awdnn | 1 static | everything alike (Yeo et al., OSDI 2018, "content-aware DNN") | the network |
-| nas | k static | one stretch of time each, of k of equal length (the same, for adaptive streaming) | its time's |
+| nas | k static | one of k equal stretches of time each (NAS, OSDI 2018) | its time's |
 | stdo | k static | one chunk each (STDO, CVPR 2023, section 3.2) | its chunk's |
 | jstdo | 1 static | all of the hardest chunk, a falling share, none of the easiest | the network |
 | dydca | 1 dynamic | all by their error, hard ones twice (Dy-DCA, section 3.1) | planned |

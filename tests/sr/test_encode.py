@@ -40,7 +40,7 @@ def contents(package: Path) -> dict[str, bytes]:
         ("stdo", 2),
         pytest.param("stdo", 4, marks=pytest.mark.slow),
     ],
-)
+)  # fmt: skip
 def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, networks):
     report = run(film, tmp_path / "p", method=method, chunks=max(networks, 2))
     verification = verify_package(tmp_path / "p")
