@@ -34,6 +34,7 @@ class Progress:
         self._told: set[str] = set()
         self._task: Any = None
         self._said_at = self._began_at = monotonic()
+        self._first: int | None = None  # steps that were done when the stage began
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -49,7 +50,7 @@ class Progress:
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage of `total` steps; 0 where the number is not known."""
-        self._name, self._total = name, total
+        self._name, self._total, self._first = name, total, None
         self._said_at = self._began_at = monotonic()
         if self._task is not None:
             self._bars.update(self._task, visible=False)
@@ -59,12 +60,15 @@ class Progress:
     def at(self, done: int, quality_db: float | None = None) -> None:
         """`done` steps of the stage are done, at this quality."""
         quality = f"{quality_db:.2f} dB" if quality_db is not None else ""
+        if self._first is None:  # the first report: what is resumed has steps behind it
+            self._first = done - 1
         self._bars.update(self._task, completed=done, quality=quality)
         if monotonic() - self._said_at > PLAIN_EVERY_S:
             self._said_at = monotonic()
             self.event("progress", name=self._name, done=done, total=self._total, db=quality_db)
             if not self._console.is_terminal:
-                left_s = (monotonic() - self._began_at) * (self._total - done) / max(done, 1)
+                passed_s, steps = monotonic() - self._began_at, max(done - self._first, 1)
+                left_s = passed_s * (self._total - done) / steps
                 left = f", {left_s:.0f} s left" if self._total else ""
                 print(f"{self._name} {done}/{self._total or '?'} {quality}{left}", file=sys.stderr)
 
