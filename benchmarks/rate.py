@@ -83,8 +83,8 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             print("the time is up; the same command goes on from here")
             break
         choice = done.get(replace(cell, arm=of).name, {}).get("choice") if of else None
-        if of and not (choice and choice["widths"]):
-            continue  # the search chose no network here, or was not asked
+        if of and not (choice and choice["widths"] and not choice["shipped"]):
+            continue  # the search chose no network here, or none of the film's own
         # Luma's PSNR in any case: the ladder of rates goes by it.
         own = [m for m in metrics_of(cell.codec, cell.tune) if m != "psnr_y"]
         film = film_of(cell.shot, options.films, work / "shots")

@@ -85,7 +85,12 @@ def _encode(
         if arm.searched:
             search = SearchOptions.of(film, package, like_crf=cell.crf, **asked, **arm.options)
             return encode_best(search, progress)
-        asked |= changed(choice, cell) if choice else {"lr_crf": cell.crf, **arm.options}
+        if choice:
+            # As the search trains: by the loss that it takes for what it measures.
+            loss = SearchOptions.of(film, package, like_crf=cell.crf, **asked).training.loss
+            asked |= {"loss": loss, **changed(choice, cell)}
+        else:
+            asked |= {"lr_crf": cell.crf, **arm.options}
         return encode(EncodeOptions.of(film, package, **asked), progress)
 
 

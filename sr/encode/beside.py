@@ -9,6 +9,7 @@ from chunking.probe import probe
 from player.package.index import read_index
 from player.package.sizes import part_bytes
 from sr.encode.options import PLAIN, EncodeOptions
+from sr.encode.rate_weight import DB_A_DOUBLING
 from sr.encode.report_file import write_report
 from sr.progress import Progress
 from sr.rate.curve import hull
@@ -66,6 +67,13 @@ def _beside_own(
     progress.stage("the package beside its stream", report["frames"])
     metrics = ("psnr_y", "psnr_rgb")
     judged = judge_package(options.out, options.film, metrics, on_frame=progress.at)
+    gained = judged.shown.quality["psnr_y"] - judged.stream.quality["psnr_y"]
+    worth = DB_A_DOUBLING * math.log2(judged.shown.bytes / judged.stream.bytes)
+    if gained < worth:
+        progress.warn(
+            f"the network adds {gained:.2f} dB (Y), where as many bytes more in the stream would "
+            f"add about {worth:.2f}: it pays on longer films, or at a lower rate"
+        )
     report = {**report, "made": judged.shown.to_json(), "stream": judged.stream.to_json()}
     write_report(options.out, report)
     return report

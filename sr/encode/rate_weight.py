@@ -25,6 +25,7 @@ from sr.training.losses import squared_errors
 _FRAMES, _BATCHES = 32, 16  # that errors are measured on
 _SEED = 504  # of crops that no training drew
 LEAST_ERROR = 1e-12
+DB_A_DOUBLING = 3.0  # of a stream's bits, as above
 
 
 def anchor_error(work: Work) -> float:
