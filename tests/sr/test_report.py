@@ -99,6 +99,8 @@ def test_it_shows_every_side_as_it_was_measured(page, made):
     rows = dict(re.findall(r"<tr><td>([^<]+)</td><td>[\d,]+</td><td>([\d.]+)", page))
     assert {"PocketSR", "stream alone", "plain encode"} <= rows.keys()
     assert float(rows["PocketSR"]) == pytest.approx(report["made"]["psnr_y"], abs=0.011)
+    kbps = dict(re.findall(r"<tr><td>([^<]+)</td><td>([\d,]+)</td>", page))
+    assert float(kbps["stream alone"]) < float(kbps["PocketSR"])  # without the network's bytes
     assert float(rows["plain encode"]) == pytest.approx(report["plain"]["psnr_y"], abs=0.3)
     assert page.count('class="moment"') == 3 and page.count("<img data-name=") == 3 * 4
     assert "Not shown" not in page

@@ -15,7 +15,7 @@ from chunking.tracks import NO_SOUND
 from player.package import fields
 from player.package.package_error import PackageError
 from player.package.scale import parse_scale
-from player.package.sizes import kbps, part_bytes, rated_bytes
+from player.package.sizes import SR_PARTS, kbps, part_bytes, rated_bytes
 from player.quality import Quality
 from player.session import Package, open_package
 from sr.encode.encode import encode
@@ -46,10 +46,9 @@ def measured_sides(
     assert index is not None, package.directory
     progress.stage("the package beside the film", index.frames)
     found = compare_film(package, film, metrics, on_frame=progress.at)
-    rate = _kbps(package)
-    sides = [Side(OURS, package, False, found.shown, rate)]
+    sides = [Side(OURS, package, False, found.shown, _kbps(package))]
     if index.weights:
-        sides.append(Side(LR, package, True, found.stream, rate))
+        sides.append(Side(LR, package, True, found.stream, _kbps(package, without=SR_PARTS)))
     if plain is not None:
         progress.stage("the plain encode beside the film", index.frames)
         beside = compare_film(plain, film, metrics, on_frame=progress.at)
@@ -57,9 +56,10 @@ def measured_sides(
     return sides
 
 
-def _kbps(package: Package) -> float:
+def _kbps(package: Package, without: Sequence[str] = ()) -> float:
     assert package.index is not None
-    return kbps(rated_bytes(part_bytes(package.directory, package.index)), package.index)
+    sizes = part_bytes(package.directory, package.index)
+    return kbps(rated_bytes(sizes) - sum(sizes[part] for part in without), package.index)
 
 
 def plain_encode(
