@@ -11,9 +11,10 @@ import base64
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import files
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.harness import write_json
 from benchmarks.picture import comparison, row_of
@@ -33,27 +34,49 @@ def demo_clip() -> Path:
     return Path(str(found[0].locate()))
 
 
-def pocketsr(*arguments: object) -> str:
-    """Run a command of PocketSR; its progress goes to the terminal, its stdout is returned."""
+def pocketsr(*arguments: object, who: str = "") -> str:
+    """Run a command of PocketSR; its progress goes to the terminal, its stdout is returned. `who`
+    is said before each line, where several run side by side.
+    """
     command = [str(Path(sys.executable).parent / "pocketsr"), *map(str, arguments)]
     print("$ pocketsr", *arguments, flush=True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(done.returncode)
-    return done.stdout
+    told = subprocess.PIPE if who else None
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True) as process,
+        ThreadPoolExecutor() as beside,
+    ):
+        # Read beside stdout: a pipe that nobody reads fills up.
+        beside.submit(pass_on, process.stderr, who)
+        assert process.stdout is not None
+        said = process.stdout.read()
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return said
 
 
-def make(codec: str, clip: Path, folder: Path, steps: int) -> dict[str, Any]:
-    """Search, play and measure with one codec; the plain encode of the same bytes beside it."""
-    package, plain = folder / codec, folder / f"{codec}-plain"
-    stream = ("--lr-codec", codec, "--frames", FRAMES, "--json")
+def pass_on(lines: IO[str] | None, who: str) -> None:
+    """To the terminal, with `who` before each."""
+    for line in lines or ():
+        print(f"{who:<5}{line}", end="", file=sys.stderr, flush=True)
+
+
+def search(codec: str, clip: Path, folder: Path, steps: int) -> dict[str, Any]:
+    """The package of one codec, and the plain encode of the same bytes beside it; its report."""
+    # One thread: the two codecs have a core each.
+    stream = ("--lr-codec", codec, "--frames", FRAMES, "--threads", 1, "--json")
     goal = ("--like-crf", CRFS[codec], "--preset", "fast", "--steps", steps)
-    report = json.loads(pocketsr("encode", clip, "-o", package, *stream, *goal))
+    report = json.loads(pocketsr("encode", clip, "-o", folder / codec, *stream, *goal, who=codec))
+    alone = ("--scale", 1, "--method", "plain", "--lr-crf", report["plain"]["crf"])
+    pocketsr("encode", clip, "-o", folder / f"{codec}-plain", *stream, *alone, who=codec)
+    return dict(report)
+
+
+def show(codec: str, clip: Path, folder: Path, report: dict[str, Any]) -> dict[str, Any]:
+    """Play and measure a package that was made."""
+    package = folder / codec
     pocketsr("play", package, "--out", folder / f"{codec}.mp4", "--out-crf", "16")
     measured = json.loads(pocketsr("measure", package, "--reference", clip, "--no-vmaf", "--json"))
     network = report["search"]["best"]["widths"] if report["method"] != "plain" else None
-    alone = ("--scale", 1, "--method", "plain", "--lr-crf", report["plain"]["crf"])
-    pocketsr("encode", clip, "-o", plain, *stream, *alone)
     made = {"codec": codec, "network": network, "verdict": report["verdict"]}
     return {**made, "report": report, "measure": measured}
 
@@ -95,7 +118,11 @@ def main() -> None:
     clip, folder = demo_clip(), options.out
     folder.mkdir(parents=True, exist_ok=True)
     pocketsr("compile")
-    made = [make(codec, clip, folder, options.steps) for codec in CODECS]
+    with ThreadPoolExecutor(len(CODECS)) as side_by_side:
+        searches = [side_by_side.submit(search, c, clip, folder, options.steps) for c in CODECS]
+        reports = [running.result() for running in searches]
+    # One after the other, for nothing else may run while frames a second are measured.
+    made = [show(c, clip, folder, report) for c, report in zip(CODECS, reports, strict=True)]
     if options.json:
         kept = ("codec", "network", "verdict", "measure")
         rows = [{name: m[name] for name in kept} for m in made]
