@@ -14,8 +14,8 @@ from player.package.shipped import shipped_blob, shipped_names
 from player.package.weights import read_header
 from sr.rate.budget import Budget, path_price
 
-# Of the blob: 47.9k weights took 3.2, 9.8k took 4.0, on two films of 96 frames.
-BITS_A_WEIGHT = 3.0
+# Bytes of a blob: the more weights, the more of them are zero (benchmarks/sizes.py).
+BLOB_BYTES, BLOB_EXPONENT = 5.1, 0.75
 MOST_SKIPPED = 0.4  # of a frame's cells: what routes can take off the price of the hard path
 
 # scale -> (units, width, depth) of each
@@ -30,10 +30,10 @@ _SHAPES: dict[Scale, tuple[tuple[int, int, int], ...]] = {
         (1, 32, 5),
         (1, 32, 8),
     ),
-    Fraction(3, 2): ((2, 8, 3), (2, 16, 4), (2, 32, 5), (2, 32, 8), (2, 48, 8)),
-    2: ((1, 8, 3), (1, 16, 4), (1, 16, 6), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
-    3: ((1, 8, 3), (1, 16, 4), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
-    4: ((1, 8, 3), (1, 16, 4), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
+    Fraction(3, 2): ((2, 8, 3), (2, 12, 4), (2, 16, 4), (2, 32, 5), (2, 32, 8), (2, 48, 8)),
+    2: ((1, 8, 3), (1, 12, 4), (1, 16, 4), (1, 16, 6), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
+    3: ((1, 8, 3), (1, 12, 4), (1, 16, 4), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
+    4: ((1, 8, 3), (1, 12, 4), (1, 16, 4), (1, 32, 5), (1, 32, 8), (1, 48, 8)),
 }
 _EASY_DEPTH = 2
 
@@ -59,7 +59,7 @@ class Candidate:
     @property
     def blob_bytes(self) -> float:
         """What its weights will cost, about."""
-        return 0.0 if self.shipped else self.weights * BITS_A_WEIGHT / 8
+        return 0.0 if self.shipped else BLOB_BYTES * self.weights**BLOB_EXPONENT
 
 
 def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterator[Candidate]:

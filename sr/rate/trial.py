@@ -6,7 +6,8 @@ promised. That moves the first crf, which the rounds after it set right, and at 
 the proof on the whole film does not rest on it.
 
     steps    a gain in dB grows by REST_A_DOUBLING of itself with each doubling of the steps
-    weights  and with their number to the power of SIZE_EXPONENT
+    weights  and with their number to a power: SMALL_EXPONENT up to SMALL_WEIGHTS, and
+             LARGE_EXPONENT beyond (benchmarks/sizes.py)
 """
 
 import math
@@ -32,7 +33,7 @@ from sr.training.loop import TrainingPlan, overfit
 from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REST_A_DOUBLING = 0.12
-SIZE_EXPONENT = 0.14
+SMALL_WEIGHTS, SMALL_EXPONENT, LARGE_EXPONENT = 8000, 0.26, 0.12
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
 _CELL_UNITS = 12  # of a cell of the routes
@@ -87,7 +88,12 @@ class Trial:
 
 def size_factor(candidate: Candidate, other: Candidate) -> float:
     """How many times more one network gains than another of the same scale."""
-    return float((candidate.weights / other.weights) ** SIZE_EXPONENT)
+
+    def worth(weights: int) -> float:
+        exponent = SMALL_EXPONENT if weights < SMALL_WEIGHTS else LARGE_EXPONENT
+        return float((weights / SMALL_WEIGHTS) ** exponent)
+
+    return worth(candidate.weights) / worth(other.weights)
 
 
 def run_trial(

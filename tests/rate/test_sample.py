@@ -13,8 +13,10 @@ from player.package.architecture import Architecture
 from sr.rate.candidates import Candidate
 from sr.rate.sample import Coding, StreamShelf, _wanted, take_sample
 from sr.rate.trial import (
+    LARGE_EXPONENT,
     REST_A_DOUBLING,
-    SIZE_EXPONENT,
+    SMALL_EXPONENT,
+    SMALL_WEIGHTS,
     Training,
     Trial,
     run_trial,
@@ -79,9 +81,13 @@ def test_what_a_trial_promises():
     trial = Trial(candidate(16, 4), 30.0, 400, 0.5)
     assert trial.expected(trial.candidate, 400) == 0.5
     assert trial.expected(trial.candidate, 1600) == pytest.approx(0.5 * (1 + 2 * REST_A_DOUBLING))
-    larger = candidate(32, 8)
-    ratio = larger.weights / trial.candidate.weights
-    assert trial.expected(larger, 400) == pytest.approx(0.5 * ratio**SIZE_EXPONENT)
+    larger, smaller = candidate(32, 8), candidate(8, 3)
+    assert smaller.weights < trial.candidate.weights < SMALL_WEIGHTS < larger.weights
+    ratio = smaller.weights / trial.candidate.weights
+    assert trial.expected(smaller, 400) == pytest.approx(0.5 * ratio**SMALL_EXPONENT)
+    to_there = (SMALL_WEIGHTS / trial.candidate.weights) ** SMALL_EXPONENT
+    from_there = (larger.weights / SMALL_WEIGHTS) ** LARGE_EXPONENT
+    assert trial.expected(larger, 400) == pytest.approx(0.5 * to_there * from_there)
     harmful = Trial(candidate(16, 4), 30.0, 400, -0.5)
     assert harmful.expected(larger, 9000) == 0.0
     assert trial.to_json().items() >= {"scale": 1, "steps": 400, "gain": 0.5}.items()
