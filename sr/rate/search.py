@@ -25,6 +25,7 @@ MOST_TRIALS = 4
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
 _HOPED_MORE = 2.0  # times that where the stream is smaller than the film
+_LIKELY = 0.25  # of it: where trials are held
 _ROUTES_SHARE, _INDEX_BYTES = 0.005, 350  # of the video's bytes; which a plain encode needs not
 _CRF_APART = 4.0
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
@@ -157,7 +158,7 @@ class Search:
             self.progress.stage(
                 f"search: trial at {scale_number(hope.scale)}", self.training.trial_steps
             )
-            trials[key] = self._trial(hope.candidate, hope)
+            trials[key] = self._trial(hope.candidate, judge)
         return trials
 
     def _try_shipped(self, judge: "_Judge", scales: list[Scale]) -> Iterator[Trial]:
@@ -165,19 +166,20 @@ class Search:
         info = self.shelf.sample.info
         for scale in scales:
             for candidate in shipped_candidates(scale, info.height, info.width, self.budget):
-                hope = judge.choice(scale, candidate, self._hoped(scale) / 4)
-                trial = self._trial(candidate, hope)
+                trial = self._trial(candidate, judge)
                 if trial.gain > 0:
                     yield trial
 
-    def _trial(self, candidate: Candidate, hope: Choice) -> Trial:
-        """A trial on the stream of the hope's scale that was made at the nearest crf; a step, that
-        may be made."""
-        crfs = [float(p.made_by["crf"]) for p in self.shelf.points(hope.scale)]
-        near, metric = min(crfs, key=lambda c: abs(c - hope.crf)), self.goal.metric
+    def _trial(self, candidate: Candidate, judge: "_Judge") -> Trial:
+        """A trial on the stream that was made nearest to the crf of a likely gain, for all networks
+        of a scale alike: the finer a stream, the more they gain. A step, that may be made."""
+        scale, metric = candidate.scale, self.goal.metric
+        likely = judge.choice(scale, candidate, _LIKELY * self._hoped(scale))
+        crfs = [float(p.made_by["crf"]) for p in self.shelf.points(scale)]
+        near = min(crfs, key=lambda c: abs(c - likely.crf))
 
         def make() -> list[float]:
-            stream = self.shelf.stream(hope.scale, near)
+            stream = self.shelf.stream(scale, near)
             if candidate.shipped:
                 trial = try_shipped(candidate, stream, metric)
             else:
@@ -186,7 +188,7 @@ class Search:
 
         arch = candidate.arch
         name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"
-        step = f"trial-x{scale_number(hope.scale)}-crf{near:g}-{name}"
+        step = f"trial-x{scale_number(scale)}-crf{near:g}-{name}"
         return Trial(candidate, *self.shelf.step(step, make))
 
 
