@@ -5,7 +5,7 @@ python -m chunking.aac FILM NUMBER OUT.mp4 [FRAMES]
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain, islice, pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ import av
 import click
 import numpy as np
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
@@ -33,6 +34,7 @@ _USUAL_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _USUAL_LAYOUTS = _LAYOUTS | {7: "6.1"}  # of channels that come in an order of their own
 _SAID, _LOST = "warning: ", "lost: "
+_FRAME = 1024  # samples of AAC
 _BEGINNING = 50  # frames, about a second
 
 
@@ -83,11 +85,8 @@ def encode(
         encoder = target.add_stream("aac", rate=rate, layout=layout)
         assert isinstance(encoder, AudioStream)
         encoder.bit_rate = _BPS_A_CHANNEL * encoder.layout.nb_channels
-        graph = _even(first, source, rate, layout)
-        for frame in chain([first], frames, [None]):
-            graph.push(frame)
-            for even in _pulled(graph):
-                target.mux(encoder.encode(even))
+        for part in _regrouped(_evened(chain([first], frames), source, rate, layout)):
+            target.mux(encoder.encode(part))
         target.mux(encoder.encode(None))
 
 
@@ -132,17 +131,59 @@ def _in_usual_order(frame: AudioFrame) -> AudioFrame:
     return made
 
 
-def _even(first: AudioFrame, source: AudioStream, rate: int, layout: str) -> Graph:
-    """A graph that fills holes with silence, and gives frames of what the encoder takes."""
+def _evened(
+    frames: Iterable[AudioFrame], source: AudioStream, rate: int, layout: str
+) -> Iterator[AudioFrame]:
+    """The same sound without holes, in one rate and layout however often the film changes them."""
+    graph, known, end = None, None, None
+    for frame in chain(frames, [None]):
+        form = frame and (frame.sample_rate, frame.format.name, frame.layout.name)
+        if graph is not None and form != known:
+            graph.push(None)
+            for even in _pulled(graph):
+                end = (even.pts or 0) + even.samples
+                yield even
+            graph = None
+        if frame is None:
+            return
+        graph, known = graph or _even(frame, source, rate, layout, end), form
+        graph.push(frame)
+        for even in _pulled(graph):
+            end = (even.pts or 0) + even.samples
+            yield even
+
+
+def _regrouped(frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+    """Frames that follow each other, in lengths that the encoder takes."""
+    fifo, at = AudioFifo(), None
+    for frame in frames:
+        at = frame.pts if at is None else at
+        frame.pts = None  # counted anew below
+        fifo.write(frame)
+        while (part := fifo.read(_FRAME)) is not None:
+            part.pts, part.time_base, at = at, frame.time_base, (at or 0) + part.samples
+            yield part
+    if (rest := fifo.read(0, partial=True)) is not None:
+        rest.pts, rest.time_base = at, Fraction(1, rest.sample_rate)
+        yield rest
+
+
+def _even(
+    first: AudioFrame, source: AudioStream, rate: int, layout: str, start: int | None
+) -> Graph:
+    """A graph that fills holes with silence, and gives what the encoder takes; from the sample
+    `start` on, where that is said.
+    """
     graph = Graph()
     buffer = graph.add_abuffer(
         sample_rate=first.sample_rate, format=first.format.name, layout=first.layout.name,
         time_base=Fraction(source.time_base or Fraction(1, first.sample_rate)),
     )  # fmt: skip
+    # In samples of what comes in (libswresample/swresample.c).
+    begin = "" if start is None else f":first_pts={round(start * first.sample_rate / rate)}"
     steps = [
-        ("aresample", f"{rate}:async=1:min_hard_comp=0.01"),
+        ("aresample", f"{rate}:async=1:min_hard_comp=0.01{begin}"),
         ("aformat", f"sample_fmts=fltp:sample_rates={rate}:channel_layouts={layout}"),
-        ("asetnsamples", "n=1024:p=0"),
     ]
     nodes = [buffer, *(graph.add(name, text) for name, text in steps), graph.add("abuffersink")]
     for one, following in pairwise(nodes):

@@ -23,7 +23,7 @@ from chunking.input_error import InputError
 from chunking.isobmff import SegmentSplitter
 from chunking.opening import Mp4, Source, has_packets, open_source
 from chunking.parts import PartWriter, Span, Warn, describe_parts, ignore, open_cmaf
-from chunking.sound_check import damaged_packets, without_damage
+from chunking.sound_check import Checked, check_sound, without_damage
 from player.package.layout import AUDIO
 from player.package.streams import StreamFiles
 
@@ -84,6 +84,7 @@ def copy_audio(
                 return None
         with _sound_of(source, number, end_s, on_warning, lose) as (stream, timed):
             parts = PartWriter(out / folder)
+            refused = 0
             # Every packet of sound is a key frame: cut at those, each would be a segment.
             sink = SegmentSplitter(parts.write)
             with open_cmaf(sink, {"frag_duration": str(round(segment_s * 1e6))}) as target:
@@ -91,12 +92,15 @@ def copy_audio(
                 for packet in packets_for(target, stream, packets, lose):
                     moved = round(early_s / packet.time_base)
                     packet.pts, packet.dts = (packet.pts or 0) + moved, (packet.dts or 0) + moved
+                    _begin_at_zero(packet)
                     start_s = float(packet.pts * packet.time_base)
                     if start_s >= 0 and (end_s is None or start_s < end_s):
-                        target.mux(packet)
+                        refused += not _muxed(target, packet)
             sink.finish()
+            if refused:
+                lose(f"{refused} packets of it do not go into MP4: they are left out")
     except (av.FFmpegError, InputError, ValueError) as error:
-        lose(f"it is left out: {' '.join(str(error).split())}")
+        lose(f"it is left out: {_reason(error)}")
         return None
     if len(parts.paths) < 2:
         until = f" before its {end_s:.2f} s are over" if end_s is not None else ""
@@ -118,17 +122,19 @@ def _sound_of(
             raise InputError(_NO_DECODER)
         reason = why_not_muxed(container, stream, "mp4")
         longest_s = _LEAST_S + float((container.duration or 0) / av.time_base)
+    checked = Checked()
     if reason is None:
         try:
-            damaged = damaged_packets(source, number, longest_s)
+            checked = check_sound(source, number, longest_s)
         except InputError as error:
             lose(f"it is copied, damaged or not: {error}")
-            damaged = frozenset()
+        reason = "its rate or channels change" if checked.changes else None
+    if reason is None:
         # Opened anew: the try has read packets.
         with open_source(source) as container:
             stream = container.streams.audio[number - 1]
             packets = timed_packets(container, stream)
-            yield stream, without_damage(packets, damaged, end_s, lose)
+            yield stream, without_damage(packets, checked.damaged, end_s, lose)
         return
     warn(f"{reason}: it is encoded again as AAC")
     with TemporaryDirectory() as folder:
@@ -137,6 +143,23 @@ def _sound_of(
         with open_source(made) as encoded:
             stream = encoded.streams.audio[0]
             yield stream, timed_packets(encoded, stream)
+
+
+def _begin_at_zero(packet: Packet[AudioStream]) -> None:
+    """The first packet, where only a part of it lies before zero: all of the sound is in it."""
+    end = (packet.pts or 0) + (packet.duration or 0)
+    if (packet.pts or 0) < 0 < end:
+        packet.pts = packet.dts = 0
+        packet.duration = end
+
+
+def _muxed(target: OutputContainer, packet: Packet[AudioStream]) -> bool:
+    """Whether it went in: the muxer reads the headers of AC-3, and may find damage there."""
+    try:
+        target.mux(packet)
+    except (av.InvalidDataError, av.PatchWelcomeError):
+        return False
+    return True
 
 
 def why_not_muxed(container: InputContainer, source: AudioStream, muxer: str) -> str | None:
@@ -155,8 +178,15 @@ def why_not_muxed(container: InputContainer, source: AudioStream, muxer: str) ->
     except StopIteration:
         return "it has no packet"
     except (av.FFmpegError, InputError, ValueError) as error:
-        return " ".join(str(error).split())
+        return _reason(error)
     return None
+
+
+def _reason(error: Exception) -> str:
+    """In a line; FFmpeg's own texts name files of ours."""
+    if isinstance(error, av.FFmpegError):
+        return f"the format does not take it ({error.strerror})"
+    return " ".join(str(error).split())
 
 
 def sound_as_aac(sound: bytes) -> bytes:

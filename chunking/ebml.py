@@ -5,9 +5,18 @@ Source: RFC 8794 4 to 6, RFC 9559 (Matroska).
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 SEGMENT = b"\x18\x53\x80\x67"
+CLUSTER = b"\x1f\x43\xb6\x75"
+# What a segment and its clusters are made of (RFC 9559 5.1); anything else is a break.
+_KNOWN = {CLUSTER} | {
+    bytes.fromhex(name) for name in (
+        "114d9b74", "1549a966", "1654ae6b", "1c53bb6b", "1941a469", "1043a770", "1254c367", "ec",
+        "bf", "e7", "5854", "a7", "ab", "a3", "a0", "af",
+    )
+}  # fmt: skip
+_HEAD_BYTES = 12  # of a name with its length, at most
 _HEADER_BYTES = 4096  # the first element is of some 40 bytes
 
 
@@ -40,11 +49,30 @@ def elements(data: bytes) -> Iterator[Element]:
 
 
 def segment_is_whole(path: Path) -> bool:
-    """Whether a Matroska file has all the bytes that its segment tells."""
+    """Whether a Matroska file has all the bytes that its segment tells, and what is in it, down to
+    the blocks of its clusters, follows each other without a break.
+    """
     with path.open("rb") as file:
         beginning = file.read(_HEADER_BYTES)
-    sizes = (e for e in elements(beginning) if e.name == SEGMENT)
-    segment = next(sizes, None)
-    if segment is None or segment.size is None:
-        return False
-    return segment.start + segment.size <= path.stat().st_size
+        sizes = (e for e in elements(beginning) if e.name == SEGMENT)
+        segment = next(sizes, None)
+        if segment is None or segment.size is None:
+            return False
+        end = segment.start + segment.size
+        return end <= path.stat().st_size and _follow(file, segment.start, end)
+
+
+def _follow(file: BinaryIO, place: int, end: int) -> bool:
+    """Whether elements fill the file from `place` to `end`; inside clusters too."""
+    while place < end:
+        file.seek(place)
+        element = next(elements(file.read(_HEAD_BYTES)), None)
+        if element is None or element.name not in _KNOWN:
+            return False
+        start = place + element.start
+        if element.size is None:  # of live recordings: to the end, as far as anybody knows
+            return True
+        place = start + element.size
+        if place > end or (element.name == CLUSTER and not _follow(file, start, place)):
+            return False
+    return True

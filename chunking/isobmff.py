@@ -88,6 +88,8 @@ class SegmentSplitter:
         # The muxer writes in pieces of its own, and boxes may be cut anywhere.
         while len(self._pending) >= 8:
             size, kind = struct.unpack_from(">I4s", self._pending)
+            if size < 8:  # of damaged packets
+                raise ValueError("the muxer writes no MP4 of it")
             if size > len(self._pending):
                 break
             # What came before a moof is whole: at first ftyp and moov, later a moof and its mdat.

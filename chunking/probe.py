@@ -22,7 +22,7 @@ from chunking.length import pictures_s
 from chunking.opening import Mp4, Source, VideoFile, describe, open_source
 from chunking.orientation import Orientation, orientation_of
 from chunking.rhythm import usual_rate
-from chunking.side_data import dropped_with
+from chunking.side_data import CAPTIONS_ARE_DROPPED, dropped_with, has_captions
 
 _NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS: raw streams such as Annex B
 _DEFAULT_RATE = Fraction(30)
@@ -219,6 +219,8 @@ def _describe_stream(
     if base.denominator > _MAX_TIMESCALE:
         raise InputError(f"{describe(source)}: time base {base} is finer than MP4 can hold")
     said = [rate_warning] if rate_warning else []
+    if has_captions(frame):
+        said.append(CAPTIONS_ARE_DROPPED)
     if dropped := dropped_with(frame):
         said.append(f"{' and '.join(dropped)} beside its pictures are dropped")
     return _with_warnings(info, said)

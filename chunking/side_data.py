@@ -8,7 +8,6 @@ from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
 
 _DROPPED = {
-    Type.A53_CC: "closed captions",
     Type.DYNAMIC_HDR_PLUS: "HDR10+ metadata",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid metadata",
     Type.DOVI_RPU_BUFFER: "Dolby Vision metadata",
@@ -16,6 +15,8 @@ _DROPPED = {
     Type.STEREO3D: "marks of a stereo picture",
     Type.SPHERICAL: "marks of a spherical picture",
 }
+CAPTIONS_ARE_DROPPED = "closed captions beside its pictures are dropped"
+_VALID, _LETTER = 4, 0x7F  # a bit of the first byte; of the others without parity
 _NEW_KINDS = 16  # of side data, that FFmpeg may have beyond those of PyAV
 
 
@@ -33,6 +34,18 @@ def side_data(frame: av.VideoFrame) -> SideDataContainer:
     graph.link_nodes(*nodes, graph.add("buffersink")).configure()
     graph.vpush(frame)
     return cast(SideDataContainer, graph.vpull().side_data)
+
+
+def has_captions(frame: av.VideoFrame) -> bool:
+    """Whether closed captions hang on a picture (ATSC A/53-4, 6.2.3): groups of three bytes, of
+    which most only fill the channel.
+    """
+    found = side_data(frame)
+    if Type.A53_CC not in found:
+        return False
+    data = bytes(found[Type.A53_CC])
+    groups = (data[i : i + 3] for i in range(0, len(data) - 2, 3))
+    return any(head & _VALID and (a & _LETTER or b & _LETTER) for head, a, b in groups)
 
 
 def dropped_with(frame: av.VideoFrame) -> list[str]:

@@ -18,8 +18,11 @@ from chunking.parts import Warn
 from player.package.webvtt import Cue, escaped
 
 _Told = tuple[float, float, str]  # start and length in ms, text
+_ASS = ("ass", "ssa")
 _LONGEST_MS = 5000  # of what states no length
 _OVERRIDES = re.compile(r"\{([^}]*)\}")
+_WORDS = re.compile(r"\{((?!\\)[^{}]*)\}")
+_BRACES = {"{": "\ue000", "}": "\ue001"}  # private use
 _STYLE = re.compile(r"\\(?:([ibu])([01])(?![0-9a-z])|r)")  # or a reset
 _DRAWING = re.compile(r"\\p[1-9]")
 
@@ -55,6 +58,10 @@ def _cues(told: Sequence[_Told], end_s: float | None, early_s: Fraction) -> list
 def _told(container: InputContainer, lose: Mapping[int, Warn]) -> Iterator[tuple[int, _Told]]:
     """The number of the subtitles, and a line of them, of all that decodes."""
     streams = {container.streams.subtitles[number - 1].index: number for number in lose}
+    written = {
+        number for number in lose
+        if container.streams.subtitles[number - 1].codec_context.codec.canonical_name in _ASS
+    }  # fmt: skip
     lost = Counter[int]()
     try:
         for packet in container.demux(*(container.streams[index] for index in streams)):
@@ -62,7 +69,8 @@ def _told(container: InputContainer, lose: Mapping[int, Warn]) -> Iterator[tuple
                 continue
             number, tick_ms = streams[packet.stream_index], 1000 * packet.time_base
             try:
-                lines = [ass_text(s.ass) for s in packet.decode() if isinstance(s, AssSubtitle)]
+                told = [s.ass for s in packet.decode() if isinstance(s, AssSubtitle)]
+                lines = [ass_text(ass, number in written) for ass in told]
             except av.FFmpegError:
                 lost[number] += 1
                 continue
@@ -76,9 +84,16 @@ def _told(container: InputContainer, lose: Mapping[int, Warn]) -> Iterator[tuple
         lose[number](f"{count} of them do not decode")
 
 
-def ass_text(event: bytes) -> str:
-    """A line of ASS, of nine fields and the text, as a cue's text; empty for a drawing."""
+def ass_text(event: bytes, is_ass: bool = True) -> str:
+    """A line of ASS, of nine fields and the text, as a cue's text; empty for a drawing. Of what is
+    ASS only to FFmpeg (`is_ass` False), words in braces are words.
+    """
     text = event.decode("utf-8", "replace").split(",", 8)[-1]
+    # What FFmpeg escapes, in two letters that no film has.
+    for brace, kept in _BRACES.items():
+        text = text.replace(f"\\{brace}", kept)
+    if not is_ass:
+        text = _WORDS.sub(lambda words: f"{_BRACES['{']}{words[1]}{_BRACES['}']}", text)
     if any(_DRAWING.search(block) for block in _OVERRIDES.findall(text)):
         return ""
     made = ""
@@ -96,7 +111,10 @@ def ass_text(event: bytes) -> str:
                 open_tags.append(tag)
                 made += f"<{tag}>"
     lines = made.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ").splitlines()
-    return "\n".join(line.strip() for line in lines if line.strip())
+    made = "\n".join(line.strip() for line in lines if line.strip())
+    for brace, kept in _BRACES.items():
+        made = made.replace(kept, brace)
+    return made
 
 
 def read_chapters(source: Source, end_s: float | None, early_s: Fraction) -> list[Cue]:

@@ -28,6 +28,7 @@ from chunking.orientation import Orientation
 from chunking.parts import Warn, ignore
 from chunking.probe import VideoInfo, open_video, probe
 from chunking.rhythm import holes
+from chunking.side_data import CAPTIONS_ARE_DROPPED, has_captions
 
 __all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
 
@@ -49,12 +50,16 @@ class Frame:
 
 
 def read_frames(
-    source: Source, limit: int | None = None, on_warning: Warn | None = None
+    source: Source,
+    limit: int | None = None,
+    on_warning: Warn | None = None,
+    on_loss: Warn | None = None,
 ) -> Iterator[Frame]:
     """Frames of `source` in order of presentation.
 
     pts rise strictly. A damaged or truncated source yields what decodes, then says so through
-    `on_warning`. Raises InputError as `probe` does.
+    `on_loss`, as of closed captions; without it, of the frames alone, through `on_warning`. Raises
+    InputError as `probe` does.
     """
     info = probe(source)
     warn = on_warning or ignore
@@ -63,11 +68,12 @@ def read_frames(
     size = info.crop.stored(*info.orientation.size(info.height, info.width))
     resized, times = False, list[int]()
     # `probe` has seen the first frame alone.
+    may_lose_captions = on_loss is not None
     may_be_opaque = on_warning is not None and not info.has_alpha
     if isinstance(source, ImageSequence):
         frames = decode_images(source)
     else:
-        frames = _decode(source, info, warn)
+        frames = _decode(source, info, warn, on_loss or warn)
     # Closed here: a film that is not read to its end would stay open.
     with closing(frames):
         for index, frame in enumerate(frames):
@@ -79,6 +85,9 @@ def read_frames(
             if may_be_opaque and is_transparent(frame):
                 warn(ALPHA_IS_DROPPED)
                 may_be_opaque = False
+            if on_loss and may_lose_captions and has_captions(frame):
+                on_loss(CAPTIONS_ARE_DROPPED)
+                may_lose_captions = False
             # In RGB, where no chroma sample stands for two columns or rows.
             shown = info.crop.apply(frame_to_rgb(frame, info.colour, reformatter, size))
             rgb = info.orientation.apply(shown)
@@ -93,14 +102,21 @@ def read_frames(
         warn(f"{describe(source)}: {told}")
 
 
-def _decode(source: Source, info: VideoInfo, warn: Warn) -> Generator[av.VideoFrame, None, None]:
+def _decode(
+    source: Source, info: VideoInfo, warn: Warn, lose: Warn
+) -> Generator[av.VideoFrame, None, None]:
     """Every frame of the film that decodes; at the end one warning if something was lost."""
     with open_video(source) as (container, stream):
-        yield from _decode_stream(container, stream, source, info, warn)
+        yield from _decode_stream(container, stream, source, info, warn, lose)
 
 
 def _decode_stream(
-    container: InputContainer, stream: VideoStream, source: Source, info: VideoInfo, warn: Warn
+    container: InputContainer,
+    stream: VideoStream,
+    source: Source,
+    info: VideoInfo,
+    warn: Warn,
+    lose: Warn,
 ) -> Iterator[av.VideoFrame]:
     name, damage = describe(source), Damage()
 
@@ -129,7 +145,7 @@ def _decode_stream(
             lost = f"is cut off ({end.seconds - missing_s:.2f} s of {end.seconds:.2f} s)"
         yield last
     if lost:
-        warn(f"{name} {lost}: the {count} frames that decode are used")
+        lose(f"{name} {lost}: the {count} frames that decode are used")
 
 
 def _lasts_s(frame: av.VideoFrame) -> float:

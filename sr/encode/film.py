@@ -53,20 +53,20 @@ class Film:
         """The patch grid over the LR frame."""
         return Grid(*lr_size(self.info.height, self.info.width, self.scale))
 
-    def first_pass(self, progress: Progress, warn: Warn) -> Iterator[Frame]:
-        """All frames in order, as the film has them. What is damaged is told to `warn`."""
+    def first_pass(self, progress: Progress, warn: Warn, lose: Warn) -> Iterator[Frame]:
+        """All frames in order, as the film has them. What is lost of them is told to `lose`."""
         limit, hint = self._options.stream.frames, self.info.frames_hint or 0
         # The hint may be wrong: what was kept for nothing then is decoded again later.
         wanted = self._to_keep(min(hint, limit or hint)) if hint else range(0)
-        for frame in read_frames(self.source, limit, warn):
+        for frame in read_frames(self.source, limit, warn, lose):
             if frame.index in wanted:
                 self._hr[frame.index] = frame.rgb
             yield frame
             progress.at(frame.index + 1)
 
-    def lr_frames(self, progress: Progress, warn: Warn) -> Iterator[Frame]:
+    def lr_frames(self, progress: Progress, warn: Warn, lose: Warn) -> Iterator[Frame]:
         """The first pass, as the frames to encode."""
-        for frame in self.first_pass(progress, warn):
+        for frame in self.first_pass(progress, warn, lose):
             lr = downscale(frame.rgb, self.scale)
             # At scale 1 the encoder takes the film's own planes.
             own = frame.decoded if lr.shape == frame.rgb.shape else None

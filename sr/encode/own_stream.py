@@ -18,7 +18,7 @@ _FLAT = 1.0  # deviation of pictures that show nothing
 _LOOKED_AT = 8  # frames
 
 
-def take_own_stream(work: Work, path: Path, warn: Warn) -> StreamFiles:
+def take_own_stream(work: Work, path: Path, warn: Warn, lose: Warn) -> StreamFiles:
     """The stream in out/video/. Raises InputError where it is not the film's."""
     asked, film = work.options.stream, work.film
     own = find_stream(path, film.info)
@@ -27,7 +27,7 @@ def take_own_stream(work: Work, path: Path, warn: Warn) -> StreamFiles:
     if own.others:
         others = ", ".join(f"{width}x{height}" for height, width in own.others)
         warn(f"of {path.name} the stream of {own.size[1]}x{own.size[0]} px is taken, not {others}")
-    pts = [frame.pts for frame in film.first_pass(work.progress, warn)]
+    pts = [frame.pts for frame in film.first_pass(work.progress, warn, lose)]
     video = take_stream(own, work.options.out, film.info, pts, asked.segment_s, work.job.step)
     film.stream = video
     _check_pictures(film, path)

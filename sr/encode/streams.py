@@ -21,17 +21,22 @@ def write_streams(work: Work) -> tuple[StreamFiles, Kept, list[str]]:
     out = work.options.out
 
     def make() -> dict[str, Any]:
-        asked, film, said = work.options.stream, work.film, list[str]()
+        asked, film = work.options.stream, work.film
+        said, lost = list[str](), list[str]()
 
         def warn(message: str) -> None:
             said.append(message)
             work.progress.warn(message)
 
+        def lose(message: str) -> None:
+            lost.append(message)
+            warn(message)
+
         work.progress.stage("LR stream", asked.frames or film.info.frames_hint or 0)
         if asked.lr_from:
-            video = take_own_stream(work, asked.lr_from, warn)
+            video = take_own_stream(work, asked.lr_from, warn, lose)
         else:
-            frames = film.lr_frames(work.progress, warn)
+            frames = film.lr_frames(work.progress, warn, lose)
             video = write_lr_stream(
                 frames, out, film.info, asked.lr_codec, asked.lr_crf, asked.segment_s,
                 asked.codec_opts, work.job.step,
@@ -45,7 +50,7 @@ def write_streams(work: Work) -> tuple[StreamFiles, Kept, list[str]]:
             "sounds": [_to_json(sound, out) for sound in kept.sounds],
             "texts": [_text_to_json(text, out) for text in kept.texts],
             "chapters": kept.chapters and _text_to_json(kept.chapters, out),
-            "lost": kept.lost,
+            "lost": [*lost, *kept.lost],
             "warnings": said,
         }
 

@@ -46,8 +46,9 @@ def clip_with_audio(tmp_path, moving_frames):
 
 def packets(path) -> list[tuple[Fraction, bytes]]:
     with av.open(str(path)) as container:
-        timed = [p for p in container.demux(audio=0) if p.pts is not None and p.pts >= 0]
-        return [(p.pts * p.time_base, bytes(p)) for p in timed]
+        timed = [p for p in container.demux(audio=0) if p.pts is not None]
+        heard = [p for p in timed if p.pts + p.duration > 0]  # before is an encoder's priming
+        return [(max(0, p.pts) * p.time_base, bytes(p)) for p in heard]
 
 
 def join(files, path):

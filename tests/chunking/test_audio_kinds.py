@@ -12,6 +12,7 @@ import pytest
 from chunking import aac, audio
 from chunking.audio import copy_audio, sound_as_aac
 from chunking.input_error import InputError
+from chunking.isobmff import SegmentSplitter
 from chunking.opening import Mp4, open_source
 from chunking.video import probe, read_frames
 
@@ -274,7 +275,85 @@ def test_a_decoder_that_fails_leaves_the_sound_as_it_is(film, copied, monkeypatc
     def fails(*arguments):
         raise InputError("its decoder hangs")
 
-    monkeypatch.setattr(audio, "damaged_packets", fails)
+    monkeypatch.setattr(audio, "check_sound", fails)
     said, sound = copied(film("whole.mp4", "aac"))
     assert said == ["it is copied, damaged or not: its decoder hangs"]
     assert played(sound)[1] == pytest.approx(SECONDS, abs=0.06)
+
+
+def changing(path, forms) -> None:
+    """A second of a tone in each of `forms` (rate, layout), one stream, as broadcasts have it."""
+    parts = []
+    for n, (rate, layout) in enumerate(forms):
+        part = path.with_name(f"{n}.aac")
+        with av.open(str(part), "w", format="adts") as out:
+            sound = out.add_stream("aac", rate=rate, layout=layout)
+            tone = np.sin(np.arange(rate) * 440 * 2 * np.pi / rate).astype(np.float32) / 4
+            samples = np.tile(tone, (sound.layout.nb_channels, 1))
+            frame = av.AudioFrame.from_ndarray(samples, "fltp", layout)
+            frame.sample_rate, frame.pts = rate, 0
+            out.mux([*sound.encode(frame), *sound.encode(None)])
+        parts.append(part)
+    with av.open(str(path), "w", format="mpegts") as out:
+        stream, base, at = None, Fraction(1, 90000), 0
+        for part, (rate, _) in zip(parts, forms, strict=True):
+            with av.open(str(part)) as source:
+                stream = stream or out.add_stream_from_template(source.streams.audio[0])
+                for packet in source.demux(audio=0):
+                    if packet.size:
+                        packet.stream, packet.time_base = stream, base
+                        packet.pts = packet.dts = at
+                        packet.duration = 1024 * 90000 // rate
+                        at += packet.duration
+                        out.mux(packet)
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [((48000, "stereo"), (48000, "5.1")), ((48000, "5.1"), (48000, "stereo")),
+     ((48000, "mono"), (32000, "mono")), ((48000, "stereo"), (44100, "mono"), (48000, "stereo"))],
+)  # fmt: skip
+def test_sound_that_changes_its_rate_or_channels_is_one_sound(tmp_path, copied, forms):
+    """MP4 describes it once: copied, all behind the first change was lost."""
+    path = tmp_path / "changing.ts"
+    changing(path, forms)
+    said, sound = copied(path)
+    assert any("its rate or channels change: it is encoded again as AAC" in line for line in said)
+    with open_source(sound) as container:
+        frames = list(container.decode(audio=0))
+    assert {(f.sample_rate, f.layout.name) for f in frames} == {forms[0]}
+    loud = [f for f in frames if np.abs(f.to_ndarray()).max() > 0.05]
+    seconds = sum(f.samples for f in loud) / forms[0][0]
+    assert seconds == pytest.approx(len(forms), abs=0.15)
+    times = [f.time for f in frames]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("place", [0, 4, 5])
+@pytest.mark.parametrize("name", ["headers.mkv", "headers.mp4"])
+def test_a_damaged_header_of_ac3_costs_its_packet_alone(film, copied, name, place):
+    path = film(name, "ac3")
+    with av.open(str(path)) as container:
+        packets = [bytes(p) for p in container.demux(audio=0) if p.size]
+    data = bytearray(path.read_bytes())
+    data[data.index(packets[30]) + place] ^= 0xFF
+    path.write_bytes(data)
+    said, sound = copied(path)
+    assert len(said) == 1 and "1 packets of it" in said[0] and "left out" in said[0]
+    assert played(sound)[1] == pytest.approx(SECONDS, abs=0.06)
+
+
+def test_a_muxer_that_writes_no_boxes_is_an_error_and_no_hang():
+    with pytest.raises(ValueError, match="no MP4"):
+        SegmentSplitter(print).write(bytes(8))
+
+
+def test_a_first_packet_that_begins_before_zero_is_kept_if_it_ends_behind(film, copied):
+    """The encoder of AC-3 is 256 samples late: FFmpeg's MP4 begins its first packet by so much
+    before zero."""
+    path = film("late.mp4", "ac3")
+    said, sound = copied(path)
+    assert not said and played(sound)[0] == 0
+    with open_source(path) as container, open_source(sound) as kept:
+        counts = [sum(1 for p in c.demux(audio=0) if p.size) for c in (container, kept)]
+    assert counts[0] == counts[1]

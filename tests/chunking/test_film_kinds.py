@@ -12,6 +12,7 @@ import pytest
 from av.video.reformatter import VideoReformatter
 
 from chunking.colour import frame_to_rgb
+from chunking.ebml import segment_is_whole
 from chunking.input_error import InputError
 from chunking.stream import write_lr_stream
 from chunking.video import probe, read_frames
@@ -143,3 +144,17 @@ def test_only_interlaced_frames_of_a_mixed_film_are_deinterlaced(make_clip, movi
         ]
         assert changed == [flag for _, flag in decoded]
         assert {frame.duration for frame in frames} == {3000}
+
+
+def test_a_hole_in_matroska_is_damage_though_its_length_is_whole(make_clip, moving_frames):
+    path = make_clip(moving_frames(40, 96, 128), "hole.mkv", time_base=Fraction(1, 1000),
+                     pts=[40 * i for i in range(40)])  # fmt: skip
+    assert segment_is_whole(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    path.write_bytes(data)
+    assert not segment_is_whole(path)
+    lost: list[str] = []
+    frames = list(read_frames(path, on_loss=lost.append))
+    assert 0 < len(frames) < 40 and len(lost) == 1
+    assert f"the {len(frames)} frames that decode are used" in lost[0]

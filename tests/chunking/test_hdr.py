@@ -114,7 +114,12 @@ def test_films_without_it_get_none(make_clip, moving_frames, tmp_path):
 CAPTIONS = bytes.fromhex("b5003147413934 03 c1ff fc9420 ff")
 
 
-@pytest.mark.parametrize(("payload", "named"), [(CAPTIONS, "closed captions"), (b"", None)])
+PADDING = bytes.fromhex("b5003147413934 03 c1ff fc8080 ff")
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"), [(CAPTIONS, "closed captions"), (PADDING, None), (b"", None)]
+)
 def test_what_hangs_on_pictures_and_is_dropped_is_named(
     make_clip, moving_frames, tmp_path, payload, named
 ):
@@ -125,3 +130,16 @@ def test_what_hangs_on_pictures_and_is_dropped_is_named(
     path.write_bytes(stream[:picture] + message + stream[picture:])
     said = [line for line in probe(path).warnings if "beside its pictures" in line]
     assert said == ([f"{named} beside its pictures are dropped"] if named else [])
+
+
+def test_captions_that_begin_later_are_a_loss_said_once(make_clip, moving_frames, tmp_path):
+    stream = make_clip(moving_frames(6), name="film.h264", g="1", bf="0").read_bytes()
+    message = b"\0\0\1\x06\x04" + bytes([len(CAPTIONS)]) + CAPTIONS + b"\x80"
+    pictures = stream.split(b"\0\0\1\x65")
+    marked = (b"\0\0\1\x65".join(pictures[:3]), b"\0\0\1\x65".join(pictures[3:]))
+    path, said, lost = tmp_path / "late.h264", [], []
+    path.write_bytes(marked[0] + message + b"\0\0\1\x65" + marked[1])
+    assert not any("captions" in line for line in probe(path).warnings)
+    frames = list(read_frames(path, on_warning=said.append, on_loss=lost.append))
+    assert len(frames) == 6 and lost == ["closed captions beside its pictures are dropped"]
+    assert not any("captions" in line for line in said)

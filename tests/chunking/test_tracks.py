@@ -266,3 +266,19 @@ def test_a_film_without_video_is_refused(tmp_path):
         out.mux([*stream.encode(frame), *stream.encode(None)])
     with pytest.raises(InputError, match="no video"):
         plan_tracks(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "cue"),
+    [
+        ("{laughs} Hello {all}", "{laughs} Hello {all}"),
+        (r"{\i1}{laughs}{\i0} Hi", "<i>{laughs}</i> Hi"),
+        (r"\{laughs\} Hi", "{laughs} Hi"),
+    ],
+)
+def test_words_in_braces_are_words_where_the_film_has_no_ass(text, cue):
+    assert ass_text(f"0,0,Default,,0,0,0,,{text}".encode(), is_ass=False) == cue
+
+
+def test_a_comment_of_ass_is_no_word():
+    assert ass_text(rb"0,0,Default,,0,0,0,,{a note}Hi \{you\}") == "Hi {you}"
