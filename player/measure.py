@@ -28,8 +28,10 @@ from player.engine import Engine
 from player.networks import NetworkSet, load_networks
 from player.package import fields
 from player.package.entries import Index
+from player.package.files import read_plain
 from player.package.generic import GENERIC_SCALES
 from player.package.layout import INDEX_PATH, REPORT_FILE
+from player.package.limits import MAX_RECORD_BYTES
 from player.package.package_error import PackageError
 from player.package.paths import HARD, PATH_NAMES
 from player.package.scale import Scale, hr_px, scale_number
@@ -219,10 +221,10 @@ def _control(tally: _Tally, name: str) -> dict[str, float | None] | None:
 
 def _plain_encode(package: Package) -> dict[str, float] | None:
     """The plain encode of this package's bytes, where the search has made and reported one."""
-    path = package.directory / REPORT_FILE
     # The report is no part of the signed package: it may be missing, and hold anything.
-    with suppress(OSError, PackageError):
-        plain = fields.subobject(fields.parse_object(path.read_bytes(), REPORT_FILE), "plain")
+    with suppress(PackageError):
+        data = read_plain(package.directory, REPORT_FILE, MAX_RECORD_BYTES)
+        plain = fields.subobject(fields.parse_object(data, REPORT_FILE), "plain")
         return {name: fields.number(plain, name) for name in ("kbps", "psnr_y", "psnr_rgb")}
     return None
 

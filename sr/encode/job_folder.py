@@ -17,7 +17,10 @@ from typing import Any, Protocol, TextIO
 
 from chunking.images import Film, film_sha256
 from player.package.artefact import PART_SUFFIX, make_folder, write_text
+from player.package.files import read_plain
 from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, WORK
+from player.package.limits import MAX_RECORD_BYTES
+from player.package.package_error import PackageError
 from sr.encode.job import LOCK, Job, Warn, remove_work
 from sr.usage_error import UsageError
 
@@ -120,9 +123,9 @@ def _discard(out: Path) -> None:
 
 def _check_same(out: Path, wanted: dict[str, Any]) -> None:
     try:
-        found = json.loads((out / JOB_FILE).read_text())
+        found = json.loads(read_plain(out, JOB_FILE, MAX_RECORD_BYTES))
         changed = [k for k in found | wanted if found.get(k) != wanted.get(k)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError, PackageError):
         raise UsageError(f"{out}/{JOB_FILE} is damaged: start again with --restart") from None
     if changed:
         was = ", ".join(f"{k} {found.get(k)} -> {wanted.get(k)}" for k in changed)

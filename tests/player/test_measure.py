@@ -1,6 +1,7 @@
 """`measure`: the object of contracts.md, its numbers against others' arithmetic."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -180,6 +181,12 @@ def test_the_plain_encode_is_that_of_the_report(package_dir, reference, report, 
     (package_dir / "report.json").write_text(json.dumps(report))
     options = MeasureOptions(limit=1, metrics=["psnr_rgb"])
     assert measure(open_package(package_dir), reference, None, options)["plain"] == plain
+
+
+def test_a_pipe_in_the_place_of_the_report_is_waited_for_by_nobody(package_dir, reference):
+    os.mkfifo(package_dir / "report.json")
+    options = MeasureOptions(limit=1, metrics=["psnr_rgb"])
+    assert measure(open_package(package_dir), reference, None, options)["plain"] is None
 
 
 @pytest.mark.skipif(find_vmaf() is None, reason="needs an FFmpeg with libvmaf")
