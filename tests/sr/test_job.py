@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
+from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode.encode import encode
 from sr.encode.job import Job
@@ -172,3 +173,17 @@ def test_what_is_no_plain_file_is_waited_for_by_nobody(film, tmp_path):
     with pytest.raises(UsageError, match="job.json is damaged"):
         run_plain(film, package)
     assert _job(package) == {}
+
+
+def test_a_link_in_the_place_of_a_folder_is_removed_and_not_written_through(film, tmp_path):
+    package, elsewhere = tmp_path / "p", tmp_path / "elsewhere"
+    run_plain(film, package)
+    whole = contents(package)
+    (package / "video").rename(elsewhere)
+    (elsewhere / "seg-00001.m4s").write_bytes(b"theirs")
+    (package / "video").symlink_to(elsewhere)
+    said = run_plain(film, package)
+    assert "video is a symbolic link: it is removed, and the folder made again" in said
+    assert contents(package) == whole and not (package / "video").is_symlink()
+    assert (elsewhere / "seg-00001.m4s").read_bytes() == b"theirs"
+    assert verify_package(package).ok
