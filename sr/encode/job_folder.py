@@ -18,7 +18,7 @@ from typing import Any, Protocol, TextIO
 from chunking.images import Film, film_sha256
 from player.package.artefact import PART_SUFFIX, make_folder, write_text
 from player.package.files import read_plain
-from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, WORK
+from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, MADE_SUFFIXES, OLD_ENGINES, WORK
 from player.package.limits import MAX_RECORD_BYTES
 from player.package.package_error import PackageError
 from sr.encode.job import LOCK, Job, Warn, remove_work
@@ -46,7 +46,8 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
     process works in it, OSError.
     """
     out = options.out
-    if out.resolve() == options.source.resolve() or out.is_file():
+    # A device as well: whatever is there must be a folder.
+    if out.resolve() == options.source.resolve() or (out.exists() and not out.is_dir()):
         raise UsageError(f"{out} is a file: give a new folder with -o")
     wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **options.to_json()}
     # The film and not its name: another one under the same name is another job.
@@ -62,6 +63,7 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
             f"{out} cannot be made ({error.strerror}): choose a folder that you may write"
         ) from error
     try:
+        _check_places(out, restart)
         if restart:
             _discard(out)
         if restart or not (out / JOB_FILE).exists():
@@ -106,6 +108,19 @@ def _locked(out: Path) -> TextIO:
         if path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno())):
             return file
         file.close()
+
+
+def _check_places(out: Path, restart: bool) -> None:
+    """Raises UsageError where a folder is in the place of a file that is to be made, before hours
+    are spent on it. `restart` removes those in folders of ours itself.
+    """
+    places = [out / name for name in MADE_FILES]
+    for folder in () if restart else set(MADE_FOLDERS) - {WORK, OLD_ENGINES}:
+        if not (out / folder).is_symlink():
+            places += [p for p in (out / folder).glob("*") if p.suffix in MADE_SUFFIXES]
+    for path in sorted(places):
+        if path.is_dir() and not path.is_symlink():
+            raise UsageError(f"{path} is a folder in the place of a file: remove it")
 
 
 def _discard(out: Path) -> None:

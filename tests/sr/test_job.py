@@ -187,3 +187,19 @@ def test_a_link_in_the_place_of_a_folder_is_removed_and_not_written_through(film
     assert contents(package) == whole and not (package / "video").is_symlink()
     assert (elsewhere / "seg-00001.m4s").read_bytes() == b"theirs"
     assert verify_package(package).ok
+
+
+@pytest.mark.parametrize("name", ["report.json", "manifest.mpd", "job.json", "video/seg-00001.m4s"])
+def test_a_folder_in_the_place_of_a_file_is_named(film, tmp_path, name):
+    package = tmp_path / "p"
+    run_plain(film, package)
+    (package / name).unlink()
+    (package / name).mkdir()
+    with pytest.raises(UsageError, match=f"{name} is a folder in the place of a file: remove it"):
+        run_plain(film, package)
+    assert not (package / "work").exists()
+
+
+def test_a_device_is_no_folder_for_a_package(film):
+    with pytest.raises(UsageError, match="/dev/null is a file: give a new folder with -o"):
+        run_plain(film, Path("/dev/null"))
