@@ -38,7 +38,7 @@ from player.package.scale import Scale, hr_px, scale_number
 from player.package.sizes import SR_PARTS, kbps, part_bytes, rated_bytes
 from player.playback import play
 from player.quality import METRICS, Quality, QualityMeter, measurable
-from player.session import Listener, Package, ignore
+from player.session import Event, Listener, Package, ignore
 from player.upscale import UpscaledFrame, crop, upscale
 
 SSIM_FRAMES = 60  # SSIM takes about a second for a frame of 1080p
@@ -113,6 +113,9 @@ def measure(
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tally = _compare(package, index, reference, engine, options)
     frames = tally.frames
+    if frames < playback.frames:
+        what = f"the reference has {frames} of the package's {playback.frames} frames"
+        on_event(Event("reference", what, "", "the others are not compared"))
     shares = tally.pixels / max(1, tally.pixels.sum())
     info = engine.info if engine else {}
     used = engine.pool(options.threads).threads if engine else 1

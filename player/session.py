@@ -32,7 +32,8 @@ class Event:
     action: str
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.reason}; {self.action}"
+        told = "; ".join(part for part in (self.reason, self.action) if part)
+        return f"{self.what}: {told}"
 
 
 Listener = Callable[[Event], None]

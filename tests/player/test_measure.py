@@ -189,6 +189,20 @@ def test_a_pipe_in_the_place_of_the_report_is_waited_for_by_nobody(package_dir, 
     assert measure(open_package(package_dir), reference, None, options)["plain"] is None
 
 
+@pytest.mark.parametrize(("limit", "compared"), [(None, 20), (5, 5)])
+def test_a_shorter_reference_is_said_once(
+    made_package, engine, expected_hr, monkeypatch, limit, compared
+):
+    frames = [Frame(expected_hr(i), 1000 * i, i) for i in range(20)]
+    package, said = open_package(made_package), []
+    options = MeasureOptions(limit=limit, metrics=["psnr_rgb"])
+    measure(package, use_reference(monkeypatch, frames), engine, options, said.append)
+    assert said == []
+    result = measure(package, use_reference(monkeypatch, frames[:3]), engine, options, said.append)
+    told = f"the reference has 3 of the package's {compared} frames: the others are not compared"
+    assert [*map(str, said)] == [told] and result["frames"] == 3
+
+
 @pytest.mark.skipif(find_vmaf() is None, reason="needs an FFmpeg with libvmaf")
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_ffmpeg_finds_the_same_on_the_lossless_file(
