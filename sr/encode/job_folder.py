@@ -18,7 +18,14 @@ from typing import Any, Protocol, TextIO
 from chunking.images import Film, film_sha256
 from player.package.artefact import PART_SUFFIX, make_folder, write_text
 from player.package.files import read_plain
-from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, MADE_SUFFIXES, OLD_ENGINES, WORK
+from player.package.layout import (
+    JOB_FILE,
+    MADE_FILES,
+    MADE_FOLDERS,
+    MADE_SUFFIXES,
+    OLD_ENGINES,
+    WORK,
+)
 from player.package.limits import MAX_RECORD_BYTES
 from player.package.package_error import PackageError
 from sr.encode.job import LOCK, Job, Warn, remove_work

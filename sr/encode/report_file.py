@@ -27,7 +27,7 @@ def write_report(package: Path, report: dict[str, Any]) -> None:
 
 
 def read_report(package: Path) -> dict[str, Any] | None:
-    """What was written; None where nothing was. Raises PackageError: it is damaged, or no plain file."""
+    """What was written; None where nothing was. Raises PackageError: damaged, or no plain file."""
     if not os.path.lexists(package / REPORT_FILE):
         return None
     try:

@@ -63,4 +63,6 @@ def test_a_folder_in_its_place_is_named_and_not_the_temporary_file(tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(IsADirectoryError) as caught:
         write_bytes(tmp_path / "a", b"x")
-    assert caught.value.filename == str(tmp_path / "a") and [*tmp_path.iterdir()] == [tmp_path / "a"]
+    assert caught.value.filename == str(tmp_path / "a") and [*tmp_path.iterdir()] == [
+        tmp_path / "a"
+    ]

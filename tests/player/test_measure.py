@@ -20,6 +20,7 @@ from player import metrics
 from player.checks import ffmpeg_checks
 from player.measure import MeasureOptions, measure
 from player.package.package_error import PackageError
+from player.package.sizes import part_bytes
 from player.playback import PlayOptions, play_package
 from player.quality import METRICS
 from player.session import open_package
@@ -117,6 +118,15 @@ def test_bytes_are_those_on_disk(made_package, engine, reference, generic_folder
     assert sizes["total"] == sum(v for k, v in sizes.items() if k != "total")
     assert sizes["manifests"] == on_disk("*.m3u8") + on_disk("*.mpd") > 0
     assert result["manifest_bytes"] == sizes["manifests"]
+
+
+def test_a_folder_in_the_place_of_a_manifest_has_no_bytes(package_dir):
+    package = open_package(package_dir)
+    path = package_dir / "manifest.mpd"
+    before, lost = part_bytes(package_dir, package.index)["manifests"], path.stat().st_size
+    path.unlink()
+    path.mkdir()
+    assert part_bytes(package_dir, package.index)["manifests"] == before - lost
 
 
 def test_costs_are_those_of_the_routes(made_package, engine, reference, generic_folder):

@@ -170,7 +170,7 @@ def test_what_is_no_plain_file_is_waited_for_by_nobody(film, tmp_path):
     assert contents(package) == whole and (package / "report.json").is_file()
     (package / "job.json").unlink()
     os.mkfifo(package / "job.json")
-    with pytest.raises(UsageError, match="job.json is damaged"):
+    with pytest.raises(UsageError, match=r"job\.json is damaged"):
         run_plain(film, package)
     assert _job(package) == {}
 
