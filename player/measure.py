@@ -28,15 +28,17 @@ from player.engine import Engine
 from player.networks import NetworkSet, load_networks
 from player.package import fields
 from player.package.entries import Index
+from player.package.files import read_plain
 from player.package.generic import GENERIC_SCALES
 from player.package.layout import INDEX_PATH, REPORT_FILE
+from player.package.limits import MAX_RECORD_BYTES
 from player.package.package_error import PackageError
 from player.package.paths import HARD, PATH_NAMES
 from player.package.scale import Scale, hr_px, scale_number
 from player.package.sizes import SR_PARTS, kbps, part_bytes, rated_bytes
 from player.playback import play
 from player.quality import METRICS, Quality, QualityMeter, measurable
-from player.session import Listener, Package, ignore
+from player.session import Event, Listener, Package, ignore
 from player.upscale import UpscaledFrame, crop, upscale
 
 SSIM_FRAMES = 60  # SSIM takes about a second for a frame of 1080p
@@ -111,6 +113,9 @@ def measure(
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tally = _compare(package, index, reference, engine, options)
     frames = tally.frames
+    if frames < playback.frames:
+        what = f"the reference has {frames} of the package's {playback.frames} frames"
+        on_event(Event("reference", what, "", "the others are not compared"))
     shares = tally.pixels / max(1, tally.pixels.sum())
     info = engine.info if engine else {}
     used = engine.pool(options.threads).threads if engine else 1
@@ -219,10 +224,10 @@ def _control(tally: _Tally, name: str) -> dict[str, float | None] | None:
 
 def _plain_encode(package: Package) -> dict[str, float] | None:
     """The plain encode of this package's bytes, where the search has made and reported one."""
-    path = package.directory / REPORT_FILE
     # The report is no part of the signed package: it may be missing, and hold anything.
-    with suppress(OSError, PackageError):
-        plain = fields.subobject(fields.parse_object(path.read_bytes(), REPORT_FILE), "plain")
+    with suppress(PackageError):
+        data = read_plain(package.directory, REPORT_FILE, MAX_RECORD_BYTES)
+        plain = fields.subobject(fields.parse_object(data, REPORT_FILE), "plain")
         return {name: fields.number(plain, name) for name in ("kbps", "psnr_y", "psnr_rgb")}
     return None
 

@@ -32,7 +32,8 @@ class Event:
     action: str
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.reason}; {self.action}"
+        told = "; ".join(part for part in (self.reason, self.action) if part)
+        return f"{self.what}: {told}"
 
 
 Listener = Callable[[Event], None]
@@ -80,11 +81,13 @@ def open_package(
 
     `trust` holds the public keys whose packages may run their own networks; None takes any
     signature that holds. One of an older revision than was `seen` is not taken. Raises
-    NotAPackageError where there is no video.
+    NotAPackageError where there is no video, PackageError where its first file is no plain one.
     """
     directory = Path(directory)
     init = f"{VIDEO}/{INIT_NAME}"
     if not (directory / init).is_file():
+        if os.path.lexists(directory / init):
+            raise PackageError(f"{directory / init}: is not a plain file; fetch it again")
         raise NotAPackageError(f"{directory}: no {init} in it; give the folder of a package")
     try:
         file = read_index(directory)

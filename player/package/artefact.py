@@ -7,6 +7,7 @@ checkpoints) is *sealed* as well: its SHA-256 stands in its last line, so that a
 cut is known from the file alone. A package's own files have theirs in the signed index.
 """
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -26,6 +27,9 @@ def part_prefix(path: Path) -> str:
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put `data` at `path`; raises OSError, and leaves nothing behind then."""
+    if path.is_dir() and not path.is_symlink():
+        # The rename would say so as well, but of the temporary file.
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     # Beside its place, for a rename is atomic within one file system only; dot and suffix tell
     # whoever continues an interrupted job what to remove.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=part_prefix(path), suffix=PART_SUFFIX)

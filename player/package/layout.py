@@ -73,6 +73,7 @@ def routes_path(segment: int) -> str:
 # What an encode makes, engines of old versions included: a restart removes these, nothing else.
 MADE_SOUNDS = tuple(sound_folder(i + 1) for i in range(MAX_SOUNDS))
 MADE_FOLDERS = (WORK, VIDEO, *MADE_SOUNDS, TEXT, SR, OLD_ENGINES)
+MADE_SUFFIXES = (".mp4", ".m4s", ".vtt", ".bin", ".json")  # of the files in these folders
 MADE_FILES = (
     JOB_FILE,
     REPORT_FILE,

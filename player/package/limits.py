@@ -6,6 +6,7 @@ anything is allocated.
 
 MAX_INDEX_BYTES = 4 << 20
 MAX_MANIFEST_BYTES = 16 << 20  # at 50 to 90 bytes a segment
+MAX_RECORD_BYTES = 64 << 20  # job.json and report.json, which nobody signed
 MAX_PATH_CHARS = 200
 MAX_TEXT_CHARS = 200
 MAX_REVISION = 1 << 31

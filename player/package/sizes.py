@@ -4,7 +4,9 @@ What `encode`, `measure` and the search call its rate is of all bytes but those 
 subtitles: manifests and index are counted, and a plain encode beside it has manifests too.
 """
 
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from player.package.entries import FileEntry, Index
@@ -30,9 +32,17 @@ def part_bytes(package: Path, index: Index) -> dict[str, int]:
         "router": index.router.bytes if index.router else 0,
         "index": (package / index_path(package)).stat().st_size,
         # They may be missing: a player of packages needs none.
-        "manifests": sum(path.stat().st_size for path in manifests if path.exists()),
+        "manifests": sum(_plain_bytes(path) for path in manifests),
     }
     return sizes | ({"text": _total(texts)} if texts else {})
+
+
+def _plain_bytes(path: Path) -> int:
+    """Of a plain file; of anything else, which no server sends, or of nothing, none."""
+    with suppress(OSError):
+        found = path.lstat()
+        return found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return 0
 
 
 def rated_bytes(sizes: Mapping[str, int]) -> int:

@@ -71,7 +71,9 @@ class Verification:
         """Raises PackageError where something is wrong: the first fault, and how many more."""
         if self.faults:
             more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
-            raise PackageError(f"{self.package}: {self.faults[0]}{more}; get the package again")
+            # One advice is enough, and this one mends all.
+            first = str(self.faults[0]).removesuffix("; fetch it again")
+            raise PackageError(f"{self.package}: {first}{more}; get the package again")
 
 
 def verify_package(

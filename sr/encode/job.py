@@ -25,7 +25,7 @@ from chunking.input_error import InputError
 from chunking.opening import describe
 from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed
 from player.package.entries import ID_BYTES, digest
-from player.package.layout import JOB_FILE, WORK
+from player.package.layout import JOB_FILE, MADE_FOLDERS, WORK
 from player.package.package_error import PackageError
 from player.package.verify import verify_package
 from sr.encode.report_file import read_report, write_report
@@ -58,6 +58,7 @@ class Job:
 
     def _sweep(self) -> None:
         """Remove what a killed run left half-written, and what is not as it was made."""
+        self._remove_links()
         for path in [*self.out.rglob(f".*{PART_SUFFIX}")]:
             path.unlink()
         for path in sorted(p for p in self.work.rglob("*") if p.is_file() and p.name != LOCK):
@@ -69,6 +70,13 @@ class Job:
             except PackageError:
                 self._warn(f"{path.relative_to(self.out)} is damaged: it is made again")
                 path.unlink()
+
+    def _remove_links(self) -> None:
+        """Nothing is written through a link in a folder's place, which no player follows."""
+        for name in set(MADE_FOLDERS) - {WORK}:
+            if (self.out / name).is_symlink():
+                self._warn(f"{name} is a symbolic link: it is removed, and the folder made again")
+                (self.out / name).unlink()
 
     def step(self, name: str, make: Callable[[], Result], files: Sequence[Path] = ()) -> Result:
         """What `make` returns (plain JSON), now or in an earlier run whose `files` are whole still.

@@ -17,7 +17,17 @@ from typing import Any, Protocol, TextIO
 
 from chunking.images import Film, film_sha256
 from player.package.artefact import PART_SUFFIX, make_folder, write_text
-from player.package.layout import JOB_FILE, MADE_FILES, MADE_FOLDERS, WORK
+from player.package.files import read_plain
+from player.package.layout import (
+    JOB_FILE,
+    MADE_FILES,
+    MADE_FOLDERS,
+    MADE_SUFFIXES,
+    OLD_ENGINES,
+    WORK,
+)
+from player.package.limits import MAX_RECORD_BYTES
+from player.package.package_error import PackageError
 from sr.encode.job import LOCK, Job, Warn, remove_work
 from sr.usage_error import UsageError
 
@@ -43,7 +53,8 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
     process works in it, OSError.
     """
     out = options.out
-    if out.resolve() == options.source.resolve() or out.is_file():
+    # A device as well: whatever is there must be a folder.
+    if out.resolve() == options.source.resolve() or (out.exists() and not out.is_dir()):
         raise UsageError(f"{out} is a file: give a new folder with -o")
     wanted = {"schema": _SCHEMA, "version": version("pocketsr"), **options.to_json()}
     # The film and not its name: another one under the same name is another job.
@@ -59,6 +70,7 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
             f"{out} cannot be made ({error.strerror}): choose a folder that you may write"
         ) from error
     try:
+        _check_places(out, restart)
         if restart:
             _discard(out)
         if restart or not (out / JOB_FILE).exists():
@@ -105,6 +117,19 @@ def _locked(out: Path) -> TextIO:
         file.close()
 
 
+def _check_places(out: Path, restart: bool) -> None:
+    """Raises UsageError where a folder is in the place of a file that is to be made, before hours
+    are spent on it. `restart` removes those in folders of ours itself.
+    """
+    places = [out / name for name in MADE_FILES]
+    for folder in () if restart else set(MADE_FOLDERS) - {WORK, OLD_ENGINES}:
+        if not (out / folder).is_symlink():
+            places += [p for p in (out / folder).glob("*") if p.suffix in MADE_SUFFIXES]
+    for path in sorted(places):
+        if path.is_dir() and not path.is_symlink():
+            raise UsageError(f"{path} is a folder in the place of a file: remove it")
+
+
 def _discard(out: Path) -> None:
     """Remove what an encode makes, and nothing else that lies in the folder; job.json, by which
     the folder is known as a job's, is written over."""
@@ -120,9 +145,9 @@ def _discard(out: Path) -> None:
 
 def _check_same(out: Path, wanted: dict[str, Any]) -> None:
     try:
-        found = json.loads((out / JOB_FILE).read_text())
+        found = json.loads(read_plain(out, JOB_FILE, MAX_RECORD_BYTES))
         changed = [k for k in found | wanted if found.get(k) != wanted.get(k)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError, PackageError):
         raise UsageError(f"{out}/{JOB_FILE} is damaged: start again with --restart") from None
     if changed:
         was = ", ".join(f"{k} {found.get(k)} -> {wanted.get(k)}" for k in changed)

@@ -6,12 +6,15 @@ behind it, as files of the job have (player/package/artefact.py), would be no JS
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from player.package.artefact import write_text
+from player.package.files import read_plain
 from player.package.layout import REPORT_FILE
+from player.package.limits import MAX_RECORD_BYTES
 from player.package.package_error import PackageError
 
 _SUM = "sha256"  # of all other fields
@@ -24,14 +27,13 @@ def write_report(package: Path, report: dict[str, Any]) -> None:
 
 
 def read_report(package: Path) -> dict[str, Any] | None:
-    """What was written; None where nothing was. Raises PackageError (damage), OSError."""
-    path = package / REPORT_FILE
-    if not path.exists():
+    """What was written; None where nothing was. Raises PackageError: damaged, or no plain file."""
+    if not os.path.lexists(package / REPORT_FILE):
         return None
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads(read_plain(package, REPORT_FILE, MAX_RECORD_BYTES))
         found = report.pop(_SUM)
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, PackageError):
         raise PackageError(f"{REPORT_FILE} is damaged") from None
     if found != _sum(report):
         raise PackageError(f"{REPORT_FILE} is damaged")

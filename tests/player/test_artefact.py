@@ -57,3 +57,12 @@ def test_a_flipped_bit_or_a_cut_breaks_the_seal(tmp_path, at):
         path.write_bytes(damaged)
         with pytest.raises(PackageError, match="damaged"):
             read_sealed(path)
+
+
+def test_a_folder_in_its_place_is_named_and_not_the_temporary_file(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_bytes(tmp_path / "a", b"x")
+    assert caught.value.filename == str(tmp_path / "a") and [*tmp_path.iterdir()] == [
+        tmp_path / "a"
+    ]

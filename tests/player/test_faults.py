@@ -1,5 +1,7 @@
 """The ladder: whatever happens to a package, the video plays, and what happened is said."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -149,3 +151,20 @@ def test_a_damaged_initialisation_is_an_error_not_a_crash(package_dir, engine):
     (package_dir / "video/init.mp4").write_bytes(bytes(100))
     with pytest.raises(PackageError, match=r"video/init\.mp4: "):
         play(package_dir, engine)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "dangling link", "folder"])
+def test_an_initialisation_that_is_no_plain_file_is_refused_as_such(package_dir, engine, kind):
+    path = package_dir / "video/init.mp4"
+    path.rename(package_dir / "kept")
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.symlink_to(package_dir / ("kept" if kind == "link" else "gone"))
+    wanted = r"video/init\.mp4: is (not a plain file|a symbolic link); fetch it again"
+    with pytest.raises(PackageError, match=wanted) as caught:
+        play(package_dir, engine)
+    assert caught.value.exit_code == 5

@@ -1,6 +1,7 @@
 """`measure`: the object of contracts.md, its numbers against others' arithmetic."""
 
 import json
+import os
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from player import metrics
 from player.checks import ffmpeg_checks
 from player.measure import MeasureOptions, measure
 from player.package.package_error import PackageError
+from player.package.sizes import part_bytes
 from player.playback import PlayOptions, play_package
 from player.quality import METRICS
 from player.session import open_package
@@ -118,6 +120,15 @@ def test_bytes_are_those_on_disk(made_package, engine, reference, generic_folder
     assert result["manifest_bytes"] == sizes["manifests"]
 
 
+def test_a_folder_in_the_place_of_a_manifest_has_no_bytes(package_dir):
+    package = open_package(package_dir)
+    path = package_dir / "manifest.mpd"
+    before, lost = part_bytes(package_dir, package.index)["manifests"], path.stat().st_size
+    path.unlink()
+    path.mkdir()
+    assert part_bytes(package_dir, package.index)["manifests"] == before - lost
+
+
 def test_costs_are_those_of_the_routes(made_package, engine, reference, generic_folder):
     result = measure(open_package(made_package), reference, engine)
     assert sum(result["paths"].values()) == pytest.approx(1)
@@ -180,6 +191,26 @@ def test_the_plain_encode_is_that_of_the_report(package_dir, reference, report, 
     (package_dir / "report.json").write_text(json.dumps(report))
     options = MeasureOptions(limit=1, metrics=["psnr_rgb"])
     assert measure(open_package(package_dir), reference, None, options)["plain"] == plain
+
+
+def test_a_pipe_in_the_place_of_the_report_is_waited_for_by_nobody(package_dir, reference):
+    os.mkfifo(package_dir / "report.json")
+    options = MeasureOptions(limit=1, metrics=["psnr_rgb"])
+    assert measure(open_package(package_dir), reference, None, options)["plain"] is None
+
+
+@pytest.mark.parametrize(("limit", "compared"), [(None, 20), (5, 5)])
+def test_a_shorter_reference_is_said_once(
+    made_package, engine, expected_hr, monkeypatch, limit, compared
+):
+    frames = [Frame(expected_hr(i), 1000 * i, i) for i in range(20)]
+    package, said = open_package(made_package), []
+    options = MeasureOptions(limit=limit, metrics=["psnr_rgb"])
+    measure(package, use_reference(monkeypatch, frames), engine, options, said.append)
+    assert said == []
+    result = measure(package, use_reference(monkeypatch, frames[:3]), engine, options, said.append)
+    told = f"the reference has 3 of the package's {compared} frames: the others are not compared"
+    assert [*map(str, said)] == [told] and result["frames"] == 3
 
 
 @pytest.mark.skipif(find_vmaf() is None, reason="needs an FFmpeg with libvmaf")

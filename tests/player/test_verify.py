@@ -43,6 +43,13 @@ def test_every_damaged_file_is_named(package_dir, name, damage):
     assert caught.value.exit_code == 5
 
 
+def test_a_cut_index_gets_one_advice(package_dir):
+    harm(package_dir / "sr/index.bin", "truncated")
+    with pytest.raises(PackageError, match=r"get the package again$") as caught:
+        verify_package(package_dir).check()
+    assert "fetch it again" not in str(caught.value)
+
+
 def harm(path, damage):
     data = path.read_bytes()
     if damage == "missing":

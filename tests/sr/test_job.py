@@ -1,16 +1,19 @@
 """The job's folder: whatever is damaged in it is made again and said, never trusted."""
 
+import os
 import shutil
 from pathlib import Path
 
 import av
 import pytest
 
+from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
+from sr.encode.report.make import _job
 from sr.encode.report_file import read_report, said_of_film
 from sr.progress import Progress
 from sr.usage_error import UsageError
@@ -25,6 +28,18 @@ def run(film: Path, out: Path) -> list[str]:
     with Progress() as progress:
         progress.warn = said.append  # type: ignore[method-assign]
         encode(options, progress)
+    return said
+
+
+PLAIN = {"scale": 2, "lr_codec": "h264", "method": "plain", "threads": 1}
+
+
+def run_plain(film: Path, out: Path, restart: bool = False) -> list[str]:
+    """As `run`, without a network."""
+    said: list[str] = []
+    with Progress() as progress:
+        progress.warn = said.append  # type: ignore[method-assign]
+        encode(EncodeOptions.of(film, out, **PLAIN), progress, restart)
     return said
 
 
@@ -143,3 +158,48 @@ def test_what_was_said_of_a_film_is_said_again(film, tmp_path):
     report = read_report(tmp_path / "p")
     assert report["warnings"] and set(report["warnings"]) <= set(first)
     assert said_of_film({"lost": ["audio 1: gone"]}) == ["audio 1: gone"]
+
+
+def test_what_is_no_plain_file_is_waited_for_by_nobody(film, tmp_path):
+    package = tmp_path / "p"
+    run_plain(film, package)
+    whole = contents(package)
+    (package / "report.json").unlink()
+    os.mkfifo(package / "report.json")
+    assert "report.json is damaged: the package is made again" in run_plain(film, package)
+    assert contents(package) == whole and (package / "report.json").is_file()
+    (package / "job.json").unlink()
+    os.mkfifo(package / "job.json")
+    with pytest.raises(UsageError, match=r"job\.json is damaged"):
+        run_plain(film, package)
+    assert _job(package) == {}
+
+
+def test_a_link_in_the_place_of_a_folder_is_removed_and_not_written_through(film, tmp_path):
+    package, elsewhere = tmp_path / "p", tmp_path / "elsewhere"
+    run_plain(film, package)
+    whole = contents(package)
+    (package / "video").rename(elsewhere)
+    (elsewhere / "seg-00001.m4s").write_bytes(b"theirs")
+    (package / "video").symlink_to(elsewhere)
+    said = run_plain(film, package)
+    assert "video is a symbolic link: it is removed, and the folder made again" in said
+    assert contents(package) == whole and not (package / "video").is_symlink()
+    assert (elsewhere / "seg-00001.m4s").read_bytes() == b"theirs"
+    assert verify_package(package).ok
+
+
+@pytest.mark.parametrize("name", ["report.json", "manifest.mpd", "job.json", "video/seg-00001.m4s"])
+def test_a_folder_in_the_place_of_a_file_is_named(film, tmp_path, name):
+    package = tmp_path / "p"
+    run_plain(film, package)
+    (package / name).unlink()
+    (package / name).mkdir()
+    with pytest.raises(UsageError, match=f"{name} is a folder in the place of a file: remove it"):
+        run_plain(film, package)
+    assert not (package / "work").exists()
+
+
+def test_a_device_is_no_folder_for_a_package(film):
+    with pytest.raises(UsageError, match="/dev/null is a file: give a new folder with -o"):
+        run_plain(film, Path("/dev/null"))

@@ -12,7 +12,9 @@ from chunking.opening import video_of
 from chunking.probe import probe
 from player.package import fields
 from player.package.entries import Index
+from player.package.files import read_plain
 from player.package.layout import INDEX_PATH, JOB_FILE, REPORT_FILE
+from player.package.limits import MAX_RECORD_BYTES
 from player.package.package_error import PackageError
 from player.package.sizes import part_bytes
 from player.session import Package
@@ -80,8 +82,8 @@ def make_report(
 
 def _job(package: Path) -> Mapping[str, Any]:
     """What was asked for; no part of the signed package: it may be missing, and hold anything."""
-    with suppress(OSError, PackageError):
-        return fields.parse_object((package / JOB_FILE).read_bytes(), JOB_FILE)
+    with suppress(PackageError):
+        return fields.parse_object(read_plain(package, JOB_FILE, MAX_RECORD_BYTES), JOB_FILE)
     return {}
 
 
