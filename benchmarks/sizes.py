@@ -2,8 +2,8 @@
 
     python -m benchmarks.sizes [--films FOLDER] [--clips cups dog coffee]
 
-96 frames of each choosing clip by H.264, at scale 3, 2 and 4 with about the same bytes; beside the
-stream networks of several sizes, as an encode trains them (fast, YCbCr). Of each the bytes of its
+96 frames of each choosing clip by H.264, at scale 3 and 2 with about the same bytes; beside the stream
+networks of several sizes, as an encode trains them (fast, YCbCr). Of each the bytes of its
 blob, and the luma that the package shows above its stream alone, every frame. Each is a JSON in
 build/sizes as soon as it is made; together they are benchmarks/results/sizes.json.
 """
@@ -26,11 +26,10 @@ from sr.progress import Progress
 from sr.rate.candidates import BLOB_EXPONENT
 from sr.rate.judge import judge_package
 
-CRFS = {3: 24, 2: 28, 4: 22}
-SHAPES = ((3, 8), (4, 12), (4, 16), (5, 32))  # layers, and channels of each
-LARGEST_AT = 2  # the only scale at which the largest was tried
+CRFS = {3: 24, 2: 28}
+SMALL, MIDDLE, LARGE = (3, 8), (4, 16), (5, 32)  # layers, and channels of each
+SHAPES = {3: (SMALL, (4, 12), MIDDLE), 2: (SMALL, MIDDLE, LARGE)}
 FRAMES = 96
-SMALL, MIDDLE = (3, 8), (4, 16)
 
 
 def make(film: Path, scale: int, shape: tuple[int, int], folder: Path) -> dict[str, Any]:
@@ -63,7 +62,7 @@ def rules(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         place = by_place.setdefault((row["clip"], row["scale"]), {})
         place[row["layers"], row["channels"]] = row
     for place in by_place.values():
-        for name, (less, more) in {"small": (SMALL, MIDDLE), "large": (MIDDLE, SHAPES[-1])}.items():
+        for name, (less, more) in {"small": (SMALL, MIDDLE), "large": (MIDDLE, LARGE)}.items():
             if less in place and more in place:
                 a, b = place[less], place[more]
                 grown = math.log(b["gain_db"] / a["gain_db"])
@@ -85,9 +84,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/sizes"))
     options = parser.parse_args()
     files = {shot.clip: options.films / shot.file for shot in read_shots()}
-    for scale, shape, clip in product(CRFS, SHAPES, options.clips):
-        if shape == SHAPES[-1] and scale != LARGEST_AT:
-            continue
+    wanted = ((scale, shape) for scale, shapes in SHAPES.items() for shape in shapes)
+    for (scale, shape), clip in product(wanted, options.clips):
         name = f"{clip}_x{scale}_{shape[0]}x{shape[1]}"
         path = options.work / f"{name}.json"
         if not path.exists():
