@@ -2,8 +2,8 @@
 
     python -m benchmarks.sizes [--films FOLDER] [--clips cups dog coffee]
 
-96 frames of each choosing clip by H.264, at scale 3 and 2 with about the same bytes; beside the stream
-networks of several sizes, as an encode trains them (fast, YCbCr). Of each the bytes of its
+96 frames of each choosing clip by H.264, at scale 3 and 2 with about the same bytes; beside the
+stream networks of several sizes, as an encode trains them (fast, YCbCr). Of each the bytes of its
 blob, and the luma that the package shows above its stream alone, every frame. Each is a JSON in
 build/sizes as soon as it is made; together they are benchmarks/results/sizes.json.
 """

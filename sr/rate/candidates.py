@@ -15,7 +15,7 @@ from player.package.weights import read_header
 from sr.rate.budget import Budget, path_price
 
 # Bytes of a blob: the more weights, the more of them are zero (benchmarks/sizes.py).
-BLOB_BYTES, BLOB_EXPONENT = 5.1, 0.75
+BLOB_BYTES, BLOB_EXPONENT = 5.2, 0.75
 MOST_SKIPPED = 0.4  # of a frame's cells: what routes can take off the price of the hard path
 
 # scale -> (units, width, depth) of each
