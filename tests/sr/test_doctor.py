@@ -43,7 +43,9 @@ def test_what_is_wrong_is_said(monkeypatch):
 def test_everything_of_this_machine_is_looked_at():
     result = CliRunner().invoke(command, ["--json"])
     assert [c["name"] for c in json.loads(result.stdout)["checks"]] == [p.name for p in PARTS]
-    assert [p.name for p in PARTS if p.optional] == ["pygame", "VMAF", "torch-geometric"]
+    assert [p.name for p in PARTS if p.optional] == [
+        "pygame", "VMAF", "matplotlib", "torch-geometric",
+    ]  # fmt: skip
 
 
 def test_without_torch_geometric_nothing_fails(monkeypatch):
