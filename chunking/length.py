@@ -42,12 +42,13 @@ def _end_s(
     container: InputContainer, stream: VideoStream, from_s: float, interval_s: float
 ) -> float | None:
     """Where the last of the pictures ends that are read behind a seek."""
-    base, ends_s = stream.time_base or 0, list[float]()
+    base, shown_s = stream.time_base or 0, list[tuple[float, float]]()
     # Of what is damaged, what can be read counts.
     with suppress(av.FFmpegError):
         container.seek(round(from_s / base), stream=stream)
         for packet in container.demux(stream):
             if packet.pts is not None and packet.size:
                 lasts_s = float((packet.duration or 0) * base) or interval_s
-                ends_s.append(float(packet.pts * base) + lasts_s)
-    return max(ends_s, default=None)
+                shown_s.append((float(packet.pts * base), lasts_s))
+    # Of the last picture alone: MP4 has lengths by the order of decoding, and a pause is another's.
+    return sum(max(shown_s)) if shown_s else None

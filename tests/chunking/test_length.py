@@ -71,3 +71,10 @@ def test_of_a_cut_film_what_is_there_counts(tmp_path):
     path = make_film(tmp_path / "film.ts", 0, 0)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 188 // 2 * 188])
     assert 0 < probe(path).duration_s < 1
+
+
+def test_a_pause_is_no_part_of_what_comes_last(make_clip, moving_frames):
+    """With B frames MP4 gives the pause to a picture behind it, which is near the end."""
+    times = [0, 33, 66, 100, 133, 166, 3200, 3233, 3266, 3300, 3333, 3366]
+    path = make_clip(moving_frames(12), "pause.mp4", time_base=Fraction(1, 1000), pts=times, bf="3")
+    assert probe(path).duration_s == pytest.approx(3.4, abs=0.04)
