@@ -131,14 +131,19 @@ def _check_places(out: Path, restart: bool) -> None:
 
 
 def _discard(out: Path) -> None:
-    """Remove what an encode makes, and nothing else that lies in the folder; job.json, by which
-    the folder is known as a job's, is written over."""
-    for name in MADE_FOLDERS:
-        for path in [*(out / name).glob("*")] if name == WORK else [out / name]:
-            if path.is_dir() and not path.is_symlink():
+    """Remove what an encode makes, and nothing else that lies in the folder or in those of its
+    streams; job.json, by which the folder is known as a job's, is written over."""
+    for folder in (out / name for name in MADE_FOLDERS):
+        if folder.is_symlink() and folder.name != WORK:  # which may lead to another disk
+            folder.unlink()
+        for path in folder.glob("*"):
+            ours = folder.name in (WORK, OLD_ENGINES) or path.suffix in MADE_SUFFIXES
+            if ours and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path != out / WORK / LOCK:
-                path.unlink(missing_ok=True)
+            elif ours and path != out / WORK / LOCK:
+                path.unlink()
+        with suppress(OSError):  # something is left in it
+            folder.rmdir()
     for name in set(MADE_FILES) - {JOB_FILE}:
         (out / name).unlink(missing_ok=True)
 

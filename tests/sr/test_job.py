@@ -203,3 +203,15 @@ def test_a_folder_in_the_place_of_a_file_is_named(film, tmp_path, name):
 def test_a_device_is_no_folder_for_a_package(film):
     with pytest.raises(UsageError, match="/dev/null is a file: give a new folder with -o"):
         run_plain(film, Path("/dev/null"))
+
+
+def test_a_restart_leaves_what_is_not_of_an_encode(film, tmp_path):
+    out = tmp_path / "p"
+    run_plain(film, out)
+    own = [out / name for name in ("notes.txt", "video/my.srt")]
+    for path in own:
+        path.write_text("mine")
+    (out / "video/seg-00009.m4s").write_bytes(b"of an earlier encode")
+    run_plain(film, out, restart=True)
+    assert all(path.read_text() == "mine" for path in own)
+    assert not (out / "video/seg-00009.m4s").exists() and verify_package(out).ok
