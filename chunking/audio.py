@@ -71,9 +71,9 @@ def copy_audio(
 
     None without sound, and with a word for what cannot be had: the video goes first. That goes to
     `on_loss`, without which it is a warning. Times are the source's, moved by `early_s` as the
-    video's are (`VideoInfo`). What lies before time zero (an encoder's priming) is left out, as
-    segments cannot hold it, and what begins at `end_s` or later, for the sake of a video that was
-    cut there.
+    video's are (`VideoInfo`). Packets that lie before time zero (an encoder's priming) are left
+    out, as segments cannot hold them, and what begins at `end_s` or later, for the sake of a video
+    that was cut there.
     """
     if isinstance(source, ImageSequence):
         return None

@@ -69,7 +69,7 @@ def _beside_own(
     judged = judge_package(options.out, options.film, metrics, on_frame=progress.at)
     gained = judged.shown.quality["psnr_y"] - judged.stream.quality["psnr_y"]
     worth = DB_A_DOUBLING * math.log2(judged.shown.bytes / judged.stream.bytes)
-    if gained < worth:
+    if gained < worth and options.training.method != PLAIN:
         progress.warn(
             f"the network adds {gained:.2f} dB (Y), where as many bytes more in the stream would "
             f"add about {worth:.2f}: it pays on longer films, or at a lower rate"
