@@ -83,8 +83,8 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             print("the time is up; the same command goes on from here")
             break
         choice = done.get(replace(cell, arm=of).name, {}).get("choice") if of else None
-        if of and not (choice and choice["widths"] and not choice["shipped"]):
-            continue  # the search chose no network here, or none of the film's own
+        if of and not has_own_network(choice):
+            continue
         # Luma's PSNR in any case: the ladder of rates goes by it.
         own = [m for m in metrics_of(cell.codec, cell.tune) if m != "psnr_y"]
         film = film_of(cell.shot, options.films, work / "shots")
@@ -99,6 +99,13 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         write_json(options.json, results(finished(options.json, work).values()))
         print(line(done[cell.name]), flush=True)
     return done
+
+
+def has_own_network(choice: dict[str, Any] | None) -> bool:
+    """Whether the search was asked, and chose a network of the film's own: what an ablation trains
+    once more. Cells from before networks shipped do not say that theirs is none of those.
+    """
+    return bool(choice and choice["widths"] and not choice.get("shipped"))
 
 
 def line(cell: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.rate import finished, results
+from benchmarks.rate import finished, has_own_network, results
 from benchmarks.rate_tables import TABLES
 from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, Cell, plan
 from benchmarks.rating.clips import Shot, film_of, read_shots
@@ -301,3 +301,17 @@ def test_tables_are_made_of_results_alone():
     assert "| h264 | `cpu` | PSNR-Y | -10.0 % | b-0 | 0 of 8 |" in made["worst"]
     assert "| h264 | size | +" in made["ablation"] and "| 0.00 | 8 |" in made["control"]
     assert TABLES["rate.ablation"](results([])) == "Not measured yet."
+
+
+@pytest.mark.parametrize(
+    ("choice", "is_own"),
+    [
+        (None, False),
+        ({"widths": None, "shipped": None}, False),
+        ({"widths": [48] * 8, "shipped": "x4-coarse"}, False),
+        ({"widths": [8] * 3, "shipped": None}, True),
+        ({"widths": [8] * 3}, True),  # of before networks shipped
+    ],
+)
+def test_only_networks_of_the_films_own_are_ablated(choice, is_own):
+    assert has_own_network(choice) is is_own
