@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.generic_networks import PHOTOGRAPHS
 from chunking.video import Frame, VideoInfo, probe, read_frames
 from player.package.scale import Scale, hr_px
+from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, Sample, StreamShelf
 from sr.rate.trial import anchor_shares
 from sr.training.data import FramePair, TrainingSet
@@ -82,7 +83,7 @@ def coded_pairs(
             with tempfile.TemporaryDirectory() as folder:
                 sample = Sample(whole, len(whole), float(len(whole) / info.frame_rate), info)
                 shelf = StreamShelf(sample, Coding(codec, 4.0), Path(folder), ())
-                yield from shelf.stream(scale, crf).pairs(USED_FRAMES)
+                yield from shelf.stream(Rung(scale), crf).pairs(USED_FRAMES)
 
 
 def tiles_of(pair: FramePair, scale: Scale, margin_px: int) -> Iterator[tuple[Image, Image]]:

@@ -68,6 +68,7 @@ _NO_REORDERING = {
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "all": {},
     "no-scale": {"scale": "another"},
+    "no-sharp": {"lr": "bicubic"},
     "no-size": {"widths": (16,) * 4, "exits": (2, 4)},
     "no-rate-aware-weights": {"rate_weight": 0.0},
     "no-reordering": {"codec_opts": _NO_REORDERING},

@@ -106,7 +106,8 @@ def changed(choice: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
         options["codec_opts"] = ":".join(filter(None, (own, options["codec_opts"][cell.codec])))
     shape = {name: tuple(choice[name]) for name in ("widths", "exits")}
     units = {"units": choice["units"], "preset": "fast"}
-    return {"scale": str(scale), "lr_crf": crf, **units, **shape, **options}
+    kind = {"lr": choice["lr"]} if scale != 1 and "lr" in choice else {}
+    return {"scale": str(scale), "lr_crf": crf, **units, **kind, **shape, **options}
 
 
 def add_zeros(plain: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from chunking.encoders import ENCODERS
+from chunking.lr import LR_KINDS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
@@ -39,7 +40,7 @@ SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vm
 # Options that no package depends on.
 _HOW_IT_RUNS = {"strict", "restart", "events", "as_json", "threads"}
 # What a stream that is there already has of its own.
-_OF_OWN = {"scale", "lr_codec", "lr_crf", "codec_opts", "frames"}
+_OF_OWN = {"scale", "lr", "lr_codec", "lr_crf", "codec_opts", "frames"}
 FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
          "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
          "chunk_rule", "hard_share", "rate_weight", "shipped"}  # fmt: skip
@@ -74,6 +75,12 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option("--lr-codec", type=click.Choice(list(ENCODERS)), default="av1", show_default=True)
 @click.option(
     "--lr-crf", type=click.FloatRange(0, 63), help="Quality of the LR stream; less is better."
+)
+@click.option(
+    "--lr",
+    type=click.Choice(LR_KINDS),
+    help="How the film is made smaller; sharp holds what its upscaling would lose. Default "
+    "bicubic, in a search whichever is better.",
 )
 @click.option(
     "--lr-from",

@@ -106,8 +106,8 @@ def _slope(wanted: _Wanted, choice: dict[str, Any], made: Sequence[Attempt]) -> 
 
 
 def _plain_at(found: dict[str, Any], scale: Any) -> dict[str, Any]:
-    """What the search found of the plain encode at a scale."""
-    choices: list[dict[str, Any]] = found["considered"]
+    """What the search found of the best plain encode at a scale."""
+    choices: list[dict[str, Any]] = found["considered"]  # by falling worth
     return next(c for c in choices if c["scale"] == scale and not c["widths"])
 
 
@@ -168,7 +168,9 @@ class _Best:
             shelf = StreamShelf(
                 sample, coding, Path(folder), options.metrics, self.progress.at, self.job.step
             )
-            search = Search(shelf, options.goal, budget, training, self.progress, asked.threads)
+            search = Search(
+                shelf, options.goal, budget, training, self.progress, asked.threads, stream.lr
+            )
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}
 

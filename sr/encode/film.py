@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from chunking.grid import Grid
-from chunking.lr import downscale, lr_size
+from chunking.lr import BICUBIC, downscale, lr_size
 from chunking.parts import Warn
 from chunking.probe import VideoInfo
 from chunking.stream import read_stream
@@ -67,7 +67,7 @@ class Film:
     def lr_frames(self, progress: Progress, warn: Warn, lose: Warn) -> Iterator[Frame]:
         """The first pass, as the frames to encode."""
         for frame in self.first_pass(progress, warn, lose):
-            lr = downscale(frame.rgb, self.scale)
+            lr = downscale(frame.rgb, self.scale, self._options.stream.lr or BICUBIC)
             # At scale 1 the encoder takes the film's own planes.
             own = frame.decoded if lr.shape == frame.rgb.shape else None
             yield Frame(lr, frame.pts, frame.index, own, frame.duration)

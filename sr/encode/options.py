@@ -31,7 +31,7 @@ from sr.usage_error import UsageError
 
 CELL_QUARTERS, CELL_HR_PX = 3, 24  # the least of a cell: of QUARTER_PX units, and of HR px
 # Options of the stream that jobs from before them do not have: nor do those that do not ask.
-CHOICES = ("video", "audio", "lr_from")
+CHOICES = ("video", "audio", "lr", "lr_from")
 PLAIN = "plain"  # the method without a network
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
@@ -56,11 +56,12 @@ PRESETS = {
 class StreamOptions:
     """`lr_crf` None takes the codec's default; `frames` None encodes all. A segment, of about
     `segment_s` seconds, begins with a key frame. `codec_opts`: "key=value:key=value" for the
-    encoder, as its library calls them. `video`: the number, from 1, of the film's video stream;
-    `audio`: number or language of its sound, or "none"; None: the one to choose, and all sound.
-    `lr_from`: a stream of the film that is there already, taken as it is: nothing is encoded, and
-    `lr_codec` says nothing. `revision`: the how-manieth package of this film, made so, is given
-    away."""
+    encoder, as its library calls them. `lr`: the kind of downscaling (chunking/lr.py); None:
+    bicubic, in a search whichever is better. `video`: the number, from 1, of the film's video
+    stream; `audio`: number or language of its sound, or "none"; None: the one to choose, and all
+    sound. `lr_from`: a stream of the film that is there already, taken as it is: nothing is
+    encoded, and `lr_codec` says nothing. `revision`: the how-manieth package of this film, made so,
+    is given away."""
 
     scale: Scale = 4
     lr_codec: str = "av1"
@@ -68,13 +69,15 @@ class StreamOptions:
     frames: int | None = None
     segment_s: float = SEGMENT_S
     codec_opts: str = ""
+    lr: str | None = None
     video: int | None = None
     audio: str | None = None
     lr_from: Path | None = None
     revision: int = 1
 
     def __post_init__(self) -> None:
-        if self.lr_from and (self.frames or self.lr_crf is not None or self.codec_opts):
+        others = self.frames, self.lr_crf is not None, self.codec_opts, self.lr
+        if self.lr_from and any(others):
             raise UsageError("--lr-from takes a stream as it is: leave out what would make another")
         try:
             with_options(ENCODERS[self.lr_codec], self.codec_opts)
@@ -212,6 +215,8 @@ class EncodeOptions:
         return cls(source, out, **records)
 
     def __post_init__(self) -> None:
+        if self.stream.lr and self.stream.scale == 1:
+            raise UsageError(f"--lr {self.stream.lr}: at --scale 1 nothing is made smaller")
         self._check_untrained()
         self._check_shrinking()
         self._check_training()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chunking.images import Film, ImageSequence
+from chunking.lr import BICUBIC
 from chunking.opening import VideoFile, video_of
 from player.package.entries import tree_digest
 from player.package.scale import parse_scale
@@ -100,7 +101,13 @@ class SearchOptions:
         self, out: Path, choice: dict[str, Any], crf: float, **more: Any
     ) -> EncodeOptions:
         """The encode that makes a choice of the search at this crf."""
-        stream = replace(self.stream, scale=parse_scale(choice["scale"]), lr_crf=crf)
+        sharp = choice.get("lr", BICUBIC) != BICUBIC  # searches of before had one kind alone
+        stream = replace(
+            self.stream,
+            scale=parse_scale(choice["scale"]),
+            lr=choice["lr"] if sharp else None,  # as of jobs that do not ask for it
+            lr_crf=crf,
+        )
         if choice["widths"] is None:
             training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss=None)
         elif choice["shipped"] is not None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from player.package.scale import Scale, scale_number
 from sr.rate.candidates import Candidate
 from sr.rate.curve import Point
+from sr.rate.rungs import Rung
 from sr.rate.trial import Trial
 
 LEAST_WORTH = 1.01  # of a network over the best encode without one; below it none is made
@@ -15,7 +15,7 @@ TOLD_APART = 0.04  # of the worth: trials promised 0.8 to 1.3 times of some 0.4 
 
 @dataclass(frozen=True)
 class Choice:
-    """How to use the bytes: a scale, its crf, and a network or none (a plain encode).
+    """How to use the bytes: a rung, its crf, and a network or none (a plain encode).
 
     `bytes`, `quality`: what is expected of the whole film. `worth`: the bytes that a plain encode
     at HR needs for that quality, for each byte of this. `loss_per_bit`: what a bit is worth to the
@@ -23,7 +23,7 @@ class Choice:
     `most_macs`: what the budget allows a frame.
     """
 
-    scale: Scale
+    rung: Rung
     crf: float
     candidate: Candidate | None
     bytes: float
@@ -38,7 +38,7 @@ class Choice:
         """As report.json has it."""
         arch = self.candidate.arch if self.candidate else None
         return {
-            "scale": scale_number(self.scale),
+            **self.rung.to_json(),
             "crf": round(self.crf, 2),
             "units": arch.units if arch else None,
             "shipped": self.candidate.shipped if self.candidate else None,

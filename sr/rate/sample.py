@@ -20,10 +20,11 @@ from chunking.probe import VideoInfo
 from chunking.stream import Step, at_once, read_stream, write_lr_stream
 from chunking.video import Frame, read_frames
 from player.bicubic import upscale_bicubic
-from player.package.scale import Scale, scale_number
+from player.package.scale import Scale
 from player.quality import QualityMeter
 from sr.rate.curve import Point
 from sr.rate.goal import LAST_CRF
+from sr.rate.rungs import Rung
 from sr.training.data import FramePair, Image
 
 MAX_SAMPLE_BYTES = 600_000_000  # of HR frames
@@ -34,7 +35,7 @@ _PORTIONS = ((0, 1), (12, 2), (60, 3))  # from so many segments' worth of film o
 
 @dataclass(frozen=True)
 class Coding:
-    """How the streams of a film are encoded: all but their scale and crf."""
+    """How the streams of a film are encoded: all but their rung and crf."""
 
     codec: str
     segment_s: float
@@ -103,13 +104,17 @@ def _wanted(count: int, length: int) -> set[int]:
 
 @dataclass(frozen=True)
 class SampledStream:
-    """A stream of the sample at a scale: what the film's would cost, and what it shows."""
+    """A stream of the sample on a rung: what the film's would cost, and what it shows."""
 
     sample: Sample
-    scale: Scale
+    rung: Rung
     crf: float
     folder: Path
     bytes: int
+
+    @property
+    def scale(self) -> Scale:
+        return self.rung.scale
 
     @property
     def lr_frames(self) -> Iterator[np.ndarray]:
@@ -152,59 +157,63 @@ class StreamShelf:
         self.sample, self.coding, self.metrics = sample, coding, tuple(metrics)
         self.step = step
         self._folder, self._on_encode = folder, on_encode
-        self._made: dict[tuple[Scale, float], SampledStream] = {}
-        self._points: dict[tuple[Scale, float], Point] = {}
+        self._made: dict[tuple[Rung, float], SampledStream] = {}
+        self._points: dict[tuple[Rung, float], Point] = {}
 
-    def stream(self, scale: Scale, crf: float) -> SampledStream:
-        """The sample at a scale and a crf."""
-        if (scale, crf) not in self._made:
-            folder = self._folder / f"x{scale_number(scale)}-{crf}"
+    def stream(self, rung: Rung, crf: float) -> SampledStream:
+        """The sample on a rung at a crf."""
+        if (rung, crf) not in self._made:
+            folder = self._folder / f"{rung.name}-{crf}"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             made = write_lr_stream(
-                self.scaled(scale), folder, self.sample.info, self.coding.codec, crf,
+                self.scaled(rung), folder, self.sample.info, self.coding.codec, crf,
                 self.coding.segment_s, self.coding.codec_opts,
             )  # fmt: skip
             segments = sum(s.path.stat().st_size for s in made.segments)
             size = round(segments * self.sample.factor + made.init.stat().st_size)
-            self._made[scale, crf] = SampledStream(self.sample, scale, crf, folder, size)
-        return self._made[scale, crf]
+            self._made[rung, crf] = SampledStream(self.sample, rung, crf, folder, size)
+        return self._made[rung, crf]
 
-    def point(self, scale: Scale, crf: float) -> Point:
+    def point(self, rung: Rung, crf: float) -> Point:
         """Bytes and quality of the anchor, for the whole film; a `step`, that may be made."""
 
         def make() -> list[Any]:
-            stream = self.stream(scale, crf)
+            stream = self.stream(rung, crf)
             return [stream.bytes, stream.quality(self.metrics)]
 
-        if (scale, crf) not in self._points:
-            size, quality = self.step(f"sample-x{scale_number(scale)}-crf{crf:g}", make)
-            made_by = {"scale": scale_number(scale), "crf": crf, "network": None}
-            self._points[scale, crf] = Point(size, quality, made_by)
+        if (rung, crf) not in self._points:
+            size, quality = self.step(f"sample-{rung.name}-crf{crf:g}", make)
+            made_by = {**rung.to_json(), "crf": crf, "network": None}
+            self._points[rung, crf] = Point(size, quality, made_by)
             self._on_encode(len(self._points))
-        return self._points[scale, crf]
+        return self._points[rung, crf]
 
-    def points(self, scale: Scale | None = None) -> list[Point]:
-        """All that were made, or those of a scale, by rising crf."""
-        return [p for (s, _), p in sorted(self._points.items(), key=lambda i: i[0][1])
-                if scale in (None, s)]  # fmt: skip
+    def points(self, rung: Rung | None = None) -> list[Point]:
+        """All that were made, or those of a rung, by rising crf."""
+        return [p for (r, _), p in sorted(self._points.items(), key=lambda i: i[0][1])
+                if rung in (None, r)]  # fmt: skip
 
     def bounded(self, crf: float) -> float:
         """A crf that the codec has; in halves, so that encodes are found again."""
         return min(LAST_CRF[self.coding.codec], max(1.0, round(2 * crf) / 2))
 
-    def scaled(self, scale: Scale) -> Iterator[Frame]:
+    def scaled(self, rung: Rung) -> Iterator[Frame]:
         """The sample's frames as an encoder takes them."""
+        scale = rung.scale
         for frame in self.sample.frames:
             height, width = frame.rgb.shape[:2]
             # At scale 1 the film's own planes, but for odd sides, which are padded.
             if (height, width) == lr_size(height, width, scale):
                 yield frame
             else:
-                yield Frame(downscale(frame.rgb, scale), frame.pts, frame.index)
+                yield Frame(downscale(frame.rgb, scale, rung.lr), frame.pts, frame.index)
 
-    def ceiling(self, scale: Scale) -> dict[str, float]:
-        """The anchor's quality without any codec: what no crf of this scale exceeds by itself."""
+    def ceiling(self, rung: Rung) -> dict[str, float]:
+        """The anchor's quality without any codec: what no crf of this rung exceeds by itself."""
         few = self.sample.frames[:: max(1, len(self.sample.frames) // _FEW)]
-        pairs = ((upscale_bicubic(downscale(f.rgb, scale), scale), f.rgb) for f in few)
+        lows = (downscale(f.rgb, rung.scale, rung.lr) for f in few)
+        pairs = (
+            (upscale_bicubic(low, rung.scale), f.rgb) for low, f in zip(lows, few, strict=True)
+        )
         return self.sample.quality(pairs, self.metrics)

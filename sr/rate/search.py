@@ -1,7 +1,7 @@
 """Which scale, network and crf give the most for the bytes: decided on a sample of the film.
 
 plain encodes at HR around the goal ---> operating point: so many bytes, so much quality
-each scale: encodes, the anchor's curve -+
+each rung: encodes, the anchor's curve --+
 its networks: a short trial, the rest    +-> bytes of that quality --> worth against plain
 of the training, bytes of the weights  --+
 """
@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from player.package.scale import SCALES, Scale, scale_number
+from chunking.lr import SHARP
+from player.package.scale import Scale
 from sr.progress import Progress
 from sr.rate.budget import Budget
 from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import LEAST_WORTH, Choice, Found, best_of
 from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
+from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_shipped
 
@@ -25,20 +27,21 @@ MOST_TRIALS = 4
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
 _HOPED_MORE = 2.0  # times that where the stream is smaller than the film
+_HOPED_OF_SHARP = 0.8  # of it: a sharp stream shows by itself some of what a network would add
 _LIKELY = 0.25  # of it: where trials are held
 _ROUTES_SHARE, _INDEX_BYTES = 0.005, 350  # of the video's bytes; which a plain encode needs not
 _CRF_APART = 4.0
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
 _NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
-_MOST_ENCODES = 4  # of a scale, on the way to a crf
+_MOST_ENCODES = 4  # of a rung, on the way to a crf
 
-_Trials = dict[tuple[Scale, int], Trial]  # by scale and units
+_Trials = dict[tuple[Rung, int], Trial]  # by rung and units
 
 
 @dataclass(frozen=True)
 class Search:
     """What a search works with. `training`: what the chosen network will get. `workers`: how many
-    streams are encoded side by side."""
+    streams are encoded side by side. `lr`: the kind of downscaling; None: whichever is better."""
 
     shelf: StreamShelf
     goal: Goal
@@ -46,30 +49,31 @@ class Search:
     training: Training
     progress: Progress
     workers: int = 1
+    lr: str | None = None
 
     def run(self) -> Found:
-        """Look at all scales, and try the most promising."""
+        """Look at all rungs, and try the most promising."""
         crf = self._operating_crf()
-        here = self.shelf.point(1, crf)
+        here = self.shelf.point(HR, crf)
         self._check_reached(crf, here)
-        self.shelf.point(1, self._apart(crf))
-        at_hr = hull(self.shelf.points(1), self.goal.metric)
-        scales = [s for s in SCALES if self._can_reach(s, here)]
+        self.shelf.point(HR, self._apart(crf))
+        at_hr = hull(self.shelf.points(HR), self.goal.metric)
+        climbed = [r for r in rungs(self.lr) if self._can_reach(r, here)]
         with ThreadPoolExecutor(self.workers) as pool:
-            # No scale asks for another's encodes, so that their order changes nothing.
-            list(pool.map(lambda scale: self._approach(scale, crf, here), scales))
+            # No rung asks for another's encodes, so that their order changes nothing.
+            list(pool.map(lambda rung: self._approach(rung, crf, here), climbed))
         judge = _Judge(self, here, at_hr)
-        without = [judge.choice(scale, None, 0.0) for scale in scales]
+        without = [judge.choice(rung, None, 0.0) for rung in climbed]
         plain = max(without, key=lambda c: c.worth)
-        trials = self._try_best(judge, scales, plain)
+        trials = self._try_best(judge, climbed, plain)
         made = [
-            judge.choice(scale, candidate, trial.expected(candidate, self.training.steps))
-            for (scale, units), trial in trials.items()
-            for candidate in self._candidates(scale)
+            judge.choice(rung, candidate, trial.expected(candidate, self.training.steps))
+            for (rung, units), trial in trials.items()
+            for candidate in self._candidates(rung)
             if candidate.arch.units == units
         ]
-        shipped = list(self._try_shipped(judge, scales))
-        made += [judge.choice(t.candidate.scale, t.candidate, t.gain) for t in shipped]
+        shipped = list(self._try_shipped(judge, climbed))
+        made += [judge.choice(t.rung, t.candidate, t.gain) for t in shipped]
         considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
         worth_it = [c for c in considered if c.candidate and c.worth >= LEAST_WORTH * plain.worth]
         best = best_of(worth_it) if worth_it else plain
@@ -106,80 +110,81 @@ class Search:
         if goal.kbps is not None:
             wanted = math.log(goal.kbps * 125 * self.shelf.sample.seconds)
             return crf_for(
-                self.shelf, 1, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE
+                self.shelf, HR, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE
             )
         assert goal.value is not None
         most = goal.value
-        return crf_for(self.shelf, 1, start, lambda p: self.value(p) - most, TOLERANCE[goal.metric])
+        return crf_for(
+            self.shelf, HR, start, lambda p: self.value(p) - most, TOLERANCE[goal.metric]
+        )
 
-    def _hoped(self, scale: Scale) -> float:
-        return _HOPED[self.goal.metric] * (1.0 if scale == 1 else _HOPED_MORE)
+    def _hoped(self, rung: Rung) -> float:
+        hoped = _HOPED[self.goal.metric] * (1.0 if rung.scale == 1 else _HOPED_MORE)
+        return hoped * (_HOPED_OF_SHARP if rung.lr == SHARP else 1.0)
 
-    def _can_reach(self, scale: Scale, here: Point) -> bool:
+    def _can_reach(self, rung: Rung, here: Point) -> bool:
         """Whether so few pixels can hold the quality at all, with the best of networks."""
-        if scale == 1:
+        if rung == HR:
             return True
-        ceiling = self.shelf.ceiling(scale)[self.goal.metric]
-        return ceiling + self._hoped(scale) / 2 > self.value(here)
+        ceiling = self.shelf.ceiling(rung)[self.goal.metric]
+        return ceiling + self._hoped(rung) / 2 > self.value(here)
 
-    def _approach(self, scale: Scale, crf: float, here: Point) -> None:
+    def _approach(self, rung: Rung, crf: float, here: Point) -> None:
         """Encode at crfs around the one that a network would bring to the goal's quality."""
-        wanted = self.value(here) - self._hoped(scale) / 2
-        start = self.shelf.bounded(crf - _CRF_LOWER.get(scale, 3.0))
-        found = crf_for(self.shelf, scale, start, lambda p: self.value(p) - wanted, _NEAR)
-        if len(self.shelf.points(scale)) < 2:
-            self.shelf.point(scale, self._apart(found))
+        wanted = self.value(here) - self._hoped(rung) / 2
+        start = self.shelf.bounded(crf - _CRF_LOWER.get(rung.scale, 3.0))
+        found = crf_for(self.shelf, rung, start, lambda p: self.value(p) - wanted, _NEAR)
+        if len(self.shelf.points(rung)) < 2:
+            self.shelf.point(rung, self._apart(found))
 
     def _apart(self, crf: float) -> float:
         """Another crf, for a slope; before the codec's last one, not beyond."""
         above = self.shelf.bounded(crf + _CRF_APART)
         return above if above > crf else self.shelf.bounded(crf - _CRF_APART)
 
-    def _candidates(self, scale: Scale) -> Iterator[Candidate]:
+    def _candidates(self, rung: Rung) -> Iterator[Candidate]:
         info = self.shelf.sample.info
-        return candidates(scale, info.height, info.width, self.budget)
+        return candidates(rung.scale, info.height, info.width, self.budget)
 
-    def _try_best(self, judge: "_Judge", scales: list[Scale], plain: Choice) -> _Trials:
-        """A trial of one network at each of the scales that promise most, one of each unit there:
+    def _try_best(self, judge: "_Judge", climbed: list[Rung], plain: Choice) -> _Trials:
+        """A trial of one network on each of the rungs that promise most, one of each unit there:
         networks on larger units learn something else, and not only more or less of it."""
         hopes = []
-        for scale in scales:
-            known = list(self._candidates(scale))
+        for rung in climbed:
+            known = list(self._candidates(rung))
             for candidate in known:
-                gain = self._hoped(scale) * size_factor(candidate, known[-1])
-                hopes.append(judge.choice(scale, candidate, gain))
+                gain = self._hoped(rung) * size_factor(candidate, known[-1])
+                hopes.append(judge.choice(rung, candidate, gain))
         trials: _Trials = {}
         for hope in sorted(hopes, key=lambda c: -c.worth):
             if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:
                 break
-            key = hope.scale, hope.candidate.arch.units if hope.candidate else 0
+            key = hope.rung, hope.candidate.arch.units if hope.candidate else 0
             if key in trials or hope.candidate is None:
                 continue
-            self.progress.stage(
-                f"search: trial at {scale_number(hope.scale)}", self.training.trial_steps
-            )
-            trials[key] = self._trial(hope.candidate, judge)
+            self.progress.stage(f"search: trial at {hope.rung.name}", self.training.trial_steps)
+            trials[key] = self._trial(hope.rung, hope.candidate, judge)
         return trials
 
-    def _try_shipped(self, judge: "_Judge", scales: list[Scale]) -> Iterator[Trial]:
+    def _try_shipped(self, judge: "_Judge", climbed: list[Rung]) -> Iterator[Trial]:
         """All networks that lie with the player and gain something, by what they do as they are."""
         info = self.shelf.sample.info
-        for scale in scales:
-            for candidate in shipped_candidates(scale, info.height, info.width, self.budget):
-                trial = self._trial(candidate, judge)
+        for rung in climbed:
+            for candidate in shipped_candidates(rung.scale, info.height, info.width, self.budget):
+                trial = self._trial(rung, candidate, judge)
                 if trial.gain > 0:
                     yield trial
 
-    def _trial(self, candidate: Candidate, judge: "_Judge") -> Trial:
+    def _trial(self, rung: Rung, candidate: Candidate, judge: "_Judge") -> Trial:
         """A trial on the stream that was made nearest to the crf of a likely gain, for all networks
-        of a scale alike: the finer a stream, the more they gain. A step, that may be made."""
-        scale, metric = candidate.scale, self.goal.metric
-        likely = judge.choice(scale, candidate, _LIKELY * self._hoped(scale))
-        crfs = [float(p.made_by["crf"]) for p in self.shelf.points(scale)]
+        of a rung alike: the finer a stream, the more they gain. A step, that may be made."""
+        metric = self.goal.metric
+        likely = judge.choice(rung, candidate, _LIKELY * self._hoped(rung))
+        crfs = [float(p.made_by["crf"]) for p in self.shelf.points(rung)]
         near = min(crfs, key=lambda c: abs(c - likely.crf))
 
         def make() -> list[float]:
-            stream = self.shelf.stream(scale, near)
+            stream = self.shelf.stream(rung, near)
             if candidate.shipped:
                 trial = try_shipped(candidate, stream, metric)
             else:
@@ -188,8 +193,8 @@ class Search:
 
         arch = candidate.arch
         name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"
-        step = f"trial-x{scale_number(scale)}-crf{near:g}-{name}"
-        return Trial(candidate, *self.shelf.step(step, make))
+        step = f"trial-{rung.name}-crf{near:g}-{name}"
+        return Trial(candidate, rung, *self.shelf.step(step, make))
 
 
 @dataclass(frozen=True)
@@ -200,10 +205,10 @@ class _Judge:
     here: Point
     at_hr: Curve
 
-    def choice(self, scale: Scale, candidate: Candidate | None, gain: float) -> Choice:
+    def choice(self, rung: Rung, candidate: Candidate | None, gain: float) -> Choice:
         """The crf at which the stream and its network reach the goal, and what that costs."""
         search = self.search
-        points = search.shelf.points(scale)
+        points = search.shelf.points(rung)
         crfs = [float(p.made_by["crf"]) for p in points]
         sizes = tuple((c, math.log(p.bytes)) for c, p in zip(crfs, points, strict=True))
         values = tuple((c, search.value(p)) for c, p in zip(crfs, points, strict=True))
@@ -229,24 +234,24 @@ class _Judge:
         loss = _loss_per_bit(points, gain)
         most = search.budget.macs if math.isfinite(search.budget.macs) else None
         return Choice(
-            scale, crf, candidate, total(crf), quality, worth, loss, slopes[0], slopes[1], most
+            rung, crf, candidate, total(crf), quality, worth, loss, slopes[0], slopes[1], most
         )
 
 
 def crf_for(
     shelf: StreamShelf,
-    scale: Scale,
+    rung: Rung,
     start: float,
     excess: Callable[[Point], float],
     tolerance: float,
 ) -> float:
     """The crf at which `excess`, which falls as crf rises, is about zero: by secants."""
-    tried = [(start, excess(shelf.point(scale, start)))]
+    tried = [(start, excess(shelf.point(rung, start)))]
     following = shelf.bounded(start + math.copysign(_CRF_APART, tried[0][1]))
     while len(tried) < _MOST_ENCODES and abs(tried[-1][1]) > tolerance:
         if any(crf == following for crf, _ in tried):
             break
-        tried.append((following, excess(shelf.point(scale, following))))
+        tried.append((following, excess(shelf.point(rung, following))))
         by_excess = sorted((e, crf) for crf, e in tried)
         following = shelf.bounded(along(tuple(by_excess), 0.0))
     return min(tried, key=lambda t: abs(t[1]))[0]

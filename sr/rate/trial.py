@@ -22,10 +22,11 @@ from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.bicubic import upscale_bicubic
 from player.package.paths import HARD
-from player.package.scale import Scale, hr_px, scale_number
+from player.package.scale import Scale, hr_px
 from player.package.shipped import shipped_blob
 from sr.models import build_network, deployed_network
 from sr.rate.candidates import Candidate
+from sr.rate.rungs import Rung
 from sr.rate.sample import Sample, SampledStream
 from sr.scoring import Scored, scored_network, upscale_paths
 from sr.training.data import FramePair, Image, training_set
@@ -61,6 +62,7 @@ class Trial:
     ships as it is)."""
 
     candidate: Candidate
+    rung: Rung
     crf: float
     steps: int
     gain: float
@@ -69,7 +71,7 @@ class Trial:
         """As report.json has it."""
         arch = self.candidate.arch
         return {
-            "scale": scale_number(arch.scale),
+            **self.rung.to_json(),
             "units": arch.units,
             "widths": list(arch.widths),
             "shipped": self.candidate.shipped,
@@ -113,7 +115,7 @@ def run_trial(
     data = training_set(pairs, candidate.scale, network.halo_px(HARD), candidate.arch.units)
     shares = anchor_shares(pairs, candidate.scale)
     if not shares.any():
-        return Trial(candidate, stream.crf, steps, 0.0)
+        return Trial(candidate, stream.rung, stream.crf, steps, 0.0)
     cell = (CELL_PX, CELL_PX)
     crops = training.batch * SMALL_CROPS_FOR_ONE[candidate.scale]
     sampler = SpreadSampler(data, shares, cell, crops, training.seed, side_px=SMALL_CROP_PX)
@@ -121,7 +123,8 @@ def run_trial(
     deployed = deployed_network(candidate.arch, network.deployed_arrays())
     held = stream.pairs(judged.tolist())
     after = (dict(upscale_paths(deployed, p.lr, (HARD,)))[HARD] for p in held)
-    return Trial(candidate, stream.crf, steps, _gain(stream.sample, held, after, candidate, metric))
+    gain = _gain(stream.sample, held, after, candidate, metric)
+    return Trial(candidate, stream.rung, stream.crf, steps, gain)
 
 
 def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Trial:
@@ -133,7 +136,8 @@ def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Tri
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held, cell_px = stream.pairs(judged.tolist()), _CELL_UNITS * candidate.arch.units
     after = (_best_paths(network, pair, cell_px) for pair in held)
-    return Trial(candidate, stream.crf, 0, _gain(stream.sample, held, after, candidate, metric))
+    gain = _gain(stream.sample, held, after, candidate, metric)
+    return Trial(candidate, stream.rung, stream.crf, 0, gain)
 
 
 def _best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:

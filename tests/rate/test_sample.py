@@ -11,6 +11,7 @@ from chunking.probe import probe
 from chunking.writer import VideoWriter
 from player.package.architecture import Architecture
 from sr.rate.candidates import Candidate
+from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import Coding, StreamShelf, _wanted, take_sample
 from sr.rate.trial import (
     LARGE_EXPONENT,
@@ -61,15 +62,15 @@ def test_a_container_may_state_more_frames_than_it_has(tmp_path, stated):
 
 
 def test_each_encode_is_made_once_and_more_crf_is_less_of_both(shelf):
-    fine, coarse = shelf.point(1, 24.0), shelf.point(1, 34.0)
-    assert shelf.point(1, 24.0) is fine
+    fine, coarse = shelf.point(HR, 24.0), shelf.point(HR, 34.0)
+    assert shelf.point(HR, 24.0) is fine
     assert fine.bytes > coarse.bytes
     assert fine.quality["psnr_y"] > coarse.quality["psnr_y"]
-    assert [p.made_by["crf"] for p in shelf.points(1)] == [24.0, 34.0]
+    assert [p.made_by["crf"] for p in shelf.points(HR)] == [24.0, 34.0]
 
 
 def test_some_frames_show_what_all_of_them_do(shelf, monkeypatch):
-    stream = shelf.stream(2, 24.0)
+    stream = shelf.stream(Rung(2), 24.0)
     some = stream.quality(METRICS)
     monkeypatch.setattr("sr.rate.sample._JUDGED", 10**6)
     every = stream.quality(METRICS)
@@ -78,7 +79,7 @@ def test_some_frames_show_what_all_of_them_do(shelf, monkeypatch):
 
 
 def test_what_a_trial_promises():
-    trial = Trial(candidate(16, 4), 30.0, 400, 0.5)
+    trial = Trial(candidate(16, 4), HR, 30.0, 400, 0.5)
     assert trial.expected(trial.candidate, 400) == 0.5
     assert trial.expected(trial.candidate, 1600) == pytest.approx(0.5 * (1 + 2 * REST_A_DOUBLING))
     larger, smaller = candidate(32, 8), candidate(8, 3)
@@ -88,13 +89,13 @@ def test_what_a_trial_promises():
     to_there = (SMALL_WEIGHTS / trial.candidate.weights) ** SMALL_EXPONENT
     from_there = (larger.weights / SMALL_WEIGHTS) ** LARGE_EXPONENT
     assert trial.expected(larger, 400) == pytest.approx(0.5 * to_there * from_there)
-    harmful = Trial(candidate(16, 4), 30.0, 400, -0.5)
+    harmful = Trial(candidate(16, 4), HR, 30.0, 400, -0.5)
     assert harmful.expected(larger, 9000) == 0.0
     assert trial.to_json().items() >= {"scale": 1, "steps": 400, "gain": 0.5}.items()
 
 
 def test_a_trial_gains_on_frames_that_it_did_not_learn_from(shelf):
-    stream = shelf.stream(1, 34.0)
+    stream = shelf.stream(HR, 34.0)
     seen: list[int] = []
     training = Training(steps=400, batch=1, loss="ycbcr")
     trial = run_trial(
@@ -119,3 +120,20 @@ def test_a_film_lasts_as_long_as_it_does_with_its_pauses(tmp_path):
         for picture, pts in zip(drifting_pictures(8, 64, 96), times, strict=True):
             writer.write(picture, pts)
     assert take_sample(film, probe(film), None, 4.0).seconds == pytest.approx(94 / 30, abs=0.01)
+
+
+def test_the_rungs_are_hr_and_each_scale_once_a_kind():
+    every = list(rungs())
+    assert every.count(HR) == 1
+    assert {r.scale for r in every} == {1, Fraction(3, 2), 2, 3, 4}
+    assert len({r.name for r in every}) == len(every) == 1 + 2 * 4
+    assert {r.lr for r in rungs("sharp") if r != HR} == {"sharp"}
+    assert [r.name for r in rungs("bicubic")] == ["x1", "x1.5", "x2", "x3", "x4"]
+
+
+def test_a_sharp_rung_is_another_stream_that_shows_more(shelf):
+    soft, sharp = (shelf.point(Rung(2, kind), 20.0) for kind in ("bicubic", "sharp"))
+    assert sharp.quality["psnr_y"] > soft.quality["psnr_y"] + 0.1
+    assert sharp.made_by == {"scale": 2, "lr": "sharp", "crf": 20.0, "network": None}
+    ceilings = [shelf.ceiling(Rung(2, kind))["psnr_y"] for kind in ("bicubic", "sharp")]
+    assert ceilings[1] > ceilings[0] + 0.1

@@ -15,6 +15,7 @@ from player.package.shipped import shipped_blob, shipped_names
 from sr.rate.budget import Budget, Device
 from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import best_of
+from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.trial import try_shipped
 from sr.scoring import scored_network, upscale_paths
@@ -42,7 +43,7 @@ def test_they_cost_no_weights_but_time():
 
 def test_a_trial_is_what_the_network_does(shelf):
     candidate = next(iter(shipped_candidates(4, 96, 128, ALL)))
-    stream = shelf.stream(4, 24.0)
+    stream = shelf.stream(Rung(4), 24.0)
     trial = try_shipped(candidate, stream, "psnr_rgb")
     network = scored_network(shipped_blob(candidate.shipped))
     errors = []
