@@ -20,7 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import argument_parser, write_json
-from benchmarks.rating.cells import ABLATIONS, ARMS, CODECS, PLAIN_SIDE, TUNES, Cell, plan
+from benchmarks.rating.cells import (
+    ABLATIONS,
+    ARMS,
+    BESIDE_SHARP,
+    CODECS,
+    PLAIN_SIDE,
+    SHARP_SIDE,
+    TUNES,
+    Cell,
+    plan,
+)
 from benchmarks.rating.clips import PARTS, Shot, film_of, read_shots
 from benchmarks.rating.curves import (
     ablation_rows,
@@ -43,8 +53,8 @@ QUICK_FRAMES, QUICK_RATES = 24, 2
 def results(cells: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The whole of rate.json: the cells, and what follows from them."""
     ordered = sorted(cells, key=lambda c: c["name"])
-    others = (*PLAIN_SIDE, "zero", *ABLATIONS)
-    arms = [*(a for a in ARMS if a not in others), "bicubic", "generic"]
+    others = (*PLAIN_SIDE, *SHARP_SIDE, "zero", *ABLATIONS)
+    arms = [*(a for a in ARMS if a not in others), *BESIDE_SHARP, "bicubic", "generic"]
     rows = bd_rows(ordered, arms)
     return {
         "schema": "pocketsr.rate/1",

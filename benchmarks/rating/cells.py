@@ -83,6 +83,9 @@ ARMS: Mapping[str, Arm] = {
     "plain-2": Arm({"method": "plain", "scale": "2"}, finer=SMALLER_CRF),
     "plain-1.5": Arm({"method": "plain", "scale": "1.5"}, finer=3),
     "plain-4": Arm({"method": "plain", "scale": "4"}, finer=9),  # as far down as HR goes
+    "sharp-2": Arm({"method": "plain", "scale": "2", "lr": "sharp"}, finer=SMALLER_CRF),
+    "sharp-1.5": Arm({"method": "plain", "scale": "1.5", "lr": "sharp"}, finer=3),
+    "sharp-4": Arm({"method": "plain", "scale": "4", "lr": "sharp"}, finer=9),
     "zero": Arm({"method": "plain", "scale": "1"}, rates=2),
     "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}, rates=FEW_RATES),
     **_CLASSES,
@@ -90,6 +93,8 @@ ARMS: Mapping[str, Arm] = {
     **{name: Arm(options, rates=2, of="cpu") for name, options in ABLATIONS.items()},
 }
 PLAIN_SIDE = ("plain", "plain-2", "plain-1.5", "plain-4")
+SHARP_SIDE = ("sharp-2", "sharp-1.5", "sharp-4")  # what a ladder would be that took our downscaling
+BESIDE_SHARP = {"cpu/sharp": "cpu", "npu/sharp": "npu"}  # arms beside both sides
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,14 @@ from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.bd_rate import bd_rate
-from benchmarks.rating.cells import ABLATIONS, ARMS, PLAIN_SIDE, TUNES
+from benchmarks.rating.cells import (
+    ABLATIONS,
+    ARMS,
+    BESIDE_SHARP,
+    PLAIN_SIDE,
+    SHARP_SIDE,
+    TUNES,
+)
 from benchmarks.rating.envelope import Point, envelope
 
 Cells = Sequence[Mapping[str, Any]]
@@ -38,14 +45,20 @@ def points_of(cells: Cells, arm: str) -> list[Point]:
     `bicubic` and `generic` are the streams of scale 2 as players without, and with the generic
     network show them. A plain stream needs no index.
     """
-    source = "plain-2" if arm in ("bicubic", "generic") else arm
+    source = "plain-2" if arm in ("bicubic", "generic") else BESIDE_SHARP.get(arm, arm)
     found = []
     for cell in (c for c in cells if c["arm"] == source):
         quality = cell["generic" if arm == "generic" else "quality"]
-        plain = source in PLAIN_SIDE and arm != "generic"
+        plain = source in (*PLAIN_SIDE, *SHARP_SIDE) and arm != "generic"
         size = _stream_bytes(cell) if plain else cell["bytes"]["total"]
-        found.append(Point(size, quality, cell["scale"]))
+        found.append(Point(size, quality, cell["scale"], _lr(cell)))
     return found
+
+
+def _lr(cell: Mapping[str, Any]) -> str:
+    """How the film was made smaller for it; cells from before there was a choice do not say."""
+    kind = cell.get("choice", ARMS[cell["arm"]].options).get("lr", "bicubic")
+    return str(kind) if cell["scale"] > 1 else "bicubic"
 
 
 def _stream_bytes(cell: Mapping[str, Any]) -> int:
@@ -57,14 +70,23 @@ def plain_points(cells: Cells, arm: str) -> list[Point]:
     """What an arm is compared with: all that the codec does without a network.
 
     Where the search took no network, its stream is one of those as well, of whatever scale: else
-    it would seem to win by a scale that the other side was not given. Bicubic is compared with the
-    codec at HR alone.
+    it would seem to win by a scale that the other side was not given. A sharp one is that only for
+    arms beside both sides: no ladder but ours is made so. Bicubic is compared with the codec at HR
+    alone.
     """
     if arm == "bicubic":
         return points_of(cells, PLAIN_SIDE[0])
     searched = [c for c in cells if ARMS[c["arm"]].searched and not c["networks"]]
-    own = [Point(_stream_bytes(c), c["quality"], c["scale"]) for c in searched]
-    return [*own, *(point for side in PLAIN_SIDE for point in points_of(cells, side))]
+    own = [Point(_stream_bytes(c), c["quality"], c["scale"], _lr(c)) for c in searched]
+    is_both = arm in BESIDE_SHARP
+    sides = (*PLAIN_SIDE, *SHARP_SIDE) if is_both else PLAIN_SIDE
+    made = (point for side in sides for point in points_of(cells, side))
+    return [*(point for point in own if is_both or point.lr == "bicubic"), *made]
+
+
+def has_sharp_side(cells: Cells) -> bool:
+    """Whether the sharp ladder was measured there."""
+    return any(c["arm"] in SHARP_SIDE for c in cells)
 
 
 def of_shots(cells: Cells) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
@@ -81,7 +103,7 @@ def bd_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
     for (codec, tune, shot), group in of_shots(cells).items():
         for arm in arms:
             points, beside = points_of(group, arm), plain_points(group, arm)
-            if not points:
+            if not points or (arm in BESIDE_SHARP and not has_sharp_side(group)):
                 continue
             for metric in metrics_of(codec, tune):
                 if not all(metric in p.quality for p in (*points, *beside)):
@@ -123,6 +145,8 @@ def worst_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
         spare = BEHIND_BYTES + BEHIND_BYTES_A_SEGMENT * max(c["segments"] for c in group)
         for arm, metric in product(arms, metrics_of(codec, tune)):
             points, beside = points_of(group, arm), plain_points(group, arm)
+            if arm in BESIDE_SHARP and not has_sharp_side(group):
+                continue
             if not all(metric in p.quality for p in (*points, *beside)):
                 continue
             plain = envelope(beside, metric)

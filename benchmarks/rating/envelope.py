@@ -26,16 +26,17 @@ _SAMPLES = 64
 
 @dataclass(frozen=True)
 class Point:
-    """What so many bytes of a stream of a scale showed."""
+    """What so many bytes of a stream of a scale, made smaller by a filter, showed."""
 
     bytes: int
     quality: Mapping[str, float]
     scale: float = 1
+    lr: str = "bicubic"
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """One metric's curves, one a scale."""
+    """One metric's curves, one a scale and filter."""
 
     curves: tuple[Curve, ...]
 
@@ -66,10 +67,10 @@ class Envelope:
 
 def envelope(points: Iterable[Point], metric: str) -> Envelope:
     """Of all points that have the metric."""
-    scales: dict[float, list[tuple[float, float]]] = defaultdict(list)
+    sizes: dict[tuple[float, str], list[tuple[float, float]]] = defaultdict(list)
     for point in points:
-        scales[point.scale].append((point.bytes, point.quality[metric]))
-    return Envelope(tuple(_rising(scales[scale]) for scale in sorted(scales)))
+        sizes[point.scale, point.lr].append((point.bytes, point.quality[metric]))
+    return Envelope(tuple(_rising(sizes[size]) for size in sorted(sizes)))
 
 
 def _rising(points: Iterable[tuple[float, float]]) -> Curve:

@@ -7,11 +7,11 @@ of the training, bytes of the weights  --+
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from chunking.lr import SHARP
+from chunking.lr import BICUBIC, SHARP
 from player.package.scale import Scale
 from sr.progress import Progress
 from sr.rate.budget import Budget
@@ -24,6 +24,7 @@ from sr.rate.sample import StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_shipped
 
 MOST_TRIALS = 4
+MOST_SHARP = 2  # scales at which the film is made smaller in both ways
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
 _HOPED_MORE = 2.0  # times that where the stream is smaller than the film
@@ -58,11 +59,13 @@ class Search:
         self._check_reached(crf, here)
         self.shelf.point(HR, self._apart(crf))
         at_hr = hull(self.shelf.points(HR), self.goal.metric)
-        climbed = [r for r in rungs(self.lr) if self._can_reach(r, here)]
-        with ThreadPoolExecutor(self.workers) as pool:
-            # No rung asks for another's encodes, so that their order changes nothing.
-            list(pool.map(lambda rung: self._approach(rung, crf, here), climbed))
+        climbed = self._climb(rungs(self.lr or BICUBIC), crf, here)
         judge = _Judge(self, here, at_hr)
+        if self.lr is None:
+            # Another kind of the same scale moves less than another scale does.
+            hopes = sorted(self._hopes(judge, climbed), key=lambda c: -c.worth)
+            scales = list(dict.fromkeys(hope.rung.scale for hope in hopes))[:MOST_SHARP]
+            climbed += self._climb((Rung(s, SHARP) for s in scales if s > 1), crf, here)
         without = [judge.choice(rung, None, 0.0) for rung in climbed]
         plain = max(without, key=lambda c: c.worth)
         trials = self._try_best(judge, climbed, plain)
@@ -129,6 +132,14 @@ class Search:
         ceiling = self.shelf.ceiling(rung)[self.goal.metric]
         return ceiling + self._hoped(rung) / 2 > self.value(here)
 
+    def _climb(self, asked: Iterable[Rung], crf: float, here: Point) -> list[Rung]:
+        """Encode on those that can reach the goal at all, side by side."""
+        climbed = [rung for rung in asked if self._can_reach(rung, here)]
+        with ThreadPoolExecutor(self.workers) as pool:
+            # No rung asks for another's encodes, so that their order changes nothing.
+            list(pool.map(lambda rung: self._approach(rung, crf, here), climbed))
+        return climbed
+
     def _approach(self, rung: Rung, crf: float, here: Point) -> None:
         """Encode at crfs around the one that a network would bring to the goal's quality."""
         wanted = self.value(here) - self._hoped(rung) / 2
@@ -146,17 +157,19 @@ class Search:
         info = self.shelf.sample.info
         return candidates(rung.scale, info.height, info.width, self.budget)
 
-    def _try_best(self, judge: "_Judge", climbed: list[Rung], plain: Choice) -> _Trials:
-        """A trial of one network on each of the rungs that promise most, one of each unit there:
-        networks on larger units learn something else, and not only more or less of it."""
-        hopes = []
+    def _hopes(self, judge: "_Judge", climbed: list[Rung]) -> Iterator[Choice]:
+        """What the networks of each rung would be worth, were they as good as they may be."""
         for rung in climbed:
             known = list(self._candidates(rung))
             for candidate in known:
                 gain = self._hoped(rung) * size_factor(candidate, known[-1])
-                hopes.append(judge.choice(rung, candidate, gain))
+                yield judge.choice(rung, candidate, gain)
+
+    def _try_best(self, judge: "_Judge", climbed: list[Rung], plain: Choice) -> _Trials:
+        """A trial of one network on each of the rungs that promise most, one of each unit there:
+        networks on larger units learn something else, and not only more or less of it."""
         trials: _Trials = {}
-        for hope in sorted(hopes, key=lambda c: -c.worth):
+        for hope in sorted(self._hopes(judge, climbed), key=lambda c: -c.worth):
             if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:
                 break
             key = hope.rung, hope.candidate.arch.units if hope.candidate else 0
