@@ -10,6 +10,7 @@ from chunking import stream as stream_module
 from chunking.probe import probe
 from chunking.stream import write_lr_stream
 from chunking.video import read_frames
+from player.bicubic import upscale_bicubic
 from sr.encode import film as film_module
 from sr.encode.film import Film
 from sr.encode.job_folder import open_job
@@ -151,3 +152,15 @@ def test_options_that_the_encoder_does_not_take_are_refused_before_any_work(kind
     with pytest.raises(UsageError, match=r"--codec-opts: libsvtav1: .*nonsense"):
         kind.of(tmp_path / "film.mp4", tmp_path / "p", codec_opts="preset=8:nonsense=1")
     assert not (tmp_path / "p").exists()
+
+
+def test_a_sharp_stream_is_the_film_made_smaller_so(film, tmp_path):
+    """Lossless, so that what comes back is what the encoder was given, but for its chroma."""
+    soft, sharp = (made(film, tmp_path / lr, lr=lr) for lr in ("bicubic", "sharp"))
+    low, high = (next(ours.pairs()) for ours in (soft, sharp))
+    assert (low.hr == high.hr).all()
+    errors = [
+        np.square(upscale_bicubic(pair.lr, 2).astype(float) - pair.hr).mean()
+        for pair in (low, high)
+    ]
+    assert errors[1] < errors[0]

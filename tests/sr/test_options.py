@@ -72,6 +72,8 @@ def test_units_and_cells_are_decided_together(asked, units, cell_px):
         ({"method": "plain", "budget": "0.5x"}, "--stages and budgets: plain has no network"),
         ({"method": "plain", "routes": "router"}, "--routes router: plain has no network"),
         ({"method": "plain", "dtype": "fp32"}, "--dtype: plain has no network"),
+        ({"scale": 1, "lr": "sharp"}, "--lr sharp: at --scale 1 nothing is made smaller"),
+        ({"lr_from": Path("own.mp4"), "lr": "sharp"}, "--lr-from takes a stream as it is"),
     ],
 )
 def test_what_no_network_can_be_is_refused_in_one_line(asked, message):
@@ -106,9 +108,19 @@ def test_the_identity_of_a_job_is_flat_and_decided():
 def test_which_streams_are_meant_is_part_of_a_job_only_where_it_was_asked():
     """So that what was encoded before there was a choice has the same identity still."""
     told = EncodeOptions.of(Path("f.mp4"), Path("p"), audio=None, video=None).to_json()
-    assert not {"audio", "video"} & told.keys()
+    assert not {"audio", "video", "lr"} & told.keys()
     asked = EncodeOptions.of(Path("f.mp4"), Path("p"), audio="deu", video=2)
     assert asked.to_json().items() >= {"audio": "deu", "video": 2}.items()
     assert (asked.film.path, asked.film.video) == (Path("f.mp4"), 2)
     search = SearchOptions.of(Path("f.mp4"), Path("p"), audio="1")
-    assert search.to_json()["audio"] == "1" and "video" not in search.to_json()
+    assert search.to_json()["audio"] == "1" and not {"video", "lr"} & search.to_json().keys()
+    assert EncodeOptions.of(Path("f.mp4"), Path("p"), lr="sharp").to_json()["lr"] == "sharp"
+
+
+def test_a_choice_of_the_search_is_encoded_as_it_was_tried():
+    """Reports from before there were two kinds of downscaling name none."""
+    search = SearchOptions.of(Path("f.mp4"), Path("p"))
+    bare = {"scale": 3, "widths": None, "shipped": None, "most_macs": None}
+    for told, kind in (({}, None), ({"lr": "bicubic"}, None), ({"lr": "sharp"}, "sharp")):
+        made = search.of_choice(Path("q"), bare | told, 30.0)
+        assert (made.stream.scale, made.stream.lr, made.stream.lr_crf) == (3, kind, 30.0)
