@@ -15,8 +15,10 @@ import zlib
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from player.package.architecture import Architecture, Tensors, convolutions
 from player.package.coded_changes import decode_changes, encode_changes
@@ -77,7 +79,7 @@ def _whole(blob: bytes) -> bytes:
     if not _PAYLOAD_AT < rows_at <= len(base):
         raise PackageError("weights: the length does not fit the network that is changed")
     layers = decode_changes(known.arch, _layers(known), body[_PAYLOAD_AT:rows_at])
-    tensors = {}
+    tensors: dict[str, NDArray[Any]] = {}
     for (name, _), layer in zip(convolutions(known.arch), layers, strict=True):
         tensors |= dict(zip(_names(name), layer, strict=True))
     rows = np.frombuffer(body[rows_at:], np.uint8).reshape(len(paths), -1)

@@ -141,8 +141,8 @@ def _adapt(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
         work.job.path(f"adapt-{number}.ckpt"),
         progress.at,
     )
-    drawn = {"crops_a_step": sampler.batch, "crop_px": sampler.side_px}
-    return TrainedNetwork(pack_changes(base, integers), plan.steps, **drawn)
+    blob, crops = pack_changes(base, integers), sampler.batch
+    return TrainedNetwork(blob, plan.steps, crops_a_step=crops, crop_px=sampler.side_px)
 
 
 def _start(work: Work) -> Network:
