@@ -71,13 +71,12 @@ def whole_blob(blob: bytes) -> bytes:
 @lru_cache(_KEPT)
 def _whole(blob: bytes) -> bytes:
     body = checked_body(blob)
-    base = shipped_by_hash(body[len(_START) : _PAYLOAD_AT].hex())
-    known = unpack_base(base)
+    known = unpack_base(shipped_by_hash(body[len(_START) : _PAYLOAD_AT].hex()))
     paths = sorted(known.arch.paths)
     rows_at = len(body) - SELF_TEST_CRC_BYTES * len(paths)
-    # More than the network itself would take nobody sends: it bounds what is decoded.
-    if not _PAYLOAD_AT < rows_at <= len(base):
-        raise PackageError("weights: the length does not fit the network that is changed")
+    if rows_at <= _PAYLOAD_AT:
+        raise PackageError("weights: it ends within its header")
+    # As many steps as that network has numbers, however long the payload is.
     layers = decode_changes(known.arch, _layers(known), body[_PAYLOAD_AT:rows_at])
     tensors: dict[str, NDArray[Any]] = {}
     for (name, _), layer in zip(convolutions(known.arch), layers, strict=True):

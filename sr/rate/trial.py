@@ -24,12 +24,13 @@ from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.bicubic import upscale_bicubic
 from player.package.adapted import unpack_base
+from player.package.architecture import Tensors
 from player.package.paths import HARD
 from player.package.scale import Scale, hr_px, scale_number
 from player.package.shipped import shipped_blob
 from sr.models import build_network, deployed_network
-from sr.packing import pack_integers
 from sr.quant.adapt import adapt, adapting_plan
+from sr.quant.integer_network import IntegerNetwork
 from sr.rate.candidates import Candidate
 from sr.rate.sample import Sample, SampledStream
 from sr.scoring import Scored, scored_network, upscale_paths
@@ -137,22 +138,21 @@ def try_adapted(
     after."""
     assert candidate.shipped is not None
     steps, (trained, held) = training.trial_steps, _some_frames(stream)
-    base = shipped_blob(candidate.shipped)
+    base = unpack_base(shipped_blob(candidate.shipped))
     cell_px = _CELL_UNITS * candidate.arch.units
 
-    def gain_of(blob: bytes) -> float:
-        network = scored_network(blob)
+    def gain_of(integers: Tensors) -> float:
+        network = IntegerNetwork(base.arch, integers)
         after = (_best_paths(network, pair, cell_px) for pair in held)
         return _gain(stream.sample, held, after, candidate, metric)
 
-    before, sampler = gain_of(base), _sampler_of(candidate, trained, training)
+    before, sampler = gain_of(base.tensors), _sampler_of(candidate, trained, training)
     if sampler is None:
         return Trial(candidate, stream.crf, steps, before, before)
     plan = replace(adapting_plan(steps), loss=training.loss)
     # A bit is worth D / R to the stream (sr/encode/rate_weight.py), with D that of the crops.
     price = crop_error(sampler, training.loss) / (8 * stream.bytes)
-    integers = adapt(unpack_base(base), sampler, plan, price, on_step=on_step)
-    after = gain_of(pack_integers(candidate.arch, integers))
+    after = gain_of(adapt(base, sampler, plan, price, on_step=on_step))
     return Trial(candidate, stream.crf, steps, after, before)
 
 
