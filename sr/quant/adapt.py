@@ -45,7 +45,8 @@ from sr.training.loop import Companion, OnStep, PixelErrors, TrainingPlan, overf
 
 # At its peak Adam moves a change by so much a step: biases by units, multipliers by places of the
 # grid, weights by steps.
-BIAS_PACE, PLACE_PACE, WEIGHT_PACE = 0.2, 0.1, 0.3
+BIAS_PACE, PLACE_PACE, WEIGHT_PACE = 0.4, 0.2, 0.3
+EASY_SHARE = 0.15  # of the easy path's error: its exit is one more to pay for
 RETOUCHED = 0.3  # of that, for a network that was adapted already
 ADAPTING_SEED = 505  # added: crops that no other training draws
 
@@ -188,7 +189,9 @@ class ChangeTerm(Companion):
 def adapting_plan(steps: int, again: bool = False) -> TrainingPlan:
     """The training of changes that gets so many steps; `again`: of some that are there."""
     rate = RETOUCHED if again else 1.0
-    return TrainingPlan(steps, muon_rate=None, adam_rate=rate, path_weights={EASY: 0.5, HARD: 1.0})
+    return TrainingPlan(
+        steps, muon_rate=None, adam_rate=rate, path_weights={EASY: EASY_SHARE, HARD: 1.0}
+    )
 
 
 def adapt(

@@ -143,7 +143,7 @@ def try_adapted(
 
     def gain_of(integers: Tensors) -> float:
         network = IntegerNetwork(base.arch, integers)
-        after = (_best_paths(network, pair, cell_px) for pair in held)
+        after = (best_paths(network, pair, cell_px) for pair in held)
         return _gain(stream.sample, held, after, candidate, metric)
 
     before, sampler = gain_of(base.tensors), _sampler_of(candidate, trained, training)
@@ -187,11 +187,11 @@ def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Tri
     count = len(stream.sample.frames)
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held, cell_px = stream.pairs(judged.tolist()), _CELL_UNITS * candidate.arch.units
-    after = (_best_paths(network, pair, cell_px) for pair in held)
+    after = (best_paths(network, pair, cell_px) for pair in held)
     return Trial(candidate, stream.crf, 0, _gain(stream.sample, held, after, candidate, metric))
 
 
-def _best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
+def best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
     """A frame whose cells take the path of the least error, as free routes would."""
     scale, (height, width) = network.arch.scale, pair.lr.shape[:2]
     grid, made = Grid(height, width, cell_px, cell_px), dict(upscale_paths(network, pair.lr))
