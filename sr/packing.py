@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from player.package.adapted import pack_adapted, unpack_base
 from player.package.architecture import Architecture, Tensors
 from player.package.package_error import PackageError
 from player.package.weights import (
@@ -51,12 +52,23 @@ def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
     with suppress(PackageError):
         sizes[INT8_CODED] = len(pack_weights(arch, tensors, INT8_CODED))
     dtype = min(sizes, key=sizes.__getitem__)
+    return pack_weights(arch, tensors, dtype, _self_tests(arch, tensors, dtype))
+
+
+def pack_changes(base: bytes, tensors: Tensors) -> bytes:
+    """The blob of a quantised network that was made of the blob `base`, which ships: what it
+    changes, self-tested by the reference. Raises PackageError as `pack_adapted` does."""
+    arch = unpack_base(base).arch
+    return pack_adapted(base, tensors, _self_tests(arch, tensors, INT8_CODED))
+
+
+def _self_tests(arch: Architecture, tensors: Tensors, dtype: int) -> dict[int, NDArray[np.uint8]]:
     rows = {}
     for path in arch.paths:
         patch, positions = self_test_input(arch, path)
         output = reference.upscale(arch, tensors, patch, path)
         rows[path] = self_test_row(dtype, output, positions)
-    return pack_weights(arch, tensors, dtype, rows)
+    return rows
 
 
 def to_pixels(hr: Tensor) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from player.package.adapted import whole_blob
 from player.package.architecture import Architecture
 from player.package.files import read_plain
 from player.package.package_error import PackageError
@@ -67,6 +68,7 @@ class WeightsEntry(FileEntry):
     """A weights blob; its place in the list is the network number of the route codes.
 
     One that is `shipped` lies with the player, which knows it by its hash, and not in the package.
+    A file may also hold the changes of one alone (adapted.py): what is read is whole.
     """
 
     arch: Architecture
@@ -77,7 +79,7 @@ class WeightsEntry(FileEntry):
         return 0 if self.shipped else self.bytes
 
     def read(self, package: Path) -> Data:
-        return shipped_by_hash(self.sha256) if self.shipped else super().read(package)
+        return shipped_by_hash(self.sha256) if self.shipped else whole_blob(super().read(package))
 
 
 @dataclass(frozen=True)

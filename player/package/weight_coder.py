@@ -69,6 +69,10 @@ class WeightCoder:
             self._count += self._taps
         return row
 
+    def skip_output(self) -> None:
+        """The next output's weights are zeros, of which no bit is spent."""
+        self._count += self._inputs * self._taps
+
     def _column(self, output: int, i: int, mean: int) -> int:
         """log2, in 1/32, of input i's mean over the mean of all."""
         likely = mean

@@ -21,7 +21,8 @@ Version 3 is that of coded integers, dtype 5, and saves what it can:
 
 All little endian. The layout of the payload follows from the architecture alone (of sparse
 weights: and from the bits of their bitmaps; of coded ones: and from the bits before), so nothing
-in a blob can point anywhere. `compiler/runtime` holds the same parser in C.
+in a blob can point anywhere. `compiler/runtime` holds the same parser in C. Version 4, the changes
+of a network that ships, is read elsewhere (adapted.py), and is one of these behind that.
 """
 
 import struct
@@ -69,6 +70,9 @@ _MAGIC, _VERSIONS, _CODED_VERSION = b"PSRW", (1, 2, 3), 3
 _VERSION_1_PLANES = 3
 _HEADER = struct.Struct("<4s8B")
 
+SelfTests = Mapping[int, NDArray[np.uint8]]
+"""Of each path what `self_test_row` makes of the right output."""
+
 
 @dataclass(frozen=True)
 class WeightsHeader:
@@ -93,14 +97,14 @@ class WeightsBlob(WeightsHeader):
     """
 
     tensors: Tensors
-    self_test: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
+    self_test: SelfTests = field(default_factory=dict)
 
 
 def pack_weights(
     arch: Architecture,
     tensors: Tensors,
     dtype: int = FLOAT16,
-    self_test: Mapping[int, NDArray[np.uint8]] | None = None,
+    self_test: SelfTests | None = None,
 ) -> bytes:
     """The blob of these tensors, as in `WeightsBlob.tensors`; float32 are stored as f32 or f16.
 
@@ -189,12 +193,12 @@ def read_header(blob: bytes) -> WeightsHeader:
 
     Its weights are not looked at: decoding them takes `unpack_weights` up to a second.
     """
-    return _parse_header(_checked_body(blob))[0]
+    return _parse_header(checked_body(blob))[0]
 
 
 def unpack_weights(blob: bytes) -> WeightsBlob:
     """Parse a blob; raises PackageError on any byte that is not as it should be."""
-    body = _checked_body(blob)
+    body = checked_body(blob)
     header, n_tests, at = _parse_header(body)
     arch, dtype = header.arch, header.dtype
     rows_at = len(body) - n_tests * (1 + _row_bytes(dtype))
@@ -213,8 +217,8 @@ def unpack_weights(blob: bytes) -> WeightsBlob:
     return WeightsBlob(arch, dtype, tensors, _parse_rows(body[rows_at:], header))
 
 
-def _checked_body(blob: bytes) -> bytes:
-    """A blob without its checksum, which is right."""
+def checked_body(blob: bytes) -> bytes:
+    """A blob without its checksum, which is right. Raises PackageError where it is not."""
     if not _HEADER.size + 4 <= len(blob) <= MAX_BLOB_BYTES:
         raise PackageError(f"weights: {len(blob)} bytes is outside 16..{MAX_BLOB_BYTES}")
     body, (crc,) = blob[:-4], struct.unpack("<I", blob[-4:])

@@ -10,6 +10,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
+from player.package.adapted import whole_blob
 from player.package.artefact import make_folder, write_bytes
 from player.package.entries import (
     Index,
@@ -75,7 +76,7 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
     weights = []
     for network, blob in enumerate(contents.weights):
         # Parsed first: what a player would refuse is not written.
-        arch = unpack_weights(blob).arch
+        arch = unpack_weights(whole_blob(blob)).arch
         if is_shipped(blob):  # nothing to send
             weights.append(WeightsEntry(**vars(blob_entry(SHIPPED, blob)), arch=arch, shipped=True))
             continue

@@ -43,7 +43,7 @@ _HOW_IT_RUNS = {"strict", "restart", "events", "as_json", "threads"}
 _OF_OWN = {"scale", "lr", "lr_codec", "lr_crf", "codec_opts", "frames"}
 FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
          "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
-         "chunk_rule", "hard_share", "rate_weight", "shipped"}  # fmt: skip
+         "chunk_rule", "hard_share", "rate_weight", "shipped", "adapt"}  # fmt: skip
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
@@ -176,6 +176,11 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     "--shipped",
     metavar="NAME",
     help="A network that lies with every player, x4-coarse or the like: no training, no weights.",
+)
+@click.option(
+    "--adapt",
+    is_flag=True,
+    help="Train what the network of --shipped changes for this film: some hundred bytes.",
 )
 @click.option("--warm-start", is_flag=True, help="Begin from the generic network.")
 @click.option(

@@ -202,7 +202,8 @@ class _Best:
     ) -> Attempt:
         folder = self.job.path(name)
         more: dict[str, Any] = {}
-        if before and choice["widths"] and choice["shipped"] is None:
+        is_trained = choice["widths"] and (choice["shipped"] is None or choice.get("adapted"))
+        if before and is_trained:
             steps = max(1, self.options.training.bounds.steps // RETOUCHED)
             blob = before[-1].folder / SR / weights_name(0)
             more = {"warm_from": blob, "steps": steps}

@@ -29,6 +29,7 @@ from chunking.keep import Kept
 from chunking.lr import check_scale
 from chunking.probe import probe
 from chunking.tracks import plan_tracks
+from player.package.adapted import whole_blob
 from player.package.entries import Size
 from player.package.limits import MAX_ROUTE_CELLS, MAX_SEGMENT_FRAMES
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
@@ -108,12 +109,13 @@ class Learned:
 
 def _learn(work: Work) -> Learned:
     _check_maps(work)
-    if (name := work.options.training.shipped) is not None:
+    name = work.options.training.shipped
+    if name is not None and not work.options.training.adapt:
         blob = shipped_blob(name)
         return Learned(0, [TrainedNetwork(blob)], plan_all_routes(work, [blob]))
     difficulty, correlation = score_difficulty(work)
     tasks, networks = overfit_networks(work, difficulty)
-    blobs = [network.blob for network in networks]
+    blobs = [whole_blob(network.blob) for network in networks]
     router, row = make_router(work, blobs)
     # A router is asked for in vain where all cells take one path: then a map says so.
     mapped = router is None or work.options.routes.routes == "both"
@@ -176,6 +178,7 @@ def _report(work: Work, learned: Learned) -> dict[str, Any]:
         "quantisation_loss_db": [network.quantisation_loss_db for network in networks],
         "stages": [network.stages for network in networks],
         "shipped": options.training.shipped,
+        "adapted": options.training.adapt,
         "weights_bytes": [0 if is_shipped(n.blob) else len(n.blob) for n in networks],
         "router": learned.router_row,
         "paths": _paths(work, learned),

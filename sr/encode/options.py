@@ -30,9 +30,10 @@ from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
 CELL_QUARTERS, CELL_HR_PX = 3, 24  # the least of a cell: of QUARTER_PX units, and of HR px
-# Options of the stream that jobs from before them do not have: nor do those that do not ask.
-CHOICES = ("video", "audio", "lr", "lr_from")
+# Options that jobs from before them do not have: nor do those that do not ask.
+CHOICES = ("video", "audio", "lr", "lr_from", "adapt")
 PLAIN = "plain"  # the method without a network
+_OF_ADAPTING = ("--patches", "--steps", "--loss")  # what is asked of a training of changes as well
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
 
@@ -95,7 +96,8 @@ class TrainingOptions:
     of the trunk are given together, in place of the backbone's own; `warm_from` is a blob of that
     architecture to begin from. `loss`: the squares of "rgb", of "ycbcr" weighted 6:1:1, or those
     and "contrast"; None: of rgb (the search decides by what it measures).
-    `shipped`: a network that lies with every player, by name, in place of one that is trained.
+    `shipped`: a network that lies with every player, by name, in place of one that is trained;
+    `adapt`: what it changes for this film is trained and sent, and `warm_from` is such a blob.
     `rate_weight`: what a bit of weights and routes costs, in squared error of the film's samples in
     0..1; None: what one of the LR stream is worth (rate_weight.py); 0: nothing, so that weights are
     rounded as finely as may be.
@@ -109,6 +111,7 @@ class TrainingOptions:
     exits: tuple[int, ...] | None = None
     warm_from: Path | None = None
     shipped: str | None = None
+    adapt: bool = False
     chunks: int = 4
     chunk_rule: str = "quantile"
     hard_share: float = 0.5
@@ -255,11 +258,15 @@ class EncodeOptions:
             for option in given:
                 raise UsageError(f"{option}: plain has no network; use another --method")
         if shipped is None:
+            if training.adapt:
+                raise UsageError("--adapt: say which network, with --shipped")
             return
         if training.method != "dydca":
             raise UsageError(f"--shipped: {training.method} trains networks; use --method dydca")
         for option in given:
-            raise UsageError(f"{option}: nothing is trained with --shipped; give one")
+            if not (training.adapt and option in _OF_ADAPTING):
+                what = "with --adapt nothing else" if training.adapt else "nothing"
+                raise UsageError(f"{option}: {what} is trained with --shipped; give one")
         names = shipped_names(self.stream.scale)
         if shipped not in names:
             there = ", ".join(names) or "none"
@@ -355,7 +362,7 @@ class EncodeOptions:
         held = {"groups": groups, "warm_from": warm_from, "lr_from": self.stream.lr_from}
         flat |= {f"{name}_sha256": tree_digest(path) for name, path in held.items() if path}
         for name in CHOICES:
-            if flat[name] is None:
+            if flat[name] in (None, False):
                 del flat[name]
         own = {"lr_from": self.stream.lr_from.name} if self.stream.lr_from else {}
         return (

@@ -2,15 +2,18 @@
 
 build --overfit, or stages--> fp32 --fine_tune, rounded--> integers --> weights blob, int8
                                 +-----------------------> weights blob, f16 (--dtype fp32)
+a network that ships --adapt--> its integers, changed ----> blob of the changes (--adapt)
 """
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from player.package.adapted import unpack_base, whole_blob
 from player.package.artefact import read_sealed, write_sealed
 from player.package.layout import weights_name
 from player.package.paths import HARD
+from player.package.shipped import shipped_blob
 from player.package.weights import unpack_weights
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.protect import protected
@@ -19,7 +22,8 @@ from sr.encode.sampling import Material, sampler_of
 from sr.encode.shrinking import content_groups, shrink_network
 from sr.encode.work import Work
 from sr.models import Network, build_network, deployed_network
-from sr.packing import hard_path_alone, pack_integers, pack_network, trainable_network
+from sr.packing import hard_path_alone, pack_changes, pack_integers, pack_network, trainable_network
+from sr.quant.adapt import adapt, adapting_plan
 from sr.quant.finetune import fine_tune, retouching_plans, training_plans
 from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
@@ -32,8 +36,8 @@ from sr.usage_error import UsageError
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A weights blob; how long it was trained as integers, what that lost against fp32, a row for
-    each stage that shrank it, and the crops that it was trained on, LR px."""
+    """A weights blob, as it travels; how long it was trained as integers, what that lost against
+    fp32, a row for each stage that shrank it, and the crops that it was trained on, LR px."""
 
     blob: bytes
     fine_tuning_steps: int = 0
@@ -71,7 +75,8 @@ def overfit_networks(
 
         # Bound as defaults: a closure would see the loop's last values.
         def make(number: int = number, task: NetworkTask = task, file: Path = file) -> Any:
-            network = _train(work, task, number, material)
+            train = _adapt if training.adapt else _train
+            network = train(work, task, number, material)
             write_sealed(file, network.blob)
             return {k: v for k, v in asdict(network).items() if k != "blob"}
 
@@ -115,6 +120,29 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     loss_db = quantisation_loss_db(before, IntegerNetwork(network.arch, integers), sampler)
     blob = pack_integers(network.arch, integers)
     return TrainedNetwork(blob, second.steps, round(loss_db, 4), **drawn)
+
+
+def _adapt(work: Work, task: NetworkTask, number: int, material: Material) -> TrainedNetwork:
+    """What a network that ships changes for this film."""
+    training, progress = work.options.training, work.progress
+    assert training.shipped is not None
+    base, before = shipped_blob(training.shipped), training.warm_from
+    known = unpack_base(base)
+    data = work.film.training_set(known.arch.halo_px(HARD), known.arch.units)
+    sampler = sampler_of(work, task, data, material, training.seed * 1000 + number)
+    plan = replace(adapting_plan(task.steps, before is not None), loss=training.loss_space)
+    progress.stage(f"adapt {training.shipped}", plan.steps)
+    integers = adapt(
+        known,
+        sampler,
+        plan,
+        crop_rate_weight(work, material.difficulty, task, sampler),
+        unpack_weights(whole_blob(before.read_bytes())).tensors if before else None,
+        work.job.path(f"adapt-{number}.ckpt"),
+        progress.at,
+    )
+    blob, crops = pack_changes(base, integers), sampler.batch
+    return TrainedNetwork(blob, plan.steps, crops_a_step=crops, crop_px=sampler.side_px)
 
 
 def _start(work: Work) -> Network:

@@ -8,22 +8,16 @@ with D the mean squared error of the film that the anchor makes of the stream, R
 A bit of weights or routes that lowers D by less would be better spent in the stream.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from player.bicubic import upscale_bicubic
 from player.metrics import PEAK, mse_rgb
-from player.package.anchor import anchor_halo_px
 from sr.encode.methods import Difficulty, NetworkTask
 from sr.encode.work import Work
-from sr.models.anchor import upsample
-from sr.models.network import crop
+from sr.training.crop_error import crop_error
 from sr.training.data import CropSampler
-from sr.training.losses import squared_errors
 
-_FRAMES, _BATCHES = 32, 16  # that errors are measured on
-_SEED = 504  # of crops that no training drew
+_FRAMES = 32  # that errors are measured on
 LEAST_ERROR = 1e-12
 DB_A_DOUBLING = 3.0  # of a stream's bits, as above
 
@@ -65,14 +59,8 @@ def crop_rate_weight(
     weight = film_rate_weight(work)
     if weight == 0:
         return 0.0
-    own, data = replace(sampler, seed=sampler.seed + _SEED), sampler.data
-    drawn = []
-    for batch in (own.draw(step) for step in range(_BATCHES)):
-        anchor = upsample(crop(batch.lr, data.margin_px - anchor_halo_px(data.scale)), data.scale)
-        drawn.append(
-            squared_errors(anchor - batch.hr, work.options.training.loss_space).mean().item()
-        )
     errors = 10 ** (-difficulty.fine_db / 10)
     served = errors[task.shares > 0].sum() / errors.sum()
     # Of a film that the anchor reproduces exactly there is nothing to buy.
-    return weight * float(np.mean(drawn)) / max(anchor_error(work) * served, LEAST_ERROR)
+    drawn = crop_error(sampler, work.options.training.loss_space)
+    return weight * drawn / max(anchor_error(work) * served, LEAST_ERROR)

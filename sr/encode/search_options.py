@@ -90,7 +90,7 @@ class SearchOptions:
         """Everything that decides the result, flat. Raises OSError."""
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
-        decided = ["scale", "lr_crf", "warm_from", "rate_weight", "shipped"]
+        decided = ["scale", "lr_crf", "warm_from", "rate_weight", "shipped", "adapt"]
         decided += [name for name in CHOICES if flat[name] is None]
         flat["revision"] = flat["revision"] if flat["revision"] > 1 else None
         if self.device_table and Path(self.device_table).exists():
@@ -110,6 +110,9 @@ class SearchOptions:
         )
         if choice["widths"] is None:
             training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss=None)
+        elif choice.get("adapted"):
+            own = {"shipped": choice["shipped"], "rate_weight": choice["loss_per_bit"]}
+            training = replace(self.training, adapt=True, **own, **more)
         elif choice["shipped"] is not None:
             training = replace(
                 self.training, shipped=choice["shipped"], steps=None, dtype=None, loss=None

@@ -59,6 +59,13 @@ class _RoundActivations(torch.autograd.Function):
         return torch.ops.aten.hardtanh_backward(gradient, x, 0.0, MAX_ACTIVATION + 0.5)
 
 
+def round_activations(x: Tensor) -> Tensor:
+    """Codes of any shape, rounded and clamped to 0..255; the gradient passes where they are not
+    clamped."""
+    codes: Tensor = _RoundActivations.apply(x)
+    return codes
+
+
 def rounded(x: Tensor) -> Tensor:
     """Whole numbers going forward, the identity going back."""
     return x + (x.detach().round() - x.detach())
@@ -167,7 +174,7 @@ class RoundedHidden(RoundedConvolution):
         return self.log_step.exp()
 
     def forward(self, x: Tensor) -> Tensor:
-        return _RoundActivations.apply(self.codes(x))
+        return round_activations(self.codes(x))
 
 
 class RoundedFirst(RoundedHidden):

@@ -28,6 +28,16 @@ def coded_bits(weight: Tensor) -> Tensor:
     of_pairs = sizes.detach().mean(dim=(2, 3), keepdim=True)
     rows, columns = of_pairs.mean(dim=1, keepdim=True), of_pairs.mean(dim=0, keepdim=True)
     mean = (rows * columns / of_pairs.mean().clamp_min(_LEAST_MEAN)).clamp_min(_LEAST_MEAN)
+    return _geometric_bits(sizes, mean)
+
+
+def flat_bits(numbers: Tensor) -> Tensor:
+    """The same of numbers [O] that are all expected alike."""
+    sizes = numbers.abs()
+    return _geometric_bits(sizes, sizes.detach().mean().clamp_min(_LEAST_MEAN))
+
+
+def _geometric_bits(sizes: Tensor, mean: Tensor) -> Tensor:
     # P(q) = (1 - t) / (1 + t) t^|q| has the mean magnitude 2 t / (1 - t^2).
     t = ((1 + mean * mean).sqrt() - 1) / mean
     return (((1 + t) / (1 - t)).log2() - sizes * t.log2()).sum()

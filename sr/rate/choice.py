@@ -42,6 +42,7 @@ class Choice:
             "crf": round(self.crf, 2),
             "units": arch.units if arch else None,
             "shipped": self.candidate.shipped if self.candidate else None,
+            "adapted": bool(self.candidate and self.candidate.adapted),
             "widths": list(arch.widths) if arch else None,
             "exits": list(arch.exits) if arch else None,
             "weights": self.candidate.weights if self.candidate else 0,

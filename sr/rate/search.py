@@ -7,9 +7,9 @@ of the training, bytes of the weights  --+
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chunking.lr import BICUBIC, SHARP
 from player.package.scale import Scale
@@ -21,14 +21,15 @@ from sr.rate.curve import Curve, Point, along, hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import StreamShelf
-from sr.rate.trial import Training, Trial, run_trial, size_factor, try_shipped
+from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_shipped
 
-MOST_TRIALS = 4
+MOST_TRIALS, MOST_ADAPTED = 4, 2
 MOST_SHARP = 2  # scales at which the film is made smaller in both ways
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
 _HOPED_MORE = 2.0  # times that where the stream is smaller than the film
 _HOPED_OF_SHARP = 0.8  # of it: a sharp stream shows by itself some of what a network would add
+_HOPED_OF_ADAPTING = 0.1  # of that: what adapting may add to what a network gains as it ships
 _LIKELY = 0.25  # of it: where trials are held
 _ROUTES_SHARE, _INDEX_BYTES = 0.005, 350  # of the video's bytes; which a plain encode needs not
 _CRF_APART = 4.0
@@ -77,10 +78,14 @@ class Search:
         ]
         shipped = list(self._try_shipped(judge, climbed))
         made += [judge.choice(t.rung, t.candidate, t.gain) for t in shipped]
+        adapted = self._try_adapted(judge, shipped, plain)
+        for trial in adapted:
+            gain = trial.expected(trial.candidate, self.training.steps)
+            made.append(judge.choice(trial.rung, trial.candidate, gain))
         considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
         worth_it = [c for c in considered if c.candidate and c.worth >= LEAST_WORTH * plain.worth]
         best = best_of(worth_it) if worth_it else plain
-        tried = (*trials.values(), *shipped)
+        tried = (*trials.values(), *shipped, *adapted)
         return Found(best, plain, considered, tuple(self.shelf.points()), tried)
 
     def _check_reached(self, crf: float, here: Point) -> None:
@@ -188,6 +193,23 @@ class Search:
                 if trial.gain > 0:
                     yield trial
 
+    def _try_adapted(self, judge: "_Judge", shipped: Sequence[Trial], plain: Choice) -> list[Trial]:
+        """Of each rung the network that gains most as it ships, adapted to the film: a trial of
+        those that promise most."""
+        best = {t.rung: t for t in sorted(shipped, key=lambda t: t.gain)}
+        hopes = []
+        for rung, trial in best.items():
+            candidate = replace(trial.candidate, adapted=True)
+            gain = trial.gain + _HOPED_OF_ADAPTING * self._hoped(rung)
+            hopes.append(judge.choice(rung, candidate, gain))
+        trials = []
+        for hope in sorted(hopes, key=lambda c: -c.worth)[:MOST_ADAPTED]:
+            if hope.candidate and hope.worth >= LEAST_WORTH * plain.worth:
+                said = f"search: {hope.candidate.shipped} adapted"
+                self.progress.stage(said, self.training.trial_steps)
+                trials.append(self._trial(hope.rung, hope.candidate, judge))
+        return trials
+
     def _trial(self, rung: Rung, candidate: Candidate, judge: "_Judge") -> Trial:
         """A trial on the stream that was made nearest to the crf of a likely gain, for all networks
         of a rung alike: the finer a stream, the more they gain. A step, that may be made."""
@@ -198,14 +220,16 @@ class Search:
 
         def make() -> list[float]:
             stream = self.shelf.stream(rung, near)
-            if candidate.shipped:
+            if candidate.shipped and not candidate.adapted:
                 trial = try_shipped(candidate, stream, metric)
             else:
-                trial = run_trial(candidate, stream, metric, self.training, self.progress.at)
-            return [trial.crf, trial.steps, trial.gain]
+                run = try_adapted if candidate.adapted else run_trial
+                trial = run(candidate, stream, metric, self.training, self.progress.at)
+            return [trial.crf, trial.steps, trial.gain, trial.before]
 
         arch = candidate.arch
         name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"
+        name += "-adapted" if candidate.adapted else ""
         step = f"trial-{rung.name}-crf{near:g}-{name}"
         return Trial(candidate, rung, *self.shelf.step(step, make))
 

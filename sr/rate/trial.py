@@ -6,13 +6,15 @@ promised. That moves the first crf, which the rounds after it set right, and at 
 the proof on the whole film does not rest on it.
 
     steps    a gain in dB grows by REST_A_DOUBLING of itself with each doubling of the steps
+             that of a network that ships and is adapted, over what it gains as it is, by
+             ADAPTED_A_DOUBLING (benchmarks/adapting.py)
     weights  and with their number to a power: SMALL_EXPONENT up to SMALL_WEIGHTS, and
              LARGE_EXPONENT beyond (benchmarks/sizes.py)
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,19 +23,24 @@ from numpy.typing import NDArray
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
 from player.bicubic import upscale_bicubic
+from player.package.adapted import unpack_base
+from player.package.architecture import Tensors
 from player.package.paths import HARD
 from player.package.scale import Scale, hr_px
 from player.package.shipped import shipped_blob
 from sr.models import build_network, deployed_network
+from sr.quant.adapt import adapt, adapting_plan
+from sr.quant.integer_network import IntegerNetwork
 from sr.rate.candidates import Candidate
 from sr.rate.rungs import Rung
 from sr.rate.sample import Sample, SampledStream
 from sr.scoring import Scored, scored_network, upscale_paths
+from sr.training.crop_error import crop_error
 from sr.training.data import FramePair, Image, training_set
 from sr.training.loop import TrainingPlan, overfit
 from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
-REST_A_DOUBLING = 0.12
+REST_A_DOUBLING, ADAPTED_A_DOUBLING = 0.12, 0.2
 SMALL_WEIGHTS, SMALL_EXPONENT, LARGE_EXPONENT = 8000, 0.25, 0.15
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
@@ -59,13 +66,14 @@ class Training:
 @dataclass(frozen=True)
 class Trial:
     """What `candidate` gained over the anchor, by the goal's metric, after so many steps (0: it
-    ships as it is)."""
+    ships as it is); `before`: what one that is adapted gained as it ships."""
 
     candidate: Candidate
     rung: Rung
     crf: float
     steps: int
     gain: float
+    before: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
@@ -75,6 +83,7 @@ class Trial:
             "units": arch.units,
             "widths": list(arch.widths),
             "shipped": self.candidate.shipped,
+            "adapted": self.candidate.adapted,
             "crf": self.crf,
             "steps": self.steps,
             "gain": round(self.gain, 4),
@@ -83,6 +92,9 @@ class Trial:
     def expected(self, candidate: Candidate, steps: int) -> float:
         """The gain of a network of the same scale that is trained so too, after `steps`."""
         longer = max(0.0, math.log2(steps / self.steps))
+        if candidate.adapted:
+            more = max(0.0, self.gain - self.before) * (1 + ADAPTED_A_DOUBLING * longer)
+            return self.before + more
         # What harms is not used: routes then take the anchor.
         gain = max(0.0, self.gain) * (1 + REST_A_DOUBLING * longer)
         return gain * size_factor(candidate, self.candidate)
@@ -106,25 +118,68 @@ def run_trial(
     on_step: Callable[[int, float], None],
 ) -> Trial:
     """Overfit the candidate to some frames, and judge it on frames between them."""
-    count, steps = len(stream.sample.frames), training.trial_steps
-    spread = np.linspace(0, count - 1, min(count, _TRAINED + _JUDGED)).round().astype(int)
-    judged = spread[:: max(1, len(spread) // _JUDGED)]
-    trained = np.setdiff1d(spread, judged) if len(spread) > len(judged) else spread
+    steps, (trained, held) = training.trial_steps, _some_frames(stream)
     network = build_network(candidate.arch, training.seed)
-    pairs = stream.pairs(trained.tolist())
-    data = training_set(pairs, candidate.scale, network.halo_px(HARD), candidate.arch.units)
-    shares = anchor_shares(pairs, candidate.scale)
-    if not shares.any():
+    sampler = _sampler_of(candidate, trained, training)
+    if sampler is None:
         return Trial(candidate, stream.rung, stream.crf, steps, 0.0)
-    cell = (CELL_PX, CELL_PX)
-    crops = training.batch * SMALL_CROPS_FOR_ONE[candidate.scale]
-    sampler = SpreadSampler(data, shares, cell, crops, training.seed, side_px=SMALL_CROP_PX)
     overfit(network, sampler, TrainingPlan(steps, loss=training.loss), on_step=on_step)
     deployed = deployed_network(candidate.arch, network.deployed_arrays())
-    held = stream.pairs(judged.tolist())
     after = (dict(upscale_paths(deployed, p.lr, (HARD,)))[HARD] for p in held)
     gain = _gain(stream.sample, held, after, candidate, metric)
     return Trial(candidate, stream.rung, stream.crf, steps, gain)
+
+
+def try_adapted(
+    candidate: Candidate,
+    stream: SampledStream,
+    metric: str,
+    training: Training,
+    on_step: Callable[[int, float], None],
+) -> Trial:
+    """The same of what a network that ships changes; each cell by its best path, before and
+    after."""
+    assert candidate.shipped is not None
+    steps, (trained, held) = training.trial_steps, _some_frames(stream)
+    base = unpack_base(shipped_blob(candidate.shipped))
+    cell_px = _CELL_UNITS * candidate.arch.units
+
+    def gain_of(integers: Tensors) -> float:
+        network = IntegerNetwork(base.arch, integers)
+        after = (best_paths(network, pair, cell_px) for pair in held)
+        return _gain(stream.sample, held, after, candidate, metric)
+
+    before, sampler = gain_of(base.tensors), _sampler_of(candidate, trained, training)
+    if sampler is None:
+        return Trial(candidate, stream.rung, stream.crf, steps, before, before)
+    plan = replace(adapting_plan(steps), loss=training.loss)
+    # A bit is worth D / R to the stream (sr/encode/rate_weight.py), with D that of the crops.
+    price = crop_error(sampler, training.loss) / (8 * stream.bytes)
+    after = gain_of(adapt(base, sampler, plan, price, on_step=on_step))
+    return Trial(candidate, stream.rung, stream.crf, steps, after, before)
+
+
+def _some_frames(stream: SampledStream) -> tuple[list[FramePair], list[FramePair]]:
+    """Frames to learn from, and to judge by, between them."""
+    count = len(stream.sample.frames)
+    spread = np.linspace(0, count - 1, min(count, _TRAINED + _JUDGED)).round().astype(int)
+    judged = spread[:: max(1, len(spread) // _JUDGED)]
+    trained = np.setdiff1d(spread, judged) if len(spread) > len(judged) else spread
+    return stream.pairs(trained.tolist()), stream.pairs(judged.tolist())
+
+
+def _sampler_of(
+    candidate: Candidate, pairs: Sequence[FramePair], training: Training
+) -> SpreadSampler | None:
+    """Crops by the anchor's error; None where it has none."""
+    arch = candidate.arch
+    data = training_set(list(pairs), arch.scale, arch.halo_px(HARD), arch.units)
+    shares = anchor_shares(pairs, arch.scale)
+    if not shares.any():
+        return None
+    crops = training.batch * SMALL_CROPS_FOR_ONE[arch.scale]
+    cell = (CELL_PX, CELL_PX)
+    return SpreadSampler(data, shares, cell, crops, training.seed, side_px=SMALL_CROP_PX)
 
 
 def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Trial:
@@ -135,12 +190,12 @@ def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Tri
     count = len(stream.sample.frames)
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held, cell_px = stream.pairs(judged.tolist()), _CELL_UNITS * candidate.arch.units
-    after = (_best_paths(network, pair, cell_px) for pair in held)
+    after = (best_paths(network, pair, cell_px) for pair in held)
     gain = _gain(stream.sample, held, after, candidate, metric)
     return Trial(candidate, stream.rung, stream.crf, 0, gain)
 
 
-def _best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
+def best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
     """A frame whose cells take the path of the least error, as free routes would."""
     scale, (height, width) = network.arch.scale, pair.lr.shape[:2]
     grid, made = Grid(height, width, cell_px, cell_px), dict(upscale_paths(network, pair.lr))

@@ -204,5 +204,5 @@ def _network(row: Mapping[str, Any]) -> str:
     if not row["widths"]:
         return "none"
     if row.get("shipped"):
-        return str(row["shipped"])
+        return f"{row['shipped']}{', adapted' if row.get('adapted') else ''}"
     return f"{len(row['widths'])} layers of {row['widths'][0]}"
