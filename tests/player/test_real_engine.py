@@ -75,3 +75,32 @@ def test_a_wrong_self_test_is_found_by_the_engine(compiled):
 
 def _whole(lr, path):
     return np.array([[0, 0, *lr.shape[:2], 0, path]], np.int32)
+
+
+def test_a_network_that_is_made_of_changes_plays_as_the_reference_says(
+    compiled, lr, tmp_path, monkeypatch
+):
+    from player.package import shipped
+    from player.package.adapted import pack_adapted, whole_blob
+    from player.package.architecture import Architecture
+    from sr.packing import pack_changes, pack_integers
+    from sr.quant import reference
+    from tests.player.adapted_blobs import changed, put_shipped
+    from tests.player.coded_blobs import lean_integers
+
+    engine, _ = compiled
+    if engine.info["dtype"] != "int8":
+        pytest.skip("changes are of integers")
+    arch = Architecture("chain", 3, (8, 8, 8), (1, 3))
+    base = pack_integers(arch, lean_integers(arch, 3.0))
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    put_shipped(tmp_path, base)
+    tensors = changed(lean_integers(arch, 3.0), arch, 0.5)
+    network = engine.load(whole_blob(pack_changes(base, tensors)))
+    for path in (EASY, HARD):
+        shown = network.upscale(lr, path)
+        np.testing.assert_array_equal(shown, reference.upscale(arch, tensors, lr, path))
+    wrong = {path: np.zeros(4, np.uint8) for path in arch.paths}
+    with pytest.raises(EngineError, match="PSR_E_SELFTEST"):
+        engine.load(whole_blob(pack_adapted(base, tensors, wrong)))
+    shipped._by_hash.cache_clear()

@@ -15,6 +15,7 @@ from player.package.paths import HARD
 from player.package.verify import verify_package
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.options import EncodeOptions
+from sr.encode.report.page import _network
 from sr.packing import pack_changes, pack_integers
 from sr.quant.adapt import (
     ADAPTING_SEED,
@@ -174,3 +175,9 @@ def test_a_job_is_another_one_only_where_it_was_asked():
     assert "adapt" not in told
     asked = EncodeOptions.of(Path("f.mp4"), Path("p"), scale=4, shipped="x4-coarse", adapt=True)
     assert asked.to_json()["adapt"] is True
+
+
+def test_the_report_tells_it_from_the_network_as_it_ships():
+    row = {"widths": [48] * 8, "shipped": "x4-coarse", "adapted": True}
+    assert _network(row) == "x4-coarse, adapted"
+    assert _network(row | {"adapted": False}) == _network({**row, "adapted": None}) == "x4-coarse"
