@@ -1,16 +1,19 @@
 """What an int8 network has other than the one that it was made of, by the range coder.
 
-    for each convolution
+    for each convolution    u3 how many low bits all changes of its weights have at zero
       for each output       its multiplier's change, in places of the grid
                             its bias's change, in units of the multiplier that it has now
                             a bit: whether any of its weights changes
-                            and where one does, their changes [I, k, k]      weight_coder.py
+                            and where one does, their changes [I, k, k],     weight_coder.py
+                            without those low bits
 
 A unit is worth 1/8 to 1/4 of a hidden value, 2 to 4 of the last convolution's Q6. What does not
 change takes bits that are expected: of 150,000 weights a few bytes.
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 
 import numpy as np
 
@@ -31,6 +34,8 @@ from player.package.range_coder import SIGNED_CONTEXTS, Coder, Decoder, Encoder
 from player.package.weight_coder import WEIGHT_CONTEXTS, WeightCoder
 
 HIDDEN_PRECISION, LAST_PRECISION = -3, 1  # of the units of changes: see `integers.bias_units`
+_SHIFT_BITS = 3
+_MOST_ZEROS = (1 << _SHIFT_BITS) - 1
 # Of hidden convolutions, then of last ones: multipliers, biases, whether weights change.
 _SCALARS = 2 * SIGNED_CONTEXTS + 1
 _CONTEXTS = WEIGHT_CONTEXTS + 2 * _SCALARS
@@ -71,6 +76,8 @@ def _code_changes(
     coded: list[Layer] = []
     for (name, shape), old, new in zip(convolutions(arch), base, layers, strict=True):
         changes = (new[0].astype(np.int64) - old[0]).ravel().tolist()
+        shift = coder.even_bits(_SHIFT_BITS, _common_zeros(changes))
+        changes = [change >> shift for change in changes]
         rows, row = WeightCoder(coder, changes, shape, None), len(changes) // shape[0]
         before, places = grid_places(name, old[2]), grid_places(name, new[2])
         firsts, biases = old[1].tolist(), new[1].tolist()
@@ -91,6 +98,9 @@ def _code_changes(
             elif not rows.code_output(o):
                 # The same changes are the same bytes.
                 raise PackageError(f"weights: {where}: of its weights none changes")
+        changes = [change << shift for change in changes]
+        if _common_zeros(changes) != shift:
+            raise PackageError(f"weights: {name} does not have the precision of its changes")
         weight = old[0] + np.array(changes, np.int64).reshape(shape)
         if (np.abs(weight) > MAX_WEIGHT).any():
             raise PackageError(f"weights: {name} has a weight that is not in -127..127")
@@ -98,6 +108,12 @@ def _code_changes(
         check_layer(name, arrays)
         coded.append(arrays)
     return coded
+
+
+def _common_zeros(changes: Sequence[int]) -> int:
+    """The low bits that are zero in all of them; 0 where none changes."""
+    bits = reduce(or_, changes, 0)
+    return min((bits & -bits).bit_length() - 1, _MOST_ZEROS) if bits else 0
 
 
 def _whole_units(where: str, change: int, bits: int) -> int:

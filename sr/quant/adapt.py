@@ -45,7 +45,8 @@ from sr.training.loop import Companion, OnStep, PixelErrors, TrainingPlan, overf
 
 # At its peak Adam moves a change by so much a step: biases by units, multipliers by places of the
 # grid, weights by steps.
-BIAS_PACE, PLACE_PACE, WEIGHT_PACE = 0.8, 0.4, 0.3
+BIAS_PACE, PLACE_PACE, WEIGHT_PACE = 0.8, 0.4, 0.1
+WEIGHT_STEPS = 8  # of the network that ships: so finely need no changes be said
 EASY_SHARE = 0.15  # of the easy path's error: its exit is one more to pay for
 RETOUCHED = 0.3  # of that, for a network that was adapted already
 ADAPTING_SEED = 505  # added: crops that no other training draws
@@ -71,12 +72,13 @@ class AdaptedConvolution(nn.Module):
         self.paced_place = nn.Parameter(torch.zeros_like(self.multiplier))
 
     def changes(self) -> dict[str, Tensor]:
-        """Not rounded: of weights [O, I, k, k] in steps, biases [O] in units, multipliers [O] in
-        places of the grid."""
+        """Not rounded: of weights [O, I, k, k] in times of WEIGHT_STEPS, biases [O] in units,
+        multipliers [O] in places of the grid."""
         weight = self.paced_weight * WEIGHT_PACE
+        least, most = (self.weight.sub(end).div(-WEIGHT_STEPS) for end in (-MAX_WEIGHT, MAX_WEIGHT))
         places = torch.from_numpy(self._places)
         return {
-            "weight": (weight + self.weight).clamp(-MAX_WEIGHT, MAX_WEIGHT) - self.weight,
+            "weight": torch.minimum(torch.maximum(weight, least.ceil()), most.floor()),
             "bias": self.paced_bias * BIAS_PACE,
             "place": (self.paced_place * PLACE_PACE).clamp(-places, GRID_PLACES - 1 - places),
         }
@@ -93,7 +95,8 @@ class AdaptedConvolution(nn.Module):
             exact = self._multiplier(changes)
             multiplier = wanted * (torch.from_numpy(exact) / wanted.detach())
             units = torch.from_numpy(bias_units(exact, self._precision))
-            kernel = (self.weight + rounded(changes["weight"])) * multiplier.reshape(-1, 1, 1, 1)
+            moved = self.weight + WEIGHT_STEPS * rounded(changes["weight"])
+            kernel = moved * multiplier.reshape(-1, 1, 1, 1)
             bias = (self.bias + rounded(changes["bias"]) * units) * multiplier
         return F.conv2d(x, kernel, bias)
 
@@ -107,7 +110,7 @@ class AdaptedConvolution(nn.Module):
             changes = self.changes()
         multiplier = self._multiplier(changes)
         moved = {kind: c.round().numpy().astype(np.int64) for kind, c in changes.items()}
-        weight = self.weight.numpy().astype(np.int64) + moved["weight"]
+        weight = self.weight.numpy().astype(np.int64) + WEIGHT_STEPS * moved["weight"]
         before = self.bias.numpy().astype(np.int64)
         bias = before + moved["bias"] * bias_units(multiplier, self._precision)
         # An output whose sums would reach 2^24 keeps what it had.
@@ -123,7 +126,7 @@ class AdaptedConvolution(nn.Module):
         """Go on from the integers of a network that was adapted before."""
         multiplier = tensors[f"{name}.multiplier"]
         units = bias_units(multiplier, self._precision)
-        weight = tensors[f"{name}.weight"] - self.weight.numpy()
+        weight = (tensors[f"{name}.weight"] - self.weight.numpy()) / WEIGHT_STEPS
         bias = (tensors[f"{name}.bias"] - self.bias.numpy()) / units
         place = np.array(grid_places(name, multiplier)) - self._places
         with torch.no_grad():
