@@ -20,8 +20,11 @@ def put_shipped(folder: Path, blob: bytes) -> None:
     shipped._by_hash.cache_clear()
 
 
-def changed(tensors: Integers, arch: Architecture, share: float, seed: int = 0) -> Integers:
-    """Some multipliers, biases and weights changed by a little; bounds are kept."""
+def changed(
+    tensors: Integers, arch: Architecture, share: float, seed: int = 0, steps: int = 1
+) -> Integers:
+    """Some multipliers, biases and weights changed by a little, weights by whole `steps`; bounds
+    are kept."""
     draw = np.random.default_rng(seed)
 
     def moved(shape: tuple[int, ...]) -> np.ndarray:
@@ -29,14 +32,12 @@ def changed(tensors: Integers, arch: Architecture, share: float, seed: int = 0) 
 
     made = {}
     for name, shape in convolutions(arch):
-        weight = (
-            tensors[f"{name}.weight"]
-            + moved(shape) * (draw.random(shape[0]) < 0.5)[:, None, None, None]
-        )
+        old = tensors[f"{name}.weight"].astype(int)
+        weight = old + steps * moved(shape) * (draw.random(shape[0]) < 0.5)[:, None, None, None]
         places = grid_places(name, tensors[f"{name}.multiplier"]) + moved(shape[:1])
         multiplier = multipliers_at(places.tolist())
         units = bias_units(multiplier, change_precision(name))
         bias = tensors[f"{name}.bias"] + moved(shape[:1]) * units
-        made[f"{name}.weight"] = np.clip(weight, -127, 127).astype(np.int8)
+        made[f"{name}.weight"] = np.where(np.abs(weight) > 127, old, weight).astype(np.int8)
         made[f"{name}.bias"], made[f"{name}.multiplier"] = bias.astype(np.int32), multiplier
     return made

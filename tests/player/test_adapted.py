@@ -79,7 +79,7 @@ def test_the_bytes_lie_as_the_page_says():
 def test_the_form_stays_as_it_is():
     """Other bytes would be another format."""
     payload = encode_changes(ARCH, LAYERS, layers_of(changed(TENSORS, ARCH, 0.3, 7)))
-    assert (len(payload), zlib.crc32(payload)) == (195, 814514422)
+    assert (len(payload), zlib.crc32(payload)) == (196, 172489099)
 
 
 def layers_of(tensors):
@@ -101,6 +101,22 @@ def test_a_multiplier_or_a_weight_costs_bytes_and_not_the_rest_of_the_network():
     for share in (0.0, 0.01, 0.1):
         sizes.append(len(pack_changes(BASE, changed(TENSORS, ARCH, share))))
     assert sizes == sorted(sizes) and sizes[1] - sizes[0] < 40 < len(BASE) // 8
+
+
+def test_coarse_changes_cost_no_more_than_fine_ones():
+    """Of changes that are all whole eighths the low bits are not sent."""
+    draw = np.random.default_rng(1)
+    shape = TENSORS["trunk.1.weight"].shape
+    fine = np.where(draw.random(shape) < 0.3, draw.integers(-2, 3, shape), 0)
+    base = pack_integers(ARCH, {**TENSORS, "trunk.1.weight": np.zeros(shape, np.int8)})
+    kept = unpack_weights(base).tensors
+    sizes = []
+    for steps in (1, 8):
+        tensors = {**kept, "trunk.1.weight": (steps * fine).astype(np.int8)}
+        sizes.append(
+            len(pack_adapted(base, tensors, {p: np.zeros(4, np.uint8) for p in ARCH.paths}))
+        )
+    assert sizes[0] == sizes[1]
 
 
 def test_other_blobs_are_whole_already():
@@ -151,24 +167,29 @@ def payload_of(blob: bytes) -> bytes:
 
 
 def off_the_grid(coder: Encoder) -> None:
+    coder.even_bits(3, 0)
     coder.signed(MULTIPLIER, -368)
 
 
 def large_bias(coder: Encoder) -> None:
+    coder.even_bits(3, 0)
     coder.signed(MULTIPLIER, 0)
     coder.signed(BIAS, SUM_LIMIT)
 
 
 def large_number(coder: Encoder) -> None:
+    coder.even_bits(3, 0)
     coder.bit(MULTIPLIER, 1)
     for length in range(26):
         coder.bit(MULTIPLIER + 2 + length, 1)
 
 
-def touch(coder: Encoder, weights: list[int]) -> None:
+def touch(coder: Encoder, weights: list[int], shift: int = 0) -> None:
     """The first output alone has its weights changed, and the rest of the network nothing."""
     for o, (name, shape) in ((o, c) for c in convolutions(ARCH) for o in range(c[1][0])):
         first = MULTIPLIER + (0 if name.startswith("trunk.") else 2 * SIGNED_CONTEXTS + 1)
+        if o == 0:
+            coder.even_bits(3, shift if name == "trunk.0" else 0)
         coder.signed(first, 0)
         coder.signed(first + SIGNED_CONTEXTS, 0)
         is_first = o == 0 and name == "trunk.0"
@@ -179,6 +200,18 @@ def touch(coder: Encoder, weights: list[int]) -> None:
 
 def idle(coder: Encoder) -> None:
     touch(coder, [0] * 27)
+
+
+def coarse(coder: Encoder) -> None:
+    touch(coder, [2] + [0] * 26, shift=1)
+
+
+def coarse_for_nothing(coder: Encoder) -> None:
+    coder.even_bits(3, 5)
+    for _ in range(8):
+        for context in (MULTIPLIER, BIAS):
+            coder.signed(context, 0)
+        coder.bit(TOUCHED, 0)
 
 
 def heavy(coder: Encoder) -> None:
@@ -193,6 +226,8 @@ def heavy(coder: Encoder) -> None:
         (large_bias, "trunk.0, output 0: its bias is not below"),
         (large_number, "a coded number is too large"),
         (idle, "trunk.0, output 0: of its weights none changes"),
+        (coarse, "trunk.0 does not have the precision of its changes"),
+        (coarse_for_nothing, "trunk.0 does not have the precision of its changes"),
         (heavy, "trunk.0 has a weight that is not in -127..127"),
     ],
 )
@@ -211,6 +246,7 @@ def test_the_bounds_of_sums_hold_for_what_is_read():
     bias[0] = SUM_LIMIT - 1 - 255 * np.abs(weight[0].astype(int)).sum()
     near = [(weight, bias, multiplier), *LAYERS[1:]]
     coder = Encoder(_CONTEXTS)
+    coder.even_bits(3, 0)
     for o in range(8):
         coder.signed(MULTIPLIER, 0)
         coder.signed(BIAS, int(o == 0))
@@ -226,7 +262,7 @@ def test_what_has_no_coded_form_is_not_written():
         pack_changes(BASE, bias)
     weight["trunk.1.weight"] = np.full_like(TENSORS["trunk.1.weight"], 127)
     weight["trunk.1.weight"][0] = 120
-    far = pack_integers(ARCH, {**TENSORS, "trunk.1.weight": -weight["trunk.1.weight"]})
+    far = pack_integers(ARCH, {**TENSORS, "trunk.1.weight": 1 - weight["trunk.1.weight"]})
     with pytest.raises(PackageError, match="a coded weight is of"):
         pack_adapted(far, weight, {p: np.zeros(4, np.uint8) for p in ARCH.paths})
     grid["trunk.0.multiplier"] = TENSORS["trunk.0.multiplier"] * np.float32(1.01)

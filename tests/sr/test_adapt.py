@@ -19,6 +19,7 @@ from sr.encode.report.page import _network
 from sr.packing import pack_changes, pack_integers
 from sr.quant.adapt import (
     ADAPTING_SEED,
+    WEIGHT_STEPS,
     AdaptedConvolution,
     adapt,
     adaptable_network,
@@ -121,7 +122,7 @@ def test_a_training_that_was_killed_ends_with_the_same_bits(base, sampler, tmp_p
 
 
 def test_it_goes_on_from_what_was_changed_before(base):
-    before = changed(base.tensors, ARCH, 0.5, seed=3)
+    before = changed(base.tensors, ARCH, 0.5, seed=3, steps=WEIGHT_STEPS)
     assert same(integers(adaptable_network(base, before)), before)
     assert not same(before, base.tensors)
 
