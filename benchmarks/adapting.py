@@ -124,22 +124,26 @@ def make(stretch: Stretch, films: Path, steps: Iterable[int]) -> list[dict[str, 
 
 def rules(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """By what share of itself the gain over the network as it ships grows with a doubling of the
-    steps, from the first to each that follows; and the bytes."""
+    steps, from the first to each that follows; how many times more bytes that takes; and the
+    bytes of the longest, with what they gain net of their price."""
     by_clip: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_clip.setdefault(row["clip"], []).append(row)
-    grown, net = [], []
+    grown, larger, net = [], [], []
     for of_clip in by_clip.values():
         ordered = sorted(of_clip, key=lambda row: row["steps"])
         for a, b in pairwise(ordered):
             gains = [row["adapted_db"] - row["shipped_db"] for row in (a, b)]
-            grown.append((gains[1] / gains[0] - 1) / math.log2(b["steps"] / a["steps"]))
+            doublings = math.log2(b["steps"] / a["steps"])
+            grown.append((gains[1] / gains[0] - 1) / doublings)
+            larger.append((b["bytes"] / a["bytes"]) ** (1 / doublings))
         last = ordered[-1]
         spent = 3.5 * math.log2(1 + last["bytes"] / last["stream_bytes"])
         net.append(last["adapted_db"] - last["shipped_db"] - spent)
     longest = max(row["steps"] for row in rows)
     return {
         "grown_a_doubling": round(mean(grown), 4),
+        "times_bytes_a_doubling": round(mean(larger), 4),
         "bytes": round(mean(row["bytes"] for row in rows if row["steps"] == longest)),
         "net_db": round(mean(net), 4),
     }

@@ -16,7 +16,7 @@ from sr.rate.budget import Budget, path_price
 
 # Bytes of a blob: the more weights, the more of them are zero (benchmarks/sizes.py).
 BLOB_BYTES, BLOB_EXPONENT = 5.2, 0.75
-ADAPTED_BYTES = 700.0  # of what a network that ships changes (benchmarks/adapting.py)
+ADAPTED_BYTES = 700.0  # of what a network that ships changes, before a trial has shown it
 MOST_SKIPPED = 0.4  # of a frame's cells: what routes can take off the price of the hard path
 
 # scale -> (units, width, depth) of each
@@ -43,12 +43,13 @@ _EASY_DEPTH = 2
 class Candidate:
     """A network at a scale; `price`: multiply-accumulates of a whole frame on the hard path;
     `shipped`: its name, where it lies with the player and costs no bytes; `adapted`: those of what
-    it changes for the film."""
+    it changes for the film, about `changes_bytes`."""
 
     arch: Architecture
     price: float
     shipped: str | None = None
     adapted: bool = False
+    changes_bytes: float = ADAPTED_BYTES
 
     @property
     def scale(self) -> Scale:
@@ -63,7 +64,7 @@ class Candidate:
     def blob_bytes(self) -> float:
         """What its weights will cost, about."""
         if self.shipped:
-            return ADAPTED_BYTES if self.adapted else 0.0
+            return self.changes_bytes if self.adapted else 0.0
         return BLOB_BYTES * self.weights**BLOB_EXPONENT
 
 

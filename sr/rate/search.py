@@ -81,7 +81,7 @@ class Search:
         adapted = self._try_adapted(judge, shipped, plain)
         for trial in adapted:
             gain = trial.expected(trial.candidate, self.training.steps)
-            made.append(judge.choice(trial.rung, trial.candidate, gain))
+            made.append(judge.choice(trial.rung, trial.weighed(self.training.steps), gain))
         considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
         worth_it = [c for c in considered if c.candidate and c.worth >= LEAST_WORTH * plain.worth]
         best = best_of(worth_it) if worth_it else plain
@@ -225,7 +225,7 @@ class Search:
             else:
                 run = try_adapted if candidate.adapted else run_trial
                 trial = run(candidate, stream, metric, self.training, self.progress.at)
-            return [trial.crf, trial.steps, trial.gain, trial.before]
+            return [trial.crf, trial.steps, trial.gain, trial.before, trial.bytes]
 
         arch = candidate.arch
         name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"

@@ -29,6 +29,7 @@ from player.package.paths import HARD
 from player.package.scale import Scale, hr_px
 from player.package.shipped import shipped_blob
 from sr.models import build_network, deployed_network
+from sr.packing import pack_changes
 from sr.quant.adapt import adapt, adapting_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.rate.candidates import Candidate
@@ -41,6 +42,7 @@ from sr.training.loop import TrainingPlan, overfit
 from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REST_A_DOUBLING, ADAPTED_A_DOUBLING = 0.12, 0.2
+CHANGES_A_DOUBLING = 1.4  # times more bytes (benchmarks/adapting.py)
 SMALL_WEIGHTS, SMALL_EXPONENT, LARGE_EXPONENT = 8000, 0.25, 0.15
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
@@ -66,7 +68,8 @@ class Training:
 @dataclass(frozen=True)
 class Trial:
     """What `candidate` gained over the anchor, by the goal's metric, after so many steps (0: it
-    ships as it is); `before`: what one that is adapted gained as it ships."""
+    ships as it is). Of one that is adapted: `before`, what it gained as it ships, and `bytes`,
+    what its changes took."""
 
     candidate: Candidate
     rung: Rung
@@ -74,6 +77,7 @@ class Trial:
     steps: int
     gain: float
     before: float = 0.0
+    bytes: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
@@ -88,6 +92,11 @@ class Trial:
             "steps": self.steps,
             "gain": round(self.gain, 4),
         }
+
+    def weighed(self, steps: int) -> Candidate:
+        """The candidate that is adapted, with what its changes take after `steps`."""
+        longer = max(0.0, math.log2(steps / self.steps))
+        return replace(self.candidate, changes_bytes=self.bytes * CHANGES_A_DOUBLING**longer)
 
     def expected(self, candidate: Candidate, steps: int) -> float:
         """The gain of a network of the same scale that is trained so too, after `steps`."""
@@ -141,7 +150,8 @@ def try_adapted(
     after."""
     assert candidate.shipped is not None
     steps, (trained, held) = training.trial_steps, _some_frames(stream)
-    base = unpack_base(shipped_blob(candidate.shipped))
+    blob = shipped_blob(candidate.shipped)
+    base = unpack_base(blob)
     cell_px = _CELL_UNITS * candidate.arch.units
 
     def gain_of(integers: Tensors) -> float:
@@ -155,8 +165,9 @@ def try_adapted(
     plan = replace(adapting_plan(steps), loss=training.loss)
     # A bit is worth D / R to the stream (sr/encode/rate_weight.py), with D that of the crops.
     price = crop_error(sampler, training.loss) / (8 * stream.bytes)
-    after = gain_of(adapt(base, sampler, plan, price, on_step=on_step))
-    return Trial(candidate, stream.rung, stream.crf, steps, after, before)
+    changed = adapt(base, sampler, plan, price, on_step=on_step)
+    size = len(pack_changes(blob, changed))
+    return Trial(candidate, stream.rung, stream.crf, steps, gain_of(changed), before, size)
 
 
 def _some_frames(stream: SampledStream) -> tuple[list[FramePair], list[FramePair]]:

@@ -47,6 +47,7 @@ def test_a_trial_trains_and_knows_what_the_network_gains_as_it_ships(shelf):
     trial = try_adapted(candidate, stream, "psnr_rgb", training, lambda done, db: seen.append(done))
     assert trial.steps == training.trial_steps == len(seen) == 60
     assert trial.gain > trial.before
+    assert 31 < trial.bytes == trial.weighed(60).blob_bytes < trial.weighed(120).blob_bytes
     assert trial.to_json()["adapted"] is True
 
 
