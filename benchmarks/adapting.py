@@ -14,7 +14,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -36,6 +36,7 @@ from sr.encode.options import PRESETS
 from sr.packing import pack_changes
 from sr.quant.adapt import adapt, adapting_plan
 from sr.quant.integer_network import IntegerNetwork
+from sr.rate.candidates import ADAPTED_BYTES
 from sr.rate.sample import Coding, Sample, SampledStream, StreamShelf
 from sr.rate.trial import anchor_shares, best_paths
 from sr.training.crop_error import crop_error
@@ -121,9 +122,10 @@ def make(stretch: Stretch, films: Path, steps: Iterable[int]) -> list[dict[str, 
     return rows
 
 
-def rules(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def rules(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """By what share of itself the gain over the network as it ships grows with a doubling of the
-    steps, from the first to each that follows; and the bytes."""
+    steps, from the first to each that follows; and, after the most of them, the bytes, those beyond
+    ADAPTED_BYTES as a share of the stream, and the gain less what the bytes would bring there."""
     by_clip: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_clip.setdefault(row["clip"], []).append(row)
@@ -136,10 +138,12 @@ def rules(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         last = ordered[-1]
         spent = 3.5 * math.log2(1 + last["bytes"] / last["stream_bytes"])
         net.append(last["adapted_db"] - last["shipped_db"] - spent)
-    longest = max(row["steps"] for row in rows)
+    longest = [row for row in rows if row["steps"] == max(r["steps"] for r in rows)]
+    shares = [(row["bytes"] - ADAPTED_BYTES) / row["stream_bytes"] for row in longest]
     return {
         "grown_a_doubling": round(mean(grown), 4),
-        "bytes": round(mean(row["bytes"] for row in rows if row["steps"] == longest)),
+        "bytes": round(mean(row["bytes"] for row in longest)),
+        "stream_share": round(mean(shares), 4),
         "net_db": round(mean(net), 4),
     }
 

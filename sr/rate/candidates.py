@@ -16,7 +16,9 @@ from sr.rate.budget import Budget, path_price
 
 # Bytes of a blob: the more weights, the more of them are zero (benchmarks/sizes.py).
 BLOB_BYTES, BLOB_EXPONENT = 5.2, 0.75
-ADAPTED_BYTES = 700.0  # of what a network that ships changes (benchmarks/adapting.py)
+# Of what a network that ships changes: its multipliers and biases, and of weights the more, the
+# less a bit is worth to the stream (benchmarks/adapting.py).
+ADAPTED_BYTES, ADAPTED_SHARE = 250.0, 0.02
 MOST_SKIPPED = 0.4  # of a frame's cells: what routes can take off the price of the hard path
 
 # scale -> (units, width, depth) of each
@@ -58,6 +60,11 @@ class Candidate:
     def weights(self) -> int:
         """How many, biases left out."""
         return sum(o * i * k * k_ for _, (o, i, k, k_) in convolutions(self.arch))
+
+    @property
+    def stream_share(self) -> float:
+        """What it will cost beside `blob_bytes`, for each byte of the stream."""
+        return ADAPTED_SHARE if self.adapted else 0.0
 
     @property
     def blob_bytes(self) -> float:

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from benchmarks.adapting import rules
+from sr.rate.candidates import ADAPTED_BYTES
 
 
 def row(clip: str, steps: int, gain: float, size: int) -> dict:
@@ -18,5 +19,6 @@ def test_gains_grow_by_a_share_a_doubling_and_pay_for_their_bytes():
     found = rules(rows)
     assert found["grown_a_doubling"] == pytest.approx((0.25 + 0.0) / 2)
     assert found["bytes"] == 400
+    assert found["stream_share"] == pytest.approx((400 - ADAPTED_BYTES) / 10_000)
     spent = [3.5 * math.log2(1 + size / 10_000) for size in (300, 500)]
     assert found["net_db"] == pytest.approx((0.15 - spent[0] + 0.2 - spent[1]) / 2, abs=1e-4)

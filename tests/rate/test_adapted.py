@@ -36,7 +36,10 @@ def adapted_candidate(scale) -> Candidate:
 
 
 def test_it_costs_some_bytes():
-    assert adapted_candidate(2).blob_bytes == ADAPTED_BYTES > 0
+    candidate = adapted_candidate(2)
+    assert candidate.blob_bytes == ADAPTED_BYTES > 0 < candidate.stream_share
+    ships = replace(candidate, adapted=False)
+    assert ships.blob_bytes == ships.stream_share == 0
 
 
 def test_a_trial_trains_and_knows_what_the_network_gains_as_it_ships(shelf):
