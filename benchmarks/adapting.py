@@ -14,7 +14,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -122,10 +122,11 @@ def make(stretch: Stretch, films: Path, steps: Iterable[int]) -> list[dict[str, 
     return rows
 
 
-def rules(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def rules(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """By what share of itself the gain over the network as it ships grows with a doubling of the
-    steps, from the first to each that follows; how many times more bytes that takes; and the
-    bytes of the longest, with what they gain net of their price."""
+    steps, from the first to each that follows; how many times more bytes that takes; and, after the
+    most of them, the bytes, their share of the stream's, and the gain less what they would bring
+    there."""
     by_clip: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_clip.setdefault(row["clip"], []).append(row)
@@ -140,11 +141,13 @@ def rules(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         last = ordered[-1]
         spent = 3.5 * math.log2(1 + last["bytes"] / last["stream_bytes"])
         net.append(last["adapted_db"] - last["shipped_db"] - spent)
-    longest = max(row["steps"] for row in rows)
+    longest = [row for row in rows if row["steps"] == max(r["steps"] for r in rows)]
+    shares = [row["bytes"] / row["stream_bytes"] for row in longest]
     return {
         "grown_a_doubling": round(mean(grown), 4),
         "times_bytes_a_doubling": round(mean(larger), 4),
-        "bytes": round(mean(row["bytes"] for row in rows if row["steps"] == longest)),
+        "bytes": round(mean(row["bytes"] for row in longest)),
+        "stream_share": round(mean(shares), 4),
         "net_db": round(mean(net), 4),
     }
 

@@ -16,7 +16,9 @@ from sr.rate.budget import Budget, path_price
 
 # Bytes of a blob: the more weights, the more of them are zero (benchmarks/sizes.py).
 BLOB_BYTES, BLOB_EXPONENT = 5.2, 0.75
-ADAPTED_BYTES = 700.0  # of what a network that ships changes, before a trial has shown it
+# Of the stream's bytes, what a network that ships changes, before a trial has shown it: the larger
+# the stream, the more weights are worth their bits (benchmarks/adapting.py).
+ADAPTED_SHARE = 0.03
 MOST_SKIPPED = 0.4  # of a frame's cells: what routes can take off the price of the hard path
 
 # scale -> (units, width, depth) of each
@@ -43,13 +45,13 @@ _EASY_DEPTH = 2
 class Candidate:
     """A network at a scale; `price`: multiply-accumulates of a whole frame on the hard path;
     `shipped`: its name, where it lies with the player and costs no bytes; `adapted`: those of what
-    it changes for the film, about `changes_bytes`."""
+    it changes for the film, about `changes_share` of the stream's."""
 
     arch: Architecture
     price: float
     shipped: str | None = None
     adapted: bool = False
-    changes_bytes: float = ADAPTED_BYTES
+    changes_share: float = ADAPTED_SHARE
 
     @property
     def scale(self) -> Scale:
@@ -61,11 +63,14 @@ class Candidate:
         return sum(o * i * k * k_ for _, (o, i, k, k_) in convolutions(self.arch))
 
     @property
+    def stream_share(self) -> float:
+        """What it will cost beside `blob_bytes`, for each byte of the stream."""
+        return self.changes_share if self.adapted else 0.0
+
+    @property
     def blob_bytes(self) -> float:
         """What its weights will cost, about."""
-        if self.shipped:
-            return self.changes_bytes if self.adapted else 0.0
-        return BLOB_BYTES * self.weights**BLOB_EXPONENT
+        return 0.0 if self.shipped else BLOB_BYTES * self.weights**BLOB_EXPONENT
 
 
 def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterator[Candidate]:

@@ -225,7 +225,7 @@ class Search:
             else:
                 run = try_adapted if candidate.adapted else run_trial
                 trial = run(candidate, stream, metric, self.training, self.progress.at)
-            return [trial.crf, trial.steps, trial.gain, trial.before, trial.bytes]
+            return [trial.crf, trial.steps, trial.gain, trial.before, trial.share]
 
         arch = candidate.arch
         name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"
@@ -253,7 +253,7 @@ class _Judge:
             # Routes skip what gains least: less is lost than the share, but how much is a guess.
             gain *= math.sqrt(search.budget.macs / candidate.price)
         extra = candidate.blob_bytes + _INDEX_BYTES if candidate else 0.0
-        share = 1 + _ROUTES_SHARE if candidate else 1.0
+        share = 1 + _ROUTES_SHARE + candidate.stream_share if candidate else 1.0
 
         def total(crf: float) -> float:
             return math.exp(along(sizes, crf)) * share + extra

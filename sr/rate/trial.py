@@ -42,7 +42,7 @@ from sr.training.loop import TrainingPlan, overfit
 from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 REST_A_DOUBLING, ADAPTED_A_DOUBLING = 0.12, 0.2
-CHANGES_A_DOUBLING = 1.4  # times more bytes (benchmarks/adapting.py)
+CHANGES_A_DOUBLING = 1.2  # times more bytes (benchmarks/adapting.py)
 SMALL_WEIGHTS, SMALL_EXPONENT, LARGE_EXPONENT = 8000, 0.25, 0.15
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
@@ -68,8 +68,8 @@ class Training:
 @dataclass(frozen=True)
 class Trial:
     """What `candidate` gained over the anchor, by the goal's metric, after so many steps (0: it
-    ships as it is). Of one that is adapted: `before`, what it gained as it ships, and `bytes`,
-    what its changes took."""
+    ships as it is). Of one that is adapted: `before`, what it gained as it ships, and `share`,
+    the bytes of its changes for each of the stream's."""
 
     candidate: Candidate
     rung: Rung
@@ -77,7 +77,7 @@ class Trial:
     steps: int
     gain: float
     before: float = 0.0
-    bytes: float = 0.0
+    share: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
@@ -96,7 +96,7 @@ class Trial:
     def weighed(self, steps: int) -> Candidate:
         """The candidate that is adapted, with what its changes take after `steps`."""
         longer = max(0.0, math.log2(steps / self.steps))
-        return replace(self.candidate, changes_bytes=self.bytes * CHANGES_A_DOUBLING**longer)
+        return replace(self.candidate, changes_share=self.share * CHANGES_A_DOUBLING**longer)
 
     def expected(self, candidate: Candidate, steps: int) -> float:
         """The gain of a network of the same scale that is trained so too, after `steps`."""
@@ -166,8 +166,8 @@ def try_adapted(
     # A bit is worth D / R to the stream (sr/encode/rate_weight.py), with D that of the crops.
     price = crop_error(sampler, training.loss) / (8 * stream.bytes)
     changed = adapt(base, sampler, plan, price, on_step=on_step)
-    size = len(pack_changes(blob, changed))
-    return Trial(candidate, stream.rung, stream.crf, steps, gain_of(changed), before, size)
+    share = len(pack_changes(blob, changed)) / stream.bytes
+    return Trial(candidate, stream.rung, stream.crf, steps, gain_of(changed), before, share)
 
 
 def _some_frames(stream: SampledStream) -> tuple[list[FramePair], list[FramePair]]:

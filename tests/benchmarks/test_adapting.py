@@ -18,5 +18,6 @@ def test_gains_grow_by_a_share_a_doubling_and_pay_for_their_bytes():
     found = rules(rows)
     assert found["grown_a_doubling"] == pytest.approx((0.25 + 0.0) / 2)
     assert found["bytes"] == 400
+    assert found["stream_share"] == pytest.approx(400 / 10_000)
     spent = [3.5 * math.log2(1 + size / 10_000) for size in (300, 500)]
     assert found["net_db"] == pytest.approx((0.15 - spent[0] + 0.2 - spent[1]) / 2, abs=1e-4)

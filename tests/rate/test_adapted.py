@@ -12,7 +12,7 @@ from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 from sr.rate import search as search_module
 from sr.rate.budget import Budget
-from sr.rate.candidates import ADAPTED_BYTES, Candidate, shipped_candidates
+from sr.rate.candidates import ADAPTED_SHARE, Candidate, shipped_candidates
 from sr.rate.goal import Goal
 from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, StreamShelf, take_sample
@@ -37,7 +37,10 @@ def adapted_candidate(scale) -> Candidate:
 
 
 def test_it_costs_some_bytes():
-    assert adapted_candidate(2).blob_bytes == ADAPTED_BYTES > 0
+    candidate = adapted_candidate(2)
+    assert candidate.stream_share == ADAPTED_SHARE > 0 == candidate.blob_bytes
+    ships = replace(candidate, adapted=False)
+    assert ships.blob_bytes == ships.stream_share == 0
 
 
 def test_a_trial_trains_and_knows_what_the_network_gains_as_it_ships(shelf):
@@ -47,7 +50,8 @@ def test_a_trial_trains_and_knows_what_the_network_gains_as_it_ships(shelf):
     trial = try_adapted(candidate, stream, "psnr_rgb", training, lambda done, db: seen.append(done))
     assert trial.steps == training.trial_steps == len(seen) == 60
     assert trial.gain > trial.before
-    assert 31 < trial.bytes == trial.weighed(60).blob_bytes < trial.weighed(120).blob_bytes
+    assert 31 / stream.bytes < trial.share == trial.weighed(60).stream_share
+    assert trial.weighed(60).stream_share < trial.weighed(120).stream_share
     assert trial.to_json()["adapted"] is True
 
 
