@@ -1,7 +1,7 @@
 """Networks that lie with the player, in the search: what they gain is measured, not hoped for."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -75,3 +75,5 @@ def test_a_shipped_network_must_be_clearly_ahead():
     assert best_of([first, near, far]) is near
     assert best_of([first, far]) is first
     assert best_of([far]) is far
+    adapted = Promise(2.0, replace(shipped, adapted=True))
+    assert best_of([adapted, near]) is adapted
