@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -124,21 +123,19 @@ def make(stretch: Stretch, films: Path, steps: Iterable[int]) -> list[dict[str, 
 
 def rules(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """By what share of itself the gain over the network as it ships grows with a doubling of the
-    steps, from the first to each that follows; how many times more bytes that takes; and, after the
-    most of them, the bytes, their share of the stream's, and the gain less what they would bring
-    there."""
+    steps, from a trial's to all; how many times more bytes that takes; and, after all, the bytes,
+    their share of the stream's, and the gain less what they would bring there."""
     by_clip: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_clip.setdefault(row["clip"], []).append(row)
     grown, larger, net = [], [], []
     for of_clip in by_clip.values():
         ordered = sorted(of_clip, key=lambda row: row["steps"])
-        for a, b in pairwise(ordered):
-            gains = [row["adapted_db"] - row["shipped_db"] for row in (a, b)]
-            doublings = math.log2(b["steps"] / a["steps"])
-            grown.append((gains[1] / gains[0] - 1) / doublings)
-            larger.append((b["bytes"] / a["bytes"]) ** (1 / doublings))
-        last = ordered[-1]
+        tried, last = ordered[-2:]
+        gains = [row["adapted_db"] - row["shipped_db"] for row in (tried, last)]
+        doublings = math.log2(last["steps"] / tried["steps"])
+        grown.append((gains[1] / gains[0] - 1) / doublings)
+        larger.append((last["bytes"] / tried["bytes"]) ** (1 / doublings))
         spent = 3.5 * math.log2(1 + last["bytes"] / last["stream_bytes"])
         net.append(last["adapted_db"] - last["shipped_db"] - spent)
     longest = [row for row in rows if row["steps"] == max(r["steps"] for r in rows)]

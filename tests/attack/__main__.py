@@ -44,6 +44,7 @@ NATIVE = (
 PACKAGES = (
     {"scale": 2, "routes": "both", "steps": 40, "lr_codec": "h264"},
     {"scale": 1, "method": "plain", "lr_codec": "h264"},
+    {"scale": 2, "shipped": "x2-coarse", "adapt": True, "steps": 40, "lr_codec": "h264"},
 )
 
 
