@@ -32,12 +32,16 @@ SEARCH = {
     "points": [
         {"scale": s, "crf": c, "network": None, "bytes": b, "psnr_y": y, "psnr_rgb": y - 2}
         for s, c, b, y in ((1, 23, 9000, 40.0), (1, 28, 5000, 37.0), (2, 20, 6000, 36.0))
-    ],
+    ]
+    + [{"scale": 2, "lr": "sharp", "crf": 20, "network": None, "bytes": 6500, "psnr_y": 37.0,
+        "psnr_rgb": 35.0}],
     "considered": [
         {"scale": 1, "crf": 23.5, "widths": [8, 8], "expected_bytes": 8000, "worth": 1.1,
          "gmacs_a_frame": 0.5},
         {"scale": 2, "crf": 20, "widths": None, "expected_bytes": 9500, "worth": 0.9,
          "gmacs_a_frame": 0},
+        {"scale": 2, "lr": "sharp", "crf": 21, "widths": [48], "shipped": "x2-coarse",
+         "adapted": True, "expected_bytes": 9000, "worth": 1.05, "gmacs_a_frame": 2},
     ],
 }  # fmt: skip
 
@@ -106,6 +110,7 @@ def test_it_shows_every_side_as_it_was_measured(page, made):
     assert "Not shown" not in page
     assert page.count("<svg") == 2  # over the rate, and over time
     assert "2 layers of 8" in page and "worth" in page
+    assert "<td>x2 sharp</td><td>x2-coarse, adapted</td>" in page
     assert "pocketsr encode &lt;film&gt;" in page
 
 

@@ -21,14 +21,14 @@ def rate_chart(
     tried: Sequence[Mapping[str, Any]], made: Mapping[str, Mapping[str, float]], metric: str
 ) -> str:
     """Quality over kbps (a logarithmic axis): plain encodes that the search `tried`, a line for
-    each scale, and what was `made`, by the sides' names.
+    each rung, and what was `made`, by the sides' names.
     """
     plt = _pyplot()
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(figsize=_SIZE_INCH)
-        for scale in sorted({row["scale"] for row in tried}):
-            rows = sorted((r["kbps"], r[metric]) for r in tried if r["scale"] == scale)
-            label = f"plain encodes x{scale:g}, of a sample"
+        for rung in sorted({row["rung"] for row in tried}):
+            rows = sorted((r["kbps"], r[metric]) for r in tried if r["rung"] == rung)
+            label = f"plain encodes {rung}, of a sample"
             axes.plot(*zip(*rows, strict=True), "o-", ms=3, lw=1, alpha=0.6, label=label)
         for name, row in made.items():
             axes.plot(row["kbps"], row[metric], "D", ms=8, color=COLOURS[name], label=name)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment
 from markupsafe import Markup
 
+from chunking.lr import BICUBIC
 from player.package.entries import Index
 from player.package.layout import REPORT_FILE
 from player.package.scale import scale_number
@@ -129,7 +130,7 @@ def _rate(known: Known) -> Markup | None:
     points = known.report.get("search", {}).get("points", [])
     to_kbps = 8 / 1000 / known.seconds
     tried = [
-        {"scale": p["scale"], "psnr_y": p["psnr_y"], "kbps": p["bytes"] * to_kbps}
+        {"rung": _rung(p), "psnr_y": p["psnr_y"], "kbps": p["bytes"] * to_kbps}
         for p in points
         if p["network"] is None
     ]
@@ -187,7 +188,7 @@ def _tried(known: Known) -> dict[str, Any] | None:
     to_kbps = 8 / 1000 / known.seconds
     rows = [
         (
-            f"x{row['scale']:g}",
+            _rung(row),
             _network(row),
             f"{row['crf']:g}",
             f"{row['expected_bytes'] * to_kbps:,.0f}",
@@ -198,6 +199,13 @@ def _tried(known: Known) -> dict[str, Any] | None:
     ]
     head = ("scale", "network", "crf", "kbps", "GMAC a frame", "worth")
     return {"head": head, "rows": rows} if rows else None
+
+
+def _rung(row: Mapping[str, Any]) -> str:
+    """The scale, and how the film was made smaller; reports from before that was a choice name
+    none."""
+    kind = row.get("lr", BICUBIC)
+    return f"x{row['scale']:g}" + ("" if kind == BICUBIC else f" {kind}")
 
 
 def _network(row: Mapping[str, Any]) -> str:
