@@ -25,6 +25,7 @@ from player.package.artefact import make_folder, write_bytes
 from player.package.index import index_path
 from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
 from player.package.signature import signing_key
+from sr.encode.attempts import Attempt, Wanted, other_choice, plain_at, slope_of
 from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job
@@ -40,18 +41,8 @@ from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import Search
 from sr.rate.trial import Training
 
-MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3}  # encodes on the way to a goal
+MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3, "other": 3}  # encodes on the way to a goal
 RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A package in `folder`, its encode's report, and how it was judged."""
-
-    folder: Path
-    crf: float
-    report: dict[str, Any]
-    judged: Judged
 
 
 def encode_best(
@@ -77,41 +68,6 @@ def encode_best(
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """A package's quality by `metric`, or where that is None the logarithm of its kbps."""
-
-    metric: str | None
-    value: float
-    tolerance: float
-
-    def excess(self, point: Point) -> float:
-        """How far above it a package is; falls as crf rises."""
-        if self.metric is None:
-            return math.log(point.made_by["kbps"]) - self.value
-        return point.quality[self.metric] - self.value
-
-    def is_met(self, point: Point) -> bool:
-        """Whether a package is near enough."""
-        return abs(self.excess(point)) <= self.tolerance
-
-
-def _slope(wanted: _Wanted, choice: dict[str, Any], made: Sequence[Attempt]) -> float:
-    """What one crf more adds to the excess: by the last two attempts, at first by the sample."""
-    if len(made) > 1:
-        a, b = made[-2:]
-        rise = wanted.excess(b.judged.shown) - wanted.excess(a.judged.shown)
-        if rise * (b.crf - a.crf) < 0:
-            return rise / (b.crf - a.crf)
-    return float(choice["ln_bytes_per_crf" if wanted.metric is None else "quality_per_crf"])
-
-
-def _plain_at(found: dict[str, Any], scale: Any) -> dict[str, Any]:
-    """What the search found of the best plain encode at a scale."""
-    choices: list[dict[str, Any]] = found["considered"]  # by falling worth
-    return next(c for c in choices if c["scale"] == scale and not c["widths"])
-
-
-@dataclass(frozen=True)
 class _Best:
     options: SearchOptions
     info: VideoInfo
@@ -125,10 +81,10 @@ class _Best:
         if found["best"]["widths"] is None:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
         else:
-            network = self._hit("network", found["best"], plain)
-            points = [plain.judged.stream, network.judged.stream, *self._beside(network, found)]
-            judged = network.judged
-            verdict = compare(judged.shown, points, self.options.goal.metric, judged.segments)
+            network, verdict = self._proved("network", found["best"], plain, found)
+            if not verdict.better and (other := other_choice(found)):
+                self.progress.warn("the network did not pay for its bytes: the next best is tried")
+                network, verdict = self._proved("other", other, plain, found)
             if verdict.better:
                 made = network
             else:
@@ -139,13 +95,22 @@ class _Best:
         self._publish(made.folder)
         return self._report(found, made, plain, verdict)
 
+    def _proved(
+        self, name: str, choice: dict[str, Any], plain: Attempt, found: dict[str, Any]
+    ) -> tuple[Attempt, Verdict]:
+        """A choice as it was made, and whether it is better than plain encodes of its bytes."""
+        network = self._hit(name, choice, plain)
+        judged, beside = network.judged, self._beside(name, network, found)
+        points = [plain.judged.stream, judged.stream, *beside]
+        return network, compare(judged.shown, points, self.options.goal.metric, judged.segments)
+
     def _plain(self, found: dict[str, Any]) -> Attempt:
         """The plain encode of the goal. A smaller one that the sample promised is proved beside HR
         on the whole film: it may be ahead by the goal's metric alone, or by the sample alone."""
         plain = self._hit("plain", found["plain"])
         if plain.judged.shown.made_by["scale"] == 1:
             return plain
-        at_hr = _plain_at(found, 1)
+        at_hr = plain_at(found, 1)
         hr, shown = self._hit("hr", at_hr), plain.judged.shown
         # One more on the other side of the small one's bytes, for a line between the two.
         aside = 1.0 if hr.judged.shown.bytes > shown.bytes else -1.0
@@ -187,7 +152,7 @@ class _Best:
             if wanted is None or wanted.is_met(made[-1].judged.shown):
                 break
             last = LAST_CRF[self.options.stream.lr_codec]
-            if not (slope := _slope(wanted, choice, made)):
+            if not (slope := slope_of(wanted, choice, made)):
                 break  # what another crf would bring is not known
             off = wanted.excess(made[-1].judged.shown) / slope
             # In quarters: finer than any tolerance asks for.
@@ -225,20 +190,20 @@ class _Best:
         judged = self.job.step(f"judge-{name}", judge, [folder])
         return Attempt(folder, crf, report, Judged.from_json(judged))
 
-    def _wanted(self, plain: Attempt | None) -> _Wanted | None:
+    def _wanted(self, plain: Attempt | None) -> Wanted | None:
         """What the goal asks of a package; None for a plain encode whose crf is the goal."""
         goal = self.options.goal
         if goal.kbps is not None:
-            return _Wanted(None, math.log(goal.kbps), BYTES_TOLERANCE)
+            return Wanted(None, math.log(goal.kbps), BYTES_TOLERANCE)
         if goal.like_crf is not None:
             if plain is None:
                 return None
             value = plain.judged.shown.quality[goal.metric]
-            return _Wanted(goal.metric, value, TOLERANCE[goal.metric])
+            return Wanted(goal.metric, value, TOLERANCE[goal.metric])
         assert goal.value is not None
-        return _Wanted(goal.metric, goal.value, TOLERANCE[goal.metric])
+        return Wanted(goal.metric, goal.value, TOLERANCE[goal.metric])
 
-    def _beside(self, network: Attempt, found: dict[str, Any]) -> list[Point]:
+    def _beside(self, name: str, network: Attempt, found: dict[str, Any]) -> list[Point]:
         """Of a stream smaller than the film, two more plain encodes at about the same bytes: at HR,
         and as small. Between the stream alone and one at HR a hull is a straight line, below what
         a few bytes more give the small one."""
@@ -246,9 +211,9 @@ class _Best:
         if shown.made_by["scale"] == 1:
             return []  # its own stream is that encode
         for scale in (1, shown.made_by["scale"]):
-            first = _plain_at(found, scale)
+            first = plain_at(found, scale)
             crf = self._crf_of(shown.bytes, first["crf"], first["expected_bytes"], first)
-            points.append(self._attempt(f"beside-{scale}", first, crf, ()).judged.stream)
+            points.append(self._attempt(f"beside-{name}-{scale}", first, crf, ()).judged.stream)
         return points
 
     def _crf_of(
@@ -285,7 +250,7 @@ class _Best:
                 judged.shown.bytes,
                 plain.crf,
                 plain.judged.shown.bytes,
-                _plain_at(found, plain.judged.shown.made_by["scale"]),
+                plain_at(found, plain.judged.shown.made_by["scale"]),
             ),
             **{name: round(value, 4) for name, value in beside.items()},
         }

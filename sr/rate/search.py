@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from chunking.lr import BICUBIC, SHARP
 from player.package.scale import Scale
@@ -17,13 +18,14 @@ from sr.progress import Progress
 from sr.rate.budget import Budget
 from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import LEAST_WORTH, Choice, Found, best_of
-from sr.rate.curve import Curve, Point, along, hull
-from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, USUAL_CRF, Goal, GoalError
+from sr.rate.curve import Point, along, hull
+from sr.rate.goal import BYTES_TOLERANCE, TOLERANCE, USUAL_CRF, Goal, GoalError
+from sr.rate.promises import Promises
 from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_shipped
 
-MOST_TRIALS, MOST_ADAPTED = 4, 2
+MOST_TRIALS, MOST_ADAPTED, MOST_AGAIN = 4, 2, 2
 MOST_SHARP = 2  # scales at which the film is made smaller in both ways
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
@@ -31,13 +33,13 @@ _HOPED_MORE = 2.0  # times that where the stream is smaller than the film
 _HOPED_OF_SHARP = 0.8  # of it: a sharp stream shows by itself some of what a network would add
 _HOPED_OF_ADAPTING = 0.1  # of that: what adapting may add to what a network gains as it ships
 _LIKELY = 0.25  # of it: where trials are held
-_ROUTES_SHARE, _INDEX_BYTES = 0.005, 350  # of the video's bytes; which a plain encode needs not
+_FAR = 2.0  # crf from a trial, which then says little
 _CRF_APART = 4.0
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
 _NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
 _MOST_ENCODES = 4  # of a rung, on the way to a crf
 
-_Trials = dict[tuple[Rung, int], Trial]  # by rung and units
+_Trials = dict[tuple[Rung, int | str], list[Trial]]  # by rung, and units or "adapted"
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,12 @@ class Search:
     def run(self) -> Found:
         """Look at all rungs, and try the most promising."""
         crf = self._operating_crf()
-        here = self.shelf.point(HR, crf)
+        here, goal = self.shelf.point(HR, crf), self.goal
         self._check_reached(crf, here)
         self.shelf.point(HR, self._apart(crf))
-        at_hr = hull(self.shelf.points(HR), self.goal.metric)
+        at_hr = hull(self.shelf.points(HR), goal.metric)
         climbed = self._climb(rungs(self.lr or BICUBIC), crf, here)
-        judge = _Judge(self, here, at_hr)
+        judge = Promises(self.shelf, goal, self.budget, here, at_hr)
         if self.lr is None:
             # Another kind of the same scale moves less than another scale does.
             hopes = sorted(self._hopes(judge, climbed), key=lambda c: -c.worth)
@@ -70,23 +72,47 @@ class Search:
         without = [judge.choice(rung, None, 0.0) for rung in climbed]
         plain = max(without, key=lambda c: c.worth)
         trials = self._try_best(judge, climbed, plain)
-        made = [
-            judge.choice(rung, candidate, trial.expected(candidate, self.training.steps))
-            for (rung, units), trial in trials.items()
-            for candidate in self._candidates(rung)
-            if candidate.arch.units == units
-        ]
         shipped = list(self._try_shipped(judge, climbed))
-        made += [judge.choice(t.rung, t.candidate, t.gain) for t in shipped]
-        adapted = self._try_adapted(judge, shipped, plain)
-        for trial in adapted:
-            gain = trial.expected(trial.candidate, self.training.steps)
-            made.append(judge.choice(trial.rung, trial.weighed(self.training.steps), gain))
-        considered = tuple(sorted([*without, *made], key=lambda c: -c.worth))
-        worth_it = [c for c in considered if c.candidate and c.worth >= LEAST_WORTH * plain.worth]
-        best = best_of(worth_it) if worth_it else plain
-        tried = (*trials.values(), *shipped, *adapted)
+        trials |= self._try_adapted(judge, shipped, plain)
+        for more in reversed(range(MOST_AGAIN + 1)):
+            promised = self._promised(judge, trials, shipped)
+            considered = tuple(sorted([*without, *promised], key=lambda c: -c.worth))
+            least = LEAST_WORTH * plain.worth
+            worth_it = [c for c in considered if c.candidate and c.worth >= least]
+            best = best_of(worth_it) if worth_it else plain
+            if not (more and self._try_again(trials, best)):
+                break
+        tried = (*chain.from_iterable(trials.values()), *shipped)
         return Found(best, plain, considered, tuple(self.shelf.points()), tried)
+
+    def _promised(
+        self, judge: Promises, trials: _Trials, shipped: Sequence[Trial]
+    ) -> Iterator[Choice]:
+        """What each network would be worth, by the trial of its kind."""
+        for trial in shipped:
+            yield judge.choice(trial.rung, trial.candidate, trial.gain)
+        steps = self.training.steps
+        for (rung, _), held in trials.items():
+            last = held[-1]
+            units, known = last.candidate.arch.units, self._candidates(rung)
+            kind = [c for c in known if c.arch.units == units]
+            for candidate in [last.weighed(steps)] if last.candidate.adapted else kind:
+                gains = {trial.crf: trial.expected(candidate, steps) for trial in held}
+                yield judge.settled(rung, candidate, gains)
+
+    def _try_again(self, trials: _Trials, best: Choice) -> bool:
+        """A trial where the choice lies, if those of its kind were held far from there: the coarser
+        a stream, the less a network gains. False where none is needed."""
+        candidate, crf = best.candidate, self.shelf.bounded(best.crf)
+        if candidate is None or (candidate.shipped and not candidate.adapted):
+            return False
+        key = best.rung, _kind(candidate)
+        if min(abs(trial.crf - crf) for trial in trials[key]) <= _FAR:
+            return False
+        self.shelf.point(best.rung, crf)  # a corner more of its curve, too
+        self.progress.stage(f"search: trial at {best.rung.name}", self.training.trial_steps)
+        trials[key].append(self._trial(best.rung, candidate, crf))
+        return True
 
     def _check_reached(self, crf: float, here: Point) -> None:
         """Raises GoalError where the best crf is far off; a network may bring half a dB more."""
@@ -162,7 +188,7 @@ class Search:
         info = self.shelf.sample.info
         return candidates(rung.scale, info.height, info.width, self.budget)
 
-    def _hopes(self, judge: "_Judge", climbed: list[Rung]) -> Iterator[Choice]:
+    def _hopes(self, judge: Promises, climbed: list[Rung]) -> Iterator[Choice]:
         """What the networks of each rung would be worth, were they as good as they may be."""
         for rung in climbed:
             known = list(self._candidates(rung))
@@ -170,30 +196,30 @@ class Search:
                 gain = self._hoped(rung) * size_factor(candidate, known[-1])
                 yield judge.choice(rung, candidate, gain)
 
-    def _try_best(self, judge: "_Judge", climbed: list[Rung], plain: Choice) -> _Trials:
+    def _try_best(self, judge: Promises, climbed: list[Rung], plain: Choice) -> _Trials:
         """A trial of one network on each of the rungs that promise most, one of each unit there:
         networks on larger units learn something else, and not only more or less of it."""
         trials: _Trials = {}
         for hope in sorted(self._hopes(judge, climbed), key=lambda c: -c.worth):
             if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:
                 break
-            key = hope.rung, hope.candidate.arch.units if hope.candidate else 0
-            if key in trials or hope.candidate is None:
+            if hope.candidate is None or (hope.rung, _kind(hope.candidate)) in trials:
                 continue
             self.progress.stage(f"search: trial at {hope.rung.name}", self.training.trial_steps)
-            trials[key] = self._trial(hope.rung, hope.candidate, judge)
+            crf = self._likely_crf(hope.rung, hope.candidate, judge)
+            trials[hope.rung, _kind(hope.candidate)] = [self._trial(hope.rung, hope.candidate, crf)]
         return trials
 
-    def _try_shipped(self, judge: "_Judge", climbed: list[Rung]) -> Iterator[Trial]:
+    def _try_shipped(self, judge: Promises, climbed: list[Rung]) -> Iterator[Trial]:
         """All networks that lie with the player and gain something, by what they do as they are."""
         info = self.shelf.sample.info
         for rung in climbed:
             for candidate in shipped_candidates(rung.scale, info.height, info.width, self.budget):
-                trial = self._trial(rung, candidate, judge)
+                trial = self._trial(rung, candidate, self._likely_crf(rung, candidate, judge))
                 if trial.gain > 0:
                     yield trial
 
-    def _try_adapted(self, judge: "_Judge", shipped: Sequence[Trial], plain: Choice) -> list[Trial]:
+    def _try_adapted(self, judge: Promises, shipped: Sequence[Trial], plain: Choice) -> _Trials:
         """Of each rung the network that gains most as it ships, adapted to the film: a trial of
         those that promise most."""
         best = {t.rung: t for t in sorted(shipped, key=lambda t: t.gain)}
@@ -202,24 +228,29 @@ class Search:
             candidate = replace(trial.candidate, adapted=True)
             gain = trial.gain + _HOPED_OF_ADAPTING * self._hoped(rung)
             hopes.append(judge.choice(rung, candidate, gain))
-        trials = []
+        trials: _Trials = {}
         for hope in sorted(hopes, key=lambda c: -c.worth)[:MOST_ADAPTED]:
             if hope.candidate and hope.worth >= LEAST_WORTH * plain.worth:
                 said = f"search: {hope.candidate.shipped} adapted"
                 self.progress.stage(said, self.training.trial_steps)
-                trials.append(self._trial(hope.rung, hope.candidate, judge))
+                crf = self._likely_crf(hope.rung, hope.candidate, judge)
+                trial = self._trial(hope.rung, hope.candidate, crf)
+                trials[hope.rung, _kind(hope.candidate)] = [trial]
         return trials
 
-    def _trial(self, rung: Rung, candidate: Candidate, judge: "_Judge") -> Trial:
-        """A trial on the stream that was made nearest to the crf of a likely gain, for all networks
-        of a rung alike: the finer a stream, the more they gain. A step, that may be made."""
-        metric = self.goal.metric
+    def _likely_crf(self, rung: Rung, candidate: Candidate, judge: Promises) -> float:
+        """Of the streams that were made the one nearest to the crf of a likely gain, for all
+        networks of a rung alike: the finer a stream, the more they gain."""
         likely = judge.choice(rung, candidate, _LIKELY * self._hoped(rung))
         crfs = [float(p.made_by["crf"]) for p in self.shelf.points(rung)]
-        near = min(crfs, key=lambda c: abs(c - likely.crf))
+        return min(crfs, key=lambda c: abs(c - likely.crf))
+
+    def _trial(self, rung: Rung, candidate: Candidate, crf: float) -> Trial:
+        """A trial on a rung's stream. A step, that may be made."""
+        metric = self.goal.metric
 
         def make() -> list[float]:
-            stream = self.shelf.stream(rung, near)
+            stream = self.shelf.stream(rung, crf)
             if candidate.shipped and not candidate.adapted:
                 trial = try_shipped(candidate, stream, metric)
             else:
@@ -230,49 +261,13 @@ class Search:
         arch = candidate.arch
         name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"
         name += "-adapted" if candidate.adapted else ""
-        step = f"trial-{rung.name}-crf{near:g}-{name}"
+        step = f"trial-{rung.name}-crf{crf:g}-{name}"
         return Trial(candidate, rung, *self.shelf.step(step, make))
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """What a network with so much gain would make of the goal."""
-
-    search: Search
-    here: Point
-    at_hr: Curve
-
-    def choice(self, rung: Rung, candidate: Candidate | None, gain: float) -> Choice:
-        """The crf at which the stream and its network reach the goal, and what that costs."""
-        search = self.search
-        points = search.shelf.points(rung)
-        crfs = [float(p.made_by["crf"]) for p in points]
-        sizes = tuple((c, math.log(p.bytes)) for c, p in zip(crfs, points, strict=True))
-        values = tuple((c, search.value(p)) for c, p in zip(crfs, points, strict=True))
-        if candidate and candidate.price > search.budget.macs:
-            # Routes skip what gains least: less is lost than the share, but how much is a guess.
-            gain *= math.sqrt(search.budget.macs / candidate.price)
-        extra = candidate.blob_bytes + _INDEX_BYTES if candidate else 0.0
-        share = 1 + _ROUTES_SHARE + candidate.stream_share if candidate else 1.0
-
-        def total(crf: float) -> float:
-            return math.exp(along(sizes, crf)) * share + extra
-
-        if search.goal.kbps is not None:
-            crf = _solve(total, self.here.bytes)
-        else:
-            by_value = tuple(sorted((v, c) for c, v in values))
-            crf = along(by_value, search.value(self.here) - gain)
-        crf = min(max(crf, 0.0), LAST_CRF[search.shelf.coding.codec])
-        quality = along(values, crf) + gain
-        worth = self.at_hr.bytes_for(quality) / total(crf)
-        # Over two crfs, around this one.
-        slopes = [(along(line, crf + 1) - along(line, crf - 1)) / 2 for line in (values, sizes)]
-        loss = _loss_per_bit(points, gain)
-        most = search.budget.macs if math.isfinite(search.budget.macs) else None
-        return Choice(
-            rung, crf, candidate, total(crf), quality, worth, loss, slopes[0], slopes[1], most
-        )
+def _kind(candidate: Candidate) -> int | str:
+    """Networks that one trial speaks for: those on units alike, or those that are adapted."""
+    return "adapted" if candidate.adapted else candidate.arch.units
 
 
 def crf_for(
@@ -292,20 +287,3 @@ def crf_for(
         by_excess = sorted((e, crf) for crf, e in tried)
         following = shelf.bounded(along(tuple(by_excess), 0.0))
     return min(tried, key=lambda t: abs(t[1]))[0]
-
-
-def _solve(total: Callable[[float], float], wanted: float) -> float:
-    """The crf of so many bytes in all, by halving; `total` falls as crf rises."""
-    low, high = 0.0, max(LAST_CRF.values())
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if total(middle) > wanted else (low, middle)
-    return low
-
-
-def _loss_per_bit(points: list[Point], gain: float) -> float:
-    """-dD/dR of the codec: mean squared error (unit range, RGB) for a bit more, at its middle."""
-    curve = hull(points, "psnr_rgb")
-    middle = math.exp((curve.corners[0][0] + curve.corners[-1][0]) / 2)
-    error = 10 ** (-(curve.at(middle) + gain) / 10)
-    return error * math.log(10) / 10 * max(curve.slope(middle), 0.0) / (8 * middle)

@@ -105,6 +105,35 @@ def test_a_network_that_is_behind_is_not(found, film, tmp_path, monkeypatch):
     assert verify_package(tmp_path / "p").ok
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_where_the_best_does_not_pay_the_next_best_is_tried(
+    found, film, tmp_path, monkeypatch, capsys, pays
+):
+    """Of another scale: what was promised wrong there was promised wrong for all its networks."""
+    known = found[0]["search"]
+    shape = {"widths": [8, 8, 8], "exits": [2, 3], "units": 1}
+    first = {**known["plain"], **shape, "worth": 1.4}
+    near = {**first, "worth": 1.3}
+    other = {**first, "scale": 2, "crf": 20.0, "worth": 1.2}
+    plain_2 = {**known["plain"], "scale": 2, "worth": 0.5}
+    rest = [first, near, other, *known["considered"], plain_2]
+    told = {**known, "best": first, "considered": rest}
+    monkeypatch.setattr(best._Best, "_search", lambda self: told)
+    seen: list[float] = []
+
+    def judged(package, points, metric, segments):
+        seen.append(package.made_by["scale"])
+        return replace(compare(package, points, metric, segments), better=pays and seen[-1] == 2)
+
+    monkeypatch.setattr(best, "compare", judged)
+    report = search(film, tmp_path / "p")
+    assert seen == [1, 2]
+    assert (report["method"], report["scale"]) == (("dydca", 2) if pays else ("plain", 1))
+    said = capsys.readouterr().err
+    assert "the next best is tried" in said
+    assert ("this is the plain encode" in said) == (not pays)
+
+
 def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_path, monkeypatch):
     known = found[0]["search"]
     small = {**known["plain"], "scale": 2, "units": 1}

@@ -1,0 +1,65 @@
+"""Encodes on the way to a goal: what each came to, how far that is off, and what else to try."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sr.rate.choice import LEAST_WORTH
+from sr.rate.curve import Point
+from sr.rate.judge import Judged
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A package in `folder`, its encode's report, and how it was judged."""
+
+    folder: Path
+    crf: float
+    report: dict[str, Any]
+    judged: Judged
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A package's quality by `metric`, or where that is None the logarithm of its kbps."""
+
+    metric: str | None
+    value: float
+    tolerance: float
+
+    def excess(self, point: Point) -> float:
+        """How far above it a package is; falls as crf rises."""
+        if self.metric is None:
+            return math.log(point.made_by["kbps"]) - self.value
+        return point.quality[self.metric] - self.value
+
+    def is_met(self, point: Point) -> bool:
+        """Whether a package is near enough."""
+        return abs(self.excess(point)) <= self.tolerance
+
+
+def slope_of(wanted: Wanted, choice: dict[str, Any], made: Sequence[Attempt]) -> float:
+    """What one crf more adds to the excess: by the last two attempts, at first by the sample."""
+    if len(made) > 1:
+        a, b = made[-2:]
+        rise = wanted.excess(b.judged.shown) - wanted.excess(a.judged.shown)
+        if rise * (b.crf - a.crf) < 0:
+            return rise / (b.crf - a.crf)
+    return float(choice["ln_bytes_per_crf" if wanted.metric is None else "quality_per_crf"])
+
+
+def plain_at(found: dict[str, Any], scale: Any) -> dict[str, Any]:
+    """What the search found of the best plain encode at a scale."""
+    choices: list[dict[str, Any]] = found["considered"]  # by falling worth
+    return next(c for c in choices if c["scale"] == scale and not c["widths"])
+
+
+def other_choice(found: dict[str, Any]) -> dict[str, Any] | None:
+    """The network that promises most at another scale than the best, if it promises enough."""
+    first, plain = found["best"], found["plain"]
+    for choice in found["considered"]:  # by falling worth
+        if choice["widths"] and choice["scale"] != first["scale"]:
+            return choice if choice["worth"] >= LEAST_WORTH * plain["worth"] else None
+    return None
