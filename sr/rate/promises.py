@@ -41,9 +41,7 @@ class Promises:
         for _ in range(_HALVINGS if high > low else 0):
             # The more it gains, the coarser the stream may be; where less is gained, it may not.
             middle = (low + high) / 2
-            found = np.interp(
-                self.choice(rung, candidate, middle).crf, crfs, [gains[c] for c in crfs]
-            )
+            found = np.interp(self.choice(rung, candidate, middle).crf, crfs, by_crf)
             low, high = (middle, high) if found > middle else (low, middle)
         return self.choice(rung, candidate, (low + high) / 2)
 
