@@ -25,7 +25,7 @@ from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_shipped
 
-MOST_TRIALS, MOST_ADAPTED, MOST_AGAIN = 4, 2, 2
+MOST_TRIALS, MOST_ADAPTED, MOST_AGAIN = 4, 2, 2  # by scale and units; by rung; of the best
 MOST_SHARP = 2  # scales at which the film is made smaller in both ways
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
@@ -201,13 +201,17 @@ class Search:
         networks on larger units learn something else, and not only more or less of it."""
         trials: _Trials = {}
         for hope in sorted(self._hopes(judge, climbed), key=lambda c: -c.worth):
-            if len(trials) == MOST_TRIALS or hope.worth < LEAST_WORTH * plain.worth:
+            if hope.candidate is None or hope.worth < LEAST_WORTH * plain.worth:
                 break
-            if hope.candidate is None or (hope.rung, _kind(hope.candidate)) in trials:
+            key = hope.rung, _kind(hope.candidate)
+            # A sharp stream takes no trial from another scale.
+            tried = {(rung.scale, kind) for rung, kind in trials}
+            is_full = len(tried) == MOST_TRIALS and (key[0].scale, key[1]) not in tried
+            if key in trials or is_full:
                 continue
             self.progress.stage(f"search: trial at {hope.rung.name}", self.training.trial_steps)
             crf = self._likely_crf(hope.rung, hope.candidate, judge)
-            trials[hope.rung, _kind(hope.candidate)] = [self._trial(hope.rung, hope.candidate, crf)]
+            trials[key] = [self._trial(hope.rung, hope.candidate, crf)]
         return trials
 
     def _try_shipped(self, judge: Promises, climbed: list[Rung]) -> Iterator[Trial]:

@@ -77,3 +77,15 @@ def test_at_first_sharp_is_tried_at_two_scales_alone(shelf, monkeypatch):
     found, _ = run(shelf, monkeypatch, lambda scale, crf: 1.0)
     sharp = {p["scale"] for p in found["points"] if p["lr"] == "sharp"}
     assert 1 <= len(sharp) <= 2
+
+
+def test_a_sharp_stream_takes_no_trial_from_another_scale(shelf, monkeypatch):
+    """Of drone_coast at crf 28 two of scale 1.5 had left none for the network that was best."""
+    monkeypatch.setattr(search_module, "MOST_AGAIN", 0)
+    monkeypatch.setattr(search_module, "LEAST_WORTH", 0.0)  # all are worth a trial
+    tried = []
+    for lr in ("bicubic", None):
+        _, held = run(shelf, monkeypatch, lambda scale, crf: 1.0, lr)
+        tried.append({(t.rung.scale, t.candidate.arch.units) for t in held})
+    assert len(tried[0]) == search_module.MOST_TRIALS
+    assert tried[1] == tried[0] and "sharp" in {t.rung.lr for t in held}
