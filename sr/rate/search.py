@@ -102,9 +102,9 @@ class Search:
 
     def _try_again(self, trials: _Trials, best: Choice) -> bool:
         """A trial where the choice lies, if those of its kind were held far from there: the coarser
-        a stream, the less a network gains. False where none is needed."""
+        a small stream, the less a network gains. False where none is needed."""
         candidate, crf = best.candidate, self.shelf.bounded(best.crf)
-        if candidate is None or (candidate.shipped and not candidate.adapted):
+        if candidate is None or (candidate.shipped and not candidate.adapted) or best.rung == HR:
             return False
         key = best.rung, _kind(candidate)
         if min(abs(trial.crf - crf) for trial in trials[key]) <= _FAR:
