@@ -43,8 +43,11 @@ def points_of(cells: Cells, arm: str) -> list[Point]:
     """The points of an arm among the cells of one shot.
 
     `bicubic` and `generic` are the streams of scale 2 as players without, and with the generic
-    network show them. A plain stream needs no index.
+    network show them. A plain stream needs no index. Arms beside both sides have none where the
+    sharp one was not measured.
     """
+    if arm in BESIDE_SHARP and not any(c["arm"] in SHARP_SIDE for c in cells):
+        return []
     source = "plain-2" if arm in ("bicubic", "generic") else BESIDE_SHARP.get(arm, arm)
     found = []
     for cell in (c for c in cells if c["arm"] == source):
@@ -84,11 +87,6 @@ def plain_points(cells: Cells, arm: str) -> list[Point]:
     return [*(point for point in own if is_both or point.lr == "bicubic"), *made]
 
 
-def has_sharp_side(cells: Cells) -> bool:
-    """Whether the sharp ladder was measured there."""
-    return any(c["arm"] in SHARP_SIDE for c in cells)
-
-
 def of_shots(cells: Cells) -> dict[tuple[str, str, str], list[Mapping[str, Any]]]:
     """The cells of each (codec, tune, shot)."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
@@ -103,7 +101,7 @@ def bd_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
     for (codec, tune, shot), group in of_shots(cells).items():
         for arm in arms:
             points, beside = points_of(group, arm), plain_points(group, arm)
-            if not points or (arm in BESIDE_SHARP and not has_sharp_side(group)):
+            if not points:
                 continue
             for metric in metrics_of(codec, tune):
                 if not all(metric in p.quality for p in (*points, *beside)):
@@ -145,8 +143,6 @@ def worst_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
         spare = BEHIND_BYTES + BEHIND_BYTES_A_SEGMENT * max(c["segments"] for c in group)
         for arm, metric in product(arms, metrics_of(codec, tune)):
             points, beside = points_of(group, arm), plain_points(group, arm)
-            if arm in BESIDE_SHARP and not has_sharp_side(group):
-                continue
             if not all(metric in p.quality for p in (*points, *beside)):
                 continue
             plain = envelope(beside, metric)

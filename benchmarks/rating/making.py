@@ -66,7 +66,7 @@ def make(
     measured = measure_package(package, film, metrics, with_generic=cell.arm == "plain-2")
     told = {name: report[name] for name in ("steps", "phones", "verdict") if report.get(name)}
     if "search" in report:
-        told["choice"] = report["search"]["best"]
+        told["choice"] = report["chosen"]
         told["search_s"] = report["search"].get("seconds")
     return {**cell.to_json(), **measured, **spent, **told, "environment": environment(("av",))}
 

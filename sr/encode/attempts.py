@@ -13,9 +13,10 @@ from sr.rate.judge import Judged
 
 @dataclass(frozen=True)
 class Attempt:
-    """A package in `folder`, its encode's report, and how it was judged."""
+    """A choice made in `folder` at a crf: the report of its encode, and how it was judged."""
 
     folder: Path
+    choice: dict[str, Any]
     crf: float
     report: dict[str, Any]
     judged: Judged

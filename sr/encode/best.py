@@ -188,7 +188,7 @@ class _Best:
             ).to_json()  # fmt: skip
 
         judged = self.job.step(f"judge-{name}", judge, [folder])
-        return Attempt(folder, crf, report, Judged.from_json(judged))
+        return Attempt(folder, choice, crf, report, Judged.from_json(judged))
 
     def _wanted(self, plain: Attempt | None) -> Wanted | None:
         """What the goal asks of a package; None for a plain encode whose crf is the goal."""
@@ -258,6 +258,7 @@ class _Best:
             **made.report,
             "goal": self.options.goal.to_json(),
             "search": found,
+            "chosen": made.choice,  # not the best, where the proof refused that
             "made": judged.shown.to_json(),
             "stream": judged.stream.to_json(),
             "plain": same_bytes,

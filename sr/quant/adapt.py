@@ -44,7 +44,7 @@ from sr.training.data import Batch, CropSampler
 from sr.training.loop import Companion, OnStep, PixelErrors, TrainingPlan, overfit
 
 # At its peak Adam moves a change by so much a step: biases by units, multipliers by places of the
-# grid, weights by steps.
+# grid, weights by times of WEIGHT_STEPS.
 BIAS_PACE, PLACE_PACE, WEIGHT_PACE = 1.6, 0.8, 0.1
 WEIGHT_STEPS = 8  # of the network that ships: so finely need no changes be said
 EASY_SHARE = 0.15  # of the easy path's error: its exit is one more to pay for

@@ -129,6 +129,7 @@ def test_where_the_best_does_not_pay_the_next_best_is_tried(
     report = search(film, tmp_path / "p")
     assert seen == [1, 2]
     assert (report["method"], report["scale"]) == (("dydca", 2) if pays else ("plain", 1))
+    assert report["chosen"] == (other if pays else told["plain"])
     said = capsys.readouterr().err
     assert "the next best is tried" in said
     assert ("this is the plain encode" in said) == (not pays)

@@ -65,10 +65,11 @@ def test_a_promise_from_afar_is_tried_again_where_it_lies(shelf, monkeypatch):
 
 
 def test_a_promise_from_near_is_taken(shelf, monkeypatch):
-    small = lambda scale, crf: 0.2  # noqa: E731
-    _, held = run(shelf, monkeypatch, small)
-    kinds = [(t.rung, t.candidate.arch.units, t.crf) for t in held]
-    assert len(set(kinds)) == len(kinds)
+    near = lambda scale, crf: 1.4 if scale == 2 else 0.0  # noqa: E731
+    found, held = run(shelf, monkeypatch, near, "bicubic")
+    own = [t for t in held if t.candidate.scale == 2]
+    assert found["best"]["scale"] == 2 and len(own) == 1
+    assert 0.2 < abs(own[0].crf - found["best"]["crf"]) <= 2.0
 
 
 @pytest.mark.parametrize(
