@@ -44,14 +44,16 @@ def priced_routes(
     `sse` and `macs` [3, G, gh, gw]: squared error and cost of each cell in each frame group on
     bicubic, easy, hard; an error is infinite for a path that the network lacks. `starts` [G]: the
     groups that begin a map. `bit_price`: squared error that a bit is worth. `max_loss_db`: how far
-    PSNR over all may fall below the hard path everywhere; the price of bits alone may exceed it.
-    `max_macs`, of all groups together, is kept to whatever that loses.
+    PSNR over all may fall below what the same price of bits allows if MACs are free. (Not below the
+    hard path everywhere: a network that harms some places is worse than the best routes, which
+    would then give away what they gain.) `max_macs`, of all groups together, is kept to whatever
+    that loses.
     """
 
     def planned(price: float) -> Paths:
         return cheapest_paths(sse + price * macs, starts, bit_price)
 
-    most_sse = float(sse[HARD].sum()) * 10 ** (max_loss_db / 10)
+    most_sse = of_paths(sse, planned(0.0)) * 10 ** (max_loss_db / 10)
     highest = _highest_price(sse, macs)
     paths, _ = _around(planned, highest, lambda p: of_paths(sse, p) <= most_sse)
     if max_macs is not None and of_paths(macs, paths) > max_macs:

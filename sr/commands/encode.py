@@ -208,7 +208,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     type=click.FloatRange(0),
     default=0.05,
     show_default=True,
-    help="dydca: how far cheap paths may lower PSNR.",
+    help="dydca: how far cheap paths may lower PSNR below the best routes.",
 )
 @click.option(
     "--probe-share",

@@ -154,7 +154,7 @@ class TrainingOptions:
 class RouteOptions:
     """`routes`: what the package tells the player, a "map" of each frame, a "router" that the
     player asks itself, or "both". `max_loss_db`: how far the routed frames of dydca may fall below
-    the hard path everywhere; the more, the less the phone computes. `max_macs`: products of a
+    the best routes; the more, the less the phone computes. `max_macs`: products of a
     frame in the mean over the film, kept to whatever that loses. Routes are planned for cells of
     `route_cell_px` LR pixels (None: 12 units, of 24 HR px at least) and held for
     `route_hold_frames`, longer where a change is not worth its bits. `probe_share`: the

@@ -27,6 +27,8 @@ from sr.rate.goal import Goal, goal_of
 from sr.training.losses import CONTRAST
 from sr.usage_error import UsageError
 
+NO_LOSS_DB = 0.002  # of the best routes; for less no phone should compute
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -125,7 +127,7 @@ class SearchOptions:
                 self.training, units=choice["units"], rate_weight=rate_weight, **more
             )
         # All that gains is computed, as far as the phone keeps up.
-        routes = RouteOptions(max_loss_db=0.0, max_macs=choice["most_macs"])
+        routes = RouteOptions(max_loss_db=NO_LOSS_DB, max_macs=choice["most_macs"])
         return EncodeOptions(self.source, out, stream, training, routes)
 
 

@@ -71,6 +71,16 @@ def test_a_network_is_not_used_where_it_harms():
     assert of_paths(sse, paths) < sse[HARD].sum()
 
 
+@pytest.mark.parametrize("harm", [1.0, 3.0])
+def test_what_routes_gain_over_the_hard_path_everywhere_is_not_given_away(harm):
+    """The loss allowed counts from the best routes, however much the network harms elsewhere."""
+    sse = moving(0)
+    sse[HARD, :, 8:] *= harm
+    macs = np.broadcast_to(MACS, sse.shape)
+    found = of_paths(sse, priced_routes(sse, macs, starts_of(8), 0.0, max_loss_db=0.05))
+    assert found <= sse.min(axis=0).sum() * 10**0.005
+
+
 def test_without_prices_and_limits_each_cell_takes_its_best_path():
     sse = moving(1)
     found = priced_routes(sse, np.broadcast_to(MACS, sse.shape), starts_of(8), 0.0, -10.0)
