@@ -31,16 +31,16 @@ from benchmarks.reproduction.table import markdown
 from chunking.difficulty import dct_energy, patch_samples, psnr_from_sse, rank_correlation
 from chunking.grid import Grid, sum_cells
 from chunking.lr import downscale
-from chunking.route_plan import plan_routes
+from chunking.route_plan import plan_routes, usual_cell_px
 from chunking.video import read_frames
 from player.costs import path_macs
 from player.engine import Engine
 from player.package.architecture import Architecture
 from player.package.generic import generic_blob
-from player.package.paths import HARD, PLANNED_PATHS, QUARTER_PX, path_of
+from player.package.paths import HARD, PLANNED_PATHS, path_of
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import measure_difficulty, patch_sums, stand_in_correlations
-from sr.encode.options import CELL_QUARTERS, RouteOptions
+from sr.encode.options import RouteOptions
 from sr.host_engine import WORTH_COMPILING_PX, host_engine
 from sr.packing import network_of
 from sr.quant.integer_network import IntegerNetwork
@@ -125,7 +125,7 @@ def planned(
 
 def route_grid(pairs: Pairs) -> Grid:
     """The cells of a route map, by default."""
-    cell_px = CELL_QUARTERS * QUARTER_PX
+    cell_px = usual_cell_px(SCALE, 1)
     height, width = pairs[0].lr.shape[:2]
     return Grid(height, width, cell_px, cell_px)
 

@@ -7,7 +7,7 @@ A photograph becomes a sequence by a slow pan and zoom over it, so that a codec 
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,13 @@ USED_FRAMES = (3, 9, 15, 21)
 TILE_PX = 48  # LR
 # What another codec's crf is where H.264's is 0, and how it grows with that.
 _CRFS = {"h264": (0.0, 1.0), "h265": (3.0, 1.0), "av1": (6.0, 1.35)}
-_CODINGS = ("h264", "h264", "h265", "av1")  # of each sequence, at crfs of its own
+MIXED = ("h264", "h264", "h265", "av1")  # encodes of each sequence, at crfs of their own
+
+
+def crf_like(codec: str, crf: float) -> float:
+    """A codec's crf that leaves about as much as this one of H.264 does."""
+    base, slope = _CRFS[codec]
+    return float(round(base + slope * crf))
 
 
 def sequences(clips: Path) -> Iterator[tuple[list[Frame], VideoInfo]]:
@@ -71,15 +77,14 @@ def _pan(
 
 
 def coded_pairs(
-    clips: Path, scale: Scale, crfs: tuple[float, float], seed: int = 0
+    clips: Path, scale: Scale, crfs: tuple[float, float], codecs: Sequence[str] = MIXED
 ) -> Iterator[FramePair]:
-    """Frames of every sequence as several codecs leave them, at crfs within `crfs` (H.264's)."""
-    rng = np.random.default_rng(seed)
+    """Frames of every sequence as codecs leave them, at crfs within `crfs` (H.264's)."""
+    rng = np.random.default_rng(0)
     for frames, info in sequences(clips):
         whole = [Frame(f.rgb, f.pts, i) for i, f in enumerate(frames)]  # no planes: scaled anyway
-        for codec in _CODINGS:
-            base, slope = _CRFS[codec]
-            crf = float(round(base + slope * rng.uniform(*crfs)))
+        for codec in codecs:
+            crf = crf_like(codec, rng.uniform(*crfs))
             with tempfile.TemporaryDirectory() as folder:
                 sample = Sample(whole, len(whole), float(len(whole) / info.frame_rate), info)
                 shelf = StreamShelf(sample, Coding(codec, 4.0), Path(folder), ())

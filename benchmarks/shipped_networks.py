@@ -10,12 +10,13 @@ No clip that numbers are reported on is learned from. The log of each making lie
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from benchmarks.shipped_data import TILE_PX, coded_pairs, tile_set, tile_shares
+from benchmarks.shipped_data import MIXED, TILE_PX, coded_pairs, tile_set, tile_shares
 from player.package.architecture import Architecture
 from player.package.artefact import write_bytes, write_text
 from player.package.paths import HARD
@@ -31,16 +32,25 @@ from sr.training.spread import CELL_PX, SMALL_CROP_PX, SpreadSampler
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network of eight layers of `width`, for streams of these crfs of H.264."""
+    """A network of eight layers of `width`, for streams of these crfs of H.264 (or as fine ones of
+    another codec), of all codecs or of one."""
 
     scale: Scale
     crfs: tuple[float, float]
     width: int
+    codecs: Sequence[str] = MIXED
 
     @property
     def arch(self) -> Architecture:
         return Architecture("chain", self.scale, (self.width,) * 8, (2, 8))
 
+    @property
+    def crops_a_step(self) -> int:
+        """At full resolution four times as many as at scale 4: they hold less of a picture."""
+        return 64 if self.scale == 1 else 16
+
+
+CODECS, FILTERED_CRFS = ("h264", "h265", "av1"), (19.0, 37.0)
 
 # As large as the budget of a phone's CPU has room for at 720p; two for the range of rates at which
 # a scale is of use.
@@ -51,9 +61,12 @@ RECIPES = {
     "x3-fine": Recipe(3, (16.0, 27.0), 48),
     "x2-coarse": Recipe(2, (29.0, 42.0), 32),
     "x2-fine": Recipe(2, (18.0, 30.0), 32),
+    # Filters behind the decoder, each for what one codec leaves: as large as a phone's CPU has room
+    # for, and as its NPU has.
+    **{f"x1-{codec}": Recipe(1, FILTERED_CRFS, 16, (codec,) * 4) for codec in CODECS},
+    "x1-h264-large": Recipe(1, FILTERED_CRFS, 32, ("h264",) * 4),
 }
-CROPS_A_STEP = 16
-MOST_TILE_BYTES = 1_500_000_000  # of HR
+MOST_TILE_BYTES, MOST_TILES = 1_500_000_000, 60_000  # of HR
 
 
 def make_network(name: str, clips: Path, steps: int, work: Path) -> None:
@@ -61,12 +74,12 @@ def make_network(name: str, clips: Path, steps: int, work: Path) -> None:
     recipe = RECIPES[name]
     network = build_network(recipe.arch)
     margin = network.halo_px(HARD)
-    pairs = coded_pairs(clips, recipe.scale, recipe.crfs)
-    most = int(MOST_TILE_BYTES / (3 * (TILE_PX * recipe.scale) ** 2))
+    pairs = coded_pairs(clips, recipe.scale, recipe.crfs, recipe.codecs)
+    most = min(MOST_TILES, int(MOST_TILE_BYTES / (3 * (TILE_PX * recipe.scale) ** 2)))
     data = tile_set(pairs, recipe.scale, margin, most)
     shares = tile_shares(data)
     cell = (CELL_PX, CELL_PX)
-    sampler = SpreadSampler(data, shares, cell, CROPS_A_STEP, 0, side_px=SMALL_CROP_PX)
+    sampler = SpreadSampler(data, shares, cell, recipe.crops_a_step, 0, side_px=SMALL_CROP_PX)
     plans = training_plans(steps, rate_aware=False)
     first, second = (replace(plan, loss="ycbcr") for plan in plans)
     with Progress() as progress:
@@ -79,9 +92,10 @@ def make_network(name: str, clips: Path, steps: int, work: Path) -> None:
     log = {
         "command": f"python -m benchmarks.shipped_networks --only {name} --steps {steps}",
         "steps": steps,
-        "crops_a_step": CROPS_A_STEP,
+        "crops_a_step": recipe.crops_a_step,
         "tiles": len(data.lr),
         "h264_crfs": recipe.crfs,
+        "codecs": recipe.codecs,
         "bytes": len(blob),
         "torch": torch.__version__,
     }

@@ -89,6 +89,14 @@ def crops() -> str:
     return formed(means, forms | {"CPU seconds": "{cpu_s:.0f}"})
 
 
+def shipped() -> str:
+    """Gains of what ships, mean of two clips."""
+    forms = {"network": "{network}", "streams": "{codec}, crf {crf:g}"}
+    forms |= {"PSNR-Y gained, dB": "{gain_psnr_y:+.2f}", "PSNR-RGB, dB": "{gain_psnr_rgb:+.2f}"}
+    forms |= {"control": "{control_network}", "its PSNR-Y, dB": "{control_psnr_y:+.2f}"}
+    return formed(read("shipped")["means"], forms | {"PSNR-RGB, dB ": "{control_psnr_rgb:+.2f}"})
+
+
 def difficulty() -> str:
     chunks = " / ".join(f"{{patches_in_error_balanced_chunks[{i}]:.0%}}" for i in range(4))
     forms = {
@@ -293,7 +301,7 @@ def of_rate(table: Callable[[Row], str]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (readme, quality, checked, quant, training, crops)},
-    **{f.__name__: f for f in (difficulty, scoring, reliability)},
+    **{f.__name__: f for f in (difficulty, scoring, reliability, shipped)},
     **{f.__name__: f for f in (coding, coded_maps)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},

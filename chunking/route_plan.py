@@ -5,12 +5,24 @@
     sse [3, T, gh, gw] -> steps up -> sorted by gain a MAC -> prefix within budget -> codes
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from player.package.paths import BICUBIC, COARSE, EASY, HARD, merge_coarse, route_codes
+from player.package.paths import (
+    BICUBIC,
+    COARSE,
+    EASY,
+    HARD,
+    QUARTER_PX,
+    merge_coarse,
+    route_codes,
+)
+from player.package.scale import Scale
+
+_CELL_QUARTERS, _CELL_HR_PX = 3, 24  # the least of a cell: of QUARTER_PX units, and of HR px
 
 
 def fine_of_coarse(coarse: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -25,6 +37,13 @@ def split_routes(
     into fine ones on the hard path, the others stay whole on the easy path (section 3.1)."""
     hard = fine_of_coarse(coarse_scores < threshold_db, shape)
     return np.where(hard, HARD, EASY | COARSE).astype(np.uint8)
+
+
+def usual_cell_px(scale: Scale, units: int) -> int:
+    """The side in LR px of a cell of the route map of a network on units of so many LR px."""
+    step = QUARTER_PX * units
+    # At scale 1 three quarters of single pixels would be a map of 6,400 cells for 720p.
+    return max(_CELL_QUARTERS, math.ceil(_CELL_HR_PX / scale / step)) * step
 
 
 def plan_routes(

@@ -15,6 +15,7 @@ from typing import Any
 from chunking.encoders import ENCODERS, with_options
 from chunking.images import Film, ImageSequence
 from chunking.opening import VideoFile, video_of
+from chunking.route_plan import usual_cell_px
 from chunking.stream import SEGMENT_S
 from player.package.architecture import INT8_ARCHITECTURES
 from player.package.entries import tree_digest
@@ -29,7 +30,6 @@ from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
-CELL_QUARTERS, CELL_HR_PX = 3, 24  # the least of a cell: of QUARTER_PX units, and of HR px
 # Options that jobs from before them do not have: nor do those that do not ask.
 CHOICES = ("video", "audio", "lr", "lr_from", "adapt")
 PLAIN = "plain"  # the method without a network
@@ -337,9 +337,7 @@ class EncodeOptions:
             return self.routes.route_cell_px
         most = MAX_CELL_PX if self.routes.routes == "map" else MAX_ROUTER_CELL_PX
         step = QUARTER_PX * self.units
-        # At scale 1 three quarters of single pixels would be a map of 6,400 cells for 720p.
-        quarters = max(CELL_QUARTERS, math.ceil(CELL_HR_PX / self.stream.scale / step))
-        return min(quarters, most // step) * step
+        return min(usual_cell_px(self.stream.scale, self.units), most // step * step)
 
     @property
     def film(self) -> VideoFile | ImageSequence:

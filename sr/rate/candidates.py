@@ -10,7 +10,7 @@ from fractions import Fraction
 from player.package.architecture import Architecture, convolutions
 from player.package.paths import HARD
 from player.package.scale import Scale
-from player.package.shipped import shipped_blob, shipped_names
+from player.package.shipped import shipped_blob, shipped_names, ships_for
 from player.package.weights import read_header
 from sr.rate.budget import Budget, path_price
 
@@ -85,10 +85,10 @@ def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterato
 
 
 def shipped_candidates(
-    scale: Scale, height: int, width: int, budget: Budget
+    scale: Scale, codec: str, height: int, width: int, budget: Budget
 ) -> Iterator[Candidate]:
-    """The same of the networks that lie with every player."""
-    for name in shipped_names(scale):
+    """The same of the networks that lie with every player, for streams by that codec."""
+    for name in (n for n in shipped_names(scale) if ships_for(n, codec)):
         arch = read_header(shipped_blob(name)).arch
         if (price := _affordable(arch, height * width, budget)) is not None:
             yield Candidate(arch, price, name)

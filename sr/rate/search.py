@@ -216,9 +216,11 @@ class Search:
 
     def _try_shipped(self, judge: Promises, climbed: list[Rung]) -> Iterator[Trial]:
         """All networks that lie with the player and gain something, by what they do as they are."""
-        info = self.shelf.sample.info
+        info, codec = self.shelf.sample.info, self.shelf.coding.codec
         for rung in climbed:
-            for candidate in shipped_candidates(rung.scale, info.height, info.width, self.budget):
+            for candidate in shipped_candidates(
+                rung.scale, codec, info.height, info.width, self.budget
+            ):
                 trial = self._trial(rung, candidate, self._likely_crf(rung, candidate, judge))
                 if trial.gain > 0:
                     yield trial

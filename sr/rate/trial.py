@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from chunking.difficulty import patch_sse
 from chunking.grid import Grid
+from chunking.route_plan import usual_cell_px
 from player.bicubic import upscale_bicubic
 from player.package.adapted import unpack_base
 from player.package.architecture import Tensors
@@ -46,7 +47,6 @@ CHANGES_A_DOUBLING = 1.23  # times more bytes (benchmarks/adapting.py)
 SMALL_WEIGHTS, SMALL_EXPONENT, LARGE_EXPONENT = 8000, 0.25, 0.15
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
-_CELL_UNITS = 12  # of a cell of the routes
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def try_adapted(
     steps, (trained, held) = training.trial_steps, _some_frames(stream)
     blob = shipped_blob(candidate.shipped)
     base = unpack_base(blob)
-    cell_px = _CELL_UNITS * candidate.arch.units
+    cell_px = usual_cell_px(candidate.scale, candidate.arch.units)
 
     def gain_of(integers: Tensors) -> float:
         network = IntegerNetwork(base.arch, integers)
@@ -200,7 +200,8 @@ def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Tri
     network = scored_network(shipped_blob(candidate.shipped))
     count = len(stream.sample.frames)
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
-    held, cell_px = stream.pairs(judged.tolist()), _CELL_UNITS * candidate.arch.units
+    held = stream.pairs(judged.tolist())
+    cell_px = usual_cell_px(candidate.scale, candidate.arch.units)
     after = (best_paths(network, pair, cell_px) for pair in held)
     gain = _gain(stream.sample, held, after, candidate, metric)
     return Trial(candidate, stream.rung, stream.crf, 0, gain)

@@ -10,8 +10,10 @@ import pytest
 
 from benchmarks.same_bytes import drifting_pictures, write_film
 from chunking.probe import probe
+from player.bicubic import upscale_bicubic
 from player.package.paths import BICUBIC, HARD
-from player.package.shipped import shipped_blob, shipped_names
+from player.package.shipped import shipped_blob, shipped_names, ships_for
+from sr.encode.options import EncodeOptions
 from sr.rate.budget import Budget, Device
 from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import best_of
@@ -32,17 +34,27 @@ def shelf(tmp_path_factory) -> StreamShelf:
 
 
 def test_they_cost_no_weights_but_time():
-    for scale in (2, 3, 4):
-        found = list(shipped_candidates(scale, 720, 1280, ALL))
-        assert {c.shipped for c in found} == set(shipped_names(scale))
+    for scale in (1, 2, 3, 4):
+        found = list(shipped_candidates(scale, "h264", 720, 1280, ALL))
+        known = {name for name in shipped_names(scale) if ships_for(name, "h264")}
+        assert {c.shipped for c in found} == known and known
         assert all(c.blob_bytes == 0 and c.price > 1e9 for c in found)
     assert all(c.shipped is None and c.blob_bytes > 0 for c in candidates(2, 720, 1280, ALL))
     slow = Budget(Device("slow", "cpu", 1.0), 1.0)
-    assert list(shipped_candidates(2, 720, 1280, slow)) == []
+    assert list(shipped_candidates(2, "h264", 720, 1280, slow)) == []
+
+
+def test_a_filter_is_tried_on_streams_of_its_codec_alone():
+    found = {
+        codec: {c.shipped for c in shipped_candidates(1, codec, 720, 1280, ALL)}
+        for codec in ("h264", "h265", "av1")
+    }
+    assert set().union(*found.values()) == set(shipped_names(1))
+    assert all(codec in name.split("-") for codec, names in found.items() for name in names)
 
 
 def test_a_trial_is_what_the_network_does(shelf):
-    candidate = next(iter(shipped_candidates(4, 96, 128, ALL)))
+    candidate = next(iter(shipped_candidates(4, "h264", 96, 128, ALL)))
     stream = shelf.stream(Rung(4), 24.0)
     trial = try_shipped(candidate, stream, "psnr_rgb")
     network = scored_network(shipped_blob(candidate.shipped))
@@ -69,8 +81,22 @@ class Promise:
     candidate: Candidate
 
 
+@pytest.mark.parametrize(("scale", "name"), [(1, "x1-h264"), (2, "x2-fine"), (4, "x4-fine")])
+def test_a_trial_has_the_cells_of_an_encode(shelf, monkeypatch, scale, name, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        "sr.rate.trial.best_paths",
+        lambda network, pair, cell_px: asked.append(cell_px) or upscale_bicubic(pair.lr, scale),
+    )
+    arch = scored_network(shipped_blob(name)).arch
+    try_shipped(Candidate(arch, 1.0, name), shelf.stream(Rung(scale), 30.0), "psnr_y")
+    options = EncodeOptions.of(tmp_path / "film.mp4", tmp_path / "p", scale=scale, shipped=name)
+    assert set(asked) == {options.route_cell_px}
+
+
 def test_a_shipped_network_must_be_clearly_ahead():
-    own, shipped = (next(iter(kind(4, 96, 128, ALL))) for kind in (candidates, shipped_candidates))
+    own = next(iter(candidates(4, 96, 128, ALL)))
+    shipped = next(iter(shipped_candidates(4, "h264", 96, 128, ALL)))
     first, near, far = Promise(2.0, shipped), Promise(1.95, own), Promise(1.85, own)
     assert best_of([first, near, far]) is near
     assert best_of([first, far]) is first

@@ -1,9 +1,11 @@
 """The networks that ship with every player: a package names one, and sends no weights.
 
-x4-coarse.bin and the like, in integers, for streams of a scale as codecs leave them: `coarse` for
-low rates, `fine` for higher ones. Made by `python -m benchmarks.shipped_networks`; the .json beside
-each is the log of its making. A package knows them by their hash, so that a network which changes
-is another network, and a player that does not have it says so.
+    x4-coarse, x4-fine ...      streams of that scale, of any codec, at low and at higher rates
+    x1-h264, x1-h264-large ...  streams of the film's own size by that codec, at all usual rates
+
+In integers, for streams as codecs leave them. Made by `python -m benchmarks.shipped_networks`; the
+.json beside each is the log of its making. A package knows them by their hash, so that a network
+which changes is another network, and a player that does not have it says so.
 """
 
 from collections.abc import Mapping
@@ -15,12 +17,19 @@ from player.package.package_error import PackageError
 from player.package.scale import Scale, scale_number
 
 FOLDER = Path(__file__).parent
+CODECS = ("h264", "h265", "av1")
 
 
 def shipped_names(scale: Scale) -> tuple[str, ...]:
     """Those of a scale."""
     start = f"x{scale_number(scale)}-"
     return tuple(sorted(p.stem for p in FOLDER.glob("*.bin") if p.name.startswith(start)))
+
+
+def ships_for(name: str, codec: str) -> bool:
+    """Whether a network is for streams of a codec: of that one, or of any."""
+    own = [part for part in name.split("-") if part in CODECS]
+    return not own or codec in own
 
 
 def shipped_blob(name: str) -> bytes:

@@ -1,0 +1,105 @@
+"""What the networks that ship gain as they are, on films that they did not learn from.
+
+    python -m benchmarks.shipped_gains [--films FOLDER]
+
+The stretches of two clips on which settings may be chosen (benchmarks/adapting.py), encoded at the
+middle of what each network is for; each cell by its best path, as free routes would, against the
+stream as any player shows it. Beside it the control: the same stream by another network of the same
+scale.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.adapting import ROUTE_CELL_PX, STRETCHES, Stretch, take
+from benchmarks.harness import argument_parser, environment, write_json
+from benchmarks.shipped_data import crf_like
+from benchmarks.shipped_networks import RECIPES, Recipe
+from player.bicubic import upscale_bicubic
+from player.package.shipped import shipped_blob
+from sr.rate.rungs import Rung
+from sr.rate.sample import Coding, Sample, StreamShelf
+from sr.rate.trial import best_paths
+from sr.scoring import scored_network
+from sr.training.data import FramePair, Image
+
+METRICS, JUDGED = ("psnr_y", "psnr_rgb"), 6
+# What each is compared with on its own streams.
+_CODEC_AFTER = {"h264": "av1", "h265": "h264", "av1": "h264"}
+
+
+def control_of(name: str) -> str:
+    """Another network of the scale: of another codec, of other rates, a smaller one."""
+    scale, kind, *rest = name.split("-")
+    if rest == ["large"]:
+        return f"{scale}-{kind}"
+    if kind in _CODEC_AFTER:
+        return f"{scale}-{_CODEC_AFTER[kind]}"
+    return f"{scale}-{'coarse' if kind == 'fine' else 'fine'}"
+
+
+def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str, Any]:
+    """A network on a stretch of film, by the first of its codecs."""
+    sample, codec = take(stretch, films), recipe.codecs[0]
+    crf = crf_like(codec, sum(recipe.crfs) / 2)
+    rung = Rung(recipe.scale)
+    with tempfile.TemporaryDirectory() as folder:
+        shelf = StreamShelf(sample, Coding(codec, 4.0), Path(folder), METRICS)
+        stream = shelf.stream(rung, crf)
+        judged = np.linspace(0, len(sample.frames) - 1, JUDGED).round().astype(int)
+        pairs = stream.pairs(judged.tolist())
+    anchor = _quality(sample, pairs, [upscale_bicubic(p.lr, recipe.scale) for p in pairs])
+    row = {"network": name, "codec": codec, "crf": crf, "clip": stretch.file}
+    row |= {"stream_bytes": stream.bytes, "anchor": anchor}
+    for kind, blob in (("gain", name), ("control", control_of(name))):
+        network = scored_network(shipped_blob(blob))
+        shown = _quality(sample, pairs, [best_paths(network, p, ROUTE_CELL_PX) for p in pairs])
+        row[kind] = {metric: round(shown[metric] - anchor[metric], 4) for metric in METRICS}
+    return {**row, "control_network": control_of(name)}
+
+
+def _quality(
+    sample: Sample, pairs: Sequence[FramePair], shown: Sequence[Image]
+) -> dict[str, float]:
+    found = sample.quality(((s, p.hr) for s, p in zip(shown, pairs, strict=True)), METRICS)
+    return {metric: round(value, 4) for metric, value in found.items()}
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Of each network over the clips."""
+    found = []
+    for name in dict.fromkeys(row["network"] for row in rows):
+        own = [row for row in rows if row["network"] == name]
+        gained = {
+            f"{kind}_{metric}": round(fmean(row[kind][metric] for row in own), 4)
+            for kind in ("gain", "control")
+            for metric in METRICS
+        }
+        same = ("network", "codec", "crf", "control_network")
+        found.append({key: own[0][key] for key in same} | gained)
+    return found
+
+
+def main() -> None:
+    parser: argparse.ArgumentParser = argument_parser("shipped", __doc__)
+    parser.add_argument("--films", type=Path, default=Path("../shared/clips"))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    for name, recipe in RECIPES.items():
+        for stretch in STRETCHES:
+            rows.append(row_of(name, recipe, stretch, options.films))
+            print(name, stretch.file, rows[-1]["gain"], rows[-1]["control"], flush=True)
+    result = {"schema": "pocketsr.shipped/1", "means": means(rows), "rows": rows}
+    write_json(options.json, {**result, "environment": environment(("torch", "av"))})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The control of each network that ships, and the means over the clips."""
+
+import pytest
+
+from benchmarks.shipped_gains import control_of, means
+from benchmarks.shipped_networks import RECIPES
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_control_is_another_network_of_the_scale(name):
+    control = control_of(name)
+    assert control in RECIPES and control != name
+    assert RECIPES[control].scale == RECIPES[name].scale
+
+
+def test_a_filter_is_compared_with_that_of_another_codec_and_a_large_one_with_the_small():
+    assert control_of("x1-h264-large") == "x1-h264"
+    assert control_of("x1-av1") == "x1-h264"
+    assert control_of("x2-coarse") == "x2-fine"
+
+
+def test_means_are_over_the_clips_of_a_network():
+    def row(network: str, luma: float) -> dict:
+        gain = {"psnr_y": luma, "psnr_rgb": luma / 2}
+        control = {"psnr_y": -luma, "psnr_rgb": 0.0}
+        same = {"codec": "av1", "crf": 44.0, "control_network": "c"}
+        return {"network": network, **same, "gain": gain, "control": control}
+
+    first, second = means([row("a", 0.2), row("b", 0.5), row("a", 0.4)])
+    assert (first["network"], second["network"]) == ("a", "b")
+    assert first["gain_psnr_y"] == pytest.approx(0.3)
+    assert first["gain_psnr_rgb"] == pytest.approx(0.15)
+    assert first["control_psnr_y"] == pytest.approx(-0.3)
+    assert first["control_network"] == "c" and first["crf"] == 44.0
