@@ -20,24 +20,41 @@ EXACT_ROWS = 258  # as many squares of 0..255 as float32 adds without rounding, 
 
 
 def patch_sse(sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: Scale) -> np.ndarray:
-    """Squared error of each fine cell, [gh, gw] float64 but whole numbers, over RGB.
+    """Squared error of each fine cell, [gh, gw] float64 but whole numbers, over the C colours.
 
-    `sr` [H', W', 3] u8 covers at least `hr` [H, W, 3] u8; what lies beyond HR is not displayed
+    `sr` [H', W', C] u8 covers at least `hr` [H, W, C] u8; what lies beyond HR is not displayed
     and does not count.
     """
-    height, width = hr.shape[:2]
+    height, width, colours = hr.shape
     rows = [min(hr_px(y, scale), height) for y in range(0, grid.height, grid.fine_h)]
     # Samples of a row of HR, summed down each row of cells; zero beyond HR.
-    sums = np.zeros((len(rows), 3 * hr_px(grid.width, scale)))
+    sums = np.zeros((len(rows), colours * hr_px(grid.width, scale)))
     # Row of cells by row of cells, so that what is in between stays in the cache.
     for own, (top, below) in zip(sums, pairwise([*rows, height]), strict=True):
         for y in range(top, below, EXACT_ROWS):
             band = slice(y, min(y + EXACT_ROWS, below))
-            off = cv2.absdiff(sr[band, :width], hr[band]).reshape(-1, 3 * width)
+            off = cv2.absdiff(sr[band, :width], hr[band]).reshape(-1, colours * width)
             squares = np.square(off, dtype=np.uint16)
-            own[: 3 * width] += cv2.reduce(squares, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0]
-    columns = [3 * hr_px(x, scale) for x in range(0, grid.width, grid.fine_w)]
+            own[: colours * width] += cv2.reduce(squares, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0]
+    columns = [colours * hr_px(x, scale) for x in range(0, grid.width, grid.fine_w)]
     return np.add.reduceat(sums, columns, axis=1)
+
+
+def shown_sse(
+    sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: Scale, luma_share: float
+) -> np.ndarray:
+    """[gh, gw]: `patch_sse` over RGB, of which a share is luma's instead, three times: chroma,
+    which is held at half the size, is wrong in ways that nothing here mends."""
+    error = patch_sse(sr, hr, grid, scale)
+    if luma_share == 0:
+        return error
+    height, width = hr.shape[:2]
+    shown, wanted = (
+        np.asarray(cv2.cvtColor(rgb[:height, :width], cv2.COLOR_RGB2GRAY))[..., None]
+        for rgb in (sr, hr)
+    )
+    of_luma: np.ndarray = 3 * luma_share * patch_sse(shown, wanted, grid, scale)
+    return (1 - luma_share) * error + of_luma
 
 
 def patch_samples(grid: Grid, scale: Scale, height: int, width: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from chunking.difficulty import patch_sse
+from chunking.difficulty import shown_sse
 from chunking.grid import Grid
 from player.engine import MAX_THREADS, Engine
 from player.package.anchor import anchor_halo_px
@@ -116,13 +116,15 @@ def path_sse(
     pairs: Iterable[FramePair],
     grid: Grid,
     paths: Collection[int] = PLANNED_PATHS,
+    luma_share: float = 0.0,
 ) -> Iterator[NDArray[np.float64]]:
-    """For each frame, [3, gh, gw]: squared error of every patch on bicubic, easy and hard.
+    """For each frame, [3, gh, gw]: squared error of every patch on bicubic, easy and hard, a share
+    of it luma's alone (`shown_sse`).
 
     Infinite for a path that the network lacks, and for what is not among `paths`.
     """
     for pair in pairs:
         errors = np.full((len(PLANNED_PATHS), *grid.shape), np.inf)
         for path, frame in upscale_paths(network, pair.lr, paths):
-            errors[path] = patch_sse(frame, pair.hr, grid, network.arch.scale)
+            errors[path] = shown_sse(frame, pair.hr, grid, network.arch.scale, luma_share)
         yield errors

@@ -57,10 +57,15 @@ def plain_at(found: dict[str, Any], scale: Any) -> dict[str, Any]:
     return next(c for c in choices if c["scale"] == scale and not c["widths"])
 
 
-def other_choice(found: dict[str, Any]) -> dict[str, Any] | None:
-    """The network that promises most at another scale than the best, if it promises enough."""
-    first, plain = found["best"], found["plain"]
-    for choice in found["considered"]:  # by falling worth
-        if choice["widths"] and choice["scale"] != first["scale"]:
-            return choice if choice["worth"] >= LEAST_WORTH * plain["worth"] else None
-    return None
+def network_choices(found: dict[str, Any], plain: dict[str, Any]) -> list[dict[str, Any]]:
+    """The networks to make, one after the other: the best, and that of another scale which promises
+    most. `plain`: the choice of the plain encode that stood its proof, which may be worth less than
+    what the sample promised of a smaller one; only what promises more than it is tried."""
+    least = LEAST_WORTH * plain["worth"]
+    considered: list[dict[str, Any]] = found["considered"]  # by falling worth
+    promising = [c for c in considered if c["widths"] and c["worth"] >= least]
+    first = found["best"] if found["best"]["widths"] else next(iter(promising), None)
+    if first is None:
+        return []
+    others = (c for c in promising if c["scale"] != first["scale"])
+    return [first, *[other for other in others][:1]]

@@ -25,7 +25,7 @@ from player.package.artefact import make_folder, write_bytes
 from player.package.index import index_path
 from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
 from player.package.signature import signing_key
-from sr.encode.attempts import Attempt, Wanted, other_choice, plain_at, slope_of
+from sr.encode.attempts import Attempt, Wanted, network_choices, plain_at, slope_of
 from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job
@@ -78,19 +78,17 @@ class _Best:
         found = self.job.step("search", self._search)
         plain = self._plain(found)
         made, verdict = plain, None
-        if found["best"]["widths"] is None:
-            self.progress.warn("no network pays for its bytes here: this is the plain encode")
-        else:
-            network, verdict = self._proved("network", found["best"], plain, found)
-            if not verdict.better and (other := other_choice(found)):
-                self.progress.warn("the network did not pay for its bytes: the next best is tried")
-                network, verdict = self._proved("other", other, plain, found)
+        choices = network_choices(found, plain.choice)
+        for number, choice in enumerate(choices):
+            network, verdict = self._proved(("network", "other")[number], choice, plain, found)
             if verdict.better:
                 made = network
-            else:
-                self.progress.warn(
-                    "the network did not pay for its bytes: this is the plain encode"
-                )
+                break
+            last = number == len(choices) - 1
+            follows = "this is the plain encode" if last else "the next best is tried"
+            self.progress.warn(f"the network did not pay for its bytes: {follows}")
+        if not choices:
+            self.progress.warn("no network pays for its bytes here: this is the plain encode")
         self.job.check()
         self._publish(made.folder)
         return self._report(found, made, plain, verdict)

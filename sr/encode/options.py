@@ -31,7 +31,7 @@ from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
 # Options that jobs from before them do not have: nor do those that do not ask.
-CHOICES = ("video", "audio", "lr", "lr_from", "adapt")
+CHOICES = ("video", "audio", "lr", "lr_from", "adapt", "luma_share")
 PLAIN = "plain"  # the method without a network
 _OF_ADAPTING = ("--patches", "--steps", "--loss")  # what is asked of a training of changes as well
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
@@ -154,18 +154,20 @@ class TrainingOptions:
 class RouteOptions:
     """`routes`: what the package tells the player, a "map" of each frame, a "router" that the
     player asks itself, or "both". `max_loss_db`: how far the routed frames of dydca may fall below
-    the best routes; the more, the less the phone computes. `max_macs`: products of a
-    frame in the mean over the film, kept to whatever that loses. Routes are planned for cells of
-    `route_cell_px` LR pixels (None: 12 units, of 24 HR px at least) and held for
-    `route_hold_frames`, longer where a change is not worth its bits. `probe_share`: the
-    part of the cells whose errors are measured for that; the rest's are predicted. `groups`: a file
-    or folder that names content groups, for `protect` (those that always take the hard path) and
-    for the stage `fair`, which takes chunks by difficulty without one.
+    the best routes; the more, the less the phone computes. `max_macs`: products of a frame in the
+    mean over the film, kept to whatever that loses. `luma_share`: how much of the squared error
+    that a map is planned by is luma's alone (where all cells are measured). Routes are planned for
+    cells of `route_cell_px` LR pixels (None: 12 units, of 24 HR px at least) and held for
+    `route_hold_frames`, longer where a change is not worth its bits. `probe_share`: the part of the
+    cells whose errors are measured for that; the rest's are predicted. `groups`: a file or folder
+    that names content groups, for `protect` (those that always take the hard path) and for the
+    stage `fair`, which takes chunks by difficulty without one.
     """
 
     routes: str = "map"
     max_loss_db: float = 0.05
     max_macs: float | None = None
+    luma_share: float | None = None
     route_cell_px: int | None = None
     route_hold_frames: int = 4
     probe_share: float = 1.0

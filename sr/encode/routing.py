@@ -9,14 +9,13 @@ from chunking.difficulty import psnr_from_sse
 from chunking.grid import Grid
 from chunking.priced_routes import priced_routes
 from player.costs import path_macs
-from player.metrics import PEAK
-from player.package.paths import HARD, PLANNED_PATHS, merge_coarse, route_codes
+from player.package.paths import BICUBIC, HARD, PLANNED_PATHS, merge_coarse, route_codes
 from player.package.streams import Segment
 from sr.encode.by_segment import Errors, Groups, by_segment, keep_array, read_array
 from sr.encode.difficulty import MOST_DB
 from sr.encode.methods import Difficulty, chunk_labels, chunk_thresholds_db, time_labels
 from sr.encode.protect import on_hard_path, protected
-from sr.encode.rate_weight import film_rate_weight
+from sr.encode.rate_weight import LEAST_ERROR, anchor_error, film_rate_weight
 from sr.encode.sampled_routes import sampled_sse
 from sr.encode.work import Work
 from sr.scoring import Scored, path_sse
@@ -53,12 +52,14 @@ def frame_groups(segments: Sequence[Segment], hold_frames: int) -> Groups:
 
 def _summed_sse(work: Work, network: Scored, grid: Grid, groups: Groups) -> Errors:
     """[3, G, gh, gw] squared errors of a network's paths, summed over each frame group."""
+    share = work.options.routes.luma_share or 0.0
 
     def measure(pairs: Iterator[FramePair], own: Groups) -> Errors:
         errors = np.zeros((len(PLANNED_PATHS), int(own[-1] - own[0]) + 1, *grid.shape))
         # All frames of a group: fewer, the first and the last, do not decide as well where things
         # move (benchmarks/scoring.py).
-        for group, sse in zip(own, path_sse(network, pairs, grid), strict=True):
+        found = path_sse(network, pairs, grid, luma_share=share)
+        for group, sse in zip(own, found, strict=True):
             errors[:, group - own[0]] += sse
         return errors
 
@@ -85,9 +86,9 @@ def _planned(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> C
     # A frame group's cell is computed in each of its frames, as its errors are the sum of theirs.
     frames = np.bincount(groups)[:, None, None]
     costs = path_macs(network.arch)[:, None, None, None] * (frames * pixels)
-    # The film's mean squared error in unit range, as the sum that the errors are.
-    samples = work.film.frames * work.samples_of(work.route_grid).sum()
-    bit_price = film_rate_weight(work) * samples * PEAK**2
+    # A share of the anchor's error, so that the price is in the terms of these errors, too.
+    error_share = film_rate_weight(work) / max(anchor_error(work), LEAST_ERROR)
+    bit_price = error_share * float(sse[BICUBIC].sum())
     firsts = np.cumsum([0, *(segment.frames for segment in stream.segments[:-1])])
     starts = np.isin(np.arange(len(sse[0])), groups[firsts])
     most = asked.max_macs and asked.max_macs * len(groups)

@@ -23,7 +23,7 @@ from sr.encode.options import (
     TrainingOptions,
 )
 from sr.rate.budget import DEFAULT_CLASS, Budget, budget_of
-from sr.rate.goal import Goal, goal_of
+from sr.rate.goal import Goal, goal_of, luma_share
 from sr.training.losses import CONTRAST
 from sr.usage_error import UsageError
 
@@ -93,7 +93,7 @@ class SearchOptions:
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
         decided = ["scale", "lr_crf", "warm_from", "rate_weight", "shipped", "adapt"]
-        decided += [name for name in CHOICES if flat[name] is None]
+        decided += [name for name in CHOICES if flat.get(name) is None]
         flat["revision"] = flat["revision"] if flat["revision"] > 1 else None
         if self.device_table and Path(self.device_table).exists():
             flat["device_table_sha256"] = tree_digest(Path(self.device_table))
@@ -127,7 +127,11 @@ class SearchOptions:
                 self.training, units=choice["units"], rate_weight=rate_weight, **more
             )
         # All that gains is computed, as far as the phone keeps up.
-        routes = RouteOptions(max_loss_db=NO_LOSS_DB, max_macs=choice["most_macs"])
+        routes = RouteOptions(
+            max_loss_db=NO_LOSS_DB,
+            max_macs=choice["most_macs"],
+            luma_share=luma_share(self.goal.metric) or None,
+        )
         return EncodeOptions(self.source, out, stream, training, routes)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.difficulty import patch_sse
+from chunking.difficulty import patch_sse, shown_sse
 from chunking.grid import Grid
 from chunking.route_plan import usual_cell_px
 from player.bicubic import upscale_bicubic
@@ -34,6 +34,7 @@ from sr.packing import pack_changes
 from sr.quant.adapt import adapt, adapting_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.rate.candidates import Candidate
+from sr.rate.goal import luma_share
 from sr.rate.rungs import Rung
 from sr.rate.sample import Sample, SampledStream
 from sr.scoring import Scored, scored_network, upscale_paths
@@ -156,7 +157,7 @@ def try_adapted(
 
     def gain_of(integers: Tensors) -> float:
         network = IntegerNetwork(base.arch, integers)
-        after = (best_paths(network, pair, cell_px) for pair in held)
+        after = (best_paths(network, pair, cell_px, luma_share(metric)) for pair in held)
         return _gain(stream.sample, held, after, candidate, metric)
 
     before, sampler = gain_of(base.tensors), _sampler_of(candidate, trained, training)
@@ -202,16 +203,17 @@ def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Tri
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held = stream.pairs(judged.tolist())
     cell_px = usual_cell_px(candidate.scale, candidate.arch.units)
-    after = (best_paths(network, pair, cell_px) for pair in held)
+    after = (best_paths(network, pair, cell_px, luma_share(metric)) for pair in held)
     gain = _gain(stream.sample, held, after, candidate, metric)
     return Trial(candidate, stream.rung, stream.crf, 0, gain)
 
 
-def best_paths(network: Scored, pair: FramePair, cell_px: int) -> Image:
-    """A frame whose cells take the path of the least error, as free routes would."""
+def best_paths(network: Scored, pair: FramePair, cell_px: int, share: float = 0.0) -> Image:
+    """A frame whose cells take the path of the least error, as free routes would; `share` of it
+    luma's alone."""
     scale, (height, width) = network.arch.scale, pair.lr.shape[:2]
     grid, made = Grid(height, width, cell_px, cell_px), dict(upscale_paths(network, pair.lr))
-    errors = np.stack([patch_sse(frame, pair.hr, grid, scale) for frame in made.values()])
+    errors = np.stack([shown_sse(frame, pair.hr, grid, scale, share) for frame in made.values()])
     rows, columns = (np.arange(hr_px(n, scale)) // hr_px(cell_px, scale) for n in (height, width))
     best = errors.argmin(axis=0)[rows[:, None], columns][..., None]
     return np.select([best == i for i in range(len(made))], [*made.values()])

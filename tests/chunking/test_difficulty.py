@@ -16,6 +16,7 @@ from chunking.difficulty import (
     psnr_from_sse,
     rank_correlation,
     residual_energy,
+    shown_sse,
 )
 from chunking.grid import Grid
 from chunking.lr import downscale
@@ -26,6 +27,20 @@ def pictures():
     rng = np.random.default_rng(3)
     shape = (2, 118, 203, 3)  # HR smaller than 2 x the LR of 60 x 102: the rest is not displayed
     return rng.integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+def test_a_share_of_the_error_is_that_of_luma(pictures, share):
+    sr, hr = pictures
+    grid, scale = Grid(60, 102), 2
+    hr = hr[: 2 * 60, : 2 * 102]
+    height, width = hr.shape[:2]
+    weights = np.array([0.299, 0.587, 0.114])  # BT.601
+    lumas = [np.round(image[:height, :width] @ weights) for image in (sr, hr)]
+    rgb = patch_sse(sr, hr, grid, scale).sum()
+    found = shown_sse(sr, hr, grid, scale, share).sum()
+    luma = 3 * np.square(lumas[0] - lumas[1]).sum()
+    assert found == pytest.approx((1 - share) * rgb + share * luma, rel=0.01)
 
 
 def test_patch_sse_and_psnr_are_those_of_each_displayed_patch(pictures):
