@@ -4,11 +4,10 @@
 
 The stretches of two clips on which settings may be chosen (benchmarks/adapting.py), encoded at the
 middle of what each network is for; each cell by its best path, as free routes would, against the
-stream as any player shows it. Beside it the control: the same stream by another network of the same
-scale.
+stream as any player shows it. Beside it two controls: the same stream by another network of the
+same scale, and paths chosen by RGB's error alone, without the share of luma's (sr/rate/goal.py).
 """
 
-import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,12 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.adapting import ROUTE_CELL_PX, STRETCHES, Stretch, take
+from benchmarks.adapting import STRETCHES, Stretch, take
 from benchmarks.harness import argument_parser, environment, write_json
 from benchmarks.shipped_data import crf_like
 from benchmarks.shipped_networks import RECIPES, Recipe
+from chunking.route_plan import usual_cell_px
 from player.bicubic import upscale_bicubic
 from player.package.shipped import shipped_blob
+from sr.rate.goal import luma_share
 from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, Sample, StreamShelf
 from sr.rate.trial import best_paths
@@ -58,10 +59,13 @@ def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str
     anchor = _quality(sample, pairs, [upscale_bicubic(p.lr, recipe.scale) for p in pairs])
     row = {"network": name, "codec": codec, "crf": crf, "clip": stretch.file}
     row |= {"stream_bytes": stream.bytes, "anchor": anchor}
-    for kind, blob in (("gain", name), ("control", control_of(name))):
+    cell_px = usual_cell_px(recipe.scale, recipe.arch.units)
+    of_luma = luma_share("psnr_y")
+    arms = {"gain": (name, of_luma), "control": (control_of(name), of_luma), "by_rgb": (name, 0.0)}
+    for arm, (blob, share) in arms.items():
         network = scored_network(shipped_blob(blob))
-        shown = _quality(sample, pairs, [best_paths(network, p, ROUTE_CELL_PX) for p in pairs])
-        row[kind] = {metric: round(shown[metric] - anchor[metric], 4) for metric in METRICS}
+        shown = _quality(sample, pairs, [best_paths(network, p, cell_px, share) for p in pairs])
+        row[arm] = {metric: round(shown[metric] - anchor[metric], 4) for metric in METRICS}
     return {**row, "control_network": control_of(name)}
 
 
@@ -78,8 +82,8 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for name in dict.fromkeys(row["network"] for row in rows):
         own = [row for row in rows if row["network"] == name]
         gained = {
-            f"{kind}_{metric}": round(fmean(row[kind][metric] for row in own), 4)
-            for kind in ("gain", "control")
+            f"{arm}_{metric}": round(fmean(row[arm][metric] for row in own), 4)
+            for arm in ("gain", "control", "by_rgb")
             for metric in METRICS
         }
         same = ("network", "codec", "crf", "control_network")
@@ -88,7 +92,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser: argparse.ArgumentParser = argument_parser("shipped", __doc__)
+    parser = argument_parser("shipped", __doc__)
     parser.add_argument("--films", type=Path, default=Path("../shared/clips"))
     options = parser.parse_args()
     torch.set_num_threads(1)

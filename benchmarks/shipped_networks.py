@@ -21,7 +21,7 @@ from player.package.architecture import Architecture
 from player.package.artefact import write_bytes, write_text
 from player.package.paths import HARD
 from player.package.scale import Scale
-from player.package.shipped import FOLDER
+from player.package.shipped import CODECS, FOLDER
 from sr.models import build_network
 from sr.packing import pack_integers
 from sr.progress import Progress
@@ -50,7 +50,7 @@ class Recipe:
         return 64 if self.scale == 1 else 16
 
 
-CODECS, FILTERED_CRFS = ("h264", "h265", "av1"), (19.0, 37.0)
+FILTERED_CRFS = (19.0, 37.0)
 
 # As large as the budget of a phone's CPU has room for at 720p; two for the range of rates at which
 # a scale is of use.

@@ -92,9 +92,11 @@ def crops() -> str:
 def shipped() -> str:
     """Gains of what ships, mean of two clips."""
     forms = {"network": "{network}", "streams": "{codec}, crf {crf:g}"}
-    forms |= {"PSNR-Y gained, dB": "{gain_psnr_y:+.2f}", "PSNR-RGB, dB": "{gain_psnr_rgb:+.2f}"}
-    forms |= {"control": "{control_network}", "its PSNR-Y, dB": "{control_psnr_y:+.2f}"}
-    return formed(read("shipped")["means"], forms | {"PSNR-RGB, dB ": "{control_psnr_rgb:+.2f}"})
+    forms |= {"Y / RGB gained, dB": "{gain_psnr_y:+.3f} / {gain_psnr_rgb:+.3f}"}
+    forms |= {"routes by RGB's error": "{by_rgb_psnr_y:+.3f} / {by_rgb_psnr_rgb:+.3f}"}
+    forms |= {"control": "{control_network}"}
+    forms |= {"its gain": "{control_psnr_y:+.3f} / {control_psnr_rgb:+.3f}"}
+    return formed(read("shipped")["means"], forms)
 
 
 def difficulty() -> str:

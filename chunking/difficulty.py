@@ -43,8 +43,8 @@ def patch_sse(sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: Scale) -> np.nd
 def shown_sse(
     sr: np.ndarray, hr: np.ndarray, grid: Grid, scale: Scale, luma_share: float
 ) -> np.ndarray:
-    """[gh, gw]: `patch_sse` over RGB, of which a share is luma's instead, three times: chroma,
-    which is held at half the size, is wrong in ways that nothing here mends."""
+    """[gh, gw]: `patch_sse` over RGB, of which `luma_share` is luma's alone (BT.601, rounded to
+    8 bits), counted three times, so that a grey error costs the same whatever the share."""
     error = patch_sse(sr, hr, grid, scale)
     if luma_share == 0:
         return error

@@ -114,9 +114,11 @@ class Cell:
         return f"{self.shot.name}_{self.codec}-{tune}_{self.arm}_{self.crf:g}"
 
     def to_json(self) -> dict[str, Any]:
-        """What tells it from others in results."""
+        """What tells it from others in results; where two tunes are one, it is of the first."""
         shot = {"clip": self.shot.clip, "shot": self.shot.name, "part": self.shot.part}
-        own = {"codec": self.codec, "tune": self.tune, "arm": self.arm, "crf": self.crf}
+        options = TUNES[self.tune][self.codec]
+        tune = next(name for name, of in TUNES.items() if of[self.codec] == options)
+        own = {"codec": self.codec, "tune": tune, "arm": self.arm, "crf": self.crf}
         return shot | own | {"long": self.shot.is_long}
 
 

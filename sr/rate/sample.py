@@ -5,6 +5,7 @@ film --decode--> portions of a segment each --downscale--> encoder --> bytes, fo
                        +--------------------------------------------------> to train on
 """
 
+import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,13 +23,15 @@ from chunking.video import Frame, read_frames
 from player.bicubic import upscale_bicubic
 from player.package.scale import Scale
 from player.quality import QualityMeter
-from sr.rate.curve import Point
+from sr.rate.curve import Point, along
 from sr.rate.goal import LAST_CRF
 from sr.rate.rungs import Rung
 from sr.training.data import FramePair, Image
 
 MAX_SAMPLE_BYTES = 600_000_000  # of HR frames
 _JUDGED = 40  # frames that show a stream's quality
+CRF_APART = 4.0  # of two encodes that show a slope
+_MOST_ENCODES = 4  # of a rung, on the way to a crf
 _FEW = 8  # frames that show what a scale can hold at all
 _PORTIONS = ((0, 1), (12, 2), (60, 3))  # from so many segments' worth of film on, so many portions
 
@@ -197,6 +200,20 @@ class StreamShelf:
     def bounded(self, crf: float) -> float:
         """A crf that the codec has; in halves, so that encodes are found again."""
         return min(LAST_CRF[self.coding.codec], max(1.0, round(2 * crf) / 2))
+
+    def crf_for(
+        self, rung: Rung, start: float, excess: Callable[[Point], float], tolerance: float
+    ) -> float:
+        """The crf at which `excess`, which falls as crf rises, is about zero: by secants."""
+        tried = [(start, excess(self.point(rung, start)))]
+        following = self.bounded(start + math.copysign(CRF_APART, tried[0][1]))
+        while len(tried) < _MOST_ENCODES and abs(tried[-1][1]) > tolerance:
+            if any(crf == following for crf, _ in tried):
+                break
+            tried.append((following, excess(self.point(rung, following))))
+            by_excess = sorted((e, crf) for crf, e in tried)
+            following = self.bounded(along(tuple(by_excess), 0.0))
+        return min(tried, key=lambda t: abs(t[1]))[0]
 
     def scaled(self, rung: Rung) -> Iterator[Frame]:
         """The sample's frames as an encoder takes them."""

@@ -7,7 +7,7 @@ of the training, bytes of the weights  --+
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,14 +18,15 @@ from sr.progress import Progress
 from sr.rate.budget import Budget
 from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import LEAST_WORTH, Choice, Found, best_of
-from sr.rate.curve import Point, along, hull
+from sr.rate.curve import Point, hull
 from sr.rate.goal import BYTES_TOLERANCE, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.promises import Promises
 from sr.rate.rungs import HR, Rung, rungs
-from sr.rate.sample import StreamShelf
+from sr.rate.sample import CRF_APART, StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_shipped
 
 MOST_TRIALS, MOST_ADAPTED, MOST_AGAIN = 4, 2, 2  # by scale and units; by rung; of the best
+MOST_SETTLED = 3  # encodes for the plain choice alone
 MOST_SHARP = 2  # scales at which the film is made smaller in both ways
 # What a network may hope for before its trial: more than the best of the prototypes gained.
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
@@ -34,10 +35,8 @@ _HOPED_OF_SHARP = 0.8  # of it: a sharp stream shows by itself some of what a ne
 _HOPED_OF_ADAPTING = 0.1  # of that: what adapting may add to what a network gains as it ships
 _LIKELY = 0.25  # of it: where trials are held
 _FAR = 2.0  # crf from a trial, which then says little
-_CRF_APART = 4.0
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
 _NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
-_MOST_ENCODES = 4  # of a rung, on the way to a crf
 
 _Trials = dict[tuple[Rung, int | str], list[Trial]]  # by rung, and units or "adapted"
 
@@ -69,7 +68,7 @@ class Search:
             hopes = sorted(self._hopes(judge, climbed), key=lambda c: -c.worth)
             scales = list(dict.fromkeys(hope.rung.scale for hope in hopes))[:MOST_SHARP]
             climbed += self._climb((Rung(s, SHARP) for s in scales if s > 1), crf, here)
-        without = [judge.choice(rung, None, 0.0) for rung in climbed]
+        without = self._without(judge, climbed)
         plain = max(without, key=lambda c: c.worth)
         trials = self._try_best(judge, climbed, plain)
         shipped = list(self._try_shipped(judge, climbed))
@@ -84,6 +83,17 @@ class Search:
                 break
         tried = (*chain.from_iterable(trials.values()), *shipped)
         return Found(best, plain, considered, tuple(self.shelf.points()), tried)
+
+    def _without(self, judge: Promises, climbed: list[Rung]) -> list[Choice]:
+        """Each rung without a network. The one of most worth is encoded where it meets the goal,
+        until the best is one that was: a line between encodes far apart was 0.2 dB off."""
+        for _ in range(MOST_SETTLED):
+            best = max((judge.choice(rung, None, 0.0) for rung in climbed), key=lambda c: c.worth)
+            crf = self.shelf.bounded(best.crf)
+            if any(point.made_by["crf"] == crf for point in self.shelf.points(best.rung)):
+                break
+            self.shelf.point(best.rung, crf)
+        return [judge.choice(rung, None, 0.0) for rung in climbed]
 
     def _promised(
         self, judge: Promises, trials: _Trials, shipped: Sequence[Trial]
@@ -143,14 +153,12 @@ class Search:
         start = USUAL_CRF[self.shelf.coding.codec]
         if goal.kbps is not None:
             wanted = math.log(goal.kbps * 125 * self.shelf.sample.seconds)
-            return crf_for(
-                self.shelf, HR, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE
+            return self.shelf.crf_for(
+                HR, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE
             )
         assert goal.value is not None
         most = goal.value
-        return crf_for(
-            self.shelf, HR, start, lambda p: self.value(p) - most, TOLERANCE[goal.metric]
-        )
+        return self.shelf.crf_for(HR, start, lambda p: self.value(p) - most, TOLERANCE[goal.metric])
 
     def _hoped(self, rung: Rung) -> float:
         hoped = _HOPED[self.goal.metric] * (1.0 if rung.scale == 1 else _HOPED_MORE)
@@ -175,14 +183,14 @@ class Search:
         """Encode at crfs around the one that a network would bring to the goal's quality."""
         wanted = self.value(here) - self._hoped(rung) / 2
         start = self.shelf.bounded(crf - _CRF_LOWER.get(rung.scale, 3.0))
-        found = crf_for(self.shelf, rung, start, lambda p: self.value(p) - wanted, _NEAR)
+        found = self.shelf.crf_for(rung, start, lambda p: self.value(p) - wanted, _NEAR)
         if len(self.shelf.points(rung)) < 2:
             self.shelf.point(rung, self._apart(found))
 
     def _apart(self, crf: float) -> float:
         """Another crf, for a slope; before the codec's last one, not beyond."""
-        above = self.shelf.bounded(crf + _CRF_APART)
-        return above if above > crf else self.shelf.bounded(crf - _CRF_APART)
+        above = self.shelf.bounded(crf + CRF_APART)
+        return above if above > crf else self.shelf.bounded(crf - CRF_APART)
 
     def _candidates(self, rung: Rung) -> Iterator[Candidate]:
         info = self.shelf.sample.info
@@ -274,22 +282,3 @@ class Search:
 def _kind(candidate: Candidate) -> int | str:
     """Networks that one trial speaks for: those on units alike, or those that are adapted."""
     return "adapted" if candidate.adapted else candidate.arch.units
-
-
-def crf_for(
-    shelf: StreamShelf,
-    rung: Rung,
-    start: float,
-    excess: Callable[[Point], float],
-    tolerance: float,
-) -> float:
-    """The crf at which `excess`, which falls as crf rises, is about zero: by secants."""
-    tried = [(start, excess(shelf.point(rung, start)))]
-    following = shelf.bounded(start + math.copysign(_CRF_APART, tried[0][1]))
-    while len(tried) < _MOST_ENCODES and abs(tried[-1][1]) > tolerance:
-        if any(crf == following for crf, _ in tried):
-            break
-        tried.append((following, excess(shelf.point(rung, following))))
-        by_excess = sorted((e, crf) for crf, e in tried)
-        following = shelf.bounded(along(tuple(by_excess), 0.0))
-    return min(tried, key=lambda t: abs(t[1]))[0]

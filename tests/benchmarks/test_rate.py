@@ -32,6 +32,14 @@ from sr.progress import Progress
 SHOTS = read_shots()
 
 
+@pytest.mark.parametrize("tune", ["psnr", "default"])
+def test_where_two_tunes_are_one_so_are_their_cells(tune):
+    shot = read_shots()[0]
+    av1, h264 = (Cell(shot, codec, tune, "plain", 30.0) for codec in ("av1", "h264"))
+    assert av1.to_json()["tune"] == "psnr" and av1.name.split("_")[-3] == "av1-default"
+    assert h264.to_json()["tune"] == tune
+
+
 def test_clips_are_for_choosing_or_for_reporting_and_never_both():
     parts = {part: {s.clip for s in SHOTS if s.part == part} for part in ("choosing", "reporting")}
     assert parts["choosing"] == {"cups", "dog", "sintel_bamboo", "coffee", "flower_720p"}

@@ -64,6 +64,16 @@ def test_a_promise_from_afar_is_tried_again_where_it_lies(shelf, monkeypatch):
     assert [t["gain"] for t in found["trials"]].count(round(own[-1].gain, 4)) == 1
 
 
+def test_a_plain_choice_was_encoded_where_it_lies(shelf, monkeypatch):
+    found, _ = run(shelf, monkeypatch, lambda scale, crf: 0.0)
+    plain = found["plain"]
+    assert plain["scale"] > 1
+    made = [
+        p["crf"] for p in found["points"] if (p["scale"], p["lr"]) == (plain["scale"], plain["lr"])
+    ]
+    assert min(abs(crf - plain["crf"]) for crf in made) <= 0.5
+
+
 def test_a_promise_from_near_is_taken(shelf, monkeypatch):
     near = lambda scale, crf: 1.4 if scale == 2 else 0.0  # noqa: E731
     found, held = run(shelf, monkeypatch, near, "bicubic")
