@@ -86,7 +86,9 @@ def test_a_trial_has_the_cells_of_an_encode(shelf, monkeypatch, scale, name, tmp
     asked = []
     monkeypatch.setattr(
         "sr.rate.trial.best_paths",
-        lambda network, pair, cell_px: asked.append(cell_px) or upscale_bicubic(pair.lr, scale),
+        lambda network, pair, cell_px, share: (
+            asked.append(cell_px) or upscale_bicubic(pair.lr, scale)
+        ),
     )
     arch = scored_network(shipped_blob(name)).arch
     try_shipped(Candidate(arch, 1.0, name), shelf.stream(Rung(scale), 30.0), "psnr_y")
