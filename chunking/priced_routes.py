@@ -12,6 +12,7 @@ and take turns: no two of one colour are neighbours.
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ def priced_routes(
     that loses.
     """
 
+    @lru_cache(1)  # the first is asked for again at once; of a long film more would be much
     def planned(price: float) -> Paths:
         return cheapest_paths(sse + price * macs, starts, bit_price)
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -68,4 +69,4 @@ def network_choices(found: dict[str, Any], plain: dict[str, Any]) -> list[dict[s
     if first is None:
         return []
     others = (c for c in promising if c["scale"] != first["scale"])
-    return [first, *[other for other in others][:1]]
+    return [first, *islice(others, 1)]
