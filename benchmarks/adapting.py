@@ -25,6 +25,7 @@ import torch
 
 from benchmarks.harness import argument_parser, environment, write_json
 from chunking.probe import probe
+from chunking.route_plan import usual_cell_px
 from chunking.video import Frame, read_frames
 from player.bicubic import upscale_bicubic
 from player.package.adapted import unpack_base
@@ -44,7 +45,7 @@ from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, Spre
 
 SCALE, CRF, BASE = 4, 28.0, "x4-coarse"
 STEPS = (150, 400, 2500)
-LOSS, ROUTE_CELL_PX, JUDGED = "ycbcr", 12, 12
+LOSS, JUDGED = "ycbcr", 12
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Judge:
 
     def network(self, arch: Architecture, tensors: Tensors) -> float:
         """Each cell by the path of the least error."""
-        network = IntegerNetwork(arch, tensors)
-        shown = ((best_paths(network, p, ROUTE_CELL_PX), p.hr) for p in self.pairs)
+        network, cell_px = IntegerNetwork(arch, tensors), usual_cell_px(SCALE, arch.units)
+        shown = ((best_paths(network, p, cell_px), p.hr) for p in self.pairs)
         return self.sample.quality(shown, ["psnr_y"])["psnr_y"]
 
 

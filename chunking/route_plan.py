@@ -59,7 +59,7 @@ def plan_routes(
     that the network lacks. `macs` [3, T, gh, gw] or what broadcasts to it from the right, such as
     [3, gh, gw] or [3, 1, 1]: cost of a cell on each path, rising.
     Exactly one limit: `budget_macs` for all T frames together, or `max_loss_db` of PSNR over
-    the whole clip below the hard path everywhere. Lagrangian relaxation (Everett 1963): paths
+    the whole clip below the best routes. Lagrangian relaxation (Everett 1963): paths
     on a cell's lower convex hull, steps taken by falling gain a MAC, which is optimal for the
     MACs that it spends.
     """
@@ -72,11 +72,10 @@ def plan_routes(
         spent = start + np.cumsum(steps.macs)
         taken = int(np.searchsorted(spent, budget_macs, side="right"))
     else:
-        limit = float(sse[HARD].sum()) * 10 ** ((max_loss_db or 0.0) / 10)
         left = float(sse[BICUBIC].sum()) - np.concatenate([[0.0], np.cumsum(steps.gain)])
-        # The first that holds, else all. The sums may end a hair above the hard path's own error,
-        # and a loss of 0 must be reachable all the same.
-        taken = int(np.argmax(left <= limit * (1 + 1e-12))) if left[-1] <= limit else len(left) - 1
+        # Of no error at all the sums may end a hair below zero.
+        limit = max(float(left[-1]), 0.0) * 10 ** ((max_loss_db or 0.0) / 10)
+        taken = int(np.argmax(left <= limit * (1 + 1e-12)))
     # Of a cell's two steps the dearer one stands.
     paths = np.zeros(sse[0].size, np.uint8)
     np.maximum.at(paths, steps.cell[:taken], steps.path[:taken])

@@ -86,7 +86,7 @@ class Search:
 
     def _without(self, judge: Promises, climbed: list[Rung]) -> list[Choice]:
         """Each rung without a network. The one of most worth is encoded where it meets the goal,
-        until the best is one that was: a line between encodes far apart was 0.2 dB off."""
+        until the best is one that was: a line between encodes far apart does not hold there."""
         for _ in range(MOST_SETTLED):
             best = max((judge.choice(rung, None, 0.0) for rung in climbed), key=lambda c: c.worth)
             crf = self.shelf.bounded(best.crf)

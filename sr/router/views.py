@@ -51,7 +51,7 @@ def planned_classes(
     sse: Errors, macs: Errors, max_loss_db: float, paths: Sequence[int] = (BICUBIC, EASY, HARD)
 ) -> NDArray[np.int64]:
     """[T, gh, gw]: the path of each cell in the plan of fewest MACs within `max_loss_db` of the
-    hard path everywhere, as its place in `paths`.
+    best routes, as its place in `paths`.
 
     `sse` [3, T, gh, gw] and `macs` [3, gh, gw] as `plan_routes` takes them. A path that is no class
     becomes the next dearer one that is, or else the dearest.

@@ -104,7 +104,8 @@ def test_optimal_for_what_it_spends_by_brute_force(seed):
 def test_loss_is_kept_and_macs_are_saved(seed, loss_db):
     sse, macs = clip(seed)
     spent, error = cost_and_error(plan_routes(sse, macs, max_loss_db=loss_db), sse, macs)
-    assert 10 * np.log10(error / sse[HARD].sum()) <= loss_db + 1e-9
+    # Of the best routes, which are no worse than the hard path everywhere.
+    assert 10 * np.log10(error / sse.min(axis=0).sum()) <= loss_db + 1e-9
     assert spent <= macs[HARD].sum() * len(sse[0])
     tighter, _ = cost_and_error(plan_routes(sse, macs, max_loss_db=loss_db / 2), sse, macs)
     assert spent <= tighter

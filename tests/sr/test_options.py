@@ -117,6 +117,15 @@ def test_which_streams_are_meant_is_part_of_a_job_only_where_it_was_asked():
     assert EncodeOptions.of(Path("f.mp4"), Path("p"), lr="sharp").to_json()["lr"] == "sharp"
 
 
+@pytest.mark.parametrize(("metric", "share"), [("psnr-y", 0.7), ("psnr-rgb", None)])
+def test_the_search_plans_routes_by_what_it_is_asked_for(metric, share):
+    search = SearchOptions.of(Path("f.mp4"), Path("p"), metric=metric)
+    bare = {"scale": 1, "widths": None, "shipped": None, "most_macs": None}
+    made = search.of_choice(Path("q"), bare, 30.0)
+    assert made.routes.luma_share == share
+    assert made.to_json().get("luma_share") == share
+
+
 def test_a_choice_of_the_search_is_encoded_as_it_was_tried():
     """Reports from before there were two kinds of downscaling name none."""
     search = SearchOptions.of(Path("f.mp4"), Path("p"))
