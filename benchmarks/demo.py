@@ -60,22 +60,24 @@ def pass_on(lines: IO[str] | None, who: str) -> None:
         print(f"{who:<5}{line}", end="", file=sys.stderr, flush=True)
 
 
-def search(codec: str, clip: Path, folder: Path, steps: int) -> dict[str, Any]:
-    """The package of one codec, and the plain encode of the same bytes beside it; its report."""
+def make(codec: str, clip: Path, folder: Path, steps: int) -> dict[str, Any]:
+    """The package of one codec, played to a file, and the plain encode of the same bytes beside it;
+    its report."""
     # One thread: the two codecs have a core each.
     stream = ("--lr-codec", codec, "--frames", FRAMES, "--threads", 1, "--json")
     goal = ("--like-crf", CRFS[codec], "--preset", "fast", "--steps", steps)
     report = json.loads(pocketsr("encode", clip, "-o", folder / codec, *stream, *goal, who=codec))
     alone = ("--scale", 1, "--method", "plain", "--lr-crf", report["plain"]["crf"])
     pocketsr("encode", clip, "-o", folder / f"{codec}-plain", *stream, *alone, who=codec)
+    shown = ("--out", folder / f"{codec}.mp4", "--out-crf", "16")
+    pocketsr("play", folder / codec, *shown, who=codec)
     return dict(report)
 
 
-def show(codec: str, clip: Path, folder: Path, report: dict[str, Any]) -> dict[str, Any]:
-    """Play and measure a package that was made."""
-    package = folder / codec
-    pocketsr("play", package, "--out", folder / f"{codec}.mp4", "--out-crf", "16")
-    measured = json.loads(pocketsr("measure", package, "--reference", clip, "--no-vmaf", "--json"))
+def measure(codec: str, clip: Path, folder: Path, report: dict[str, Any]) -> dict[str, Any]:
+    """What a package that was made shows, beside the film."""
+    asked = (folder / codec, "--reference", clip, "--no-vmaf", "--json")
+    measured = json.loads(pocketsr("measure", *asked))
     network = report["search"]["best"]["widths"] if report["method"] != "plain" else None
     made = {"codec": codec, "network": network, "verdict": report["verdict"]}
     return {**made, "report": report, "measure": measured}
@@ -119,10 +121,10 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pocketsr("compile")
     with ThreadPoolExecutor(len(CODECS)) as side_by_side:
-        searches = [side_by_side.submit(search, c, clip, folder, options.steps) for c in CODECS]
-        reports = [running.result() for running in searches]
+        makes = [side_by_side.submit(make, c, clip, folder, options.steps) for c in CODECS]
+        reports = [running.result() for running in makes]
     # One after the other, for nothing else may run while frames a second are measured.
-    made = [show(c, clip, folder, report) for c, report in zip(CODECS, reports, strict=True)]
+    made = [measure(c, clip, folder, report) for c, report in zip(CODECS, reports, strict=True)]
     if options.json:
         kept = ("codec", "network", "verdict", "measure")
         rows = [{name: m[name] for name in kept} for m in made]

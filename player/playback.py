@@ -6,7 +6,7 @@ upscale --UpscaledFrame--> sink, sink ... --> Playback (frames, seconds, rate)
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from player.session import (
 from player.upscale import UpscaledFrame, upscale
 
 Sink = Callable[[UpscaledFrame], None]
+Frames = Generator[UpscaledFrame, None, None]
 
 
 class OutputError(PackageError):
@@ -82,7 +83,21 @@ def play_package(
 
     Raises PackageError where the hash is another, OutputError and OSError as `file_sink` does.
     """
-    options = options or PlayOptions()
+    asked = options or PlayOptions()
+
+    def frames(listen: Listener) -> Frames:
+        return upscale(package, engine, asked.threads, listen, asked.limit)
+
+    return play_frames(package, frames, asked, on_event)
+
+
+def play_frames(
+    package: Package,
+    upscaled: Callable[[Listener], Frames],
+    options: PlayOptions,
+    on_event: Listener = ignore,
+) -> dict[str, Any]:
+    """As `play_package`, with the frames that `upscaled` makes of it."""
     hashed = HashSink()
     events: list[Event] = []
 
@@ -91,7 +106,7 @@ def play_package(
         events.append(event)
         on_event(event)
 
-    frames = upscale(package, engine, options.threads, listen, options.limit)
+    frames = upscaled(listen)
     # Closing ends the decoder's thread, even where a sink has failed.
     with ExitStack() as stack, closing(frames):
         sinks: list[Sink] = [hashed] if options.verify else []

@@ -13,7 +13,14 @@ from chunking.opening import Mp4
 from player.package.entries import FileEntry, Index
 from player.package.files import read_plain
 from player.package.index import read_index
-from player.package.layout import INDEX_PATH, INIT_NAME, SEGMENTS, VIDEO, sound_folder
+from player.package.layout import (
+    INDEX_PATH,
+    INIT_NAME,
+    LADDER_FILE,
+    SEGMENTS,
+    VIDEO,
+    sound_folder,
+)
 from player.package.limits import MAX_SEGMENT_BYTES
 from player.package.package_error import PackageError
 from player.package.scale import Scale
@@ -41,6 +48,14 @@ Listener = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """The listener of a caller that does not want to know."""
+
+
+Wanted = Callable[[int], bool]
+
+
+def everything(number: int) -> bool:
+    """Nothing is left out."""
+    return True
 
 
 class NotAPackageError(PackageError):
@@ -88,6 +103,8 @@ def open_package(
     if not (directory / init).is_file():
         if os.path.lexists(directory / init):
             raise PackageError(f"{directory / init}: is not a plain file; fetch it again")
+        if (directory / LADDER_FILE).exists():
+            raise NotAPackageError(f"{directory} is a ladder: give the folder of one of its rungs")
         raise NotAPackageError(f"{directory}: no {init} in it; give the folder of a package")
     try:
         file = read_index(directory)
@@ -113,13 +130,16 @@ class Part:
     data: bytes
 
 
-def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part]:
+def read_parts(
+    package: Package, kind: str, on_event: Listener, wanted: Wanted = everything
+) -> Iterator[Part]:
     """The stream in the folder `kind` (VIDEO, or of a sound) as it is played: initialisation, then
     segments.
 
     Each is read when it is asked for, once: what was hashed is what is played. Where the index is
     signed, a segment that is not what it says is left out, and said. Otherwise all that lie in the
-    folder are taken. Nothing where there is no such stream, or no initialisation.
+    folder are taken. Nothing where there is no such stream, or no initialisation. Of the segments
+    only those whose number, from 0, is `wanted`.
     """
     if package.index is None or package.signer is None:
         # Hashes that nobody signed say nothing: the folder's files, in the order of their numbers.
@@ -135,7 +155,9 @@ def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part
         init, segments = ({VIDEO: (index.video_init, index.segments)} | of)[kind]
         entries = [init, *segments]
     action = f"the {kind} is not played"
-    for entry in entries:
+    for number, entry in enumerate(entries, start=-1):
+        if number >= 0 and not wanted(number):
+            continue
         name = entry if isinstance(entry, str) else entry.file
         try:
             if isinstance(entry, str):
@@ -144,14 +166,16 @@ def read_parts(package: Package, kind: str, on_event: Listener) -> Iterator[Part
                 yield Part(name, entry.read(package.directory))
         except PackageError as error:
             on_event(Event("segment", name, str(error), action))
-            if entry is entries[0]:
+            if number < 0:
                 return
         action = f"its {'frames are' if kind == VIDEO else 'sound is'} skipped"
 
 
-def read_segments(package: Package, on_event: Listener) -> Iterator[Mp4]:
+def read_segments(
+    package: Package, on_event: Listener, wanted: Wanted = everything
+) -> Iterator[Mp4]:
     """The segments of the video, at least one, each behind the initialisation; their frames are of
-    the size that a signed index says.
+    the size that a signed index says. Only those whose number, from 0, is `wanted`.
 
     Raises PackageError, with what is wrong with the first file, where none is left.
     """
@@ -161,7 +185,7 @@ def read_segments(package: Package, on_event: Listener) -> Iterator[Mp4]:
         refused.append(event)
         on_event(event)
 
-    parts = read_parts(package, VIDEO, listen)
+    parts = read_parts(package, VIDEO, listen, wanted)
     size, head = None, b"".join(part.data for part in islice(parts, 1))
     if package.index is not None and package.signer is not None:
         size = package.index.lr.height, package.index.lr.width

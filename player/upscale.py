@@ -6,7 +6,7 @@ The decoder runs ahead in its own thread; the patches of one frame run on the en
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +23,16 @@ from player.package.paths import BICUBIC
 from player.package.scale import Scale
 from player.prefetch import prefetch
 from player.routing import FramePlan, RouteBook, load_live_routes
-from player.session import Event, Listener, NotAPackageError, Package, ignore, read_segments
+from player.session import (
+    Event,
+    Listener,
+    NotAPackageError,
+    Package,
+    Wanted,
+    everything,
+    ignore,
+    read_segments,
+)
 
 DECODED_AHEAD = 4  # frames; hides the decoder's uneven times without holding many frames
 
@@ -55,11 +64,13 @@ def upscale(
     threads: int | None = None,
     on_event: Listener = ignore,
     limit: int | None = None,
-    wanted: Callable[[int], bool] = lambda pts: True,
+    wanted: Wanted = everything,
+    segments: Wanted = everything,
 ) -> Generator[UpscaledFrame, None, None]:
     """Every frame of the package in order of time, at most `limit`.
 
-    `wanted` is asked with each frame's pts before it is upscaled; others are left out.
+    `wanted` is asked with each frame's pts before it is upscaled, `segments` with a segment's
+    number from 0 before it is read; others are left out.
     Without an engine, or without any network that loads, frames are bicubic. Raises
     PackageError where no segment is left, InputError where the LR video does not decode.
     """
@@ -68,7 +79,7 @@ def upscale(
     upscaler = make_upscaler(package, engine, threads, on_event)
     live = load_live_routes(package, engine, on_event)
     book = RouteBook(package, on_event, live) if package.index else None
-    with closing(prefetch(read_lr(package, on_event, limit), DECODED_AHEAD)) as frames:
+    with closing(prefetch(read_lr(package, on_event, limit, segments), DECODED_AHEAD)) as frames:
         for frame in frames:
             started = time.perf_counter()
             # Before `wanted`: the book counts frames, those that are left out too.
@@ -85,27 +96,30 @@ def upscale(
 
 
 def read_lr(
-    package: Package, on_event: Listener = ignore, limit: int | None = None
+    package: Package,
+    on_event: Listener = ignore,
+    limit: int | None = None,
+    segments: Wanted = everything,
 ) -> Iterator[Frame]:
-    """The LR frames that decode, in order of time, at most `limit`.
+    """The LR frames that decode, in order of time, at most `limit`, of those `segments`.
 
     Raises NotAPackageError where there is none, PackageError as `read_segments` does.
     """
     frame = None
-    for frame in islice(_decoded(package, on_event), limit):
+    for frame in islice(_decoded(package, on_event, segments), limit):
         yield frame
     if frame is None:
         raise NotAPackageError(f"{package.directory}: no frame of the video decodes")
 
 
-def _decoded(package: Package, on_event: Listener) -> Iterator[Frame]:
+def _decoded(package: Package, on_event: Listener, segments: Wanted) -> Iterator[Frame]:
     """The frames of all segments, index from 0, each segment read when it is its turn."""
 
     def warn(message: str) -> None:
         on_event(Event("video", "video", message, "the other frames are played"))
 
     index = 0
-    for segment in read_segments(package, on_event):
+    for segment in read_segments(package, on_event, segments):
         for frame in decode_segment(segment, warn):
             yield Frame(frame.rgb, frame.pts, index)
             index += 1

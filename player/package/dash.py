@@ -34,7 +34,7 @@ from player.package.streams import (
     span,
 )
 
-_MPD_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
+MPD_NAMESPACE = "urn:mpeg:dash:schema:mpd:2011"
 _LIVE_PROFILE = "urn:mpeg:dash:profile:isoff-live:2011"
 _ROLES = "urn:mpeg:dash:role:2011"
 _ROLE_OF = {
@@ -50,9 +50,9 @@ def dash_manifest(
 ) -> str:
     """The MPD of a finished film, as text."""
     origin_s, end_s = span(video, sounds)
-    ET.register_namespace("", _MPD_NAMESPACE)
+    ET.register_namespace("", MPD_NAMESPACE)
     mpd = ET.Element(
-        f"{{{_MPD_NAMESPACE}}}MPD",
+        f"{{{MPD_NAMESPACE}}}MPD",
         type="static",
         profiles=_LIVE_PROFILE,
         minBufferTime="PT2S",

@@ -18,6 +18,7 @@ SHIPPED = "shipped"  # in the place of a name: a network that lies with the play
 ROUTER_PATH = f"{SR}/router.bin"
 CHAPTERS_PATH = f"{TEXT}/chapters.vtt"
 MPD_NAME, MASTER_NAME = "manifest.mpd", "master.m3u8"
+LADDER_FILE = "ladder.json"  # beside both, where they lead to several packages
 INIT_NAME = "init.mp4"
 SEGMENTS = "seg-*.m4s"  # as a glob, in a stream's folder
 # Earlier versions put an engine here. Nothing in a package is code: it is never loaded.
@@ -77,5 +78,6 @@ MADE_SUFFIXES = (".mp4", ".m4s", ".vtt", ".bin", ".json")  # of the files in the
 MADE_FILES = (
     JOB_FILE,
     REPORT_FILE,
+    LADDER_FILE,
     *manifest_names(MAX_SOUNDS, MAX_TEXTS),
 )

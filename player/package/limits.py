@@ -23,6 +23,7 @@ MAX_SEGMENT_FRAMES = 0xFFFF
 MAX_SEGMENT_BYTES = 128 << 20
 MAX_TICKS = 1 << 62
 MAX_TIMESCALE = 1 << 31
+MAX_RUNGS = 16  # of a ladder
 MAX_SOUNDS = 32  # tracks, and of subtitles as well
 MAX_TEXTS = 64
 MAX_TEXT_BYTES = 8 << 20  # a file of subtitles: a talkative film has some 100 KB

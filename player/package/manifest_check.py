@@ -57,12 +57,11 @@ def manifest_faults(package: Path, index: Index) -> Iterator[tuple[str, str]]:
     tracks = len(index.sounds), len(index.texts)
     names = manifest_names(*tracks)
     known = {*names, *(entry.file for entry in index.files)}
-    counts = {sound_folder(i): len(s.segments) for i, s in enumerate(index.sounds, start=1)}
-    counts[VIDEO] = len(index.segments)
     faulty = False
     for name in names:
         try:
-            links = _links(name, read_plain(package, name, MAX_MANIFEST_BYTES), counts)
+            data = read_plain(package, name, MAX_MANIFEST_BYTES)
+            links = links_of(name, data, segment_counts(index))
             if strange := sorted(links - known):
                 raise PackageError(f"leads to {strange[0][:60]!r}, which is no file of the package")
         except PackageError as error:
@@ -106,8 +105,15 @@ def _playlists(index: Index) -> dict[str, bytes]:
     return {playlist_name(name): text.encode("utf-8") for name, text in made.items()}
 
 
-def _links(name: str, data: bytes, counts: dict[str, int]) -> set[str]:
-    """All addresses in a manifest, those of templates for each number."""
+def segment_counts(index: Index) -> dict[str, int]:
+    """How many segments each stream has, by its folder."""
+    sounds = {sound_folder(i): len(s.segments) for i, s in enumerate(index.sounds, start=1)}
+    return {VIDEO: len(index.segments), **sounds}
+
+
+def links_of(name: str, data: bytes, counts: Mapping[str, int]) -> set[str]:
+    """All addresses in a manifest, those of templates for each number: of each stream's folder it
+    has `counts` segments. Raises PackageError where it is damaged."""
     try:
         text = data.decode("utf-8")
         if name == MPD_NAME:
@@ -119,7 +125,7 @@ def _links(name: str, data: bytes, counts: dict[str, int]) -> set[str]:
     return plain | {uri for line in lines if line.startswith("#") for uri in _URI.findall(line)}
 
 
-def _links_of_mpd(root: ET.Element, counts: dict[str, int]) -> set[str]:
+def _links_of_mpd(root: ET.Element, counts: Mapping[str, int]) -> set[str]:
     found: set[str] = set()
     for element in root.iter():
         local = element.tag.rpartition("}")[2]
@@ -132,8 +138,8 @@ def _links_of_mpd(root: ET.Element, counts: dict[str, int]) -> set[str]:
     return found
 
 
-def _expanded(link: str, counts: dict[str, int]) -> set[str]:
-    kind, _, file = link.partition("/")
+def _expanded(link: str, counts: Mapping[str, int]) -> set[str]:
+    kind, _, file = link.rpartition("/")
     if file != _TEMPLATE or kind not in counts:
         return {link}
     return {f"{kind}/{segment_name(n)}" for n in range(1, counts[kind] + 1)}

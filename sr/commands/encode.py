@@ -12,7 +12,7 @@ from chunking.lr import LR_KINDS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
-from sr.commands.encode_lines import lines
+from sr.commands.encode_lines import ladder_lines, lines
 from sr.commands.options import (
     FILE,
     Share,
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from chunking.images import Film
 
 # What only the search is asked, and what it chooses itself.
-SEARCHED = {"like_crf", "target_kbps", "target_psnr", "target_xpsnr", "target_vmaf", "worst",
-            "metric", "budget_class", "device_table"}  # fmt: skip
+SEARCHED = {"like_crf", "ladder", "target_kbps", "target_psnr", "target_xpsnr", "target_vmaf",
+            "worst", "metric", "budget_class", "device_table"}  # fmt: skip
 # Options that no package depends on.
 _HOW_IT_RUNS = {"strict", "restart", "events", "as_json", "threads"}
 # What a stream that is there already has of its own.
@@ -106,6 +106,12 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     type=click.FloatRange(0, 63),
     help="Search: the quality of a plain encode at this crf; default 23 / 28 / 35 for "
     "h264 / h265 / av1.",
+)
+@click.option(
+    "--ladder",
+    metavar="LIST|auto",
+    help="Search: a package for each of these kbps, 300,800,2000, under one manifest; auto: from "
+    "--like-crf's quality downwards.",
 )
 @click.option("--target-kbps", type=click.FloatRange(1), help="Search: all bytes, this much.")
 @click.option("--target-psnr", type=click.FloatRange(10, 60), help="Search: PSNR of luma, dB.")
@@ -295,14 +301,15 @@ def command(
     from sr.encode.beside import beside_plain
     from sr.encode.best import encode_best
     from sr.encode.encode import encode
+    from sr.encode.ladder import LadderOptions, encode_ladder, parse_ladder
     from sr.encode.options import EncodeOptions
     from sr.encode.report_file import write_report
     from sr.encode.search_options import SearchOptions
     from sr.progress import Progress
 
-    film = film_of(file, options.pop("frame_rate"))
+    film, ladder = film_of(file, options.pop("frame_rate")), options.pop("ladder")
     given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
-    check_together(given)
+    check_together(given, ladder)
     if options["lr_from"]:
         options["scale"] = scale_of_own(film, options)
         given.add("scale")
@@ -313,14 +320,19 @@ def command(
             report = beside_plain(asked, encode(asked, progress, restart), progress)
         else:
             search = SearchOptions.of(film, **{k: v for k, v in options.items() if v is not None})
-            report = encode_best(search, progress, restart)
+            if ladder:
+                asked_rungs = LadderOptions(search, parse_ladder(ladder))
+                report = encode_ladder(asked_rungs, progress, restart)
+            else:
+                report = encode_best(search, progress, restart)
     if "command" not in report:
         report = {**report, "command": told(context)}
         write_report(options["out"], report)
     if events:
         progress.event("done", report=report)
     else:
-        show(report, as_json, lines(report, options["out"]))
+        told_lines = ladder_lines if ladder else lines
+        show(report, as_json, told_lines(report, options["out"]))
     if strict and report.get("lost"):
         raise LostError(
             f"the package is made, without all of the film: {'; '.join(report['lost'])}"
@@ -360,13 +372,19 @@ class LostError(Exception):
     exit_code = 4
 
 
-def check_together(given: set[str]) -> None:
+def check_together(given: set[str], ladder: str | None = None) -> None:
     """Raises UsageError where options that only the search has, or never has, are mixed."""
     from sr.usage_error import UsageError
 
     if "lr_from" in given and (others := sorted(given & (SEARCHED | _OF_OWN))):
         option = f"--{others[0].replace('_', '-')}"
         raise UsageError(f"--lr-from takes a stream as it is: leave out {option}")
+    goals = {name for name in given if name.startswith("target_")} | given & {"worst"}
+    if ladder != "auto":
+        goals |= given & {"like_crf"}
+    if ladder and (others := sorted(goals)):
+        option = f"--{others[0].replace('_', '-')}"
+        raise UsageError(f"--ladder {ladder} and {option} contradict each other: give one")
     names = SEARCHED if given & {"scale", "lr_from"} else FIXED
     for name in sorted(given & names):
         option = f"--{name.replace('_', '-')}"

@@ -21,6 +21,31 @@ def lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
     ]
 
 
+def ladder_lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
+    """The report of a ladder for people: a line a rung."""
+    rows = []
+    for rung in report["rungs"]:
+        plain, network = rung["plain"], "no network"
+        if rung["widths"]:
+            size = f"{rung['weights_bytes'] / 1000:.1f} kB"
+            network = f"{len(rung['widths'])} layers of {max(rung['widths'])}, {size}"
+        shown = f"{rung['psnr_y']:.2f} dB Y, plain {plain['psnr_y']:.2f}"
+        rows.append(
+            (rung["folder"], f"{rung['kbps']:.0f} kbps  {shown}  scale {rung['scale']}, {network}")
+        )
+    dropped = [
+        ("left out", f"{rung['asked_kbps']:g} kbps: {rung['reason']}") for rung in report["dropped"]
+    ]
+    lost = [("lost", line) for line in report["lost"]]
+    return [
+        ("ladder", out),
+        *rows,
+        *dropped,
+        *lost,
+        ("next", f"pocketsr play {shlex.quote(str(out))}"),
+    ]
+
+
 def plain_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
     """The package beside the plain encode of the same bytes."""
     made, beside = report.get("made"), {"plain encode": report.get("plain")}

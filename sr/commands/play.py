@@ -37,6 +37,12 @@ class _Crf(click.ParamType):
 @click.option("--out", type=FILE, help="Write the upscaled video, with its audio.")
 @click.option("--out-crf", type=_Crf(), metavar="N|lossless", help="Quality of --out; default 16.")
 @click.option("--window", is_flag=True, help="Show it; q quits, b compares, space pauses.")
+@click.option(
+    "--switch",
+    metavar="LIST",
+    help="Of a ladder: the rung of each segment, 300k,2000k,800k; the last one stays. Default: its "
+    "highest rung.",
+)
 @engine_options
 @trust_option
 @click.option("--verify", metavar="SHA256", help="The hash that the frames must have.")
@@ -48,6 +54,7 @@ def command(
     out: Path | None,
     out_crf: int | str | None,
     window: bool,
+    switch: str | None,
     named: Path | None,
     target: str,
     trust: tuple[str, ...],
@@ -56,20 +63,35 @@ def command(
     frames: int | None,
     as_json: bool,
 ) -> None:
-    """Upscale the package DIR into a file, a window, or nothing, and report FPS."""
-    if window and (out or verify):
-        raise click.UsageError("--window goes neither with --out nor with --verify")
+    """Upscale the package or ladder DIR into a file, a window, or nothing, and report FPS."""
+    if window and (out or verify or switch):
+        raise click.UsageError("--window goes neither with --out, --verify nor --switch")
     if out_crf is not None and not out:
         raise click.UsageError("--out-crf is the quality of --out FILE")
     from chunking.writer import DEFAULT_CRF
     from player.engines import engine_of
+    from player.package.ladder import is_ladder
     from player.playback import PlayOptions, check_out, play_package
+    from player.switching import Rung, open_rungs, parse_switch, play_switched
     from sr.host_engine import build_engine
 
     if out:
         check_out(package, out)
-    opened = open_trusted(package, trust)
-    engine = engine_of(opened, target, named, warn, build_engine)
+    if is_ladder(package):
+        opened = open_rungs(
+            package, frozenset(trust) or None, lambda rung: open_trusted(rung, trust)
+        )
+    elif switch:
+        raise click.UsageError(f"--switch is for a ladder, and {package} is a package")
+    else:
+        opened = {"": open_trusted(package, trust)}
+    top = list(opened)[-1]
+    names = parse_switch(switch, list(opened)) if switch else [top]
+    engines = {
+        name: engine_of(rung, target, named, warn, build_engine)
+        for name, rung in opened.items()
+        if name in (*names, top)
+    }
     if out and out_crf is None:
         # One would compare the file with the film, and find less than `measure` says.
         warn(f"{out} is H.264 at CRF {DEFAULT_CRF}; --out-crf {LOSSLESS} keeps every pixel")
@@ -79,10 +101,14 @@ def command(
     if window:
         from player.show import show_package
 
-        shown = vars(show_package(opened, engine, options, warn))
+        shown = vars(show_package(opened[top], engines[top], options, warn))
         show({"schema": "pocketsr.show/1", **shown}, as_json, list(shown.items()))
         return
-    result = play_package(opened, engine, options, warn)
+    if switch:
+        rungs = {name: Rung(opened[name], engine) for name, engine in engines.items()}
+        result = play_switched(rungs, names, options, warn)
+    else:
+        result = play_package(opened[top], engines[top], options, warn)
     fps = result["fps"]
     lines = [
         ("frames", f"{result['frames']} in {result['seconds']:.1f} s"),

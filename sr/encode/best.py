@@ -13,13 +13,15 @@ Each of them is an encode of its own in a folder of its own, so that all of it r
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from chunking.probe import VideoInfo, probe
+from chunking.stream import Step
 from chunking.tracks import plan_tracks
 from player.package.artefact import make_folder, write_bytes
 from player.package.index import index_path
@@ -46,9 +48,11 @@ RETOUCHED = 3  # a network that only moves with its stream is trained so many ti
 
 
 def encode_best(
-    options: SearchOptions, progress: Progress, restart: bool = False
+    options: SearchOptions, progress: Progress, restart: bool = False, step: Step | None = None
 ) -> dict[str, Any]:
     """Make the better of a network's package and the plain encode; returns report.json.
+
+    `step` keeps the sample's encodes and trials for several searches of one film (`Job.step`).
 
     Raises InputError (the film), UsageError (the folder, the options), GoalError where the goal
     cannot be reached, OSError. An interruption leaves a folder with which the same command
@@ -62,9 +66,22 @@ def encode_best(
     for warning in (*info.warnings, *said_of_film(report or {})):
         progress.warn(warning)
     if report is None:
-        report = _Best(options, info, job, progress).run()
+        report = _Best(options, info, job, progress, step or job.step).run()
     job.close(report)
     return report
+
+
+@contextmanager
+def sampled(
+    options: SearchOptions, info: VideoInfo, progress: Progress, step: Step
+) -> Iterator[StreamShelf]:
+    """Encodes of a sample of the film, that `step` keeps."""
+    stream = options.stream
+    progress.stage("search: encodes of a sample of the film", 0)
+    sample = take_sample(options.film, info, stream.frames, stream.segment_s)
+    coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
+    with tempfile.TemporaryDirectory() as folder:
+        yield StreamShelf(sample, coding, Path(folder), options.metrics, progress.at, step)
 
 
 @dataclass(frozen=True)
@@ -73,6 +90,7 @@ class _Best:
     info: VideoInfo
     job: Job
     progress: Progress
+    step: Step
 
     def run(self) -> dict[str, Any]:
         found = self.job.step("search", self._search)
@@ -120,20 +138,15 @@ class _Best:
         return plain if verdict.better else hr
 
     def _search(self) -> dict[str, Any]:
-        options, stream, began = self.options, self.options.stream, monotonic()
-        self.progress.stage("search: encodes of a sample of the film", 0)
-        sample = take_sample(options.film, self.info, stream.frames, stream.segment_s)
-        coding = Coding(stream.lr_codec, stream.segment_s, stream.codec_opts)
+        options, began = self.options, monotonic()
         budget = options.budget(self.info.frame_rate)
         asked = options.training
         training = Training(asked.bounds.steps, asked.bounds.batch, asked.loss_space, asked.seed)
-        with tempfile.TemporaryDirectory() as folder:
-            shelf = StreamShelf(
-                sample, coding, Path(folder), options.metrics, self.progress.at, self.job.step
-            )
+        with sampled(options, self.info, self.progress, self.step) as shelf:
             search = Search(
-                shelf, options.goal, budget, training, self.progress, asked.threads, stream.lr
-            )
+                shelf, options.goal, budget, training, self.progress, asked.threads,
+                options.stream.lr,
+            )  # fmt: skip
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}
 

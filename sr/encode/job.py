@@ -27,7 +27,7 @@ from player.package.artefact import PART_SUFFIX, read_sealed, write_sealed
 from player.package.entries import ID_BYTES, digest
 from player.package.layout import JOB_FILE, MADE_FOLDERS, WORK
 from player.package.package_error import PackageError
-from player.package.verify import verify_package
+from player.package.verify import Verification, verify_package
 from sr.encode.report_file import read_report, write_report
 
 LOCK = "lock"
@@ -139,7 +139,9 @@ class Job:
         """Where a step keeps something: sealed, or it is swept away as damaged."""
         return self.work / name
 
-    def report(self) -> dict[str, Any] | None:
+    def report(
+        self, verify: Callable[[Path], Verification] = verify_package
+    ) -> dict[str, Any] | None:
         """The report of a job that is done; None where the package is to be made, or made again
         because it was damaged, which is said.
         """
@@ -148,7 +150,7 @@ class Job:
         except PackageError as error:
             self._warn(f"{error}: the package is made again")
             return None
-        faults = verify_package(self.out).faults if report else ()
+        faults = verify(self.out).faults if report else ()
         if faults:
             self._warn(f"{faults[0]}: the package is made again")
         return None if faults else report

@@ -72,7 +72,7 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
     try:
         _check_places(out, restart)
         if restart:
-            _discard(out)
+            discard(out)
         if restart or not (out / JOB_FILE).exists():
             write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
         else:
@@ -130,7 +130,7 @@ def _check_places(out: Path, restart: bool) -> None:
             raise UsageError(f"{path} is a folder in the place of a file: remove it")
 
 
-def _discard(out: Path) -> None:
+def discard(out: Path) -> None:
     """Remove what an encode makes, and nothing else that lies in the folder or in those of its
     streams; job.json, by which the folder is known as a job's, is written over."""
     for folder in (out / name for name in MADE_FOLDERS):

@@ -1,0 +1,193 @@
+"""`pocketsr encode --ladder`: packages of one film at rising rates, under one pair of manifests.
+
+kbps, or none ──► rungs ──► each the best of its rate: encode_best      800k/ ...
+                              │   (their searches share encodes of the sample and trials)
+                              ├─ what cannot be reached, or is no better than the one below: dropped
+                              └─► manifests over the rest, signed       ladder.json
+
+Each rung is an encode of its own in a folder of its own, so that all of it resumes.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from chunking.images import Film
+from chunking.probe import probe
+from chunking.stream import Step
+from player.package.ladder import is_rung_folder, rung_folder, write_ladder
+from player.package.ladder_manifests import write_ladder_manifests
+from player.package.ladder_verify import verify_ladder
+from player.package.layout import JOB_FILE, WORK
+from player.package.limits import MAX_RUNGS
+from player.package.signature import signing_key
+from sr.encode.best import encode_best, sampled
+from sr.encode.job import remove_work
+from sr.encode.job_folder import discard, open_job
+from sr.encode.report_file import said_of_film
+from sr.encode.search_options import SearchOptions
+from sr.progress import Progress
+from sr.rate.goal import LAST_CRF, TOLERANCE, GoalError
+from sr.rate.rungs import HR
+from sr.rate.sample import StreamShelf
+from sr.usage_error import UsageError
+
+LEAST_APART = 1.15  # times the rate of the rung below, or nobody can tell them apart
+# Of a ladder that nobody gave the rates of: plain encodes some 1.5 to 2 times apart, down to a
+# quality that people still look at.
+_CRF_APART: Mapping[str, float] = {"h264": 5.0, "h265": 5.0, "av1": 8.0}
+_LEAST_DB, _MOST_AUTOMATIC = 30.0, 5
+
+
+@dataclass(frozen=True)
+class LadderOptions:
+    """What `encode --ladder` is asked: rungs of so many kbps, by rising rate; None: from the
+    quality of `search`'s goal downwards. `search` says all else, for each of them."""
+
+    search: SearchOptions
+    kbps: tuple[float, ...] | None
+
+    @property
+    def source(self) -> Film:
+        return self.search.source
+
+    @property
+    def out(self) -> Path:
+        return self.search.out
+
+    def rung(self, kbps: float) -> SearchOptions:
+        """The encode of one rung."""
+        goal = replace(self.search.goal, like_crf=None, kbps=kbps)
+        return replace(self.search, out=self.out / rung_folder(kbps), goal=goal)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that decides the result, flat. Raises OSError."""
+        return {**self.search.to_json(), "ladder_kbps": list(self.kbps) if self.kbps else None}
+
+
+def parse_ladder(text: str) -> tuple[float, ...] | None:
+    """Rates by rising kbps of "300,800,2000"; None of "auto". Raises UsageError."""
+    if text == "auto":
+        return None
+    try:
+        kbps = sorted({round(float(part), 3) for part in text.split(",")})
+    except ValueError:
+        kbps = []
+    if not kbps or not all(1 <= rate < 1e7 for rate in kbps) or len(kbps) > MAX_RUNGS:
+        raise UsageError(
+            f"--ladder {text}: give up to {MAX_RUNGS} rates in kbps, such as 300,800,2000, or auto"
+        )
+    return tuple(kbps)
+
+
+def encode_ladder(
+    options: LadderOptions, progress: Progress, restart: bool = False
+) -> dict[str, Any]:
+    """Make a package for each rung, and the manifests over them; returns report.json.
+
+    What `encode_best` raises, GoalError only where no rung is left. An interruption leaves a folder
+    with which the same command continues.
+    """
+    info = probe(options.search.film)
+    job = open_job(options, restart, progress.warn)
+    if restart:
+        _discard_rungs(options.out, ())
+    report = job.report(verify_ladder)
+    for warning in said_of_film(report or {}):
+        progress.warn(warning)
+    if report is None:
+        kbps = options.kbps
+        if kbps is None:
+            with sampled(options.search, info, progress, job.step) as shelf:
+                kbps = automatic_rungs(shelf, options.search.goal.like_crf or 0.0)
+        report = _Ladder(options, progress, job.step).run(kbps)
+        job.check()
+        _discard_rungs(options.out, [rung["folder"] for rung in report["rungs"]])
+        write_ladder_manifests(options.out, [rung["folder"] for rung in report["rungs"]])
+        write_ladder(options.out, [rung["folder"] for rung in report["rungs"]], signing_key())
+    job.close(report)
+    return report
+
+
+def automatic_rungs(shelf: StreamShelf, crf: float) -> tuple[float, ...]:
+    """Rates from that of a plain encode at `crf` downwards."""
+    codec, rates = shelf.coding.codec, list[float]()
+    while len(rates) < _MOST_AUTOMATIC and crf <= LAST_CRF[codec]:
+        point = shelf.point(HR, crf)
+        if rates and point.quality["psnr_y"] < _LEAST_DB:
+            break
+        # Two digits: what a sample says of the film is not more exact.
+        rates.append(max(1.0, float(f"{point.bytes / 125 / shelf.sample.seconds:.2g}")))
+        crf += _CRF_APART[codec]
+    return tuple(sorted(set(rates)))
+
+
+@dataclass(frozen=True)
+class _Ladder:
+    options: LadderOptions
+    progress: Progress
+    step: Step
+
+    def run(self, kbps: Sequence[float]) -> dict[str, Any]:
+        """Encode the rungs, and say which make no sense; raises GoalError where none does."""
+        rungs: list[dict[str, Any]] = []
+        dropped: list[dict[str, Any]] = []
+        lost: dict[str, None] = {}
+        for number, rate in enumerate(kbps, start=1):
+            name = f"rung {number} of {len(kbps)}, {rung_folder(rate)[:-1]} kbps"
+            self.progress.stage(name, 0)
+            try:
+                if rungs and rate < LEAST_APART * rungs[-1]["asked_kbps"]:
+                    raise GoalError(f"too near to {rungs[-1]['asked_kbps']:g} to be told apart")
+                report = encode_best(self.options.rung(rate), self.progress, step=self.step)
+                rung = _row(rate, report)
+                self._check_above(rung, rungs)
+            except GoalError as error:
+                self.progress.warn(f"{name} is left out: {error}")
+                dropped.append({"asked_kbps": rate, "reason": str(error)})
+                continue
+            rungs.append(rung)
+            lost |= dict.fromkeys(report.get("lost", []))
+        if not rungs:
+            raise GoalError(f"no rung is left: {dropped[0]['reason']}")
+        return {
+            "schema": "pocketsr.ladder.report/1",
+            "rungs": rungs,
+            "dropped": dropped,
+            "lost": list(lost),
+        }
+
+    def _check_above(self, rung: dict[str, Any], below: Sequence[dict[str, Any]]) -> None:
+        """Raises GoalError where more bytes show no more."""
+        metric = self.options.search.goal.metric
+        if below and rung[metric] < below[-1][metric] + TOLERANCE[metric]:
+            raise GoalError(
+                f"it shows {rung[metric]:.2f} {metric}, the rung of {below[-1]['kbps']:.0f} kbps "
+                f"{below[-1][metric]:.2f}"
+            )
+
+
+def _row(asked_kbps: float, report: Mapping[str, Any]) -> dict[str, Any]:
+    """A rung as the ladder's report has it; its own report has the rest."""
+    made = {k: v for k, v in report["made"].items() if k not in ("bytes", "network")}
+    network = None if report["method"] == "plain" else report["chosen"]["widths"]
+    weights = sum(report["weights_bytes"])
+    folder = rung_folder(asked_kbps)
+    return {"folder": folder, "asked_kbps": asked_kbps, **made, "widths": network,
+            "weights_bytes": weights, "plain": report["plain"]}  # fmt: skip
+
+
+def _discard_rungs(out: Path, kept: Sequence[str]) -> None:
+    """Remove what encodes made of rungs that are none, or none any more."""
+    for job in sorted(out.glob(f"*/{JOB_FILE}")):
+        folder = job.parent
+        if folder.is_symlink() or folder.name in kept or not is_rung_folder(folder.name):
+            continue
+        if (folder / WORK).is_dir():
+            remove_work(folder / WORK)  # whoever works there holds the ladder's lock
+        discard(folder)
+        job.unlink()
+        with suppress(OSError):  # something of somebody else's is in it
+            folder.rmdir()

@@ -1,0 +1,169 @@
+"""`encode --ladder`: rungs of a small film, which are dropped, and that all of it resumes."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.same_bytes import drifting_pictures, write_film
+from player.package.index import read_index
+from player.package.ladder import read_ladder
+from player.package.ladder_verify import verify_ladder
+from sr.commands.encode import check_together
+from sr.commands.encode_lines import ladder_lines
+from sr.encode import ladder
+from sr.encode.ladder import LadderOptions, automatic_rungs, encode_ladder, parse_ladder
+from sr.encode.report_file import read_report
+from sr.encode.search_options import SearchOptions
+from sr.progress import Progress
+from sr.rate.curve import Point
+from sr.rate.goal import GoalError
+from sr.usage_error import UsageError
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return write_film(path, drifting_pictures(8, 96, 128))
+
+
+def options_of(film: Path, out: Path, kbps) -> LadderOptions:
+    search = SearchOptions.of(film, out, lr_codec="h264", steps=4, threads=1, frames=8)
+    return LadderOptions(search, kbps)
+
+
+def make(film: Path, out: Path, kbps, restart=False) -> dict:
+    with Progress() as progress:
+        return encode_ladder(options_of(film, out, kbps), progress, restart)
+
+
+def test_a_ladder_from_end_to_end(film, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "ladder"
+    report = make(film, out, (300.0, 310.0, 900.0, 1e6))
+    made = [rung["folder"] for rung in report["rungs"]]
+    assert made == ["300k", "900k"]
+    reasons = {row["asked_kbps"]: row["reason"] for row in report["dropped"]}
+    assert "too near to 300" in reasons[310] and "cannot be reached" in reasons[1e6]
+    said = capsys.readouterr().err
+    assert "310 kbps is left out" in said and "1000000 kbps is left out" in said
+    low, high = report["rungs"]
+    assert low["kbps"] == pytest.approx(300, rel=0.2) and high["psnr_y"] > low["psnr_y"] + 1
+    # Nothing of what was dropped is left, nor of the work.
+    assert {path.name for path in out.iterdir()} == {
+        "job.json", "report.json", "ladder.json", "manifest.mpd", "master.m3u8", *made,
+    }  # fmt: skip
+    assert verify_ladder(out).ok
+    assert [rung.folder for rung in read_ladder(out)[0].rungs] == made
+    assert len({read_index(out / name).index.id for name in made}) == 2
+    rows = dict(ladder_lines(report, out)[:3])
+    assert f"{low['kbps']:.0f} kbps  {low['psnr_y']:.2f} dB Y" in rows["300k"]
+    assert ("left out", f"310 kbps: {reasons[310]}") in ladder_lines(report, out)
+
+    # The same command finds it done, makes again what was damaged, and another one is refused.
+    monkeypatch.setattr(ladder, "write_ladder", lambda *_: pytest.fail("it was whole"))
+    assert make(film, out, (300.0, 310.0, 900.0, 1e6)) == report == read_report(out)
+    monkeypatch.undo()
+    (out / "300k/video/seg-00001.m4s").write_bytes(b"")
+    make(film, out, (300.0, 310.0, 900.0, 1e6))
+    assert verify_ladder(out).ok
+    with pytest.raises(UsageError, match="ladder_kbps"):
+        make(film, out, (300.0,))
+    (out / "300k/notes.txt").write_text("somebody's own")
+    with pytest.raises(GoalError):
+        make(film, out, (1e6,), restart=True)
+    assert [path.name for path in (out / "300k").iterdir()] == ["notes.txt"]
+    assert not (out / "900k").exists() and not (out / "ladder.json").exists()
+
+
+def test_where_no_rung_is_left_it_is_said(film, tmp_path):
+    with pytest.raises(GoalError, match=r"no rung is left: .* cannot be reached"):
+        make(film, tmp_path / "p", (1e6,))
+    assert not (tmp_path / "p/ladder.json").exists()
+
+
+def test_more_bytes_that_show_no_more_are_left_out(film, tmp_path, monkeypatch):
+    def made(options, progress, step):
+        shown = {"scale": 1, "kbps": options.goal.kbps, "psnr_y": 40.0}
+        return {
+            "made": shown,
+            "method": "plain",
+            "weights_bytes": [],
+            "plain": shown,
+            "lost": ["a"],
+        }
+
+    monkeypatch.setattr(ladder, "encode_best", made)
+    with Progress() as progress:
+        options = options_of(film, tmp_path / "p", None)
+        report = ladder._Ladder(options, progress, lambda *_: None).run([300.0, 900.0])
+    assert [rung["asked_kbps"] for rung in report["rungs"]] == [300.0]
+    assert "it shows 40.00 psnr_y" in report["dropped"][0]["reason"]
+    assert report["lost"] == ["a"]
+
+
+class Shelf:
+    """A film whose bytes halve every six crf and which loses half a dB with each."""
+
+    coding = type("Coding", (), {"codec": "h264"})
+    sample = type("Sample", (), {"seconds": 10.0})
+
+    def point(self, rung, crf):
+        return Point(round(5e6 * 2 ** (-crf / 6)), {"psnr_y": 50 - crf / 2}, {})
+
+
+def test_rungs_that_nobody_named():
+    rates = automatic_rungs(Shelf(), 23.0)
+    assert list(rates) == sorted(set(rates)) and len(rates) == 4
+    assert rates[-1] == pytest.approx(5e6 * 2 ** (-23 / 6) / 1250, rel=0.05)
+    # Down to 30 dB, which is crf 40: 23, 28, 33, 38.
+    assert rates[0] == pytest.approx(5e6 * 2 ** (-38 / 6) / 1250, rel=0.05)
+
+
+def test_rates_as_they_are_given():
+    assert parse_ladder("800,300,300.0,2000") == (300.0, 800.0, 2000.0)
+    assert parse_ladder("auto") is None
+    for text in (
+        "",
+        "300,",
+        "300;800",
+        "-1",
+        "0",
+        "nan",
+        "inf",
+        "1e9",
+        ",".join(map(str, range(1, 18))),
+    ):
+        with pytest.raises(UsageError, match="--ladder"):
+            parse_ladder(text)
+
+
+@pytest.mark.parametrize("other", ["target_kbps", "target_psnr", "worst", "like_crf"])
+def test_contradictions_are_said(other):
+    with pytest.raises(UsageError, match="contradict"):
+        check_together({"ladder", other}, "300,800")
+    with pytest.raises(UsageError, match="--scale is without one"):
+        check_together({"ladder", "scale"}, "300,800")
+
+
+def test_a_ladder_from_a_quality_downwards():
+    check_together({"ladder", "like_crf"}, "auto")
+
+
+def test_rungs_share_what_their_searches_keep(film, tmp_path, monkeypatch):
+    """Encodes of the sample by their name, whichever rung asked first."""
+    asked = []
+
+    def search(options, progress, step):
+        asked.append(
+            (options.out.name, options.goal.kbps, step("sample-x1-crf23", lambda: len(asked)))
+        )
+        raise GoalError("enough")
+
+    monkeypatch.setattr(ladder, "encode_best", search)
+    with pytest.raises(GoalError):
+        make(film, tmp_path / "p", (300.0, 900.0))
+    assert asked == [("300k", 300.0, 0), ("900k", 900.0, 0)]
