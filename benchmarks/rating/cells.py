@@ -122,6 +122,9 @@ class Cell:
         return shot | own | {"long": self.shot.is_long}
 
 
+MOST_FINER = 2  # more encodes of a smaller stream; scale 4 never gets there
+
+
 def plan(
     shots: Iterable[Shot],
     codecs: Sequence[str],
@@ -147,6 +150,21 @@ def plan(
             arm = ARMS[name]
             for crf in _spread(crfs, min(arm.rates, rates)):
                 yield Cell(shot, codec, tune, name, crf - arm.finer)
+            if name in (*PLAIN_SIDE, *SHARP_SIDE):
+                top = Cell(shot, codec, tune, "plain", min(crfs))
+                yield from _finer(Cell(shot, codec, tune, name, top.crf - arm.finer), top, db_of)
+
+
+def _finer(finest: Cell, top: Cell, db_of: Callable[[Cell], float | None]) -> Iterator[Cell]:
+    """A smaller stream goes on until it shows what HR's finest does: where its curve ended before,
+    a package would be held against HR alone, at rates at which a smaller stream is still ahead."""
+    _, step, _ = LADDERS[finest.codec]
+    for _ in range(MOST_FINER):
+        wanted, found = db_of(top), db_of(finest)
+        if wanted is None or found is None or found >= wanted or finest.crf <= step:
+            return
+        finest = replace(finest, crf=finest.crf - step)
+        yield finest
 
 
 def _ladder(

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise, product
 
 import av
@@ -77,6 +78,24 @@ def test_a_ladder_spans_what_is_asked_for_and_every_arm_has_its_rates_of_it(code
     for name in ARMS.keys() - {"plain"}:
         assert len(set(crfs[name])) == min(len(ladder), ARMS[name].rates), name
         assert min(crfs[name]) == min(crfs["plain"]) - ARMS[name].finer
+
+
+def test_a_smaller_stream_goes_on_until_it_shows_what_hr_does():
+    """Or a package would be held against HR alone where a smaller stream may still be ahead."""
+
+    def db_of(cell: Cell) -> float:
+        lost = {"plain-2": 5.0, "plain-4": 15.0}.get(cell.arm, 0.0)
+        return db_of_crf(cell) - lost
+
+    cells = list(plan(SHOTS[:1], ["h264"], ["psnr"], [], 7, db_of))
+    best = max(db_of(c) for c in cells if c.arm == "plain")
+    crfs = {arm: sorted(c.crf for c in cells if c.arm == arm) for arm in PLAIN_SIDE}
+    finest = min(crfs["plain"])
+    # Half a dB short at first, one step more; scale 4 is never there, and ends after two.
+    assert crfs["plain-1.5"][0] == finest - 3
+    assert crfs["plain-2"][:2] == [finest - 6 - 5, finest - 6]
+    assert db_of(replace(cells[0], arm="plain-2", crf=crfs["plain-2"][0])) >= best
+    assert crfs["plain-4"][:3] == [finest - 9 - 10, finest - 9 - 5, finest - 9]
 
 
 def test_a_ladder_ends_where_the_codec_does():
