@@ -28,17 +28,6 @@ from sr.rate.proof import Verdict, compare
 METRICS = ("psnr_y", "psnr_rgb")
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    return write_film(path, drifting_pictures(8, 96, 128))
-
-
 def search(film: Path, out: Path, **options) -> dict:
     options = {"lr_codec": "h264", "steps": 4, "threads": 1, **options}
     with Progress() as progress:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.same_bytes import drifting_pictures, write_film
 from player.package.index import read_index
 from player.package.ladder import read_ladder
 from player.package.ladder_verify import verify_ladder
@@ -18,17 +17,6 @@ from sr.progress import Progress
 from sr.rate.curve import Point
 from sr.rate.goal import GoalError
 from sr.usage_error import UsageError
-
-
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture(scope="module")
-def film(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    return write_film(path, drifting_pictures(8, 96, 128))
 
 
 def options_of(film: Path, out: Path, kbps) -> LadderOptions:

@@ -14,11 +14,6 @@ from sr.encode.options import EncodeOptions
 from sr.progress import Progress
 
 
-@pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("POCKETSR_HOME", str(tmp_path / "home"))
-
-
 @pytest.fixture
 def film(tmp_path):
     """Eight pictures, and a sound that is larger than they are."""
