@@ -67,8 +67,10 @@ class Encoder:
 # same bytes on every CPU. Numbers of threads are fixed where bytes depend on them.
 # x264 writes its options into every segment, 700 bytes as SEI (type 6), x265 into the init segment
 # (info): both are left out.
-# x265 without open GOPs, so that each segment decodes alone; its tree of macroblocks writes beyond
-# its memory at 48x36 px, which ends the process. SVT-AV1 waits for itself for ever where one side
+# x265 without open GOPs, so that each segment decodes alone, and without its pool of threads, whose
+# lookahead races (Multicorewareinc/x265, issue 684): beside other work one of some hundred encodes
+# ended the process in its list of pictures. Its tree of macroblocks writes beyond its memory at
+# 48x36 px, which ends it as well. SVT-AV1 waits for itself for ever where one side
 # is of 16 to 24 px and the other above 64, unless it has one thread (lp). FFmpeg rounds its crf to
 # whole numbers, the library's own option has quarters.
 ENCODERS: dict[str, Encoder] = {
@@ -84,7 +86,10 @@ ENCODERS: dict[str, Encoder] = {
     ),
     "h265": Encoder(
         "libx265", "yuv420p", "hvc1", 20,
-        {"preset": "medium", "x265-params": "open-gop=0:frame-threads=2:info=0:log-level=none"},
+        {
+            "preset": "medium",
+            "x265-params": "open-gop=0:frame-threads=2:pools=none:info=0:log-level=none",
+        },
         params="x265-params", tiny={"cutree": "0"}, hdr=("master-display", "max-cll"),
     ),
     "lossless": Encoder(

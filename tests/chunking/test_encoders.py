@@ -55,6 +55,23 @@ def test_no_thread_of_an_encoder_stays_a_real_time_one(clip_info, moving_frames,
     assert {*seen, *policies()} == {before}
 
 
+def test_x265_has_no_pool_of_threads(clip_info, moving_frames, tmp_path):
+    """Its lookahead there races with itself, which ended the process now and then."""
+
+    def threads(codec_opts: str) -> int:
+        before, seen = len(os.listdir("/proc/self/task")), list[int]()
+
+        def frames() -> Iterator[Frame]:
+            for frame in steady(moving_frames(30)):
+                yield frame
+                seen.append(len(os.listdir("/proc/self/task")))
+
+        write_lr_stream(frames(), tmp_path, clip_info, "h265", codec_opts=codec_opts)
+        return max(seen) - before
+
+    assert 2 <= threads("") < threads("pools=3")
+
+
 def test_options_change_the_stream(clip_info, moving_frames, tmp_path):
     frames = steady(moving_frames(20))
     for codec, option in (("h264", "bframes=0"), ("h265", "bframes=0"), ("av1", "preset=12")):
