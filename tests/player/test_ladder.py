@@ -185,6 +185,23 @@ def test_names_that_are_none_are_refused(ladder_dir, names):
         read_ladder(ladder_dir)
 
 
+def test_no_byte_of_it_can_be_changed_unseen(ladder_dir):
+    """And whatever stands there, what is raised is said in one line."""
+    path, draw = ladder_dir / LADDER_FILE, np.random.default_rng(3)
+    good = path.read_bytes()
+    for place, value in zip(
+        draw.integers(0, len(good), 300), draw.integers(0, 256, 300), strict=False
+    ):
+        path.write_bytes(good[:place] + bytes([value]) + good[place + 1 :])
+        try:
+            found, _ = read_ladder(ladder_dir)
+        except PackageError as error:
+            assert "\n" not in str(error) and str(error).startswith(str(path))
+        else:  # white space, or the same byte again
+            assert json.loads(path.read_bytes()) == json.loads(good)
+            assert [rung.folder for rung in found.rungs] == NAMES
+
+
 def test_a_manifest_that_leads_away_is_found_though_it_is_signed(ladder_dir):
     path = ladder_dir / "master.m3u8"
     path.write_text(path.read_text().replace("800k/video.m3u8", "https://example.org/v.m3u8"))
