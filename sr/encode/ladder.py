@@ -104,9 +104,10 @@ def encode_ladder(
                 kbps = automatic_rungs(shelf, options.search.goal.like_crf or 0.0)
         report = _Ladder(options, progress, job.step).run(kbps)
         job.check()
-        _discard_rungs(options.out, [rung["folder"] for rung in report["rungs"]])
-        write_ladder_manifests(options.out, [rung["folder"] for rung in report["rungs"]])
-        write_ladder(options.out, [rung["folder"] for rung in report["rungs"]], signing_key())
+        made = [rung["folder"] for rung in report["rungs"]]
+        _discard_rungs(options.out, made)
+        write_ladder_manifests(options.out, made)
+        write_ladder(options.out, made, signing_key())
     job.close(report)
     return report
 
