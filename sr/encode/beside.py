@@ -16,7 +16,7 @@ from sr.rate.curve import hull
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, USUAL_CRF
 from sr.rate.judge import judge_package
 from sr.rate.rungs import HR
-from sr.rate.sample import Coding, StreamShelf, take_sample
+from sr.rate.sample import GOAL_ENCODES, Coding, StreamShelf, take_sample
 
 
 def beside_plain(
@@ -44,7 +44,9 @@ def beside_plain(
     with tempfile.TemporaryDirectory() as folder:
         shelf = StreamShelf(sample, coding, Path(folder), metrics)
         start, wanted = USUAL_CRF[stream.lr_codec], math.log(left)
-        crf = shelf.crf_for(HR, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE)
+        crf = shelf.crf_for(
+            HR, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE, GOAL_ENCODES
+        )
         plain = {m: round(hull(shelf.points(HR), m).at(left), 4) for m in metrics}
     ahead = plain["psnr_y"] - made.quality["psnr_y"]
     if ahead > 0:

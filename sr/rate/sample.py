@@ -31,7 +31,8 @@ from sr.training.data import FramePair, Image
 MAX_SAMPLE_BYTES = 600_000_000  # of HR frames
 _JUDGED = 40  # frames that show a stream's quality
 CRF_APART = 4.0  # of two encodes that show a slope
-_MOST_ENCODES = 4  # of a rung, on the way to a crf
+_MOST_ENCODES = 4  # of a rung, on the way to a crf that is near enough
+GOAL_ENCODES = 10  # on the way to the goal's, which may lie far from the codec's usual one
 _FEW = 8  # frames that show what a scale can hold at all
 _PORTIONS = ((0, 1), (12, 2), (60, 3))  # from so many segments' worth of film on, so many portions
 
@@ -202,12 +203,18 @@ class StreamShelf:
         return min(LAST_CRF[self.coding.codec], max(1.0, round(2 * crf) / 2))
 
     def crf_for(
-        self, rung: Rung, start: float, excess: Callable[[Point], float], tolerance: float
+        self,
+        rung: Rung,
+        start: float,
+        excess: Callable[[Point], float],
+        tolerance: float,
+        most: int = _MOST_ENCODES,
     ) -> float:
-        """The crf at which `excess`, which falls as crf rises, is about zero: by secants."""
+        """The crf at which `excess`, which falls as crf rises, is about zero: by secants, with at
+        most so many encodes."""
         tried = [(start, excess(self.point(rung, start)))]
         following = self.bounded(start + math.copysign(CRF_APART, tried[0][1]))
-        while len(tried) < _MOST_ENCODES and abs(tried[-1][1]) > tolerance:
+        while len(tried) < most and abs(tried[-1][1]) > tolerance:
             if any(crf == following for crf, _ in tried):
                 break
             tried.append((following, excess(self.point(rung, following))))

@@ -22,7 +22,7 @@ from sr.rate.curve import Point, hull
 from sr.rate.goal import BYTES_TOLERANCE, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.promises import Promises
 from sr.rate.rungs import HR, Rung, rungs
-from sr.rate.sample import CRF_APART, StreamShelf
+from sr.rate.sample import CRF_APART, GOAL_ENCODES, StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_shipped
 
 MOST_TRIALS, MOST_ADAPTED, MOST_AGAIN = 4, 2, 2  # by scale and units; by rung; of the best
@@ -152,13 +152,15 @@ class Search:
             return goal.like_crf
         start = USUAL_CRF[self.shelf.coding.codec]
         if goal.kbps is not None:
-            wanted = math.log(goal.kbps * 125 * self.shelf.sample.seconds)
+            size = math.log(goal.kbps * 125 * self.shelf.sample.seconds)
             return self.shelf.crf_for(
-                HR, start, lambda p: math.log(p.bytes) - wanted, BYTES_TOLERANCE
+                HR, start, lambda p: math.log(p.bytes) - size, BYTES_TOLERANCE, GOAL_ENCODES
             )
         assert goal.value is not None
-        most = goal.value
-        return self.shelf.crf_for(HR, start, lambda p: self.value(p) - most, TOLERANCE[goal.metric])
+        value = goal.value
+        return self.shelf.crf_for(
+            HR, start, lambda p: self.value(p) - value, TOLERANCE[goal.metric], GOAL_ENCODES
+        )
 
     def _hoped(self, rung: Rung) -> float:
         hoped = _HOPED[self.goal.metric] * (1.0 if rung.scale == 1 else _HOPED_MORE)

@@ -1,5 +1,6 @@
 """What the search decides on: portions of a film, their encodes, and a short training on them."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,8 +12,9 @@ from chunking.probe import probe
 from chunking.writer import VideoWriter
 from player.package.architecture import Architecture
 from sr.rate.candidates import Candidate
+from sr.rate.curve import Point
 from sr.rate.rungs import HR, Rung, rungs
-from sr.rate.sample import Coding, StreamShelf, _wanted, take_sample
+from sr.rate.sample import GOAL_ENCODES, Coding, StreamShelf, _wanted, take_sample
 from sr.rate.trial import (
     LARGE_EXPONENT,
     REST_A_DOUBLING,
@@ -67,6 +69,21 @@ def test_each_encode_is_made_once_and_more_crf_is_less_of_both(shelf):
     assert fine.bytes > coarse.bytes
     assert fine.quality["psnr_y"] > coarse.quality["psnr_y"]
     assert [p.made_by["crf"] for p in shelf.points(HR)] == [24.0, 34.0]
+
+
+@pytest.mark.parametrize("wanted", [2.9, 3.1, 3.5, 6.0])
+def test_a_goal_far_from_the_usual_crf_is_found(shelf, monkeypatch, wanted):
+    """The bytes of small streams fall ever more slowly: few secants from crf 23 end too early."""
+
+    def point(rung, crf) -> Point:
+        return Point(round(1000 * math.exp(2.5 + 5 * math.exp(-crf / 18))), {}, {})
+
+    monkeypatch.setattr(shelf, "point", point)
+
+    def off(found: Point) -> float:
+        return math.log(found.bytes / 1000) - wanted
+
+    assert abs(off(point(HR, shelf.crf_for(HR, 23.0, off, 0.02, GOAL_ENCODES)))) < 0.02
 
 
 def test_some_frames_show_what_all_of_them_do(shelf, monkeypatch):
