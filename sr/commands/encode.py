@@ -320,7 +320,7 @@ def command(
             report = beside_plain(asked, encode(asked, progress, restart), progress)
         else:
             search = SearchOptions.of(film, **{k: v for k, v in options.items() if v is not None})
-            if ladder:
+            if ladder is not None:
                 asked_rungs = LadderOptions(search, parse_ladder(ladder))
                 report = encode_ladder(asked_rungs, progress, restart)
             else:
@@ -331,8 +331,8 @@ def command(
     if events:
         progress.event("done", report=report)
     else:
-        told_lines = ladder_lines if ladder else lines
-        show(report, as_json, told_lines(report, options["out"]))
+        said = lines if ladder is None else ladder_lines
+        show(report, as_json, said(report, options["out"]))
     if strict and report.get("lost"):
         raise LostError(
             f"the package is made, without all of the film: {'; '.join(report['lost'])}"
@@ -382,7 +382,7 @@ def check_together(given: set[str], ladder: str | None = None) -> None:
     goals = {name for name in given if name.startswith("target_")} | given & {"worst"}
     if ladder != "auto":
         goals |= given & {"like_crf"}
-    if ladder and (others := sorted(goals)):
+    if ladder is not None and (others := sorted(goals)):
         option = f"--{others[0].replace('_', '-')}"
         raise UsageError(f"--ladder {ladder} and {option} contradict each other: give one")
     names = SEARCHED if given & {"scale", "lr_from"} else FIXED
