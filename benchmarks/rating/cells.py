@@ -30,6 +30,7 @@ LADDERS: Mapping[str, tuple[float, float, float]] = {
     "av1": (48, 5, 63),
 }
 # Where a ladder ends, dB of luma: one rate lies at or beyond each end.
+MOST_FINER = 2  # more encodes of a smaller stream; scale 4 never gets there
 WORST_DB, BEST_DB = 30, 42
 ARM_RATES, FEW_RATES = 6, 4
 SMALLER_CRF = 6  # off the crf of a stream of scale 2, for about the bytes of one at HR
@@ -120,9 +121,6 @@ class Cell:
         tune = next(name for name, of in TUNES.items() if of[self.codec] == options)
         own = {"codec": self.codec, "tune": tune, "arm": self.arm, "crf": self.crf}
         return shot | own | {"long": self.shot.is_long}
-
-
-MOST_FINER = 2  # more encodes of a smaller stream; scale 4 never gets there
 
 
 def plan(

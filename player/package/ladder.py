@@ -8,8 +8,6 @@ The signature binds the rungs together: each is signed by itself as well, but no
 same film as the others.
 """
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -23,11 +21,12 @@ from player.package import fields
 from player.package.artefact import write_text
 from player.package.entries import HASH_BYTES, Index
 from player.package.fields import Object, parse_object
+from player.package.file_columns import joined_hashes
 from player.package.files import read_plain
 from player.package.index import index_path, read_index
 from player.package.layout import LADDER_FILE, MASTER_NAME, MPD_NAME, manifest_names
 from player.package.limits import MAX_INDEX_BYTES, MAX_MANIFEST_BYTES, MAX_RUNGS
-from player.package.manifest_check import links_of, segment_counts
+from player.package.manifest_check import joint_hash, links_of, segment_counts
 from player.package.package_error import PackageError
 from player.package.signature import check_signature, sign
 
@@ -72,8 +71,11 @@ def write_ladder(folder: Path, rungs: Sequence[str], key: Ed25519PrivateKey) -> 
     the rungs do not go together, OSError."""
     indexes = {name: read_index(folder / name).index for name in rungs}
     check_alike(indexes)
-    entries = [{"folder": name, "index": _base64(_index_hash(folder / name))} for name in rungs]
-    source = {"schema": SCHEMA, "rungs": entries, "manifests": _base64(_manifests_hash(folder))}
+    entries = [
+        {"folder": name, "index": joined_hashes([_index_hash(folder / name)])} for name in rungs
+    ]
+    manifests = joined_hashes([_manifests_hash(folder)])
+    source = {"schema": SCHEMA, "rungs": entries, "manifests": manifests}
     write_text(folder / LADDER_FILE, json.dumps(sign(source, key), indent=1) + "\n")
 
 
@@ -160,26 +162,12 @@ def _rung(source: Object) -> LadderRung:
 
 
 def _hash(source: Object, name: str) -> str:
-    try:
-        raw = base64.b64decode(fields.text(source, name), validate=True)
-    except ValueError as error:
-        raise PackageError(f"{name} is not base64") from error
-    if len(raw) != HASH_BYTES:
-        raise PackageError(f"{name} is no hash of {HASH_BYTES} bytes")
-    return raw.hex()
-
-
-def _base64(digits: str) -> str:
-    return base64.b64encode(bytes.fromhex(digits)).decode("ascii")
+    return fields.hashes(source, name, HASH_BYTES, 1)[0]
 
 
 def _index_hash(package: Path) -> str:
-    data = read_plain(package, index_path(package), MAX_INDEX_BYTES)
-    return hashlib.sha256(data).hexdigest()[: 2 * HASH_BYTES]
+    return joint_hash({"": read_plain(package, index_path(package), MAX_INDEX_BYTES)})
 
 
 def _manifests_hash(folder: Path) -> str:
-    sha256 = hashlib.sha256()
-    for name in _MANIFESTS:
-        sha256.update(read_plain(folder, name, MAX_MANIFEST_BYTES))
-    return sha256.hexdigest()[: 2 * HASH_BYTES]
+    return joint_hash({name: read_plain(folder, name, MAX_MANIFEST_BYTES) for name in _MANIFESTS})

@@ -37,7 +37,7 @@ def manifests_hash(package: Path, sounds: int, texts: int) -> str:
     """The hash in the index: of all manifests of a package with so many tracks, one after the
     other; raises PackageError.
     """
-    return _joint_hash(_read(package, sounds, texts))
+    return joint_hash(_read(package, sounds, texts))
 
 
 def _read(package: Path, sounds: int, texts: int) -> dict[str, bytes]:
@@ -45,7 +45,8 @@ def _read(package: Path, sounds: int, texts: int) -> dict[str, bytes]:
     return {name: read_plain(package, name, MAX_MANIFEST_BYTES) for name in names}
 
 
-def _joint_hash(manifests: Mapping[str, bytes]) -> str:
+def joint_hash(manifests: Mapping[str, bytes]) -> str:
+    """One hash of all, one after the other, as an index holds it."""
     sha256 = hashlib.sha256()
     for data in manifests.values():
         sha256.update(data)
@@ -80,7 +81,7 @@ def _changed(found: dict[str, bytes], index: Index) -> Iterator[tuple[str, str]]
     """
     known = _playlists(index)
     changed = [name for name, data in known.items() if found[name] != data]
-    if _joint_hash({**found, **known}) == index.manifests:
+    if joint_hash({**found, **known}) == index.manifests:
         yield from ((name, _NOT_SIGNED) for name in changed)
     else:
         others = [name for name in found if changed or name not in known]

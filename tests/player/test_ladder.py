@@ -8,10 +8,12 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from chunking.audio import copy_audio
 from player.package.index import read_index, write_index
 from player.package.ladder import read_ladder, rung_folder, write_ladder
 from player.package.ladder_manifests import write_ladder_manifests
@@ -19,7 +21,7 @@ from player.package.ladder_verify import verify_ladder
 from player.package.layout import LADDER_FILE
 from player.package.package_error import PackageError
 from player.package.signature import sign, signing_key
-from player.playback import HashSink, PlayOptions
+from player.playback import HashSink, PlayOptions, play_package
 from player.session import NotAPackageError, open_package
 from player.switching import (
     Rung,
@@ -43,7 +45,10 @@ def made_ladder(tmp_path_factory, lr_frames, source_clip, _home) -> Path:
     for number, name in enumerate(NAMES):
         blobs = [tiny_blob(10 + number, True), tiny_blob(20 + number, True)]
         routes = [film_codes(n, 4 * number) for n in segment_frames(lr_frames, source_clip, folder)]
-        write_film(folder / name, lr_frames, source_clip, weights=blobs, routes=routes)
+        (folder / name).mkdir()
+        sounds = [copy_audio(source_clip, folder / name)]
+        tracks = {"weights": blobs, "routes": routes, "sounds": sounds}
+        write_film(folder / name, lr_frames, source_clip, **tracks)
     finish(folder)
     return folder
 
@@ -79,9 +84,8 @@ def test_each_segment_is_from_its_rung(made_ladder, engine):
     packages = opened(made_ladder)
     rungs = {name: Rung(package, engine) for name, package in packages.items()}
     whole = {name: list(upscale(package, engine)) for name, package in packages.items()}
-    assert (
-        len({tuple(digest(frames)) for frames in whole.values()}) == 3
-    )  # or nothing is told apart
+    # Or nothing is told apart.
+    assert len({tuple(digest(frames)) for frames in whole.values()}) == 3
     order = ["250.5k", "100k", "100k", "800k"]
     shown = list(upscale_switched(rungs, order))
     frames = [segment.frames for segment in packages["100k"].index.segments]
@@ -115,10 +119,17 @@ def test_a_damaged_segment_costs_its_frames_alone(ladder_dir, engine):
 
 def test_the_sound_of_the_highest_is_in_the_file(made_ladder, engine, tmp_path):
     rungs = {name: Rung(package, engine) for name, package in opened(made_ladder).items()}
-    options = PlayOptions(tmp_path / "hr.mp4", threads=1)
-    result = play_switched(rungs, ["100k", "800k"], options)
+    files = [tmp_path / "switched.mp4", tmp_path / "highest.mp4"]
+    result = play_switched(rungs, ["100k", "800k"], PlayOptions(files[0], threads=1))
     assert result["frames"] == 20 and result["switch"] == ["100k", "800k"]
-    assert (tmp_path / "hr.mp4").stat().st_size > 1000
+    play_package(rungs["800k"].package, engine, PlayOptions(files[1], threads=1))
+    switched, highest = (sound_of(path) for path in files)
+    assert switched == highest and len(highest) > 1000
+
+
+def sound_of(path: Path) -> bytes:
+    with av.open(str(path)) as file:
+        return b"".join(bytes(packet) for packet in file.demux(audio=0))
 
 
 def test_manifests_lead_to_all_rungs(made_ladder):
@@ -133,7 +144,7 @@ def test_manifests_lead_to_all_rungs(made_ladder):
     assert variants == [f"{name}/video.m3u8" for name in NAMES]
     assert sum(line.startswith("#EXT-X-STREAM-INF") for line in lines) == 3
     uris = {uri for line in lines for uri in re.findall('URI="([^"]*)"', line)}
-    assert all(uri.startswith("800k/") and (made_ladder / uri).is_file() for uri in uris)
+    assert uris == {"800k/audio.m3u8"} and (made_ladder / "800k/audio.m3u8").is_file()
 
 
 def test_a_ladder_is_verified(made_ladder):
@@ -189,9 +200,7 @@ def test_no_byte_of_it_can_be_changed_unseen(ladder_dir):
     """And whatever stands there, what is raised is said in one line."""
     path, draw = ladder_dir / LADDER_FILE, np.random.default_rng(3)
     good = path.read_bytes()
-    for place, value in zip(
-        draw.integers(0, len(good), 300), draw.integers(0, 256, 300), strict=False
-    ):
+    for place, value in draw.integers(0, (len(good), 256), (300, 2)):
         path.write_bytes(good[:place] + bytes([value]) + good[place + 1 :])
         try:
             found, _ = read_ladder(ladder_dir)
