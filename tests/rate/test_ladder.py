@@ -31,15 +31,15 @@ def make(film: Path, out: Path, kbps, restart=False) -> dict:
 
 def test_a_ladder_from_end_to_end(film, tmp_path, capsys, monkeypatch):
     out = tmp_path / "ladder"
-    report = make(film, out, (300.0, 310.0, 900.0, 1e6))
+    report = make(film, out, (150.0, 160.0, 900.0, 1e6))
     made = [rung["folder"] for rung in report["rungs"]]
-    assert made == ["300k", "900k"]
+    assert made == ["150k", "900k"]
     reasons = {row["asked_kbps"]: row["reason"] for row in report["dropped"]}
-    assert "too near to 300" in reasons[310] and "cannot be reached" in reasons[1e6]
+    assert "too near to 150" in reasons[160] and "cannot be reached" in reasons[1e6]
     said = capsys.readouterr().err
-    assert "310 kbps is left out" in said and "1000000 kbps is left out" in said
+    assert "160 kbps is left out" in said and "1000000 kbps is left out" in said
     low, high = report["rungs"]
-    assert low["kbps"] == pytest.approx(300, rel=0.2) and high["psnr_y"] > low["psnr_y"] + 1
+    assert low["kbps"] == pytest.approx(150, rel=0.2) and high["psnr_y"] > low["psnr_y"] + 1
     # Nothing of what was dropped is left, nor of the work.
     assert {path.name for path in out.iterdir()} == {
         "job.json", "report.json", "ladder.json", "manifest.mpd", "master.m3u8", *made,
@@ -48,22 +48,22 @@ def test_a_ladder_from_end_to_end(film, tmp_path, capsys, monkeypatch):
     assert [rung.folder for rung in read_ladder(out)[0].rungs] == made
     assert len({read_index(out / name).index.id for name in made}) == 2
     rows = dict(ladder_lines(report, out)[:3])
-    assert f"{low['kbps']:.0f} kbps  {low['psnr_y']:.2f} dB Y" in rows["300k"]
-    assert ("left out", f"310 kbps: {reasons[310]}") in ladder_lines(report, out)
+    assert f"{low['kbps']:.0f} kbps  {low['psnr_y']:.2f} dB Y" in rows["150k"]
+    assert ("left out", f"160 kbps: {reasons[160]}") in ladder_lines(report, out)
 
     # The same command finds it done, makes again what was damaged, and another one is refused.
     monkeypatch.setattr(ladder, "write_ladder", lambda *_: pytest.fail("it was whole"))
-    assert make(film, out, (300.0, 310.0, 900.0, 1e6)) == report == read_report(out)
+    assert make(film, out, (150.0, 160.0, 900.0, 1e6)) == report == read_report(out)
     monkeypatch.undo()
-    (out / "300k/video/seg-00001.m4s").write_bytes(b"")
-    make(film, out, (300.0, 310.0, 900.0, 1e6))
+    (out / "150k/video/seg-00001.m4s").write_bytes(b"")
+    make(film, out, (150.0, 160.0, 900.0, 1e6))
     assert verify_ladder(out).ok
     with pytest.raises(UsageError, match="ladder_kbps"):
-        make(film, out, (300.0,))
-    (out / "300k/notes.txt").write_text("somebody's own")
+        make(film, out, (150.0,))
+    (out / "150k/notes.txt").write_text("somebody's own")
     with pytest.raises(GoalError):
         make(film, out, (1e6,), restart=True)
-    assert [path.name for path in (out / "300k").iterdir()] == ["notes.txt"]
+    assert [path.name for path in (out / "150k").iterdir()] == ["notes.txt"]
     assert not (out / "900k").exists() and not (out / "ladder.json").exists()
 
 
