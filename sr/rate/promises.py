@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,12 +10,14 @@ from sr.rate.budget import Budget
 from sr.rate.candidates import Candidate
 from sr.rate.choice import Choice
 from sr.rate.curve import Curve, Point, along, hull
-from sr.rate.goal import LAST_CRF, Goal
-from sr.rate.rungs import Rung
+from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE, Goal
+from sr.rate.rungs import HR, Rung
 from sr.rate.sample import StreamShelf
 
 _HALVINGS = 12  # of gains that trials have found
 _ROUTES_SHARE, _INDEX_BYTES = 0.005, 350  # of the video's bytes; which a plain encode needs not
+_INDEX_COUNTS = 0.003  # of the bytes: where an index is more of them, luck is worth its encodes
+_AROUND = (0.25, -0.25, 0.5, -0.5)  # crf
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,30 @@ class Promises:
         return Choice(
             rung, crf, candidate, total(crf), quality, worth, loss, slopes[0], slopes[1], most
         )
+
+    def luckiest(self, plain: Choice) -> Choice:
+        """Of crfs around a small plain encode's the one that gives most for its bytes: from a
+        quarter to the next a codec strays from its own curve by as much as an index costs."""
+        if plain.rung == HR or _INDEX_COUNTS * plain.bytes > _INDEX_BYTES:
+            return plain
+        middle, best = self.shelf.bounded(plain.crf), plain
+        for crf in (middle, *(middle + off for off in _AROUND)):
+            if not 1 <= crf <= LAST_CRF[self.shelf.coding.codec]:
+                continue
+            point = self.shelf.point(plain.rung, crf)
+            worth = self.at_hr.bytes_for(self.value(point)) / point.bytes
+            if best is plain or (worth > best.worth and self._is_met(point)):
+                quality = self.value(point)
+                best = replace(plain, crf=crf, bytes=point.bytes, quality=quality, worth=worth)
+        return best
+
+    def _is_met(self, point: Point) -> bool:
+        """Whether a plain encode does what is asked for; of a plain encode's quality, about."""
+        if self.goal.kbps is not None:
+            return abs(math.log(point.bytes / self.here.bytes)) <= BYTES_TOLERANCE
+        if self.goal.value is not None:
+            return abs(self.value(point) - self.goal.value) <= TOLERANCE[self.goal.metric]
+        return True
 
 
 def _solve(total: Callable[[float], float], wanted: float) -> float:

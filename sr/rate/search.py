@@ -36,6 +36,8 @@ _HOPED_OF_ADAPTING = 0.1  # of that: what adapting may add to what a network gai
 _LIKELY = 0.25  # of it: where trials are held
 _FAR = 2.0  # crf from a trial, which then says little
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
+_SENT_BESIDE = 1500  # bytes of manifests and index, for which a goal of bytes has to pay
+_FAR_FROM_BYTES = 5 * BYTES_TOLERANCE  # a goal is not reached
 _NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
 
 _Trials = dict[tuple[Rung, int | str], list[Trial]]  # by rung, and units or "adapted"
@@ -56,11 +58,11 @@ class Search:
 
     def run(self) -> Found:
         """Look at all rungs, and try the most promising."""
-        crf = self._operating_crf()
-        here, goal = self.shelf.point(HR, crf), self.goal
-        self._check_reached(crf, here)
-        self.shelf.point(HR, self._apart(crf))
-        at_hr = hull(self.shelf.points(HR), goal.metric)
+        rung, crf = self._operating()
+        here, goal = self.shelf.point(rung, crf), self.goal
+        self._check_reached(rung, crf, here)
+        self.shelf.point(rung, self._apart(crf))
+        at_hr = hull(self.shelf.points(), goal.metric)
         climbed = self._climb(rungs(self.lr or BICUBIC), crf, here)
         judge = Promises(self.shelf, goal, self.budget, here, at_hr)
         if self.lr is None:
@@ -69,7 +71,8 @@ class Search:
             scales = list(dict.fromkeys(hope.rung.scale for hope in hopes))[:MOST_SHARP]
             climbed += self._climb((Rung(s, SHARP) for s in scales if s > 1), crf, here)
         without = self._without(judge, climbed)
-        plain = max(without, key=lambda c: c.worth)
+        plain = judge.luckiest(max(without, key=lambda c: c.worth))
+        without = [plain if choice.rung == plain.rung else choice for choice in without]
         trials = self._try_best(judge, climbed, plain)
         shipped = list(self._try_shipped(judge, climbed))
         trials |= self._try_adapted(judge, shipped, plain)
@@ -124,43 +127,49 @@ class Search:
         trials[key].append(self._trial(best.rung, candidate, crf))
         return True
 
-    def _check_reached(self, crf: float, here: Point) -> None:
+    def _check_reached(self, rung: Rung, crf: float, here: Point) -> None:
         """Raises GoalError where the best crf is far off; a network may bring half a dB more."""
         goal, codec = self.goal, self.shelf.coding.codec
-        kbps = here.bytes / 125 / self.shelf.sample.seconds
+        kbps = (here.bytes + _SENT_BESIDE) / 125 / self.shelf.sample.seconds
         if (
             goal.value is not None
             and abs(self.value(here) - goal.value) > 5 * TOLERANCE[goal.metric]
         ):
             option, best = f"--target of {goal.value} {goal.metric}", f"{self.value(here):.2f}"
-        elif goal.kbps is not None and abs(kbps / goal.kbps - 1) > 5 * BYTES_TOLERANCE:
+        elif goal.kbps is not None and abs(kbps / goal.kbps - 1) > _FAR_FROM_BYTES:
             option, best = f"--target-kbps {goal.kbps:g}", f"{kbps:.0f} kbps"
         else:
             return
-        raise GoalError(
-            f"{option} cannot be reached with {codec}: the nearest is {best}, at --like-crf {crf:g}"
-        )
+        at = f"--like-crf {crf:g}" if rung == HR else f"--scale {rung.scale} --lr-crf {crf:g}"
+        raise GoalError(f"{option} cannot be reached with {codec}: the nearest is {best}, at {at}")
 
     def value(self, point: Point) -> float:
         """What the goal measures."""
         return point.quality[self.goal.metric]
 
-    def _operating_crf(self) -> float:
-        """The crf of the plain encode that does what is asked for."""
+    def _operating(self) -> tuple[Rung, float]:
+        """The rung and crf of the plain encode that does what is asked for: at HR, or where HR
+        takes too many bytes at the codec's last crf on the largest that does not."""
         goal = self.goal
         if goal.like_crf is not None:
-            return goal.like_crf
+            return HR, goal.like_crf
         start = USUAL_CRF[self.shelf.coding.codec]
-        if goal.kbps is not None:
-            size = math.log(goal.kbps * 125 * self.shelf.sample.seconds)
-            return self.shelf.crf_for(
-                HR, start, lambda p: math.log(p.bytes) - size, BYTES_TOLERANCE, GOAL_ENCODES
+        if goal.value is not None:
+            value, tolerance = goal.value, TOLERANCE[goal.metric]
+            return HR, self.shelf.crf_for(
+                HR, start, lambda p: self.value(p) - value, tolerance, GOAL_ENCODES
             )
-        assert goal.value is not None
-        value = goal.value
-        return self.shelf.crf_for(
-            HR, start, lambda p: self.value(p) - value, TOLERANCE[goal.metric], GOAL_ENCODES
-        )
+        assert goal.kbps is not None
+        size = goal.kbps * 125 * self.shelf.sample.seconds
+
+        def excess(point: Point) -> float:
+            return math.log((point.bytes + _SENT_BESIDE) / size)
+
+        for rung in rungs(BICUBIC):
+            crf = self.shelf.crf_for(rung, start, excess, BYTES_TOLERANCE, GOAL_ENCODES)
+            if excess(self.shelf.point(rung, crf)) <= math.log1p(_FAR_FROM_BYTES):
+                break
+        return rung, crf
 
     def _hoped(self, rung: Rung) -> float:
         hoped = _HOPED[self.goal.metric] * (1.0 if rung.scale == 1 else _HOPED_MORE)
