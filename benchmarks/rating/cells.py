@@ -77,7 +77,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
 }
 _PAPERS = {
     name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=SMALLER_CRF, rates=FEW_RATES)
-    for name in ("dydca", "jstdo", "stdo", "awdnn", "nas")
+    for name in ("dydca", "jstdo", "stdo", "awdnn", "repcam", "nas", "cafm", "delta")
 }
 ARMS: Mapping[str, Arm] = {
     "plain": Arm({"method": "plain", "scale": "1"}, rates=7),

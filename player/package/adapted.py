@@ -1,7 +1,9 @@
-"""A network that ships, adapted to a film: a blob of what it changes, and the whole that it makes.
+"""A network that the player has, adapted to a film or a part of it: a blob of what it changes, and
+the whole that it makes.
 
     "PSRW"  u8 version = 4
-    u8[8]          the first 8 bytes of the SHA-256 of the blob that ships
+    u8[8]          the first 8 bytes of the SHA-256 of the blob that is changed: one that ships, or
+                   the whole of the package's network 0
     payload        the changes, as coded_changes.py has them, as long as what is left
     self-test      for each path of that network: u32 crc32 of the right output
     u32 crc32      of everything before
@@ -12,8 +14,8 @@ any other: engines know nothing of version 4.
 
 import struct
 import zlib
-from collections.abc import Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -24,7 +26,7 @@ from player.package.architecture import Architecture, Tensors, convolutions
 from player.package.coded_changes import decode_changes, encode_changes
 from player.package.integers import Layer
 from player.package.package_error import PackageError
-from player.package.shipped import shipped_by_hash
+from player.package.shipped import has_shipped, shipped_by_hash
 from player.package.weights import (
     INT8_CODED,
     SELF_TEST_CRC_BYTES,
@@ -38,15 +40,16 @@ from player.package.weights import (
 _START, _HASH_BYTES = b"PSRW\x04", 8
 _PAYLOAD_AT = len(_START) + _HASH_BYTES
 _KEPT = 4  # whole blobs: a player reads a file more than once, and making one takes a second
+_KEPT_BASES = 16
 
 
 def is_adapted(blob: bytes) -> bool:
-    """Whether these are changes of a network that ships."""
+    """Whether these are changes of another network."""
     return blob.startswith(_START)
 
 
 def pack_adapted(base: bytes, tensors: Tensors, self_test: SelfTests) -> bytes:
-    """The changes that make of the blob `base`, which ships, a network of these integers.
+    """The changes that make of the blob `base` a network of these integers.
 
     `self_test`: of each path the row of dtype INT8_CODED. Raises PackageError as `encode_changes`
     does, and where the tests are not of all paths.
@@ -60,18 +63,29 @@ def pack_adapted(base: bytes, tensors: Tensors, self_test: SelfTests) -> bytes:
     return body + struct.pack("<I", zlib.crc32(body))
 
 
-def whole_blob(blob: bytes) -> bytes:
+def whole_blob(blob: bytes, first: Callable[[], bytes] | None = None) -> bytes:
     """A blob that an engine opens: itself, or what it makes of the network that it changes.
 
-    Raises PackageError where it is damaged, or changes a network that this player does not have.
+    `first`: reads the whole of the package's network 0. Raises PackageError where the blob is
+    damaged, or changes a network that this player does not have.
     """
-    return _whole(blob) if is_adapted(blob) else blob
+    if not is_adapted(blob):
+        return blob
+    named = checked_body(blob)[len(_START) : _PAYLOAD_AT].hex()
+    if first is not None and not has_shipped(named):
+        try:
+            base = first()
+        except PackageError as error:
+            raise PackageError(f"changes network 0: {error}") from error
+        if sha256(base).hexdigest().startswith(named):
+            return _whole(blob, base)
+    return _whole(blob, shipped_by_hash(named))
 
 
 @lru_cache(_KEPT)
-def _whole(blob: bytes) -> bytes:
+def _whole(blob: bytes, base: bytes) -> bytes:
     body = checked_body(blob)
-    known = unpack_base(shipped_by_hash(body[len(_START) : _PAYLOAD_AT].hex()))
+    known = unpack_base(base)
     paths = sorted(known.arch.paths)
     rows_at = len(body) - SELF_TEST_CRC_BYTES * len(paths)
     if rows_at <= _PAYLOAD_AT:
@@ -85,9 +99,9 @@ def _whole(blob: bytes) -> bytes:
     return pack_weights(known.arch, tensors, INT8_CODED, dict(zip(paths, rows, strict=True)))
 
 
-@cache
+@lru_cache(_KEPT_BASES)
 def unpack_base(base: bytes) -> WeightsBlob:
-    """A network that ships, parsed once. Raises PackageError where it is not of integers."""
+    """A network that is changed, parsed once. Raises PackageError where it is not of integers."""
     known = unpack_weights(base)
     if not known.is_int8:
         raise PackageError("weights: only a network of integers can be adapted")

@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,18 +69,23 @@ class WeightsEntry(FileEntry):
     """A weights blob; its place in the list is the network number of the route codes.
 
     One that is `shipped` lies with the player, which knows it by its hash, and not in the package.
-    A file may also hold the changes of one alone (adapted.py): what is read is whole.
+    A file may also hold the changes of one alone, or of `first`, the package's network 0
+    (adapted.py): what is read is whole.
     """
 
     arch: Architecture
     shipped: bool = False
+    first: "WeightsEntry | None" = field(default=None, compare=False)  # follows from the list
 
     @property
     def sent_bytes(self) -> int:
         return 0 if self.shipped else self.bytes
 
     def read(self, package: Path) -> Data:
-        return shipped_by_hash(self.sha256) if self.shipped else whole_blob(super().read(package))
+        if self.shipped:
+            return shipped_by_hash(self.sha256)
+        first = partial(self.first.read, package) if self.first else None
+        return whole_blob(super().read(package), first)
 
 
 @dataclass(frozen=True)

@@ -194,10 +194,11 @@ def _weights(source: Object, scale: Scale) -> tuple[WeightsEntry, ...]:
     networks = fields.objects(table, "networks", limits.MAX_NETWORKS, lambda n: _network(n, scale))
     if len(networks) != len(files):
         raise PackageError(f"index: {len(networks)} networks are not {len(files)} files")
-    entries = []
+    entries: list[WeightsEntry] = []
     for number, (file, (arch, shipped)) in enumerate(zip(files, networks, strict=True)):
         name = SHIPPED if shipped else f"{SR}/{weights_name(number)}"
-        entries.append(WeightsEntry(name, *file, arch, shipped))
+        first = entries[0] if entries else None
+        entries.append(WeightsEntry(name, *file, arch, shipped, first))
     return tuple(entries)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,17 @@ def write_package(package: Path, contents: Contents, key: Ed25519PrivateKey) -> 
     Raises PackageError where the contents break a limit or do not fit together, OSError.
     """
     make_folder(package / SR)
-    weights = []
+    weights: list[WeightsEntry] = []
     for network, blob in enumerate(contents.weights):
         # Parsed first: what a player would refuse is not written.
-        arch = unpack_weights(whole_blob(blob)).arch
+        first = weights[0] if weights else None
+        whole = whole_blob(blob, partial(first.read, package) if first else None)
+        given: dict[str, Any] = {"arch": unpack_weights(whole).arch, "first": first}
         if is_shipped(blob):  # nothing to send
-            weights.append(WeightsEntry(**vars(blob_entry(SHIPPED, blob)), arch=arch, shipped=True))
+            weights.append(WeightsEntry(**vars(blob_entry(SHIPPED, blob)), **given, shipped=True))
             continue
         name = f"{SR}/{weights_name(network)}"
-        weights.append(WeightsEntry(**_entry(package, name, blob), arch=arch))
+        weights.append(WeightsEntry(**_entry(package, name, blob), **given))
     routes = []
     for i, codes in enumerate(contents.routes):
         fields = _entry(package, routes_path(i), pack_routes(codes))

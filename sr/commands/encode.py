@@ -255,7 +255,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     default=4,
     show_default=True,
     hidden=True,
-    help="k of stdo, jstdo, nas; 16 at most.",
+    help="k of stdo, jstdo, nas, cafm, delta; 16 networks at most.",
 )
 @click.option(
     "--chunk-rule",

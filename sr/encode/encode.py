@@ -115,7 +115,7 @@ def _learn(work: Work) -> Learned:
         return Learned(0, [TrainedNetwork(blob)], plan_all_routes(work, [blob]))
     difficulty, correlation = score_difficulty(work)
     tasks, networks = overfit_networks(work, difficulty)
-    blobs = [whole_blob(network.blob) for network in networks]
+    blobs = [whole_blob(network.blob, lambda: networks[0].blob) for network in networks]
     router, row = make_router(work, blobs)
     # A router is asked for in vain where all cells take one path: then a map says so.
     mapped = router is None or work.options.routes.routes == "both"

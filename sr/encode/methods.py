@@ -3,18 +3,25 @@
 | method | networks | trained on | route of a patch |
 |---|---|---|---|
 | awdnn | 1 static | everything alike (Yeo et al., OSDI 2018, "content-aware DNN") | the network |
+| repcam | 1 static | the same, with branches that fold away (RepCaM, NOSSDAV 2023) | the network |
 | nas | k static | one of k equal stretches of time each (NAS, OSDI 2018) | its time's |
+| cafm | 1 static, k changes | all; a stretch each, scalars alone (CaFM, ICCV 2021) | its time's |
+| delta | 1 static, k changes | all; a stretch each (SRVC, ICCV 2021; EMT, ECCV 2022) | its time's |
 | stdo | k static | one chunk each (STDO, CVPR 2023, section 3.2) | its chunk's |
 | jstdo | 1 static | all of the hardest chunk, a falling share, none of the easiest | the network |
 | dydca | 1 dynamic | all by their error, hard ones twice (Dy-DCA, section 3.1) | planned |
 | plain | none: the stream, of which the anchor is shown | | |
 
-All others get the same training work: STDO's and NAS's networks share the steps that the others
-spend on one.
+All others get the same training work: networks of several share the steps that the others spend on
+one. `cafm` and `delta` spend half on the network of all, which no patch takes, and half on what its
+multipliers and biases, or any of its numbers, are to be in each stretch. The papers train both
+together (CaFM, section 3.3), or go on from stretch to stretch (SRVC, section 3.2).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,18 +48,26 @@ class Difficulty:
 
 @dataclass(frozen=True)
 class NetworkTask:
-    """One network to overfit: how often each fine patch is drawn [T, gh, gw], and how long."""
+    """One network to overfit: how often each fine patch is drawn [T, gh, gw], and how long.
+
+    `changes`: it is network 0, with other numbers; "scalars": other multipliers and biases alone.
+    """
 
     shares: Scores
     steps: int
+    changes: Literal["all", "scalars"] | None = None
 
 
 @dataclass(frozen=True)
 class Method:
-    """`dynamic`: the network has an easy exit; `tasks` says what to train."""
+    """`dynamic`: the network has an easy exit; `tasks` says what to train. `branches`: with some
+    that fold away. `by_time`: of each stretch a network; `shared`: which are changes of one."""
 
     dynamic: bool
     tasks: Callable[[Difficulty, TrainingOptions], list[NetworkTask]]
+    branches: bool = False
+    by_time: bool = False
+    shared: bool = False
 
 
 def chunk_labels(difficulty: Difficulty, options: TrainingOptions) -> NDArray[np.int64]:
@@ -73,12 +88,25 @@ def _awdnn(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask
     return [NetworkTask(np.ones(difficulty.fine_db.shape), options.bounds.steps)]
 
 
-def _nas(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
-    labels = time_labels(len(difficulty.fine_db), options.chunks)
-    own = [(labels == i).astype(np.float64) for i in range(options.chunks)]
+def _stretches(difficulty: Difficulty, chunks: int) -> list[Scores]:
+    """Of each stretch of time, that its patches are drawn alike and no others."""
+    labels = time_labels(len(difficulty.fine_db), chunks)
     ones = np.ones(difficulty.fine_db.shape)
+    return [ones * (labels == i)[:, None, None] for i in range(chunks)]
+
+
+def _nas(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
     steps = options.bounds.steps // options.chunks
-    return [NetworkTask(ones * shares[:, None, None], steps) for shares in own]
+    return [NetworkTask(own, steps) for own in _stretches(difficulty, options.chunks)]
+
+
+def _changing(
+    changes: Literal["all", "scalars"], difficulty: Difficulty, options: TrainingOptions
+) -> list[NetworkTask]:
+    half = options.bounds.steps // 2
+    steps = max(1, half // options.chunks)
+    own = [NetworkTask(s, steps, changes) for s in _stretches(difficulty, options.chunks)]
+    return [NetworkTask(np.ones(difficulty.fine_db.shape), max(1, half)), *own]
 
 
 def _stdo(difficulty: Difficulty, options: TrainingOptions) -> list[NetworkTask]:
@@ -106,7 +134,10 @@ METHODS: dict[str, Method] = {
     "dydca": Method(dynamic=True, tasks=_dydca),
     "jstdo": Method(dynamic=False, tasks=_jstdo),
     "awdnn": Method(dynamic=False, tasks=_awdnn),
-    "nas": Method(dynamic=False, tasks=_nas),
+    "repcam": Method(dynamic=False, tasks=_awdnn, branches=True),
+    "nas": Method(dynamic=False, tasks=_nas, by_time=True),
+    "cafm": Method(False, partial(_changing, "scalars"), by_time=True, shared=True),
+    "delta": Method(False, partial(_changing, "all"), by_time=True, shared=True),
     "stdo": Method(dynamic=False, tasks=_stdo),
     PLAIN: Method(dynamic=False, tasks=lambda difficulty, options: []),
 }

@@ -33,6 +33,8 @@ from sr.usage_error import UsageError
 # Options that jobs from before them do not have: nor do those that do not ask.
 CHOICES = ("video", "audio", "lr", "lr_from", "adapt", "luma_share")
 PLAIN = "plain"  # the method without a network
+CHANGING = ("cafm", "delta")  # methods of one network and changes of it
+_OF_CHUNKS = ("stdo", "nas", *CHANGING)
 _OF_ADAPTING = ("--patches", "--steps", "--loss")  # what is asked of a training of changes as well
 MOVED_PATCHES = ("forgetting", "ticket")  # known, so that the refusal can say where they are
 
@@ -298,15 +300,24 @@ class EncodeOptions:
                 f"--patches {training.patches}: now in benchmarks/reproduction/selection of "
                 "PocketSR's sources (python -m benchmarks.shrink --table patches); use error"
             )
-        if training.patches not in (None, "method") and training.method in ("stdo", "nas"):
+        if training.patches not in (None, "method") and training.method in _OF_CHUNKS:
             raise UsageError(
                 f"--patches: {training.method}'s networks are for a chunk each; use --method dydca"
             )
         if training.patches == "error" and FAIR in self.shrink.stages:
             raise UsageError("--patches error: the stage fair needs whole patches; use method")
-        if training.chunks > MAX_NETWORKS:
+        most = MAX_NETWORKS - (training.method in CHANGING)  # and the one that they change
+        if training.chunks > most:
             raise UsageError(
-                f"--chunks {training.chunks}: a package holds {MAX_NETWORKS} networks at most"
+                f"--chunks {training.chunks}: a package holds {MAX_NETWORKS} networks at most, "
+                f"{most} of chunks by {training.method}"
+            )
+        if training.method in CHANGING and (training.arithmetic != "int8" or self.shrink.stages):
+            what = "--stages" if self.shrink.stages else "--dtype fp32"
+            raise UsageError(f"{what}: {training.method} changes integers, and of one shape alone")
+        if training.method == "repcam" and (training.backbone != "chain" or self.shrink.stages):
+            raise UsageError(
+                "repcam is a chain with branches; give no other --backbone or --stages"
             )
         if training.dtype == "int8" and not training.has_int8_form:
             raise UsageError(

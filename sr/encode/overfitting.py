@@ -2,7 +2,8 @@
 
 build --overfit, or stages--> fp32 --fine_tune, rounded--> integers --> weights blob, int8
                                 +-----------------------> weights blob, f16 (--dtype fp32)
-a network that ships --adapt--> its integers, changed ----> blob of the changes (--adapt)
+a network that is there --adapt--> its integers, changed -> blob of the changes
+                                       (one that ships: --adapt; the film's first: cafm, delta)
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +30,7 @@ from sr.quant.integer_network import IntegerNetwork
 from sr.quant.loss import quantisation_loss_db
 from sr.quant.quantise import real_tensors
 from sr.shrink.sparse import KeepZeros
+from sr.training.branches import overfit_with_branches
 from sr.training.loop import overfit
 from sr.training.spread import CELL_PX
 from sr.usage_error import UsageError
@@ -60,7 +62,7 @@ def overfit_networks(
             f"{difficulty.fine_db.size} patches cannot make {training.chunks} chunks: "
             "lower --chunks"
         )
-    if training.method == "nas" and training.chunks > len(difficulty.fine_db):
+    if work.method.by_time and training.chunks > len(difficulty.fine_db):
         raise UsageError(
             f"{len(difficulty.fine_db)} frames cannot make {training.chunks} stretches of time: "
             "lower --chunks"
@@ -69,14 +71,19 @@ def overfit_networks(
     watched = protected(work, (CELL_PX, CELL_PX), film.learned)
     groups = content_groups(work, difficulty)
     material = Material(difficulty, groups, watched.cells if watched else None)
-    networks = []
+    networks: list[TrainedNetwork] = []
     for number, task in enumerate(tasks):
         file = work.job.path(weights_name(number))
 
         # Bound as defaults: a closure would see the loop's last values.
         def make(number: int = number, task: NetworkTask = task, file: Path = file) -> Any:
-            train = _adapt if training.adapt else _train
-            network = train(work, task, number, material)
+            if training.adapt:
+                assert training.shipped is not None
+                network = _adapt(work, task, number, material, shipped_blob(training.shipped))
+            elif task.changes:
+                network = _adapt(work, task, number, material, networks[0].blob)
+            else:
+                network = _train(work, task, number, material)
             write_sealed(file, network.blob)
             return {k: v for k, v in asdict(network).items() if k != "blob"}
 
@@ -106,7 +113,12 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     else:
         progress.stage(f"overfit {number}", first.whole or first.steps)
         checkpoint = work.job.path(f"train-{number}.ckpt")
-        overfit(network, sampler, first, checkpoint, progress.at)
+        if work.method.branches:
+            network = overfit_with_branches(
+                network, sampler, first, training.seed, checkpoint, progress.at
+            )
+        else:
+            overfit(network, sampler, first, checkpoint, progress.at)
     drawn: dict[str, Any] = {
         "stages": rows, "crops_a_step": sampler.batch, "crop_px": sampler.side_px,
     }  # fmt: skip
@@ -122,16 +134,16 @@ def _train(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
     return TrainedNetwork(blob, second.steps, round(loss_db, 4), **drawn)
 
 
-def _adapt(work: Work, task: NetworkTask, number: int, material: Material) -> TrainedNetwork:
-    """What a network that ships changes for this film."""
+def _adapt(
+    work: Work, task: NetworkTask, number: int, material: Material, base: bytes
+) -> TrainedNetwork:
+    """What the network `base` changes for this film, or this part of it."""
     training, progress = work.options.training, work.progress
-    assert training.shipped is not None
-    base, before = shipped_blob(training.shipped), training.warm_from
-    known = unpack_base(base)
+    before, known = training.warm_from, unpack_base(base)
     data = work.film.training_set(known.arch.halo_px(HARD), known.arch.units)
     sampler = sampler_of(work, task, data, material, training.seed * 1000 + number)
     plan = replace(adapting_plan(task.steps, before is not None), loss=training.loss_space)
-    progress.stage(f"adapt {training.shipped}", plan.steps)
+    progress.stage(f"adapt {training.shipped or number}", plan.steps)
     integers = adapt(
         known,
         sampler,
@@ -140,6 +152,7 @@ def _adapt(work: Work, task: NetworkTask, number: int, material: Material) -> Tr
         unpack_weights(whole_blob(before.read_bytes())).tensors if before else None,
         work.job.path(f"adapt-{number}.ckpt"),
         progress.at,
+        task.changes == "scalars",
     )
     blob, crops = pack_changes(base, integers), sampler.batch
     return TrainedNetwork(blob, plan.steps, crops_a_step=crops, crop_px=sampler.side_px)

@@ -114,14 +114,15 @@ def _by_chunk(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> 
 
 
 def _all_hard(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:
-    """jstdo, awdnn: one static network for everything."""
+    """jstdo, awdnn, repcam: one static network for everything."""
     shape = (work.film.frames, *work.film.grid.shape)
     return merge_coarse(route_codes(np.full(shape, HARD)))
 
 
 def _by_time(work: Work, blobs: list[bytes], difficulty: Difficulty | None) -> Codes:
-    """nas: the network of the stretch of time that a frame is in."""
+    """nas, cafm, delta: the network of the stretch of time that a frame is in."""
     labels = time_labels(work.film.frames, work.options.training.chunks)[:, None, None]
+    labels = labels + work.method.shared  # network 0 is then the one that they change
     shape = (work.film.frames, *work.film.grid.shape)
     return merge_coarse(route_codes(np.full(shape, HARD), np.broadcast_to(labels, shape)))
 
@@ -130,6 +131,9 @@ _RULES: dict[str, Callable[[Work, list[bytes], Difficulty | None], Codes]] = {
     "dydca": _planned,
     "jstdo": _all_hard,
     "awdnn": _all_hard,
+    "repcam": _all_hard,
     "nas": _by_time,
+    "cafm": _by_time,
+    "delta": _by_time,
     "stdo": _by_chunk,
 }

@@ -59,7 +59,7 @@ class AdaptedConvolution(nn.Module):
     bias: Tensor
     multiplier: Tensor
 
-    def __init__(self, name: str, base: Tensors) -> None:
+    def __init__(self, name: str, base: Tensors, scalars: bool = False) -> None:
         super().__init__()
         for kind in ("weight", "bias", "multiplier"):
             # Not in checkpoints: they ship.
@@ -67,7 +67,8 @@ class AdaptedConvolution(nn.Module):
             self.register_buffer(kind, value, persistent=False)
         self._precision = change_precision(name)
         self._places = np.array(grid_places(name, base[f"{name}.multiplier"]))
-        self.paced_weight = nn.Parameter(torch.zeros_like(self.weight))
+        weight = nn.Parameter(torch.zeros_like(self.weight), requires_grad=not scalars)
+        self.paced_weight = weight
         self.paced_bias = nn.Parameter(torch.zeros_like(self.bias))
         self.paced_place = nn.Parameter(torch.zeros_like(self.multiplier))
 
@@ -149,16 +150,18 @@ class AdaptedFirst(AdaptedHidden):
         return super().forward(x * PIXEL_MAX)
 
 
-def adaptable_network(base: WeightsBlob, start: Tensors | None = None) -> Network:
+def adaptable_network(
+    base: WeightsBlob, start: Tensors | None = None, scalars: bool = False
+) -> Network:
     """The network of an int8 blob whose changes are its parameters; at first there are none, or
-    those that make the integers `start` of it."""
+    those that make the integers `start` of it. `scalars`: multipliers and biases alone change."""
     network = build_network(base.arch)
     for name, module in [*network.named_modules()]:
         if not isinstance(module, nn.Conv2d):
             continue
         hidden = AdaptedHidden if source_of(base.arch, name) else AdaptedFirst
         kind = hidden if name.startswith("trunk.") else AdaptedConvolution
-        layer = kind(name, base.tensors)
+        layer = kind(name, base.tensors, scalars)
         if start is not None:
             layer.start_from(name, start)
         parent, _, child = name.rpartition(".")
@@ -205,13 +208,14 @@ def adapt(
     start: Tensors | None = None,
     checkpoint: Path | None = None,
     on_step: OnStep | None = None,
+    scalars: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """The integers of an int8 network after its changes were trained as `plan` says.
 
     `rate_weight`: what a bit of them costs, as squared error of the sampler's crops. With
-    `checkpoint`, goes on from it, as `overfit` does.
+    `checkpoint`, goes on from it, as `overfit` does. `scalars`: weights stay as they are.
     """
-    network = adaptable_network(base, start)
+    network = adaptable_network(base, start, scalars)
     own = replace(sampler, seed=sampler.seed + ADAPTING_SEED)
     companion = ChangeTerm(network, rate_weight) if rate_weight > 0 else None
     overfit(network, own, plan, checkpoint, on_step, companion)

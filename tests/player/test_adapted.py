@@ -303,3 +303,35 @@ def test_a_player_without_the_network_says_so(package, folder):
     put_shipped(folder, pack_integers(ARCH, changed(TENSORS, ARCH, 1.0)))
     faults = [str(fault) for fault in verify_package(package).faults]
     assert faults[0] == "sr/weights-000.bin: does not ship with this PocketSR; update it"
+
+
+@pytest.fixture
+def own(tmp_path, lr_frames, source_clip):
+    """A package whose second network is changes of its first, which does not ship."""
+    first = pack_integers(ARCH, changed(TENSORS, ARCH, 1.0))
+    second = pack_changes(first, changed(unpack_weights(first).tensors, ARCH, 0.2, seed=1))
+    blobs = [first, second]
+    return write_film(tmp_path / "own", lr_frames, source_clip, weights=blobs), blobs
+
+
+def test_a_network_may_be_changes_of_the_first_of_its_package(own):
+    package, (base, changes) = own
+    index = read_index(package).index
+    first, second = index.weights
+    assert second.first == first and first.first is None
+    assert second.sent_bytes == len(changes) < len(base) // 2
+    assert second.read(package) == whole_blob(changes, lambda: base) != first.read(package)
+    found = verify_package(package)
+    assert found.ok, found.faults
+    with pytest.raises(PackageError, match="does not ship"):
+        whole_blob(changes)
+    with pytest.raises(PackageError, match="does not ship"):
+        whole_blob(changes, lambda: BASE)  # another package's
+
+
+def test_without_the_first_its_changes_are_nothing(own):
+    package, _ = own
+    (package / "sr/weights-000.bin").write_bytes(b"")
+    faults = [str(fault) for fault in verify_package(package).faults]
+    assert faults[0].startswith("sr/weights-000.bin: has 0 bytes, not")
+    assert faults[1].startswith("sr/weights-001.bin: changes network 0: has 0 bytes, not")

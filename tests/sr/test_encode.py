@@ -13,7 +13,7 @@ from sr.encode import encode as encode_module
 from sr.encode import overfitting
 from sr.encode.encode import encode
 from sr.encode.job_folder import open_job
-from sr.encode.options import EncodeOptions
+from sr.encode.options import CHANGING, EncodeOptions
 from sr.progress import Progress
 from sr.usage_error import UsageError
 
@@ -36,13 +36,17 @@ def contents(package: Path) -> dict[str, bytes]:
         ("dydca", 1),
         ("jstdo", 1),
         ("awdnn", 1),
+        ("repcam", 1),
         ("nas", 2),
+        ("cafm", 3),
+        ("delta", 3),
         ("stdo", 2),
         pytest.param("stdo", 4, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, networks):
-    report = run(film, tmp_path / "p", method=method, chunks=max(networks, 2))
+    chunks = networks - 1 if method in CHANGING else max(networks, 2)
+    report = run(film, tmp_path / "p", method=method, chunks=chunks)
     verification = verify_package(tmp_path / "p")
     assert verification.ok, verification.faults
     index = read_index(tmp_path / "p").index
@@ -56,8 +60,9 @@ def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, netw
     assert sum(report["paths"].values()) == pytest.approx(1)
     if method != "dydca":
         assert np.all(path_of(codes) == 2)
-    if method == "nas":
-        assert network_of(codes).max(axis=(1, 2)).tolist() == [0] * 6 + [1] * 6
+    if method in ("nas", *CHANGING):
+        first = int(method in CHANGING)
+        assert network_of(codes).max(axis=(1, 2)).tolist() == [first] * 6 + [first + 1] * 6
     assert not (tmp_path / "p" / "work").exists()
 
 

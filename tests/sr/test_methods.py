@@ -64,6 +64,15 @@ def test_nas_gives_each_frame_to_one_network_in_the_order_of_time():
     assert time_labels(10, 3).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
+@pytest.mark.parametrize(("method", "changes"), [("cafm", "scalars"), ("delta", "all")])
+def test_half_of_the_steps_are_for_all_and_half_for_what_each_stretch_changes(method, changes):
+    first, *own = METHODS[method].tasks(DIFFICULTY, TrainingOptions(chunks=2))
+    assert first.changes is None and np.array_equal(first.shares, np.ones_like(FINE))
+    assert [task.changes for task in own] == [changes] * 2
+    assert np.array_equal(own[0].shares + own[1].shares, first.shares)
+    assert first.steps == sum(task.steps for task in own) == PRESETS["balanced"].steps // 2
+
+
 @pytest.mark.parametrize("rule", ["quantile", "error"])
 def test_chunk_thresholds_put_the_training_patches_back_into_their_chunks(rule):
     config = TrainingOptions(chunks=4, chunk_rule=rule)

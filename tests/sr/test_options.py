@@ -74,6 +74,10 @@ def test_units_and_cells_are_decided_together(asked, units, cell_px):
         ({"method": "plain", "dtype": "fp32"}, "--dtype: plain has no network"),
         ({"scale": 1, "lr": "sharp"}, "--lr sharp: at --scale 1 nothing is made smaller"),
         ({"lr_from": Path("own.mp4"), "lr": "sharp"}, "--lr-from takes a stream as it is"),
+        ({"method": "cafm", "dtype": "fp32"}, "--dtype fp32: cafm changes integers"),
+        ({"method": "delta", "backbone": "wdsr"}, "--dtype fp32: delta changes integers"),
+        ({"method": "delta", "stages": "chex"}, "--stages: delta changes integers"),
+        ({"method": "repcam", "backbone": "espcn"}, "repcam is a chain with branches"),
     ],
 )
 def test_what_no_network_can_be_is_refused_in_one_line(asked, message):
@@ -86,6 +90,8 @@ def test_more_networks_than_a_route_can_name_are_refused():
     EncodeOptions.of(FILM, OUT, method="stdo", chunks=16)
     with pytest.raises(UsageError, match="--chunks 17: a package holds 16 networks at most"):
         EncodeOptions.of(FILM, OUT, method="stdo", chunks=17)
+    with pytest.raises(UsageError, match="16 networks at most, 15 of chunks by delta"):
+        EncodeOptions.of(FILM, OUT, method="delta", chunks=16)
 
 
 def test_the_identity_of_a_job_is_flat_and_decided():

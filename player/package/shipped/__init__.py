@@ -48,6 +48,11 @@ def shipped_by_hash(start: str) -> bytes:
     raise PackageError("does not ship with this PocketSR; update it")
 
 
+def has_shipped(start: str) -> bool:
+    """Whether there is one whose SHA-256 (hex) starts so."""
+    return any(whole.startswith(start) for whole in _by_hash())
+
+
 def is_shipped(blob: bytes) -> bool:
     """Whether every player has this network already."""
     return sha256(blob).hexdigest() in _by_hash()
