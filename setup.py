@@ -83,6 +83,7 @@ setup(
         "compiler": ["android/*.c", "android/*.h", "bench/*.c", "runtime/**/*.c", "runtime/**/*.h"],
         "sr.rate": ["devices.json"],
         "sr.encode.report": ["page.html"],
+        "player": ["grain_gaussian.bin"],
         "player.package": ["generic/*.bin", "generic/*.json"],
         "player.package.shipped": ["*.bin", "*.json"],
     },

@@ -99,6 +99,10 @@ ENCODERS: dict[str, Encoder] = {
 }  # fmt: skip
 
 
+GRAIN_OPTS = "film-grain={}:film-grain-denoise=1"
+"""SVT-AV1 takes grain of that strength off, codes what is left, and tells decoders of it."""
+
+
 def _hevc_string(config: bytes) -> str:
     # hvcC: two bits of profile space, one of tier, five of profile; 32 compatibility flags, which
     # the string has in reverse; six bytes of constraints, whose last zeros are left out; the level.

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from chunking.alpha import ALPHA_IS_DROPPED, is_transparent
 from chunking.colour import Colour, ColourTags, resolve_colour
 from chunking.cropping import NO_CROP, Crop, crop_of
+from chunking.grain import EXPORTED
 from chunking.hdr import NO_HDR, Hdr, hdr_of
 from chunking.images import ImageSequence, decode_images
 from chunking.input_error import InputError, NoSuchTrackError
@@ -96,6 +97,9 @@ def open_video(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
         # Frame threads report damage late and conceal it differently from run to run; they were
         # no faster here (720p to 1080p, conversion to RGB included).
         stream.thread_type = "SLICE"
+        # Of a package: grain is for after the network. Grain of other codecs nobody could add then.
+        if isinstance(source, Mp4) and stream.codec_context.codec.canonical_name == "av1":
+            stream.codec_context.options = EXPORTED
         yield container, stream
     finally:
         container.close()

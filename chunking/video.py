@@ -21,6 +21,7 @@ from chunking.clock import Clock
 from chunking.colour import Colour, frame_to_rgb
 from chunking.damage import Damage, stated_end
 from chunking.deinterlace import deinterlace
+from chunking.grain import Grain, grain_of
 from chunking.images import ImageSequence, decode_images
 from chunking.input_error import InputError
 from chunking.opening import Mp4, Source, describe
@@ -37,7 +38,8 @@ __all__ = ["Colour", "Frame", "InputError", "VideoInfo", "probe", "read_frames"]
 class Frame:
     """rgb [H, W, 3] uint8, upright; pts in ticks of VideoInfo.time_base; index from 0.
 
-    `duration`: in ticks, where the source tells it.
+    `duration`: in ticks, where the source tells it. `grain`: what a package's stream has added to
+    it when it is shown; a film's own is part of rgb.
     `decoded`: the same picture as it was decoded, where its planes are 8-bit 4:2:0, upright and of
     rgb's size: whoever encodes it again needs no way through RGB.
     """
@@ -47,6 +49,7 @@ class Frame:
     index: int
     decoded: av.VideoFrame | None = None
     duration: int | None = None
+    grain: Grain | None = None
 
 
 def read_frames(
@@ -96,7 +99,8 @@ def read_frames(
             decoded = info.crop.planes(frame) if is_plain else None
             lasts = frame.duration * info.tick_factor if info.has_timestamps else 0
             times.append(clock.ticks_of(frame.pts, index))
-            yield Frame(rgb, times[-1], index, decoded, lasts or None)
+            grain = grain_of(frame) if isinstance(source, Mp4) else None
+            yield Frame(rgb, times[-1], index, decoded, lasts or None, grain)
     # Those of a package were said when it was made.
     if not isinstance(source, Mp4) and (told := holes(times, info.time_base)):
         warn(f"{describe(source)}: {told}")

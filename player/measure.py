@@ -69,6 +69,7 @@ class _Tally:
     ours: Quality = field(default_factory=lambda: Quality({}))
     controls: dict[str, Quality] = field(default_factory=dict)
     frames: int = 0
+    grained: int = 0
     ssim: list[float] = field(default_factory=list)
     shaved: list[float] = field(default_factory=list)
     pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(PATH_NAMES), np.int64))
@@ -122,6 +123,7 @@ def measure(
     return {
         "schema": "pocketsr.measure/1",
         "frames": frames,
+        "grain_frames": tally.grained,  # whose film grain all of this leaves out
         "width": index.hr.width,
         "height": index.hr.height,
         "scale": scale_number(index.scale),
@@ -173,6 +175,7 @@ def _compare(
             for name, arm in arms.items():
                 controls[name].add(crop(package, arm(frame.lr)), original)
             tally.frames += 1
+            tally.grained += frame.grain is not None
             tally.add_costs(frame, networks, index.scale)
             if frame.index in sampled:
                 tally.ssim.append(metrics.ssim_y(frame.rgb, original))

@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from chunking.colour import Colour
 from chunking.input_error import InputError
 from chunking.video import VideoInfo, probe
 from chunking.writer import DEFAULT_CRF, FORMATS, VideoWriter
 from player.beside import read_beside
 from player.engine import Engine
+from player.grain import add_grain
 from player.package.package_error import PackageError
 from player.session import (
     Event,
@@ -27,7 +29,7 @@ from player.session import (
     ignore,
     read_segments,
 )
-from player.upscale import UpscaledFrame, upscale
+from player.upscale import Image, UpscaledFrame, upscale
 
 Sink = Callable[[UpscaledFrame], None]
 Frames = Generator[UpscaledFrame, None, None]
@@ -43,7 +45,8 @@ class OutputError(PackageError):
 class PlayOptions:
     """Where the frames go: to the file `out`, into a hash that must be `verify`, or nowhere.
 
-    `out_crf` is the file's quality (H.264); None keeps every pixel.
+    `out_crf` is the file's quality (H.264); None keeps every pixel. `grain`: the film grain of the
+    stream is added to what is shown or written; the hash is of frames without.
     """
 
     out: Path | None = None
@@ -51,6 +54,7 @@ class PlayOptions:
     verify: str | None = None
     threads: int | None = None
     limit: int | None = None
+    grain: bool = True
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,9 @@ def play_frames(
     with ExitStack() as stack, closing(frames):
         sinks: list[Sink] = [hashed] if options.verify else []
         if options.out:
-            sink = file_sink(package, options.out, options.out_crf, listen, options.limit)
+            sink = file_sink(
+                package, options.out, options.out_crf, listen, options.limit, options.grain
+            )
             sinks.append(stack.enter_context(sink))
         playback = play(frames, sinks)
     if options.verify:
@@ -141,6 +147,11 @@ def play(frames: Iterable[UpscaledFrame], sinks: Sequence[Sink] = ()) -> Playbac
     # Percentiles of the times, and then rates: the 95th is that of the slow frames.
     p50, p95 = (1 / max(t, 1e-9) for t in np.percentile(times, [50, 95]).tolist())
     return Playback(len(times), seconds, Rate(p50, p95, len(times) / max(seconds, 1e-9)))
+
+
+def shown_rgb(frame: UpscaledFrame, colour: Colour) -> Image:
+    """[H, W, 3] u8: the frame with the film grain that its stream has."""
+    return add_grain(frame.rgb, frame.grain, colour) if frame.grain else frame.rgb
 
 
 class HashSink:
@@ -173,6 +184,7 @@ def file_sink(
     crf: int | None,
     on_event: Listener = ignore,
     limit: int | None = None,
+    grain: bool = True,
 ) -> Iterator[Sink]:
     """A sink that writes frames to `out`, which appears whole when the block ends.
 
@@ -203,7 +215,7 @@ def file_sink(
     ) as writer:
 
         def write(frame: UpscaledFrame) -> None:
-            writer.write(frame.rgb, frame.pts)
+            writer.write(shown_rgb(frame, info.colour) if grain else frame.rgb, frame.pts)
 
         yield write
 

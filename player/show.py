@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.colour import Colour
 from player.bicubic import upscale_bicubic
 from player.engine import Engine
 from player.package.scale import Scale
-from player.playback import PlayOptions, end_ticks, lr_info, shown_size
+from player.playback import Frames, PlayOptions, end_ticks, lr_info, shown_rgb, shown_size
 from player.prefetch import prefetch
 from player.session import Listener, Package, ignore
 from player.upscale import UpscaledFrame, upscale
@@ -146,6 +147,12 @@ class Show:
             self._display.show(frame.rgb, "PocketSR")
 
 
+def _grained(frames: Frames, colour: Colour) -> Frames:
+    with closing(frames):
+        for frame in frames:
+            yield replace(frame, rgb=shown_rgb(frame, colour))
+
+
 def show_package(
     package: Package,
     engine: Engine | None,
@@ -161,6 +168,8 @@ def show_package(
     height, width = shown_size(package, info)
     pacer = Pacer(info.time_base)
     frames = upscale(package, engine, options.threads, on_event, options.limit, pacer.wanted)
+    if options.grain:
+        frames = _grained(frames, info.colour)
     with (
         Window(width, height, package.directory.name) as window,
         closing(prefetch(frames, UPSCALED_AHEAD)) as ahead,

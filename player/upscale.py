@@ -14,6 +14,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from chunking.grain import Grain
 from chunking.stream import decode_segment
 from chunking.video import Frame
 from player.bicubic import upscale_bicubic
@@ -46,7 +47,7 @@ class UpscaledFrame:
 
     `pts` is in ticks of the video. `patches` [n, 6] are those that were run; `codes` are the
     cells of the route map or of the router, None where the frame does not fit them. `seconds` is
-    for routing and upscaling, without the decoder.
+    for routing and upscaling, without the decoder. `grain` is not in it: whoever shows it adds it.
     """
 
     rgb: Image
@@ -56,6 +57,7 @@ class UpscaledFrame:
     patches: Patches
     codes: NDArray[np.uint8] | None
     seconds: float
+    grain: Grain | None = None
 
 
 def upscale(
@@ -92,7 +94,9 @@ def upscale(
             seconds = routed_s + time.perf_counter() - started
             codes = plan.codes if plan else None
             rgb = crop(package, rgb)
-            yield UpscaledFrame(rgb, frame.pts, frame.index, frame.rgb, patches, codes, seconds)
+            yield UpscaledFrame(
+                rgb, frame.pts, frame.index, frame.rgb, patches, codes, seconds, frame.grain
+            )
 
 
 def read_lr(
@@ -121,7 +125,7 @@ def _decoded(package: Package, on_event: Listener, segments: Wanted) -> Iterator
     index = 0
     for segment in read_segments(package, on_event, segments):
         for frame in decode_segment(segment, warn):
-            yield Frame(frame.rgb, frame.pts, index)
+            yield Frame(frame.rgb, frame.pts, index, grain=frame.grain)
             index += 1
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chunking.encoders import ENCODERS
+from chunking.encoders import ENCODERS, GRAIN_OPTS
 from chunking.lr import LR_KINDS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
@@ -40,7 +40,7 @@ SEARCHED = {"like_crf", "ladder", "target_kbps", "target_psnr", "target_xpsnr", 
 # Options that no package depends on.
 _HOW_IT_RUNS = {"strict", "restart", "events", "as_json", "threads"}
 # What a stream that is there already has of its own.
-_OF_OWN = {"scale", "lr", "lr_codec", "lr_crf", "codec_opts", "frames"}
+_OF_OWN = {"scale", "lr", "lr_codec", "lr_crf", "codec_opts", "grain", "frames"}
 FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
          "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
          "chunk_rule", "hard_share", "rate_weight", "shipped", "adapt"}  # fmt: skip
@@ -93,6 +93,11 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
     default="",
     metavar="KEY=VALUE:...",
     help="For the encoder of the LR stream, as its library calls them: preset=4:tune=0.",
+)
+@click.option(
+    "--grain",
+    type=click.IntRange(1, 50),
+    help="AV1: take film grain of about this strength off, and tell players to add it again.",
 )
 @click.option(
     "--segment-s",
@@ -310,6 +315,7 @@ def command(
     film, ladder = film_of(file, options.pop("frame_rate")), options.pop("ladder")
     given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
     check_together(given, ladder)
+    options["codec_opts"] = graining(options.pop("grain"), options)
     if options["lr_from"]:
         options["scale"] = scale_of_own(film, options)
         given.add("scale")
@@ -362,6 +368,20 @@ def scale_of_own(film: "Film", options: Mapping[str, Any]) -> int | float:
 
     info = probe(video_of(film, options["video"]))
     return scale_number(find_stream(options["lr_from"], info).scale)
+
+
+def graining(strength: int | None, options: Mapping[str, Any]) -> str:
+    """The encoder's options, with those of film grain; raises UsageError."""
+    from sr.usage_error import UsageError
+
+    asked = str(options["codec_opts"])
+    if strength is None:
+        return asked
+    if options["lr_codec"] != "av1":
+        raise UsageError(f"--grain: {options['lr_codec']} carries none apart from the picture")
+    if "film-grain" in asked:
+        raise UsageError("--grain and --codec-opts film-grain contradict each other: give one")
+    return ":".join(filter(None, (asked, GRAIN_OPTS.format(strength))))
 
 
 class LostError(Exception):

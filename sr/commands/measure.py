@@ -111,6 +111,9 @@ def table(result: dict[str, Any]) -> list[tuple[str, Any]]:
         ("MACs", f"{result['macs_per_frame'] / 1e9:.2f} G a frame"),
         ("FPS", f"{fps['upscale_p50']:.1f} upscaling, {fps['pipeline']:.1f} with decoding"),
     ]
+    if grained := result["grain_frames"]:
+        said = f"of {grained} of {result['frames']} frames; left out here, added when it is shown"
+        lines.append(("film grain", said))
     if worst := result["worst"]:
         label = f"worst {100 * worst['share']:.3g}%"
         lines.insert(5, (label, f"{quality(worst, '')}  {perceived(worst)}"))

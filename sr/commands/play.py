@@ -43,6 +43,7 @@ class _Crf(click.ParamType):
     help="Of a ladder: the rung of each segment, 300k,2000k,800k; the last one stays. Default: its "
     "highest rung.",
 )
+@click.option("--no-grain", is_flag=True, help="Leave out the film grain that the stream has.")
 @engine_options
 @trust_option
 @click.option("--verify", metavar="SHA256", help="The hash that the frames must have.")
@@ -55,6 +56,7 @@ def command(
     out_crf: int | str | None,
     window: bool,
     switch: str | None,
+    no_grain: bool,
     named: Path | None,
     target: str,
     trust: tuple[str, ...],
@@ -97,7 +99,7 @@ def command(
         warn(f"{out} is H.264 at CRF {DEFAULT_CRF}; --out-crf {LOSSLESS} keeps every pixel")
     # The writer knows "no loss" as no CRF.
     crf = None if out_crf == LOSSLESS else int(DEFAULT_CRF if out_crf is None else out_crf)
-    options = PlayOptions(out, crf, verify, threads, frames)
+    options = PlayOptions(out, crf, verify, threads, frames, not no_grain)
     if window:
         from player.show import show_package
 
