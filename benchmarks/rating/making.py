@@ -64,7 +64,9 @@ def make(
         "encode_cpu_s": round(time.process_time() - began_cpu_s, 1),
     }
     measured = measure_package(package, film, metrics, with_generic=cell.arm == "plain-2")
-    told = {name: report[name] for name in ("steps", "phones", "verdict") if report.get(name)}
+    told = {
+        name: report[name] for name in ("steps", "phones", "verdict", "ways") if report.get(name)
+    }
     if "search" in report:
         told["choice"] = report["chosen"]
         told["search_s"] = report["search"].get("seconds")

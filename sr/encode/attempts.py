@@ -7,9 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from sr.rate.budget import devices
 from sr.rate.choice import LEAST_WORTH
 from sr.rate.curve import Point
 from sr.rate.judge import Judged
+from sr.rate.proof import Verdict
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class Attempt:
     crf: float
     report: dict[str, Any]
     judged: Judged
+
+
+Way = tuple[Attempt, Verdict]
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,39 @@ def network_choices(found: dict[str, Any], plain: dict[str, Any]) -> list[dict[s
         return []
     others = (c for c in promising if c["scale"] != first["scale"])
     return [first, *islice(others, 1)]
+
+
+def decided(
+    made: Attempt, plain: Attempt, ways: Sequence[Way], beside_crf: float
+) -> dict[str, Any]:
+    """What report.json tells of it: what was made, and beside what. `ways`: of the last choice, the
+    better first; `beside_crf`: of the plain encode at the bytes of what was made."""
+    judged, verdict = made.judged, ways[0][1] if ways else None
+    beside = verdict.plain if made is not plain and verdict else judged.shown.quality
+    return {
+        "chosen": made.choice,  # not the best, where the proof refused that
+        "made": judged.shown.to_json(),
+        "stream": judged.stream.to_json(),
+        "plain": {
+            "kbps": judged.shown.made_by["kbps"],
+            "crf": beside_crf,
+            **{name: round(value, 4) for name, value in beside.items()},
+        },
+        "plain_of_the_goal": plain.judged.shown.to_json(),
+        "verdict": verdict.to_json() if verdict else None,
+        "ways": [
+            {"moved": bool(a.choice.get("moved")), "crf": a.crf}
+            | {**a.judged.shown.to_json(), **v.to_json()}
+            for a, v in ways
+        ],
+        "skipped": round(judged.skipped, 4),
+        "phones": [
+            {
+                "device": d.name,
+                "ms_a_frame": round(d.ms(judged.macs_per_frame), 2),
+                "fps": round(1000 / max(d.ms(judged.macs_per_frame), 1e-3), 1),
+                "estimate": True,
+            }
+            for d in devices()
+        ],
+    }

@@ -3,7 +3,8 @@
 film --sr.rate.search, on a sample--> scale, network, crf
   | the plain encode that does what is asked       work/plain-0 ...
   | the package with the network, retouched until  work/network-0 ...
-  | it is where it should be
+  | it is where it should be; at scales above 1
+  | once more, on frames moved through it          work/network-moved-0 ...
   | both judged on the whole film                  sr.rate.judge, sr.rate.proof
   '-> the better of the two becomes the package
 
@@ -26,24 +27,35 @@ from chunking.tracks import plan_tracks
 from player.package.artefact import make_folder, write_bytes
 from player.package.index import index_path
 from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
+from player.package.shipped import shipped_file
 from player.package.signature import signing_key
-from sr.encode.attempts import Attempt, Wanted, network_choices, plain_at, slope_of
+from sr.encode.attempts import (
+    Attempt,
+    Wanted,
+    Way,
+    decided,
+    network_choices,
+    plain_at,
+    slope_of,
+)
 from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job
 from sr.encode.report_file import said_of_film
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
-from sr.rate.budget import devices
 from sr.rate.curve import Point
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE
 from sr.rate.judge import Judged, judge_package
-from sr.rate.proof import Verdict, compare
+from sr.rate.proof import compare
 from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import Search
 from sr.rate.trial import Training
 
 MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3, "other": 3}  # encodes on the way to a goal
+MOST_MOVED = 2
+MOST_LESS_ALONE = {"psnr_y": 0.5, "psnr_rgb": 0.5, "xpsnr_y": 0.5, "vmaf": 2.5}
+"""What the stream of moved frames may show less by itself: every player shows it."""
 RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
 
 
@@ -95,10 +107,11 @@ class _Best:
     def run(self) -> dict[str, Any]:
         found = self.job.step("search", self._search)
         plain = self._plain(found)
-        made, verdict = plain, None
+        made, ways = plain, list[Way]()
         choices = network_choices(found, plain.choice)
         for number, choice in enumerate(choices):
-            network, verdict = self._proved(("network", "other")[number], choice, plain, found)
+            ways = self._proved(("network", "other")[number], choice, plain, found)
+            network, verdict = ways[0]
             if verdict.better:
                 made = network
                 break
@@ -109,16 +122,31 @@ class _Best:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
         self.job.check()
         self._publish(made.folder)
-        return self._report(found, made, plain, verdict)
+        at = plain_at(found, plain.judged.shown.made_by["scale"])
+        size = made.judged.shown.bytes
+        beside_crf = self._crf_of(size, plain.crf, plain.judged.shown.bytes, at)
+        told = {"goal": self.options.goal.to_json(), "search": found}
+        return made.report | told | decided(made, plain, ways, beside_crf)
 
     def _proved(
         self, name: str, choice: dict[str, Any], plain: Attempt, found: dict[str, Any]
-    ) -> tuple[Attempt, Verdict]:
-        """A choice as it was made, and whether it is better than plain encodes of its bytes."""
+    ) -> list[Way]:
+        """A choice as it was made, and at scales above 1 on moved frames, each with whether it is
+        better than plain encodes of its bytes; the one that saves more first."""
         network = self._hit(name, choice, plain)
-        judged, beside = network.judged, self._beside(name, network, found)
-        points = [plain.judged.stream, judged.stream, *beside]
-        return network, compare(judged.shown, points, self.options.goal.metric, judged.segments)
+        made = [network]
+        if choice["scale"] > 1 and self.options.stream.lr is None:
+            made.append(self._hit(f"{name}-moved", choice, plain, network))
+        beside, metric = self._beside(name, network, found), self.options.goal.metric
+        alone, least = (a.judged.stream.quality[metric] for a in (made[-1], network))
+        if alone < least - MOST_LESS_ALONE[metric]:
+            made.pop()
+        streams = [attempt.judged.stream for attempt in (plain, *made)]
+        ways = [
+            (a, compare(a.judged.shown, [*streams, *beside], metric, a.judged.segments))
+            for a in made
+        ]
+        return sorted(ways, key=lambda w: (w[1].better, w[1].saved[metric]), reverse=True)
 
     def _plain(self, found: dict[str, Any]) -> Attempt:
         """The plain encode of the goal. A smaller one that the sample promised is proved beside HR
@@ -150,16 +178,25 @@ class _Best:
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}
 
-    def _hit(self, name: str, choice: dict[str, Any], plain: Attempt | None = None) -> Attempt:
+    def _hit(
+        self,
+        name: str,
+        choice: dict[str, Any],
+        plain: Attempt | None = None,
+        network: Attempt | None = None,
+    ) -> Attempt:
         """Make a choice, and again with a crf that is nearer, until the goal is met; the nearest.
 
-        Where the goal is a plain encode's quality, `plain` is that encode.
+        Where the goal is a plain encode's quality, `plain` is that encode. `network`: an attempt
+        whose network frames are moved through, and which goes on from there.
         """
         wanted = self._wanted(plain)
-        crf = choice["crf"]
+        crf = network.crf if network else choice["crf"]
+        through = self._blob_of(network) if network else None
         made: list[Attempt] = []
-        for number in range(MOST_ROUNDS[name]):
-            made.append(self._attempt(f"{name}-{number}", choice, crf, made))
+        for number in range(MOST_MOVED if network else MOST_ROUNDS[name]):
+            before = made or ([network] if network else [])
+            made.append(self._attempt(f"{name}-{number}", choice, crf, before, through))
             if wanted is None or wanted.is_met(made[-1].judged.shown):
                 break
             last = LAST_CRF[self.options.stream.lr_codec]
@@ -174,7 +211,12 @@ class _Best:
         return min(made, key=lambda a: abs(wanted.excess(a.judged.shown)) if wanted else 0.0)
 
     def _attempt(
-        self, name: str, choice: dict[str, Any], crf: float, before: Sequence[Attempt]
+        self,
+        name: str,
+        choice: dict[str, Any],
+        crf: float,
+        before: Sequence[Attempt],
+        through: Path | None = None,
     ) -> Attempt:
         folder = self.job.path(name)
         more: dict[str, Any] = {}
@@ -183,7 +225,7 @@ class _Best:
             steps = max(1, self.options.training.bounds.steps // RETOUCHED)
             blob = before[-1].folder / SR / weights_name(0)
             more = {"warm_from": blob, "steps": steps}
-        asked = self.options.of_choice(folder, choice, crf, **more)
+        asked = self.options.of_choice(folder, choice, crf, through, **more)
         report = encode(asked, self.progress)
 
         def step(part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -199,7 +241,14 @@ class _Best:
             ).to_json()  # fmt: skip
 
         judged = self.job.step(f"judge-{name}", judge, [folder])
-        return Attempt(folder, choice, crf, report, Judged.from_json(judged))
+        is_moved = {"moved": True} if through else {}
+        return Attempt(folder, choice | is_moved, crf, report, Judged.from_json(judged))
+
+    def _blob_of(self, attempt: Attempt) -> Path:
+        """Of its network, as it plays."""
+        name = attempt.choice["shipped"]
+        own = name is None or attempt.choice.get("adapted")
+        return attempt.folder / SR / weights_name(0) if own else shipped_file(name)
 
     def _wanted(self, plain: Attempt | None) -> Wanted | None:
         """What the goal asks of a package; None for a plain encode whose crf is the goal."""
@@ -248,41 +297,3 @@ class _Best:
                     write_bytes(place / part.name, part.read_bytes())
             elif path.name not in (JOB_FILE, REPORT_FILE):
                 write_bytes(place, path.read_bytes())
-
-    def _report(
-        self, found: dict[str, Any], made: Attempt, plain: Attempt, verdict: Verdict | None
-    ) -> dict[str, Any]:
-        """The report of the encode that was made, and of all that was decided."""
-        judged = made.judged
-        beside = verdict.plain if made is not plain and verdict else judged.shown.quality
-        same_bytes = {
-            "kbps": judged.shown.made_by["kbps"],
-            "crf": self._crf_of(
-                judged.shown.bytes,
-                plain.crf,
-                plain.judged.shown.bytes,
-                plain_at(found, plain.judged.shown.made_by["scale"]),
-            ),
-            **{name: round(value, 4) for name, value in beside.items()},
-        }
-        return {
-            **made.report,
-            "goal": self.options.goal.to_json(),
-            "search": found,
-            "chosen": made.choice,  # not the best, where the proof refused that
-            "made": judged.shown.to_json(),
-            "stream": judged.stream.to_json(),
-            "plain": same_bytes,
-            "plain_of_the_goal": plain.judged.shown.to_json(),
-            "verdict": verdict.to_json() if verdict else None,
-            "skipped": round(judged.skipped, 4),
-            "phones": [
-                {
-                    "device": d.name,
-                    "ms_a_frame": round(d.ms(judged.macs_per_frame), 2),
-                    "fps": round(1000 / max(d.ms(judged.macs_per_frame), 1e-3), 1),
-                    "estimate": True,
-                }
-                for d in devices()
-            ],
-        }

@@ -22,6 +22,7 @@ from chunking.tracks import Track
 from chunking.video import Frame, read_frames
 from player.package.scale import Scale
 from player.package.streams import StreamFiles
+from sr.encode.moved_lr import MovedLr
 from sr.encode.options import EncodeOptions
 from sr.progress import Progress
 from sr.shrink.content_groups import ContentGroups, groups_from_boxes, groups_from_masks
@@ -66,8 +67,12 @@ class Film:
 
     def lr_frames(self, progress: Progress, warn: Warn, lose: Warn) -> Iterator[Frame]:
         """The first pass, as the frames to encode."""
+        asked = self._options.stream
+        move = asked.through and MovedLr(asked.through, self._options.training.loss_space)
         for frame in self.first_pass(progress, warn, lose):
-            lr = downscale(frame.rgb, self.scale, self._options.stream.lr or BICUBIC)
+            lr = downscale(frame.rgb, self.scale, asked.lr or BICUBIC)
+            if move:
+                lr = move(lr, frame.rgb)
             # At scale 1 the encoder takes the film's own planes.
             own = frame.decoded if lr.shape == frame.rgb.shape else None
             yield Frame(lr, frame.pts, frame.index, own, frame.duration)

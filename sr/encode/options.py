@@ -31,7 +31,7 @@ from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
 # Options that jobs from before them do not have: nor do those that do not ask.
-CHOICES = ("video", "audio", "lr", "lr_from", "adapt", "luma_share")
+CHOICES = ("video", "audio", "lr", "lr_from", "through", "adapt", "luma_share")
 PLAIN = "plain"  # the method without a network
 CHANGING = ("cafm", "delta")  # methods of one network and changes of it
 _OF_CHUNKS = ("stdo", "nas", *CHANGING)
@@ -60,7 +60,8 @@ class StreamOptions:
     """`lr_crf` None takes the codec's default; `frames` None encodes all. A segment, of about
     `segment_s` seconds, begins with a key frame. `codec_opts`: "key=value:key=value" for the
     encoder, as its library calls them. `lr`: the kind of downscaling (chunking/lr.py); None:
-    bicubic, in a search whichever is better. `video`: the number, from 1, of the film's video
+    bicubic, in a search whichever is better. `through`: the blob of a network that frames are then
+    moved through (moved_lr.py). `video`: the number, from 1, of the film's video
     stream; `audio`: number or language of its sound, or "none"; None: the one to choose, and all
     sound. `lr_from`: a stream of the film that is there already, taken as it is: nothing is
     encoded, and `lr_codec` says nothing. `revision`: the how-manieth package of this film, made so,
@@ -73,6 +74,7 @@ class StreamOptions:
     segment_s: float = SEGMENT_S
     codec_opts: str = ""
     lr: str | None = None
+    through: Path | None = None
     video: int | None = None
     audio: str | None = None
     lr_from: Path | None = None
@@ -370,12 +372,14 @@ class EncodeOptions:
             flat |= asdict(getattr(self, name))
         groups, warm_from = self.routes.groups, self.training.warm_from
         # Files decide by what they hold. Without any, as jobs from before have it: not at all.
-        held = {"groups": groups, "warm_from": warm_from, "lr_from": self.stream.lr_from}
+        held = {"groups": groups, "warm_from": warm_from, "lr_from": self.stream.lr_from,
+                "through": self.stream.through}  # fmt: skip
         flat |= {f"{name}_sha256": tree_digest(path) for name, path in held.items() if path}
         for name in CHOICES:
             if flat[name] in (None, False):
                 del flat[name]
-        own = {"lr_from": self.stream.lr_from.name} if self.stream.lr_from else {}
+        files = {"lr_from": self.stream.lr_from, "through": self.stream.through}
+        own = {name: file.name for name, file in files.items() if file}
         return (
             flat
             | own

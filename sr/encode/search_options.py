@@ -100,15 +100,21 @@ class SearchOptions:
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 
     def of_choice(
-        self, out: Path, choice: dict[str, Any], crf: float, **more: Any
+        self,
+        out: Path,
+        choice: dict[str, Any],
+        crf: float,
+        through: Path | None = None,
+        **more: Any,
     ) -> EncodeOptions:
-        """The encode that makes a choice of the search at this crf."""
+        """The encode that makes a choice of the search at this crf, `through` a network or not."""
         sharp = choice.get("lr", BICUBIC) != BICUBIC  # searches of before had one kind alone
         stream = replace(
             self.stream,
             scale=parse_scale(choice["scale"]),
             lr=choice["lr"] if sharp else None,  # as of jobs that do not ask for it
             lr_crf=crf,
+            through=through,
         )
         if choice["widths"] is None:
             training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss=None)

@@ -32,10 +32,15 @@ def ships_for(name: str, codec: str) -> bool:
     return not own or codec in own
 
 
+def shipped_file(name: str) -> Path:
+    """Where the network of that name lies."""
+    return FOLDER / f"{name}.bin"
+
+
 def shipped_blob(name: str) -> bytes:
     """A network's blob. Raises PackageError where there is none of that name."""
     try:
-        return (FOLDER / f"{name}.bin").read_bytes()
+        return shipped_file(name).read_bytes()
     except OSError as error:
         raise PackageError(f"{name}: no network that ships with PocketSR") from error
 
