@@ -10,7 +10,8 @@ QUALITY = {"psnr_rgb": 31.25, "psnr_y": 33.5}
 RESULT = {
     "bicubic": QUALITY, "generic": None, "plain": {"kbps": 274.4, **QUALITY},
     "psnr": {"rgb": 32.0, "y": 34.0}, "ssim_y": None, "xpsnr_y": 33.125, "vmaf": None,
-    "vmaf_neg": None, "worst": None, "bytes": {"total": 2, "weights": 1},
+    "vmaf_neg": None, "worst": None, "frames": 9, "grain_frames": 0,
+    "bytes": {"total": 2, "weights": 1},
     "kbps": {"video": 200.0, "sr": 20.0, "total": 220.0}, "paths": {"easy": 1.0},
     "macs_per_frame": 0, "fps": {"upscale_p50": 1.0, "pipeline": 1.0},
 }  # fmt: skip
@@ -62,3 +63,9 @@ def test_the_lines_put_the_plain_encode_beside_ours(worst):
     assert lines["perceived"] == "XPSNR 33.12 dB  VMAF -  NEG -"
     if worst:
         assert "VMAF 81.2  NEG 80.0" in lines["worst 5%"]
+
+
+def test_film_grain_is_said_where_there_is_some():
+    assert "film grain" not in dict(table(RESULT))
+    said = dict(table({**RESULT, "grain_frames": 8}))["film grain"]
+    assert said == "of 8 of 9 frames; left out here, added when it is shown"
