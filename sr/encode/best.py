@@ -52,8 +52,8 @@ from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import Search
 from sr.rate.trial import Training
 
-MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3, "other": 3}  # encodes on the way to a goal
-MOST_MOVED = 2
+# Encodes on the way to a goal.
+MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3, "other": 3, "moved": 2}
 MOST_LESS_ALONE = {"psnr_y": 0.5, "psnr_rgb": 0.5, "xpsnr_y": 0.5, "vmaf": 2.5}
 """What the stream of moved frames may show less by itself: every player shows it."""
 RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
@@ -133,14 +133,16 @@ class _Best:
     ) -> list[Way]:
         """A choice as it was made, and at scales above 1 on moved frames, each with whether it is
         better than plain encodes of its bytes; the one that saves more first."""
+        metric = self.options.goal.metric
         network = self._hit(name, choice, plain)
-        made = [network]
+        made, beside = [network], self._beside(name, network, found)
         if choice["scale"] > 1 and self.options.stream.lr is None:
-            made.append(self._hit(f"{name}-moved", choice, plain, network))
-        beside, metric = self._beside(name, network, found), self.options.goal.metric
-        alone, least = (a.judged.stream.quality[metric] for a in (made[-1], network))
-        if alone < least - MOST_LESS_ALONE[metric]:
-            made.pop()
+            moved = self._hit(f"{name}-moved", choice, plain, network)
+            before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
+            # What a coarser stream shows less is no matter of moving.
+            before += choice["quality_per_crf"] * (moved.crf - network.crf)
+            if before - alone <= MOST_LESS_ALONE[metric]:
+                made.append(moved)
         streams = [attempt.judged.stream for attempt in (plain, *made)]
         ways = [
             (a, compare(a.judged.shown, [*streams, *beside], metric, a.judged.segments))
@@ -194,7 +196,7 @@ class _Best:
         crf = network.crf if network else choice["crf"]
         through = self._blob_of(network) if network else None
         made: list[Attempt] = []
-        for number in range(MOST_MOVED if network else MOST_ROUNDS[name]):
+        for number in range(MOST_ROUNDS["moved" if network else name]):
             before = made or ([network] if network else [])
             made.append(self._attempt(f"{name}-{number}", choice, crf, before, through))
             if wanted is None or wanted.is_met(made[-1].judged.shown):

@@ -79,7 +79,7 @@ def _to_json(stream: StreamFiles, out: Path) -> dict[str, Any]:
 def _from_json(made: dict[str, Any], out: Path) -> StreamFiles:
     segments = tuple(Segment(**{**s, "path": out / s["path"]}) for s in made["segments"])
     fractions = {name: Fraction(made[name]) for name in _FRACTIONS}
-    label = Label(**made["label"])
+    label = _label(made["label"])
     whole = {**made, **fractions, "init": out / made["init"], "segments": segments, "label": label}
     return StreamFiles(**whole)
 
@@ -89,4 +89,9 @@ def _text_to_json(text: TextFile, out: Path) -> dict[str, Any]:
 
 
 def _text_from_json(made: dict[str, Any], out: Path) -> TextFile:
-    return TextFile(out / made["path"], Label(**made["label"]))
+    return TextFile(out / made["path"], _label(made["label"]))
+
+
+def _label(made: dict[str, Any]) -> Label:
+    """JSON has lists alone."""
+    return Label(**{**made, "flags": tuple(made.get("flags", ()))})

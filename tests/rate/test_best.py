@@ -150,16 +150,19 @@ def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_
     assert stream.bytes < package.bytes and as_small.quality != stream.quality
 
 
-@pytest.mark.parametrize("moved", [True, False])
+@pytest.mark.parametrize(("saves", "is_dim"), [(True, False), (False, False), (True, True)])
 def test_frames_moved_through_the_network_are_taken_where_they_save_more(
-    found, film, tmp_path, monkeypatch, moved
+    found, film, tmp_path, monkeypatch, saves, is_dim
 ):
+    """But not where the stream alone shows much less."""
+    if is_dim:
+        monkeypatch.setitem(best.MOST_LESS_ALONE, "psnr_y", -100.0)
     known = found[0]["search"]
     small = {**known["plain"], "scale": 2, "units": 1, "crf": 20.0}
     made = {**small, "widths": [8, 8, 8], "exits": [2, 3]}
     known = {**known, "best": made, "considered": [*without_network(known), small]}
     monkeypatch.setattr(best._Best, "_search", lambda self: known)
-    saved = iter([0.1, 0.2] if moved else [0.2, 0.1])
+    saved = iter([0.1, 0.2] if saves else [0.2, 0.1])
     seen: list = []
 
     def judged(package, points, metric, segments):
@@ -170,11 +173,12 @@ def test_frames_moved_through_the_network_are_taken_where_they_save_more(
 
     monkeypatch.setattr(best, "compare", judged)
     report = search(film, tmp_path / "p")
+    moved = saves and not is_dim
     assert report["chosen"].get("moved", False) is moved
-    first, second = seen
-    assert report["made"] == (second if moved else first).to_json()
-    # Of moved frames the network goes on from where it was, and makes more of them.
-    assert second.quality["psnr_y"] / second.bytes != first.quality["psnr_y"] / first.bytes
+    assert [way["moved"] for way in report["ways"]] == ([False] if is_dim else [moved, not moved])
+    assert report["made"] == (seen[1] if moved else seen[0]).to_json()
+    if not is_dim:
+        assert seen[1].bytes != seen[0].bytes
     assert verify_package(tmp_path / "p").ok
     assert str(tmp_path) not in (tmp_path / "p/report.json").read_text()
 

@@ -5,8 +5,11 @@ import shutil
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+from av.stream import Disposition
 
+from player.package.index import read_index
 from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode.encode import encode
@@ -50,6 +53,39 @@ def contents(package: Path) -> dict[str, bytes]:
 
 def stop(*arguments, **named):
     raise KeyboardInterrupt
+
+
+@pytest.fixture
+def told_film(film, tmp_path) -> Path:
+    """With sound and subtitles, which have labels."""
+    path, lines = tmp_path / "told.mkv", tmp_path / "lines.srt"
+    lines.write_text("1\n00:00:00,000 --> 00:00:00,300\nHello\n")
+    with av.open(str(film)) as source, av.open(str(lines)) as read, av.open(str(path), "w") as out:
+        video = out.add_stream_from_template(source.streams.video[0])
+        texts = out.add_stream_from_template(read.streams.subtitles[0])
+        texts.metadata["language"], sound = "deu", out.add_stream("aac", rate=48000)
+        texts.disposition = Disposition.hearing_impaired
+        for stream, of in ((video, source), (texts, read)):
+            for packet in of.demux(of.streams[0]):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    out.mux(packet)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 19200), np.float32), "fltp", "mono")
+        frame.sample_rate = 48000
+        out.mux([*sound.encode(frame), *sound.encode(None)])
+    return path
+
+
+def test_a_film_with_sound_and_subtitles_goes_on_as_any(told_film, tmp_path, monkeypatch):
+    """Flags of tracks came back as a list, and no interrupted encode of such a film ended."""
+    run_plain(told_film, tmp_path / "whole")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(encode_module, "write_package", stop)
+        run_plain(told_film, tmp_path / "cut")
+    run_plain(told_film, tmp_path / "cut")
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+    index = read_index(tmp_path / "cut").index
+    assert len(index.sounds) == len(index.texts) == 1 and index.texts[0].label.flags
 
 
 def test_every_damaged_file_of_a_job_is_said_and_made_again(film, tmp_path, monkeypatch):
