@@ -146,9 +146,8 @@ def _noise(template: Ints, grain: Grain, size: tuple[int, int], is_chroma: bool)
     span = np.arange(side + seam)
     rows = (first + step * (drawn & 15))[..., None] + span
     columns = (first + step * (drawn >> 4))[..., None] + span
-    cut = template[
-        rows[..., :, None], columns[..., None, :]
-    ]  # [stripes, blocks, side + seam, same]
+    # [stripes, blocks, side + seam, side + seam]
+    cut = template[rows[..., :, None], columns[..., None, :]]
     if grain.overlaps:
         mixes = _CHROMA_MIX if is_chroma else _LUMA_MIX
         for i, mix in enumerate(mixes):

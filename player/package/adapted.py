@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from player.package.architecture import Architecture, Tensors, convolutions
 from player.package.coded_changes import decode_changes, encode_changes
 from player.package.integers import Layer
+from player.package.limits import MAX_NETWORKS
 from player.package.package_error import PackageError
 from player.package.shipped import has_shipped, shipped_by_hash
 from player.package.weights import (
@@ -39,8 +40,9 @@ from player.package.weights import (
 
 _START, _HASH_BYTES = b"PSRW\x04", 8
 _PAYLOAD_AT = len(_START) + _HASH_BYTES
-_KEPT = 4  # whole blobs: a player reads a file more than once, and making one takes a second
-_KEPT_BASES = 16
+# Whole blobs, and what they are made of: a player reads a file more than once, making one takes a
+# second, and a package may have as many of them as it has networks.
+_KEPT = MAX_NETWORKS
 
 
 def is_adapted(blob: bytes) -> bool:
@@ -99,7 +101,7 @@ def _whole(blob: bytes, base: bytes) -> bytes:
     return pack_weights(known.arch, tensors, INT8_CODED, dict(zip(paths, rows, strict=True)))
 
 
-@lru_cache(_KEPT_BASES)
+@lru_cache(_KEPT)
 def unpack_base(base: bytes) -> WeightsBlob:
     """A network that is changed, parsed once. Raises PackageError where it is not of integers."""
     known = unpack_weights(base)
