@@ -14,8 +14,8 @@
 
 All others get the same training work: networks of several share the steps that the others spend on
 one. `cafm` and `delta` spend half on the network of all, which no patch takes, and half on what its
-multipliers and biases, or any of its numbers, are to be in each stretch. The papers train both
-together (CaFM, section 3.3), or go on from stretch to stretch (SRVC, section 3.2).
+multipliers and biases, or any of its numbers, are to be in each stretch. CaFM trains both together,
+SRVC goes on from stretch to stretch.
 """
 
 from collections.abc import Callable
