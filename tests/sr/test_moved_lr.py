@@ -1,6 +1,7 @@
 """Frames that are moved through their network show more by it."""
 
 from contextlib import nullcontext
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -42,10 +43,15 @@ def test_the_network_shows_more_of_them(scale, name):
     assert after < 0.9 * before
 
 
+@pytest.fixture(params=[2, Fraction(3, 2)], ids=str)
+def scale(request):
+    return request.param
+
+
 @pytest.fixture
-def silent(tmp_path):
+def silent(tmp_path, scale):
     """A network that adds nothing to its anchor, on units of two pixels."""
-    arch = Architecture("chain", 2, (8, 8), (2,), 2)
+    arch = Architecture("chain", scale, (8, 8), (2,), 2)
     tensors = lean_integers(arch, 3.0)
     for kind in ("weight", "bias"):
         last = f"{[name for name, _ in convolutions(arch)][-1]}.{kind}"
@@ -55,14 +61,14 @@ def silent(tmp_path):
     return path
 
 
-def test_through_a_network_that_adds_nothing_they_go_where_sharp_ones_are(silent):
+def test_through_a_network_that_adds_nothing_they_go_where_sharp_ones_are(silent, scale):
     """The reference: one step of back-projection through bicubic."""
     hr = picture(99, 147)  # LR has a pixel beyond it on each side
-    low = downscale(hr, 2)
+    low = downscale(hr, scale)
     moved = MovedLr(silent, "rgb")(low, hr)
 
-    sharp = downscale(hr, 2, "sharp")
-    misses = [mse_rgb(upscale_bicubic(lr, 2)[:99, :147], hr) for lr in (low, sharp, moved)]
+    sharp = downscale(hr, scale, "sharp")
+    misses = [mse_rgb(upscale_bicubic(lr, scale)[:99, :147], hr) for lr in (low, sharp, moved)]
     assert misses[2] < min(1.1 * misses[1], 0.95 * misses[0])
     assert mse_rgb(moved, sharp) < 0.4 * mse_rgb(low, sharp)
     assert np.array_equal(moved, MovedLr(silent, "rgb")(low, hr))
@@ -77,7 +83,7 @@ def test_bands_are_the_whole_frame(monkeypatch):
     assert np.array_equal(MovedLr(file, "ycbcr")(low, hr), whole)
 
 
-def test_what_is_shown_without_error_stays(silent):
+def test_what_is_shown_without_error_stays(silent, scale):
     flat = np.full((96, 144, 3), 77, np.uint8)
-    low = downscale(flat, 2)
+    low = downscale(flat, scale)
     assert np.array_equal(MovedLr(silent, "ycbcr")(low, flat), low)
