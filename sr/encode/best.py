@@ -3,7 +3,7 @@
 film --sr.rate.search, on a sample--> scale, network, crf
   | the plain encode that does what is asked       work/plain-0 ...
   | the package with the network, retouched until  work/network-0 ...
-  | it is where it should be; at scales above 1
+  | it is where it should be; of bicubic frames
   | once more, on frames moved through it          work/network-moved-0 ...
   | both judged on the whole film                  sr.rate.judge, sr.rate.proof
   '-> the better of the two becomes the package
@@ -21,6 +21,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from chunking.lr import BICUBIC
 from chunking.probe import VideoInfo, probe
 from chunking.stream import Step
 from chunking.tracks import plan_tracks
@@ -45,7 +46,7 @@ from sr.encode.report_file import said_of_film
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 from sr.rate.curve import Point
-from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE
+from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, MOST_LESS_ALONE, TOLERANCE
 from sr.rate.judge import Judged, judge_package
 from sr.rate.proof import compare
 from sr.rate.sample import Coding, StreamShelf, take_sample
@@ -54,8 +55,6 @@ from sr.rate.trial import Training
 
 # Encodes on the way to a goal.
 MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3, "other": 3, "moved": 2}
-MOST_LESS_ALONE = {"psnr_y": 0.5, "psnr_rgb": 0.5, "xpsnr_y": 0.5, "vmaf": 2.5}
-"""What the stream of moved frames may show less by itself: every player shows it."""
 RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
 
 
@@ -131,12 +130,13 @@ class _Best:
     def _proved(
         self, name: str, choice: dict[str, Any], plain: Attempt, found: dict[str, Any]
     ) -> list[Way]:
-        """A choice as it was made, and at scales above 1 on moved frames, each with whether it is
+        """A choice as it was made, and of bicubic frames on moved ones, each with whether it is
         better than plain encodes of its bytes; the one that saves more first."""
         metric = self.options.goal.metric
         network = self._hit(name, choice, plain)
         made, beside = [network], self._beside(name, network, found)
-        if choice["scale"] > 1 and self.options.stream.lr is None:
+        # Of sharp frames moving gives no more: five cells of rate.json, `ways`.
+        if choice["scale"] > 1 and choice["lr"] == BICUBIC and self.options.stream.lr is None:
             moved = self._hit(f"{name}-moved", choice, plain, network)
             before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
             # What a coarser stream shows less is no matter of moving.
