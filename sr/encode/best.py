@@ -136,7 +136,8 @@ class _Best:
         network = self._hit(name, choice, plain)
         made, beside = [network], self._beside(name, network, found)
         # Of sharp frames moving gives no more: five cells of rate.json, `ways`.
-        if choice["scale"] > 1 and choice["lr"] == BICUBIC and self.options.stream.lr is None:
+        is_bicubic = choice["scale"] > 1 and choice.get("lr", BICUBIC) == BICUBIC
+        if is_bicubic and self.options.stream.lr is None:
             moved = self._hit(f"{name}-moved", choice, plain, network)
             before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
             # What a coarser stream shows less is no matter of moving.
