@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from chunking.encoders import ENCODERS, GRAIN_OPTS
+from chunking.encoders import ENCODERS
 from chunking.lr import LR_KINDS
 from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
+from sr.commands.encode_asked import SEARCHED, check_together, graining
 from sr.commands.encode_lines import ladder_lines, lines
 from sr.commands.options import (
     FILE,
@@ -34,16 +35,8 @@ from sr.training.losses import LOSSES
 if TYPE_CHECKING:
     from chunking.images import Film
 
-# What only the search is asked, and what it chooses itself.
-SEARCHED = {"like_crf", "ladder", "target_kbps", "target_psnr", "target_xpsnr", "target_vmaf",
-            "worst", "metric", "budget_class", "device_table"}  # fmt: skip
 # Options that no package depends on.
 _HOW_IT_RUNS = {"strict", "restart", "events", "as_json", "threads"}
-# What a stream that is there already has of its own.
-_OF_OWN = {"scale", "lr", "lr_codec", "lr_crf", "codec_opts", "grain", "frames"}
-FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages", "budget",
-         "routes", "max_loss_db", "probe_share", "groups", "protect", "backbone", "chunks",
-         "chunk_rule", "hard_share", "rate_weight", "shipped", "adapt"}  # fmt: skip
 _COMMAND_LINE = click.core.ParameterSource.COMMANDLINE
 
 
@@ -370,44 +363,9 @@ def scale_of_own(film: "Film", options: Mapping[str, Any]) -> int | float:
     return scale_number(find_stream(options["lr_from"], info).scale)
 
 
-def graining(strength: int | None, options: Mapping[str, Any]) -> str:
-    """The encoder's options, with those of film grain; raises UsageError."""
-    from sr.usage_error import UsageError
-
-    asked = str(options["codec_opts"])
-    if strength is None:
-        return asked
-    if options["lr_codec"] != "av1":
-        raise UsageError(f"--grain: {options['lr_codec']} carries none apart from the picture")
-    if "film-grain" in asked:
-        raise UsageError("--grain and --codec-opts film-grain contradict each other: give one")
-    return ":".join(filter(None, (asked, GRAIN_OPTS.format(strength))))
-
-
 class LostError(Exception):
     """What `--strict` asks for was not reached: a package without a part of its film's sound or
     subtitles.
     """
 
     exit_code = 4
-
-
-def check_together(given: set[str], ladder: str | None = None) -> None:
-    """Raises UsageError where options that only the search has, or never has, are mixed."""
-    from sr.usage_error import UsageError
-
-    if "lr_from" in given and (others := sorted(given & (SEARCHED | _OF_OWN))):
-        option = f"--{others[0].replace('_', '-')}"
-        raise UsageError(f"--lr-from takes a stream as it is: leave out {option}")
-    goals = {name for name in given if name.startswith("target_")} | given & {"worst"}
-    if ladder != "auto":
-        goals |= given & {"like_crf"}
-    if ladder is not None and (others := sorted(goals)):
-        option = f"--{others[0].replace('_', '-')}"
-        raise UsageError(f"--ladder {ladder} and {option} contradict each other: give one")
-    names = SEARCHED if given & {"scale", "lr_from"} else FIXED
-    for name in sorted(given & names):
-        option = f"--{name.replace('_', '-')}"
-        if "scale" in given:
-            raise UsageError(f"{option} is for the search, and --scale is without one: give one")
-        raise UsageError(f"{option}: the search chooses that; give --scale as well")

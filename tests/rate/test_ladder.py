@@ -7,7 +7,7 @@ import pytest
 from player.package.index import read_index
 from player.package.ladder import read_ladder
 from player.package.ladder_verify import verify_ladder
-from sr.commands.encode import check_together
+from sr.commands.encode_asked import check_together
 from sr.commands.encode_lines import ladder_lines
 from sr.encode import ladder
 from sr.encode.ladder import LadderOptions, automatic_rungs, encode_ladder, parse_ladder
