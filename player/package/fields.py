@@ -144,14 +144,26 @@ def runs(source: Object, name: str, most: int, low: int, high: int) -> tuple[int
 def hashes(source: Object, name: str, size_bytes: int, most: int) -> list[str]:
     """1 to `most` hashes of `size_bytes`, joined and in base64, each as hexadecimal digits."""
     value = source.get(name)
-    try:
-        joined = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
-    except ValueError as error:
-        raise PackageError(f"index: {name} is not base64") from error
+    joined = base64_bytes(value, name) if isinstance(value, str) else b""
     count, rest = divmod(len(joined), size_bytes)
     if rest or not 1 <= count <= most:
         raise PackageError(f"index: {name} is not of 1 to {most} hashes of {size_bytes} bytes")
     return [joined[i : i + size_bytes].hex() for i in range(0, len(joined), size_bytes)]
+
+
+def base64_bytes(text: str, name: str) -> bytes:
+    """What `text` stands for; raises PackageError where it isn't the one spelling of its bytes.
+
+    Before padding, a character has two or four bits that stand for nothing: Python's decoder
+    drops them, so one public key would have four spellings (RFC 4648, section 3.5).
+    """
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise PackageError(f"index: {name} is not base64") from error
+    if base64.b64encode(raw).decode("ascii") != text:
+        raise PackageError(f"index: {name} is not base64 as encoders write it")
+    return raw
 
 
 def ratio(source: Object, name: str) -> Fraction:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from player.package.artefact import make_folder, write_bytes
+from player.package.fields import base64_bytes
 from player.package.package_error import PackageError
 
 ALGORITHM = "ed25519"
@@ -103,11 +104,8 @@ def check_signature(value: dict[str, Any], trust: frozenset[str] | None = None) 
 
 
 def _decode(text: object, size: int) -> bytes:
-    try:
-        # Strict, for `trust` compares texts: one key must not have a second spelling.
-        raw = base64.b64decode(str(text), validate=True)
-    except ValueError as error:
-        raise PackageError("index: the signature is not base64") from error
+    # Strict, for `trust` compares texts: one key must not have a second spelling.
+    raw = base64_bytes(str(text), "the signature")
     if len(raw) != size:
         raise PackageError(f"index: a part of the signature has not {size} bytes")
     return raw

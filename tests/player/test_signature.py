@@ -1,7 +1,9 @@
 """Signing: what is signed, by which key, and who is trusted."""
 
+import contextlib
 import json
 import stat
+import string
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -74,6 +76,19 @@ def test_a_broken_signature_is_refused(key, part, value):
     signed["signature"][part == "value"] = value
     with pytest.raises(PackageError):
         check_signature(signed)
+
+
+@pytest.mark.parametrize(("part", "tail"), [(0, 2), (1, 3)])
+def test_neither_key_nor_signature_has_a_second_spelling(key, part, tail):
+    """The last character before the padding has bits that stand for nothing; all must be 0."""
+    signed, spellings = sign({"scale": 2}, key), []
+    text = signed["signature"][part]
+    for character in string.ascii_letters + string.digits + "+/":
+        signed["signature"][part] = text[:-tail] + character + text[1 - tail :]
+        with contextlib.suppress(PackageError):
+            check_signature(signed)
+            spellings.append(signed["signature"][part])
+    assert spellings == [text]
 
 
 @pytest.mark.parametrize(("part", "value"), [*BROKEN, ("algorithm", "none")])
