@@ -32,7 +32,7 @@ from player.package.adapted import unpack_base
 from player.package.architecture import Architecture, Tensors
 from player.package.paths import HARD
 from player.package.shipped import shipped_blob
-from sr.encode.options import PRESETS
+from sr.encode.records import PRESETS
 from sr.packing import pack_changes
 from sr.quant.adapt import adapt, adapting_plan
 from sr.quant.integer_network import IntegerNetwork

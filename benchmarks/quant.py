@@ -33,7 +33,7 @@ from player.package.paths import EASY, HARD, PATH_NAMES
 from player.package.weights import WeightsBlob, unpack_weights
 from sr.encode.difficulty import measure_difficulty
 from sr.encode.methods import METHODS
-from sr.encode.options import TrainingOptions
+from sr.encode.records import TrainingOptions
 from sr.models import Network, deployed_network
 from sr.packing import network_of, to_pixels, trainable_network
 from sr.quant.calibrate import LEVELS, Rule, calibrate, least_squares, percentile

@@ -40,7 +40,7 @@ from player.package.generic import generic_blob
 from player.package.paths import HARD, PLANNED_PATHS, path_of
 from player.package.weights import unpack_weights
 from sr.encode.difficulty import measure_difficulty, patch_sums, stand_in_correlations
-from sr.encode.options import RouteOptions
+from sr.encode.records import RouteOptions
 from sr.host_engine import WORTH_COMPILING_PX, host_engine
 from sr.packing import network_of
 from sr.quant.integer_network import IntegerNetwork

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import tables
 from sr.cli import COMMANDS
 from sr.encode.methods import METHODS
-from sr.encode.options import PRESETS
+from sr.encode.records import PRESETS
 from sr.shrink.registry import STAGES
 
 ROOT = Path(__file__).parent.parent

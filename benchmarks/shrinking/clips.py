@@ -16,7 +16,7 @@ from player.package.generic import generic_blob
 from player.package.paths import HARD
 from sr.encode.difficulty import measure_difficulty
 from sr.encode.methods import METHODS, Difficulty, chunk_labels
-from sr.encode.options import TrainingOptions
+from sr.encode.records import TrainingOptions
 from sr.models import architecture, build_network
 from sr.scoring import scored_network
 from sr.training.data import CropSampler, FramePair, training_set

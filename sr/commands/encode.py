@@ -26,7 +26,7 @@ from sr.commands.options import (
     track_options,
 )
 from sr.encode.methods import METHODS
-from sr.encode.options import PRESETS
+from sr.encode.records import LEARNED, PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
 from sr.rate.goal import METRICS
 from sr.shrink.registry import DEFAULT, STAGES
@@ -71,9 +71,9 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 )
 @click.option(
     "--lr",
-    type=click.Choice(LR_KINDS),
-    help="How the film is made smaller; sharp holds what its upscaling would lose. Default "
-    "bicubic, in a search whichever is better.",
+    type=click.Choice([*LR_KINDS, LEARNED]),
+    help="How the film is made smaller; sharp holds what its upscaling would lose, learned what "
+    "the film's own network would. Default bicubic, in a search whichever is best.",
 )
 @click.option(
     "--lr-from",

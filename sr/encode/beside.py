@@ -8,8 +8,9 @@ from typing import Any
 from chunking.probe import probe
 from player.package.index import read_index
 from player.package.sizes import part_bytes
-from sr.encode.options import PLAIN, EncodeOptions
+from sr.encode.options import EncodeOptions
 from sr.encode.rate_weight import DB_A_DOUBLING
+from sr.encode.records import PLAIN
 from sr.encode.report_file import write_report
 from sr.progress import Progress
 from sr.rate.curve import hull

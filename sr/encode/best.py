@@ -42,6 +42,7 @@ from sr.encode.attempts import (
 from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job
+from sr.encode.records import LEARNED, RETOUCHED
 from sr.encode.report_file import said_of_film
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
@@ -55,7 +56,6 @@ from sr.rate.trial import Training
 
 # Encodes on the way to a goal.
 MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3, "other": 3, "moved": 2}
-RETOUCHED = 3  # a network that only moves with its stream is trained so many times shorter
 
 
 def encode_best(
@@ -137,13 +137,18 @@ class _Best:
         made, beside = [network], self._beside(name, network, found)
         # Of sharp frames moving gives no more: five cells of rate.json, `ways`.
         is_bicubic = choice["scale"] > 1 and choice.get("lr", BICUBIC) == BICUBIC
-        if is_bicubic and self.options.stream.lr is None:
+        if is_bicubic and self.options.stream.lr in (None, LEARNED):
             moved = self._hit(f"{name}-moved", choice, plain, network)
             before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
             # What a coarser stream shows less is no matter of moving.
             before += choice["quality_per_crf"] * (moved.crf - network.crf)
             if before - alone <= MOST_LESS_ALONE[metric]:
-                made.append(moved)
+                made = [moved] if self.options.stream.lr == LEARNED else [*made, moved]
+            elif self.options.stream.lr == LEARNED:
+                self.progress.warn(
+                    "--lr learned: its frames alone would be too far from the film for players "
+                    "without a network: bicubic ones are taken"
+                )
         streams = [attempt.judged.stream for attempt in (plain, *made)]
         ways = [
             (a, compare(a.judged.shown, [*streams, *beside], metric, a.judged.segments))
@@ -170,13 +175,14 @@ class _Best:
 
     def _search(self) -> dict[str, Any]:
         options, began = self.options, monotonic()
+        # Tried on bicubic frames: a trial is too short to move any.
+        kind = BICUBIC if options.stream.lr == LEARNED else options.stream.lr
         budget = options.budget(self.info.frame_rate)
         asked = options.training
         training = Training(asked.bounds.steps, asked.bounds.batch, asked.loss_space, asked.seed)
         with sampled(options, self.info, self.progress, self.step) as shelf:
             search = Search(
-                shelf, options.goal, budget, training, self.progress, asked.threads,
-                options.stream.lr,
+                shelf, options.goal, budget, training, self.progress, asked.threads, kind,
             )  # fmt: skip
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}

@@ -14,7 +14,7 @@ and goes on from there.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from math import prod
 from time import monotonic
@@ -31,18 +31,20 @@ from chunking.probe import probe
 from chunking.tracks import plan_tracks
 from player.package.adapted import whole_blob
 from player.package.entries import Size
+from player.package.layout import SR, weights_name
 from player.package.limits import MAX_ROUTE_CELLS, MAX_SEGMENT_FRAMES
 from player.package.paths import BICUBIC, PATH_NAMES, PLANNED_PATHS, path_of
 from player.package.scale import scale_number
-from player.package.shipped import is_shipped, shipped_blob
+from player.package.shipped import is_shipped, shipped_blob, shipped_file
 from player.package.signature import signing_key
 from player.package.streams import StreamFiles
 from player.package.writer import Contents, write_package
 from sr.encode.difficulty import score_difficulty
 from sr.encode.film import Film
 from sr.encode.job_folder import open_job
-from sr.encode.options import PLAIN, EncodeOptions
+from sr.encode.options import EncodeOptions
 from sr.encode.overfitting import TrainedNetwork, overfit_networks
+from sr.encode.records import LEARNED, PLAIN, RETOUCHED
 from sr.encode.report_file import said_of_film
 from sr.encode.router_step import make_router
 from sr.encode.routing import plan_all_routes
@@ -81,6 +83,9 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
 
 def _run(work: Work) -> dict[str, Any]:
     began = monotonic()
+    steps_before = 0
+    if work.options.stream.lr == LEARNED:
+        work, steps_before = _moved(work)
     if work.options.shrink.stages:  # what cannot be met is said before anything is made
         budget_of(work)
     work.film.stream, kept, said = write_streams(work)
@@ -89,7 +94,28 @@ def _run(work: Work) -> dict[str, Any]:
     work.job.check()
     write_package(work.options.out, contents, signing_key())
     report = {**_report(work, learned), "lost": list(kept.lost), "warnings": said}
+    report["steps"] += steps_before
     return {**report, "seconds_of_this_run": round(monotonic() - began, 1)}
+
+
+def _moved(work: Work) -> tuple[Work, int]:
+    """`--lr learned`: the work on frames that are moved through the film's network, which goes on
+    from there. Unless it ships, an encode of its own on bicubic frames makes it; in that many
+    steps."""
+    options, training, steps = work.options, work.options.training, 0
+    if training.shipped is not None and not training.adapt:
+        blob = shipped_file(training.shipped)
+    else:
+        folder = work.job.path("bicubic")
+        silent = replace(options.stream, lr=None, audio="none")
+        steps = encode(replace(options, out=folder, stream=silent), work.progress)["steps"]
+        blob = folder / SR / weights_name(0)
+        fewer = max(1, training.bounds.steps // RETOUCHED)
+        training = replace(training, warm_from=blob, steps=fewer)
+    stream = replace(options.stream, lr=None, through=blob)
+    asked = replace(options, stream=stream, training=training)
+    film = Film(asked, work.film.info, work.film.tracks)
+    return replace(work, options=asked, film=film), steps
 
 
 @dataclass(frozen=True)

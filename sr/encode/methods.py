@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from chunking.chunks import equal_count, error_balanced, split_threshold
 from chunking.route_plan import split_routes
 from player.package.paths import HARD, path_of
-from sr.encode.options import PLAIN, TrainingOptions
+from sr.encode.records import PLAIN, TrainingOptions
 
 EASY_SHARE = 0.5  # how often dydca draws an easy patch, against a hard one of the same error
 

@@ -14,14 +14,8 @@ from player.package.entries import tree_digest
 from player.package.scale import parse_scale
 from player.quality import measurable
 from player.vmaf import need_vmaf
-from sr.encode.options import (
-    CHOICES,
-    PLAIN,
-    EncodeOptions,
-    RouteOptions,
-    StreamOptions,
-    TrainingOptions,
-)
+from sr.encode.options import EncodeOptions
+from sr.encode.records import CHOICES, PLAIN, RouteOptions, StreamOptions, TrainingOptions
 from sr.rate.budget import DEFAULT_CLASS, Budget, budget_of
 from sr.rate.goal import Goal, goal_of, luma_share
 from sr.training.losses import CONTRAST

@@ -151,11 +151,12 @@ def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_
     assert stream.bytes < package.bytes and as_small.quality != stream.quality
 
 
+@pytest.mark.parametrize("lr", [None, "learned"])
 @pytest.mark.parametrize(("saves", "is_dim"), [(True, False), (False, False), (True, True)])
 def test_frames_moved_through_the_network_are_taken_where_they_save_more(
-    found, film, tmp_path, monkeypatch, saves, is_dim
+    found, film, tmp_path, monkeypatch, capsys, saves, is_dim, lr
 ):
-    """But not where the stream alone shows much less."""
+    """But not where the stream alone shows much less; who asks for them gets no others."""
     if is_dim:
         monkeypatch.setitem(best.MOST_LESS_ALONE, "psnr_y", -100.0)
     known = found[0]["search"]
@@ -173,12 +174,14 @@ def test_frames_moved_through_the_network_are_taken_where_they_save_more(
         )
 
     monkeypatch.setattr(best, "compare", judged)
-    report = search(film, tmp_path / "p")
-    moved = saves and not is_dim
+    report = search(film, tmp_path / "p", lr=lr)
+    moved = (saves or lr == "learned") and not is_dim
     assert report["chosen"].get("moved", False) is moved
-    assert [way["moved"] for way in report["ways"]] == ([False] if is_dim else [moved, not moved])
-    assert report["made"] == (seen[1] if moved else seen[0]).to_json()
-    if not is_dim:
+    only = is_dim or lr == "learned"
+    assert [way["moved"] for way in report["ways"]] == ([moved] if only else [moved, not moved])
+    assert report["made"] == seen[1 if moved and not only else 0].to_json()
+    assert ("bicubic ones are taken" in capsys.readouterr().err) == (is_dim and lr == "learned")
+    if not only:
         assert seen[1].bytes != seen[0].bytes
     assert verify_package(tmp_path / "p").ok
     assert str(tmp_path) not in (tmp_path / "p/report.json").read_text()

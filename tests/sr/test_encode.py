@@ -13,7 +13,8 @@ from sr.encode import encode as encode_module
 from sr.encode import overfitting
 from sr.encode.encode import encode
 from sr.encode.job_folder import open_job
-from sr.encode.options import CHANGING, EncodeOptions
+from sr.encode.options import EncodeOptions
+from sr.encode.records import CHANGING
 from sr.progress import Progress
 from sr.usage_error import UsageError
 

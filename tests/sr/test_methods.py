@@ -12,7 +12,7 @@ from sr.encode.methods import (
     chunk_thresholds_db,
     time_labels,
 )
-from sr.encode.options import PRESETS, TrainingOptions
+from sr.encode.records import PRESETS, TrainingOptions
 
 CONFIG = TrainingOptions(chunks=4)
 FINE = np.random.default_rng(0).normal(30, 4, (5, 4, 6))

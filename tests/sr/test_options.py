@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sr.encode.options import EncodeOptions, TrainingOptions
+from sr.encode.options import EncodeOptions
+from sr.encode.records import TrainingOptions
 from sr.encode.search_options import SearchOptions
 from sr.usage_error import UsageError
 

@@ -19,7 +19,8 @@ from player.package.sizes import SR_PARTS, kbps, part_bytes, rated_bytes
 from player.quality import Quality
 from player.session import Package, open_package
 from sr.encode.encode import encode
-from sr.encode.options import PLAIN, EncodeOptions
+from sr.encode.options import EncodeOptions
+from sr.encode.records import PLAIN
 from sr.progress import Progress
 from sr.rate.comparison import compare_film
 
