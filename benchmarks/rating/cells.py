@@ -74,6 +74,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no-rate-aware-weights": {"rate_weight": 0.0},
     "no-reordering": {"codec_opts": _NO_REORDERING},
     "no-routes": {"max_loss_db": 0.0},
+    "no-haste": {"preset": "balanced"},  # what `encode` takes by itself
 }
 _PAPERS = {
     name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=SMALLER_CRF, rates=FEW_RATES)

@@ -7,9 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from chunking.lr import BICUBIC
 from sr.rate.budget import devices
 from sr.rate.choice import LEAST_WORTH
-from sr.rate.curve import Point
+from sr.rate.curve import Point, hull
+from sr.rate.goal import METRICS
 from sr.rate.judge import Judged
 from sr.rate.proof import Verdict
 
@@ -57,10 +59,39 @@ def slope_of(wanted: Wanted, choice: dict[str, Any], made: Sequence[Attempt]) ->
     return float(choice["ln_bytes_per_crf" if wanted.metric is None else "quality_per_crf"])
 
 
-def plain_at(found: dict[str, Any], scale: Any) -> dict[str, Any]:
-    """What the search found of the best plain encode at a scale."""
+def plain_at(found: dict[str, Any], scale: Any, lr: str | None = None) -> dict[str, Any]:
+    """What the search found of the best plain encode at a scale, of any or of one kind of LR."""
     choices: list[dict[str, Any]] = found["considered"]  # by falling worth
-    return next(c for c in choices if c["scale"] == scale and not c["widths"])
+    plain = (c for c in choices if c["scale"] == scale and not c["widths"])
+    return next(c for c in plain if lr in (None, c.get("lr", BICUBIC)))
+
+
+def rivals(found: dict[str, Any], size_bytes: int, scale: Any) -> list[dict[str, Any]]:
+    """The plain encodes to hold a package of so many bytes and a stream of this scale against: at
+    HR, as small, and what by the sample shows most for these bytes by one metric or another, as a
+    ladder has it, of bicubic frames.
+
+    Between the stream alone and one at HR a hull is a straight line, below what a few bytes more
+    give the small one; and a size in between may be ahead of both in RGB.
+    """
+    # At scale 1 the package's own stream is that encode.
+    beside = [plain_at(found, s) for s in ((1, scale) if scale != 1 else ())]
+    points = [p for p in found["points"] if _is_bicubic(p)]
+    plain = [c for c in found["considered"] if _is_bicubic(c) and not c["widths"]]
+    scales = {p["scale"] for p in points} & {c["scale"] for c in plain}
+    for metric in sorted(points[0].keys() & set(METRICS.values())):
+        shown = {
+            s: hull([Point(p["bytes"], p) for p in points if p["scale"] == s], metric)
+            for s in sorted(scales)
+        }
+        best = max(shown, key=lambda s: shown[s].at(size_bytes))
+        beside += [plain_at(found, best, BICUBIC)] if best != 1 else []
+    return [choice for i, choice in enumerate(beside) if choice not in beside[:i]]
+
+
+def _is_bicubic(told: dict[str, Any]) -> bool:
+    """Searches of before there were two kinds of downscaling name none."""
+    return bool(told.get("lr", BICUBIC) == BICUBIC)
 
 
 def network_choices(found: dict[str, Any], plain: dict[str, Any]) -> list[dict[str, Any]]:

@@ -37,6 +37,7 @@ from sr.encode.attempts import (
     decided,
     network_choices,
     plain_at,
+    rivals,
     slope_of,
 )
 from sr.encode.encode import encode
@@ -273,16 +274,12 @@ class _Best:
         return Wanted(goal.metric, goal.value, TOLERANCE[goal.metric])
 
     def _beside(self, name: str, network: Attempt, found: dict[str, Any]) -> list[Point]:
-        """Of a stream smaller than the film, two more plain encodes at about the same bytes: at HR,
-        and as small. Between the stream alone and one at HR a hull is a straight line, below what
-        a few bytes more give the small one."""
+        """Plain encodes at about a package's bytes."""
         shown, points = network.judged.shown, []
-        if shown.made_by["scale"] == 1:
-            return []  # its own stream is that encode
-        for scale in (1, shown.made_by["scale"]):
-            first = plain_at(found, scale)
-            crf = self._crf_of(shown.bytes, first["crf"], first["expected_bytes"], first)
-            points.append(self._attempt(f"beside-{name}-{scale}", first, crf, ()).judged.stream)
+        for choice in rivals(found, shown.bytes, shown.made_by["scale"]):
+            crf = self._crf_of(shown.bytes, choice["crf"], choice["expected_bytes"], choice)
+            at = f"beside-{name}-{choice['scale']}-{choice.get('lr', BICUBIC)}"
+            points.append(self._attempt(at, choice, crf, ()).judged.stream)
         return points
 
     def _crf_of(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sr.encode.attempts import network_choices
+from sr.encode.attempts import network_choices, rivals
 from sr.rate.choice import LEAST_WORTH
 
 
@@ -35,3 +35,33 @@ def test_what_a_smaller_plain_encode_promised_and_did_not_keep_stands_in_no_ones
 def test_what_promises_too_little_is_not_made():
     near = choice(1, 0.999 * LEAST_WORTH, [16])
     assert network_choices(found(HR, near), HR) == []
+
+
+def points(scale: float, lr: str, *shown: tuple[int, float, float]) -> list[dict[str, Any]]:
+    """Encodes of a sample: bytes, and dB of luma and of RGB."""
+    at = {"scale": scale, "lr": lr}
+    return [{**at, "bytes": size, "psnr_y": y, "psnr_rgb": rgb} for size, y, rgb in shown]
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "names"),
+    [
+        (1, 1000, []),  # its own stream is the best plain encode by either metric
+        (1, 500, ["2 bicubic"]),  # in RGB the smaller one is ahead
+        (1, 250, ["2 bicubic"]),
+        (4, 1000, ["1 bicubic", "4 sharp"]),
+        (4, 250, ["1 bicubic", "4 sharp", "2 bicubic"]),
+        (2, 250, ["1 bicubic", "2 bicubic"]),  # which is no rival twice
+    ],
+)
+def test_a_package_stands_beside_what_the_sample_shows_for_its_bytes(scale, size, names):
+    sample = [
+        *points(1, "bicubic", (1000, 40.0, 36.0), (500, 37.0, 33.0)),
+        *points(2, "bicubic", (500, 36.9, 33.2), (250, 35.0, 32.0)),
+        *points(4, "sharp", (500, 50.0, 50.0), (250, 49.0, 49.0)),  # in no ladder but ours
+    ]
+    kinds = [(1, "bicubic", 1.0), (2, "bicubic", 0.9), (4, "sharp", 0.8)]
+    known = [choice(s, worth) | {"lr": lr} for s, lr, worth in kinds]
+    network = choice(2, 1.1, [8]) | {"lr": "bicubic"}
+    known = found(network, *known) | {"points": sample}
+    assert [f"{c['scale']} {c['lr']}" for c in rivals(known, size, scale)] == names
