@@ -131,31 +131,35 @@ class _Best:
     def _proved(
         self, name: str, choice: dict[str, Any], plain: Attempt, found: dict[str, Any]
     ) -> list[Way]:
-        """A choice as it was made, and of bicubic frames on moved ones, each with whether it is
-        better than plain encodes of its bytes; the one that saves more first."""
-        metric = self.options.goal.metric
+        """The ways in which a choice was made, each with whether it is better than plain encodes of
+        its bytes; the one that saves more first."""
+        metric, made = self.options.goal.metric, self._made(name, choice, plain)
+        points = [attempt.judged.stream for attempt in (plain, *made)]
+        points += self._beside(name, made[0], found)
+        ways = [(a, compare(a.judged.shown, points, metric, a.judged.segments)) for a in made]
+        return sorted(ways, key=lambda w: (w[1].better, w[1].saved[metric]), reverse=True)
+
+    def _made(self, name: str, choice: dict[str, Any], plain: Attempt) -> list[Attempt]:
+        """A choice with its frames as they are, and where those are bicubic with moved ones: both,
+        or of learned LR, where that was asked for, the latter alone."""
+        metric, asked = self.options.goal.metric, self.options.stream.lr
         network = self._hit(name, choice, plain)
-        made, beside = [network], self._beside(name, network, found)
         # Of sharp frames moving gives no more: five cells of rate.json, `ways`.
         is_bicubic = choice["scale"] > 1 and choice.get("lr", BICUBIC) == BICUBIC
-        if is_bicubic and self.options.stream.lr in (None, LEARNED):
-            moved = self._hit(f"{name}-moved", choice, plain, network)
-            before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
-            # What a coarser stream shows less is no matter of moving.
-            before += choice["quality_per_crf"] * (moved.crf - network.crf)
-            if before - alone <= MOST_LESS_ALONE[metric]:
-                made = [moved] if self.options.stream.lr == LEARNED else [*made, moved]
-            elif self.options.stream.lr == LEARNED:
-                self.progress.warn(
-                    "--lr learned: its frames alone would be too far from the film for players "
-                    "without a network: bicubic ones are taken"
-                )
-        streams = [attempt.judged.stream for attempt in (plain, *made)]
-        ways = [
-            (a, compare(a.judged.shown, [*streams, *beside], metric, a.judged.segments))
-            for a in made
-        ]
-        return sorted(ways, key=lambda w: (w[1].better, w[1].saved[metric]), reverse=True)
+        if not is_bicubic or asked not in (None, LEARNED):
+            return [network]
+        moved = self._hit(f"{name}-moved", choice, plain, network)
+        before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
+        # What a coarser stream shows less is no matter of moving.
+        before += choice["quality_per_crf"] * (moved.crf - network.crf)
+        if before - alone <= MOST_LESS_ALONE[metric]:
+            return [moved] if asked == LEARNED else [network, moved]
+        if asked == LEARNED:
+            self.progress.warn(
+                "--lr learned: its frames alone would be too far from the film for players "
+                "without a network: bicubic ones are taken"
+            )
+        return [network]
 
     def _plain(self, found: dict[str, Any]) -> Attempt:
         """The plain encode of the goal. A smaller one that the sample promised is proved beside HR
