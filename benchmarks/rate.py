@@ -42,6 +42,7 @@ from benchmarks.rating.curves import (
 )
 from benchmarks.rating.making import make
 from chunking.input_error import InputError
+from chunking.lr import BICUBIC
 from player.quality import measurable
 from sr.rate.goal import GoalError
 
@@ -93,7 +94,7 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             print("the time is up; the same command goes on from here")
             break
         choice = done.get(replace(cell, arm=of).name, {}).get("choice") if of else None
-        if of and not has_own_network(choice):
+        if of and not (choice and has_own_network(choice) and has_the_part(choice, cell.arm)):
             continue
         # Luma's PSNR in any case: the ladder of rates goes by it.
         own = [m for m in metrics_of(cell.codec, cell.tune) if m != "psnr_y"]
@@ -111,11 +112,16 @@ def measure_cells(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return done
 
 
-def has_own_network(choice: dict[str, Any] | None) -> bool:
-    """Whether the search was asked, and chose a network of the film's own: what an ablation trains
-    once more. Cells from before networks shipped do not say that theirs is none of those.
+def has_own_network(choice: dict[str, Any]) -> bool:
+    """Whether the search chose a network of the film's own: what an ablation trains once more.
+    Cells from before networks shipped do not say that theirs is none of those.
     """
-    return bool(choice and choice["widths"] and not choice.get("shipped"))
+    return bool(choice["widths"] and not choice.get("shipped"))
+
+
+def has_the_part(choice: dict[str, Any], arm: str) -> bool:
+    """Whether an ablation leaves out something that was chosen: a bicubic stream is not sharp."""
+    return "lr" not in ARMS[arm].options or choice.get("lr", BICUBIC) != BICUBIC
 
 
 def line(cell: dict[str, Any]) -> str:

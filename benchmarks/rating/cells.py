@@ -73,7 +73,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no-size": {"widths": (16,) * 4, "exits": (2, 4)},
     "no-rate-aware-weights": {"rate_weight": 0.0},
     "no-reordering": {"codec_opts": _NO_REORDERING},
-    "no-routes": {"max_loss_db": 0.0},
+    "no-routes": {"method": "awdnn", "patches": "error"},  # one path, the same crops
     "no-haste": {"preset": "balanced"},  # what `encode` takes by itself
 }
 _PAPERS = {

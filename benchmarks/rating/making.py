@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,6 +40,7 @@ from player.upscale import crop, upscale
 from sr.encode.best import encode_best
 from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
+from sr.encode.records import RECORDS
 from sr.encode.search_options import SearchOptions
 from sr.host_engine import build_engine
 from sr.progress import Progress
@@ -87,29 +88,32 @@ def _encode(
         if arm.searched:
             search = SearchOptions.of(film, package, like_crf=cell.crf, **asked, **arm.options)
             return encode_best(search, progress)
-        if choice:
-            # As the search trains: by the loss that it takes for what it measures.
-            loss = SearchOptions.of(film, package, like_crf=cell.crf, **asked).training.loss
-            asked |= {"loss": loss, **changed(choice, cell)}
-        else:
-            asked |= {"lr_crf": cell.crf, **arm.options}
-        return encode(EncodeOptions.of(film, package, **asked), progress)
+        if arm.of:
+            assert choice is not None, cell.name
+            asked |= ARMS[arm.of].options
+            search = SearchOptions.of(film, package, like_crf=cell.crf, **asked)
+            made = search.of_choice(package, dict(choice), choice["crf"])
+            return encode(changed(made, cell), progress)
+        options = EncodeOptions.of(film, package, lr_crf=cell.crf, **asked, **arm.options)
+        return encode(options, progress)
 
 
-def changed(choice: Mapping[str, Any], cell: Cell) -> dict[str, Any]:
-    """The options of what the search chose, but for those that the arm replaces."""
-    options = dict(ARMS[cell.arm].options)
-    scale, crf = choice["scale"], choice["crf"]
+def changed(made: EncodeOptions, cell: Cell) -> EncodeOptions:
+    """The encode of what the search chose, but for what the arm replaces."""
+    options, stream = dict(ARMS[cell.arm].options), made.stream
     if options.pop("scale", None) is not None:
+        assert stream.lr_crf is not None
         # A filter instead of a smaller stream, or the other way round, at about the same bytes.
-        scale, crf = (2, crf - SMALLER_CRF) if scale == 1 else (1, crf + SMALLER_CRF)
+        scale, off = (2, -SMALLER_CRF) if stream.scale == 1 else (1, SMALLER_CRF)
+        options |= {"scale": scale, "lr_crf": stream.lr_crf + off, "lr": None}
     if "codec_opts" in options:
-        own = TUNES[cell.tune][cell.codec]
-        options["codec_opts"] = ":".join(filter(None, (own, options["codec_opts"][cell.codec])))
-    shape = {name: tuple(choice[name]) for name in ("widths", "exits")}
-    units = {"units": choice["units"], "preset": "fast"}
-    kind = {"lr": choice["lr"]} if scale != 1 and "lr" in choice else {}
-    return {"scale": str(scale), "lr_crf": crf, **units, **kind, **shape, **options}
+        both = stream.codec_opts, options["codec_opts"][cell.codec]
+        options["codec_opts"] = ":".join(filter(None, both))
+    parts = {}
+    for name, record in RECORDS.items():
+        own = {field.name for field in fields(record)} & options.keys()
+        parts[name] = replace(getattr(made, name), **{key: options[key] for key in own})
+    return replace(made, **parts)
 
 
 def add_zeros(plain: Path) -> Path:

@@ -4,12 +4,13 @@ import json
 import math
 from dataclasses import replace
 from itertools import pairwise, product
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from benchmarks.rate import finished, has_own_network, results
+from benchmarks.rate import finished, has_own_network, has_the_part, results
 from benchmarks.rate_tables import TABLES
 from benchmarks.rating.cells import ARMS, CODECS, PLAIN_SIDE, Cell, plan
 from benchmarks.rating.clips import Shot, film_of, read_shots
@@ -28,6 +29,7 @@ from chunking.video import read_frames
 from player.package.verify import verify_package
 from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
+from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 
 SHOTS = read_shots()
@@ -262,17 +264,36 @@ def test_a_part_is_worth_the_bytes_that_are_missed_without_it():
 
 
 def test_an_ablation_changes_its_own_part_of_what_was_chosen():
-    choice = {"scale": 2, "crf": 22.5, "units": 1, "widths": [32] * 4, "exits": [2, 4]}
+    choice = {
+        "scale": 2, "lr": "sharp", "crf": 22.5, "units": 1, "widths": [32] * 4, "exits": [2, 4],
+        "shipped": None, "adapted": False, "most_macs": 2e9, "loss_per_bit": 1e-9,
+    }  # fmt: skip
+    asked = {"lr_codec": "h264", "codec_opts": "tune=psnr", "preset": "fast"}
+    search = SearchOptions.of(Path("f.mp4"), Path("p"), **asked)
+    made = search.of_choice(Path("p"), choice, choice["crf"])
 
-    def options(arm: str) -> dict:
-        return changed(choice, Cell(SHOTS[0], "h264", "psnr", arm, 28))
+    def options(arm: str) -> EncodeOptions:
+        return changed(made, Cell(SHOTS[0], "h264", "psnr", arm, 28))
 
-    whole = options("all")
-    assert (whole["scale"], whole["lr_crf"], whole["widths"]) == ("2", 22.5, (32,) * 4)
-    assert options("no-size") == whole | {"widths": (16,) * 4, "exits": (2, 4)}
-    assert options("no-scale") == whole | {"scale": "1", "lr_crf": 28.5}
-    assert options("no-rate-aware-weights") == whole | {"rate_weight": 0.0}
-    assert options("no-reordering")["codec_opts"] == "tune=psnr:bframes=0:mbtree=0"
+    assert options("all") == made and made.routes.max_macs == 2e9
+    training, stream = made.training, made.stream
+    replaced = {
+        "no-size": replace(training, widths=(16,) * 4, exits=(2, 4)),
+        "no-rate-aware-weights": replace(training, rate_weight=0.0),
+        "no-routes": replace(training, method="awdnn", patches="error"),
+        "no-haste": replace(training, preset="balanced"),
+    }
+    for arm, other in replaced.items():
+        assert options(arm) == replace(made, training=other) != made
+    moved = {
+        "no-scale": replace(stream, scale=1, lr_crf=28.5, lr=None),
+        "no-sharp": replace(stream, lr="bicubic"),
+        "no-reordering": replace(stream, codec_opts="tune=psnr:bframes=0:mbtree=0"),
+    }
+    for arm, streamed in moved.items():
+        assert options(arm) == replace(made, stream=streamed) != made
+    assert has_the_part(choice, "no-sharp") and has_the_part(choice | {"lr": "bicubic"}, "all")
+    assert not has_the_part(choice | {"lr": "bicubic"}, "no-sharp")
 
 
 def test_what_cannot_be_compared_is_told_with_its_reason():
