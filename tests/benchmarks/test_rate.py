@@ -370,7 +370,6 @@ def test_tables_are_made_of_results_alone():
 @pytest.mark.parametrize(
     ("choice", "is_own"),
     [
-        (None, False),
         ({"widths": None, "shipped": None}, False),
         ({"widths": [48] * 8, "shipped": "x4-coarse"}, False),
         ({"widths": [8] * 3, "shipped": None}, True),
