@@ -1,11 +1,14 @@
 """The tables of benchmarks.rate: BD-rates, points and what they cost, never worse, ablations."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.rating.curves import TUNE_OF, of_shots, plain_points, points_of
 from benchmarks.rating.envelope import envelope
 from benchmarks.reproduction.table import lines
+from chunking.lr import BICUBIC
 
 Row = Mapping[str, Any]
 METRICS = {"psnr_y": "PSNR-Y", "psnr_rgb": "PSNR-RGB", "xpsnr_y": "XPSNR", "vmaf": "VMAF",
@@ -13,6 +16,7 @@ METRICS = {"psnr_y": "PSNR-Y", "psnr_rgb": "PSNR-RGB", "xpsnr_y": "XPSNR", "vmaf
 CODECS = {"h264": "H.264", "h265": "H.265", "av1": "AV1"}
 NONE = "-"
 REPORTED = "reporting"
+_SAVED = ("saved_psnr_y", "saved_psnr_rgb")
 
 
 def means(result: Row) -> str:
@@ -94,6 +98,29 @@ def ablation(result: Row) -> str:
     return _table(("codec", "without", *METRICS.values(), "points"), *rows)
 
 
+def moved(result: Row) -> str:
+    """What packages on moved frames save more than those on frames as they were, of the bytes of
+    plain encodes; mean ± standard error over points."""
+    gains: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for cell in result["cells"]:
+        ways = {way["moved"]: way for way in cell.get("ways", ())}
+        if len(ways) == 2:
+            more = [100 * (ways[True][m] - ways[False][m]) for m in _SAVED]
+            key = cell["choice"].get("lr", BICUBIC), cell["codec"]
+            gains.setdefault(key, []).append((more[0], more[1]))
+    rows = [
+        (kind, codec, *(_percent(_mean_of(column)) for column in zip(*found, strict=True)),
+         len(found))
+        for (kind, codec), found in sorted(gains.items())
+    ]  # fmt: skip
+    return _table(("frames", "codec", "saved more, PSNR-Y", "PSNR-RGB", "points"), *rows)
+
+
+def _mean_of(percents: Sequence[float]) -> Row:
+    error = stdev(percents) / math.sqrt(len(percents)) if len(percents) > 1 else None
+    return {"percent": fmean(percents), "standard_error": error}
+
+
 def control(result: Row) -> str:
     """The network of zeros beside the stream alone."""
     row = result["control"]
@@ -124,5 +151,6 @@ def _table(head: Sequence[str], *rows: Sequence[object]) -> str:
 
 
 TABLES: Mapping[str, Callable[[Row], str]] = {
-    f"rate.{table.__name__}": table for table in (means, clips, points, worst, ablation, control)
+    f"rate.{table.__name__}": table
+    for table in (means, clips, points, worst, ablation, moved, control)
 }

@@ -378,3 +378,18 @@ def test_tables_are_made_of_results_alone():
 )
 def test_only_networks_of_the_films_own_are_ablated(choice, is_own):
     assert has_own_network(choice) is is_own
+
+
+def test_what_moved_frames_save_is_told_by_kind_of_frames():
+    def cell(lr: str, as_they_are: float, moved: float) -> dict:
+        ways = [
+            {"moved": is_moved, "saved_psnr_y": saved, "saved_psnr_rgb": -saved}
+            for is_moved, saved in ((False, as_they_are), (True, moved))
+        ]
+        return {"codec": "h264", "choice": {"lr": lr}, "ways": ways}
+
+    alone = {"codec": "h264", "choice": {}, "ways": [{"moved": False, "saved_psnr_y": 0.5}]}
+    cells = [cell("bicubic", 0.10, 0.12), cell("bicubic", 0.10, 0.14), cell("sharp", 0.2, 0.1)]
+    shown = TABLES["rate.moved"]({"cells": [*cells, alone, {"codec": "h264"}]})
+    assert "| bicubic | h264 | +3.0 ± 1.0 % | -3.0 ± 1.0 % | 2 |" in shown
+    assert "| sharp | h264 | -10.0 % | +10.0 % | 1 |" in shown
