@@ -38,7 +38,7 @@ from sr.quant.adapt import adapt, adapting_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, Sample, SampledStream, StreamShelf
-from sr.rate.trial import anchor_shares, best_paths
+from sr.rate.trial import anchor_shares, routed
 from sr.training.crop_error import crop_error
 from sr.training.data import FramePair, training_set
 from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
@@ -83,7 +83,7 @@ class Judge:
     def network(self, arch: Architecture, tensors: Tensors) -> float:
         """Each cell by the path of the least error."""
         network, cell_px = IntegerNetwork(arch, tensors), usual_cell_px(SCALE, arch.units)
-        shown = ((best_paths(network, p, cell_px), p.hr) for p in self.pairs)
+        shown = ((next(routed(network, [p], cell_px)), p.hr) for p in self.pairs)
         return self.sample.quality(shown, ["psnr_y"])["psnr_y"]
 
 

@@ -6,6 +6,8 @@ The stretches of two clips on which settings may be chosen (benchmarks/adapting.
 middle of what each network is for; each cell by its best path, as free routes would, against the
 stream as any player shows it. Beside it two controls: the same stream by another network of the
 same scale, and paths chosen by RGB's error alone, without the share of luma's (sr/rate/goal.py).
+And what of it a package keeps, on all frames, whose routes are paid for: `kept`, which the search
+takes from paths that are held over a few frames, `held`.
 """
 
 import tempfile
@@ -19,15 +21,21 @@ import torch
 
 from benchmarks.adapting import STRETCHES, Stretch, take
 from benchmarks.harness import argument_parser, environment, write_json
+from benchmarks.rating.clips import Shot, film_of
 from benchmarks.shipped_data import crf_like
 from benchmarks.shipped_networks import RECIPES, Recipe
 from chunking.route_plan import usual_cell_px
 from player.bicubic import upscale_bicubic
+from player.package.scale import scale_number
 from player.package.shipped import shipped_blob
+from sr.encode.encode import encode
+from sr.encode.search_options import SearchOptions
+from sr.progress import Progress
 from sr.rate.goal import luma_share
+from sr.rate.judge import judge_package
 from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, Sample, StreamShelf
-from sr.rate.trial import best_paths
+from sr.rate.trial import routed
 from sr.scoring import scored_network
 from sr.training.data import FramePair, Image
 
@@ -64,9 +72,33 @@ def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str
     arms = {"gain": (name, of_luma), "control": (control_of(name), of_luma), "by_rgb": (name, 0.0)}
     for arm, (blob, share) in arms.items():
         network = scored_network(shipped_blob(blob))
-        shown = _quality(sample, pairs, [best_paths(network, p, cell_px, share) for p in pairs])
-        row[arm] = {metric: round(shown[metric] - anchor[metric], 4) for metric in METRICS}
+        free = [next(routed(network, [p], cell_px, share)) for p in pairs]
+        row[arm] = _more(_quality(sample, pairs, free), anchor)
+    held = [*routed(scored_network(shipped_blob(name)), pairs, cell_px, of_luma)]
+    row["held"] = _more(_quality(sample, pairs, held), anchor)
+    row["kept"] = kept(name, recipe, stretch, films, crf)
     return {**row, "control_network": control_of(name)}
+
+
+def kept(name: str, recipe: Recipe, stretch: Stretch, films: Path, crf: float) -> dict[str, float]:
+    """What a package shows more than its stream, by routes as the search has them planned."""
+    shot = Shot("shot", stretch.file, "choosing", 0, stretch.first, stretch.first + stretch.frames)
+    codec = recipe.codecs[0]
+    with tempfile.TemporaryDirectory() as work, Progress() as progress:
+        film, package = film_of(shot, films, Path(work)), Path(work) / "package"
+        asked = {"lr_codec": codec, "frames": stretch.frames, "threads": 1}
+        search = SearchOptions.of(film, package, budget_class="none", **asked)
+        choice = {
+            "scale": scale_number(recipe.scale), "widths": recipe.arch.widths, "shipped": name,
+            "most_macs": None,
+        }  # fmt: skip
+        encode(search.of_choice(package, choice, crf), progress)
+        judged = judge_package(package, film, METRICS)
+    return _more(judged.shown.quality, judged.stream.quality)
+
+
+def _more(shown: Mapping[str, float], anchor: Mapping[str, float]) -> dict[str, float]:
+    return {metric: round(shown[metric] - anchor[metric], 4) for metric in METRICS}
 
 
 def _quality(
@@ -83,7 +115,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         own = [row for row in rows if row["network"] == name]
         gained = {
             f"{arm}_{metric}": round(fmean(row[arm][metric] for row in own), 4)
-            for arm in ("gain", "control", "by_rgb")
+            for arm in ("gain", "held", "kept", "control", "by_rgb")
             for metric in METRICS
         }
         same = ("network", "codec", "crf", "control_network")

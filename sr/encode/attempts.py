@@ -66,27 +66,32 @@ def plain_at(found: dict[str, Any], scale: Any, lr: str | None = None) -> dict[s
     return next(c for c in plain if lr in (None, c.get("lr", BICUBIC)))
 
 
-def rivals(found: dict[str, Any], size_bytes: int, scale: Any) -> list[dict[str, Any]]:
-    """The plain encodes to hold a package of so many bytes and a stream of this scale against: at
-    HR, as small, and what by the sample shows most for these bytes by one metric or another, as a
-    ladder has it, of bicubic frames.
+def rivals(
+    found: dict[str, Any], size_bytes: int, scale: Any
+) -> list[tuple[dict[str, Any], tuple[float, ...]]]:
+    """The plain encodes to hold a package of so many bytes and a stream of this scale against, each
+    with how far, in crf, from these bytes: at HR, as small, and what by the sample shows most for
+    these bytes by one metric or another, as a ladder has it, of bicubic frames.
 
-    Between the stream alone and one at HR a hull is a straight line, below what a few bytes more
-    give the small one; and a size in between may be ahead of both in RGB.
+    Between two sizes a hull is a straight line, below what a few bytes more or less give either: of
+    a size that is ahead two encodes show its own curve. Nor are two encodes of one crf a curve, so
+    that at scale 1, where the package's stream is one of the plain encodes, another is finer.
     """
-    # At scale 1 the package's own stream is that encode.
-    beside = [plain_at(found, s) for s in ((1, scale) if scale != 1 else ())]
+    beside = [(plain_at(found, 1), (-1.0,) if scale == 1 else (0.0,))]
+    beside += [(plain_at(found, scale), (0.0,))] if scale != 1 else []
     points = [p for p in found["points"] if _is_bicubic(p)]
     plain = [c for c in found["considered"] if _is_bicubic(c) and not c["widths"]]
     scales = {p["scale"] for p in points} & {c["scale"] for c in plain}
+    ahead = set()
     for metric in sorted(points[0].keys() & set(METRICS.values())):
         shown = {
             s: hull([Point(p["bytes"], p) for p in points if p["scale"] == s], metric)
             for s in sorted(scales)
         }
-        best = max(shown, key=lambda s: shown[s].at(size_bytes))
-        beside += [plain_at(found, best, BICUBIC)] if best != 1 else []
-    return [choice for i, choice in enumerate(beside) if choice not in beside[:i]]
+        ahead.add(max(shown, key=lambda s: shown[s].at(size_bytes)))
+    ours = [choice for choice, _ in beside]
+    bicubic = (plain_at(found, s, BICUBIC) for s in sorted(ahead))
+    return beside + [(choice, (0.0, 2.0)) for choice in bicubic if choice not in ours]
 
 
 def _is_bicubic(told: dict[str, Any]) -> bool:

@@ -280,10 +280,12 @@ class _Best:
     def _beside(self, name: str, network: Attempt, found: dict[str, Any]) -> list[Point]:
         """Plain encodes at about a package's bytes."""
         shown, points = network.judged.shown, []
-        for choice in rivals(found, shown.bytes, shown.made_by["scale"]):
-            crf = self._crf_of(shown.bytes, choice["crf"], choice["expected_bytes"], choice)
-            at = f"beside-{name}-{choice['scale']}-{choice.get('lr', BICUBIC)}"
-            points.append(self._attempt(at, choice, crf, ()).judged.stream)
+        for choice, offs in rivals(found, shown.bytes, shown.made_by["scale"]):
+            same = self._crf_of(shown.bytes, choice["crf"], choice["expected_bytes"], choice)
+            for off in offs:
+                at = f"beside-{name}-{choice['scale']}-{choice.get('lr', BICUBIC)}{off:+g}"
+                crf = min(max(same + off, 1.0), LAST_CRF[self.options.stream.lr_codec])
+                points.append(self._attempt(at, choice, crf, ()).judged.stream)
         return points
 
     def _crf_of(

@@ -81,9 +81,8 @@ class Found:
 
 def best_of(choices: Sequence[Choice]) -> Choice:
     """Of those with a network the one of the most worth; a shipped one, as it is, only where it is
-    clearly ahead. What it gains is the best that its routes can do, before their bits; what a
-    film's own network gains is carried over from a trial that promises less than it keeps, and less
-    of RGB.
+    clearly ahead. What a film's own network gains is carried over from a trial that promises less
+    than it keeps, and less of RGB.
     """
     first = max(choices, key=lambda c: c.worth)
     if first.candidate and first.candidate.adapted:

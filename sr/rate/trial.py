@@ -13,7 +13,7 @@ the proof on the whole film does not rest on it.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -147,8 +147,8 @@ def try_adapted(
     training: Training,
     on_step: Callable[[int, float], None],
 ) -> Trial:
-    """The same of what a network that ships changes; each cell by its best path, before and
-    after."""
+    """The same of what a network that ships changes; each cell by the path that is best for all
+    frames, before and after."""
     assert candidate.shipped is not None
     steps, (trained, held) = training.trial_steps, _some_frames(stream)
     blob = shipped_blob(candidate.shipped)
@@ -157,7 +157,7 @@ def try_adapted(
 
     def gain_of(integers: Tensors) -> float:
         network = IntegerNetwork(base.arch, integers)
-        after = (best_paths(network, pair, cell_px, luma_share(metric)) for pair in held)
+        after = routed(network, held, cell_px, luma_share(metric))
         return _gain(stream.sample, held, after, candidate, metric)
 
     before, sampler = gain_of(base.tensors), _sampler_of(candidate, trained, training)
@@ -195,28 +195,36 @@ def _sampler_of(
 
 
 def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Trial:
-    """A network that needs no training, on as many frames, each cell by its best path: of a film
-    that it has never seen it harms some places, and routes leave it out there."""
+    """A network that needs no training, on as many frames, each cell by the path that is best for
+    all: of a film that it has never seen it harms some places, and routes leave it out there."""
     assert candidate.shipped is not None
     network = scored_network(shipped_blob(candidate.shipped))
     count = len(stream.sample.frames)
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held = stream.pairs(judged.tolist())
     cell_px = usual_cell_px(candidate.scale, candidate.arch.units)
-    after = (best_paths(network, pair, cell_px, luma_share(metric)) for pair in held)
+    after = routed(network, held, cell_px, luma_share(metric))
     gain = _gain(stream.sample, held, after, candidate, metric)
     return Trial(candidate, stream.rung, stream.crf, 0, gain)
 
 
-def best_paths(network: Scored, pair: FramePair, cell_px: int, share: float = 0.0) -> Image:
-    """A frame whose cells take the path of the least error, as free routes would; `share` of it
-    luma's alone."""
-    scale, (height, width) = network.arch.scale, pair.lr.shape[:2]
-    grid, made = Grid(height, width, cell_px, cell_px), dict(upscale_paths(network, pair.lr))
-    errors = np.stack([shown_sse(frame, pair.hr, grid, scale, share) for frame in made.values()])
+def routed(
+    network: Scored, pairs: Sequence[FramePair], cell_px: int, share: float = 0.0
+) -> Iterator[Image]:
+    """Frames whose cells take the path of the least error over all of them, `share` of it luma's
+    alone. Routes are held where no change is worth its bits: a choice of each frame's own, as of
+    one frame alone, gains what no package keeps (benchmarks/shipped_gains.py)."""
+    scale, (height, width) = network.arch.scale, pairs[0].lr.shape[:2]
+    grid = Grid(height, width, cell_px, cell_px)
+    errors = sum(
+        np.stack([shown_sse(f, p.hr, grid, scale, share) for _, f in upscale_paths(network, p.lr)])
+        for p in pairs
+    )
     rows, columns = (np.arange(hr_px(n, scale)) // hr_px(cell_px, scale) for n in (height, width))
-    best = errors.argmin(axis=0)[rows[:, None], columns][..., None]
-    return np.select([best == i for i in range(len(made))], [*made.values()])
+    best = np.asarray(errors).argmin(axis=0)[rows[:, None], columns][..., None]
+    for pair in pairs:  # made again: all paths of all of them at once are gigabytes
+        made = [frame for _, frame in upscale_paths(network, pair.lr)]
+        yield np.select([best == i for i in range(len(made))], made)
 
 
 def _gain(

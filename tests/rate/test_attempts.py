@@ -46,12 +46,12 @@ def points(scale: float, lr: str, *shown: tuple[int, float, float]) -> list[dict
 @pytest.mark.parametrize(
     ("scale", "size", "names"),
     [
-        (1, 1000, []),  # its own stream is the best plain encode by either metric
-        (1, 500, ["2 bicubic"]),  # in RGB the smaller one is ahead
-        (1, 250, ["2 bicubic"]),
-        (4, 1000, ["1 bicubic", "4 sharp"]),
-        (4, 250, ["1 bicubic", "4 sharp", "2 bicubic"]),
-        (2, 250, ["1 bicubic", "2 bicubic"]),  # which is no rival twice
+        (1, 1000, ["1 bicubic -1"]),  # its own stream is the best by either metric
+        (1, 500, ["1 bicubic -1", "2 bicubic 0 2"]),  # in RGB the smaller one is ahead
+        (1, 250, ["1 bicubic -1", "2 bicubic 0 2"]),
+        (4, 1000, ["1 bicubic 0", "4 sharp 0"]),
+        (4, 250, ["1 bicubic 0", "4 sharp 0", "2 bicubic 0 2"]),
+        (2, 250, ["1 bicubic 0", "2 bicubic 0"]),  # which is no rival twice
     ],
 )
 def test_a_package_stands_beside_what_the_sample_shows_for_its_bytes(scale, size, names):
@@ -64,4 +64,6 @@ def test_a_package_stands_beside_what_the_sample_shows_for_its_bytes(scale, size
     known = [choice(s, worth) | {"lr": lr} for s, lr, worth in kinds]
     network = choice(2, 1.1, [8]) | {"lr": "bicubic"}
     known = found(network, *known) | {"points": sample}
-    assert [f"{c['scale']} {c['lr']}" for c in rivals(known, size, scale)] == names
+    told = rivals(known, size, scale)
+    shown = [f"{c['scale']} {c['lr']} {' '.join(f'{off:g}' for off in offs)}" for c, offs in told]
+    assert shown == names

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,8 +20,9 @@ from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import best_of
 from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, StreamShelf, take_sample
-from sr.rate.trial import try_shipped
+from sr.rate.trial import routed, try_shipped
 from sr.scoring import scored_network, upscale_paths
+from sr.training.data import FramePair
 
 ALL = Budget(None, math.inf)
 
@@ -85,15 +87,36 @@ class Promise:
 def test_a_trial_has_the_cells_of_an_encode(shelf, monkeypatch, scale, name, tmp_path):
     asked = []
     monkeypatch.setattr(
-        "sr.rate.trial.best_paths",
-        lambda network, pair, cell_px, share: (
-            asked.append(cell_px) or upscale_bicubic(pair.lr, scale)
+        "sr.rate.trial.routed",
+        lambda network, pairs, cell_px, share: (
+            asked.append(cell_px) or [upscale_bicubic(pair.lr, scale) for pair in pairs]
         ),
     )
     arch = scored_network(shipped_blob(name)).arch
     try_shipped(Candidate(arch, 1.0, name), shelf.stream(Rung(scale), 30.0), "psnr_y")
     options = EncodeOptions.of(tmp_path / "film.mp4", tmp_path / "p", scale=scale, shipped=name)
     assert set(asked) == {options.route_cell_px}
+
+
+def test_cells_hold_the_path_that_is_best_over_all_frames(monkeypatch):
+    """Of one frame each cell has its own: the second frame's lower half is best by path 1."""
+    hr = np.full((48, 24, 3), 100, np.uint8)
+    pairs = [FramePair(np.full_like(hr, i), hr) for i in range(2)]
+    off = {0: [(1, 3), (1, 3)], 1: [(1, 3), (9, 2)]}  # by frame and path: of each half
+
+    def paths(network, lr):
+        for path in range(2):
+            made = hr.copy()
+            for half in range(2):
+                made[24 * half : 24 * (half + 1)] += off[lr[0, 0, 0]][half][path]
+            yield path, made
+
+    monkeypatch.setattr("sr.rate.trial.upscale_paths", paths)
+    network = SimpleNamespace(arch=SimpleNamespace(scale=1))
+    halves = [[int(f[0, 0, 0]), int(f[24, 0, 0])] for f in routed(network, pairs, 24)]
+    assert halves == [[101, 103], [101, 102]]  # 3 ** 2 + 2 ** 2 < 1 + 9 ** 2
+    alone = [next(routed(network, [pair], 24)) for pair in pairs]
+    assert [[int(f[0, 0, 0]), int(f[24, 0, 0])] for f in alone] == [[101, 101], [101, 102]]
 
 
 def test_a_shipped_network_must_be_clearly_ahead():
