@@ -136,7 +136,10 @@ class _Best:
         metric, made = self.options.goal.metric, self._made(name, choice, plain)
         points = [attempt.judged.stream for attempt in (plain, *made)]
         points += self._beside(name, made[0], found)
-        ways = [(a, compare(a.judged.shown, points, metric, a.judged.segments)) for a in made]
+        instead = plain.judged.shown
+        ways = [
+            (a, compare(a.judged.shown, points, metric, a.judged.segments, instead)) for a in made
+        ]
         return sorted(ways, key=lambda w: (w[1].better, w[1].saved[metric]), reverse=True)
 
     def _made(self, name: str, choice: dict[str, Any], plain: Attempt) -> list[Attempt]:
