@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from benchmarks.generic_networks import PHOTOGRAPHS
 from chunking.video import Frame, VideoInfo, probe, read_frames
 from player.package.scale import Scale, hr_px
-from sr.rate.goal import LAST_CRF
 from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, Sample, StreamShelf
 from sr.rate.trial import anchor_shares
@@ -42,7 +41,7 @@ MIXED = ("h264", "h264", "h265", "av1")  # encodes of each sequence, at crfs of 
 def crf_like(codec: str, crf: float) -> float:
     """A codec's crf that leaves about as much as this one of H.264 does."""
     base, slope = _CRFS[codec]
-    return min(float(round(base + slope * crf)), LAST_CRF[codec])
+    return float(round(base + slope * crf))
 
 
 def sequences(clips: Path) -> Iterator[tuple[list[Frame], VideoInfo]]:

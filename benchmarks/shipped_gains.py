@@ -42,7 +42,6 @@ from sr.training.data import FramePair, Image
 METRICS, JUDGED = ("psnr_y", "psnr_rgb"), 6
 # What each is compared with on its own streams.
 _CODEC_AFTER = {"h264": "av1", "h265": "h264", "av1": "h264"}
-_RATE_BESIDE = {"rough": "coarse", "coarse": "fine", "fine": "coarse"}
 
 
 def control_of(name: str) -> str:
@@ -52,7 +51,7 @@ def control_of(name: str) -> str:
         return f"{scale}-{kind}"
     if kind in _CODEC_AFTER:
         return f"{scale}-{_CODEC_AFTER[kind]}"
-    return f"{scale}-{_RATE_BESIDE[kind]}"
+    return f"{scale}-{'coarse' if kind == 'fine' else 'fine'}"
 
 
 def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str, Any]:

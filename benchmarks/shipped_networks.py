@@ -52,13 +52,11 @@ class Recipe:
 
 FILTERED_CRFS = (19.0, 37.0)
 
-# As large as the budget of a phone's CPU has room for at 720p; two or three for the range of rates
-# at which a scale is of use. Of the roughest streams no film's own network pays for its bytes.
+# As large as the budget of a phone's CPU has room for at 720p; two for the range of rates at which
+# a scale is of use.
 RECIPES = {
-    "x4-rough": Recipe(4, (35.0, 49.0), 48),
     "x4-coarse": Recipe(4, (24.0, 37.0), 48),
     "x4-fine": Recipe(4, (14.0, 25.0), 48),
-    "x3-rough": Recipe(3, (37.0, 50.0), 48),
     "x3-coarse": Recipe(3, (26.0, 39.0), 48),
     "x3-fine": Recipe(3, (16.0, 27.0), 48),
     "x2-coarse": Recipe(2, (29.0, 42.0), 32),
