@@ -83,7 +83,7 @@ class Judge:
     def network(self, arch: Architecture, tensors: Tensors) -> float:
         """Each cell by the path of the least error."""
         network, cell_px = IntegerNetwork(arch, tensors), usual_cell_px(SCALE, arch.units)
-        shown = ((next(routed(network, [p], cell_px)), p.hr) for p in self.pairs)
+        shown = ((next(routed(network, [p], cell_px, 1.0)), p.hr) for p in self.pairs)
         return self.sample.quality(shown, ["psnr_y"])["psnr_y"]
 
 

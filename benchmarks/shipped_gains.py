@@ -6,8 +6,8 @@ The stretches of two clips on which settings may be chosen (benchmarks/adapting.
 middle of what each network is for; each cell by its best path, as free routes would, against the
 stream as any player shows it. Beside it two controls: the same stream by another network of the
 same scale, and paths chosen by RGB's error alone, without the share of luma's (sr/rate/goal.py).
-And what of it a package keeps, on all frames, whose routes are paid for: `kept`, which the search
-takes from paths that are held over a few frames, `held`.
+And what of it a package keeps, on all frames, whose routes are paid for, `kept`, beside what the
+search promises of these few, `promised`.
 """
 
 import tempfile
@@ -72,10 +72,11 @@ def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str
     arms = {"gain": (name, of_luma), "control": (control_of(name), of_luma), "by_rgb": (name, 0.0)}
     for arm, (blob, share) in arms.items():
         network = scored_network(shipped_blob(blob))
-        free = [next(routed(network, [p], cell_px, share)) for p in pairs]
+        free = [next(routed(network, [p], cell_px, stream.frame_bits, share)) for p in pairs]
         row[arm] = _more(_quality(sample, pairs, free), anchor)
-    held = [*routed(scored_network(shipped_blob(name)), pairs, cell_px, of_luma)]
-    row["held"] = _more(_quality(sample, pairs, held), anchor)
+    network = scored_network(shipped_blob(name))
+    promised = [*routed(network, pairs, cell_px, stream.frame_bits, of_luma)]
+    row["promised"] = _more(_quality(sample, pairs, promised), anchor)
     row["kept"] = kept(name, recipe, stretch, films, crf)
     return {**row, "control_network": control_of(name)}
 
@@ -115,7 +116,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         own = [row for row in rows if row["network"] == name]
         gained = {
             f"{arm}_{metric}": round(fmean(row[arm][metric] for row in own), 4)
-            for arm in ("gain", "held", "kept", "control", "by_rgb")
+            for arm in ("gain", "promised", "kept", "control", "by_rgb")
             for metric in METRICS
         }
         same = ("network", "codec", "crf", "control_network")

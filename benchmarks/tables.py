@@ -93,7 +93,7 @@ def shipped() -> str:
     """Gains of what ships, mean of two clips."""
     forms = {"network": "{network}", "streams": "{codec}, crf {crf:g}"}
     forms |= {"Y / RGB gained, dB": "{gain_psnr_y:+.3f} / {gain_psnr_rgb:+.3f}"}
-    forms |= {"held over frames": "{held_psnr_y:+.3f}", "a package keeps": "{kept_psnr_y:+.3f}"}
+    forms |= {"promised, Y": "{promised_psnr_y:+.3f}", "a package keeps": "{kept_psnr_y:+.3f}"}
     forms |= {"routes by RGB's error": "{by_rgb_psnr_y:+.3f} / {by_rgb_psnr_rgb:+.3f}"}
     forms |= {"control": "{control_network}"}
     forms |= {"its gain": "{control_psnr_y:+.3f} / {control_psnr_rgb:+.3f}"}

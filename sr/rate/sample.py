@@ -121,6 +121,11 @@ class SampledStream:
         return self.rung.scale
 
     @property
+    def frame_bits(self) -> float:
+        """Of the film's stream, in the mean of its frames."""
+        return 8 * self.bytes / self.sample.film_frames
+
+    @property
     def lr_frames(self) -> Iterator[np.ndarray]:
         """As they are decoded, [h, w, 3] u8."""
         segments = sorted((self.folder / "video").glob("seg-*"))

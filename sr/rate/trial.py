@@ -48,6 +48,7 @@ CHANGES_A_DOUBLING = 1.23  # times more bytes (benchmarks/adapting.py)
 SMALL_WEIGHTS, SMALL_EXPONENT, LARGE_EXPONENT = 8000, 0.25, 0.15
 MOST_STEPS, SHARE_OF_STEPS = 400, 0.2  # of a trial: in all, and of the network's training
 _TRAINED, _JUDGED = 16, 6  # frames of the sample
+CHANGE_BITS = 2  # a frame, of a cell that changes its route and keeps it for some frames
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def try_adapted(
 
     def gain_of(integers: Tensors) -> float:
         network = IntegerNetwork(base.arch, integers)
-        after = routed(network, held, cell_px, luma_share(metric))
+        after = routed(network, held, cell_px, stream.frame_bits, luma_share(metric))
         return _gain(stream.sample, held, after, candidate, metric)
 
     before, sampler = gain_of(base.tensors), _sampler_of(candidate, trained, training)
@@ -203,28 +204,33 @@ def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Tri
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held = stream.pairs(judged.tolist())
     cell_px = usual_cell_px(candidate.scale, candidate.arch.units)
-    after = routed(network, held, cell_px, luma_share(metric))
+    after = routed(network, held, cell_px, stream.frame_bits, luma_share(metric))
     gain = _gain(stream.sample, held, after, candidate, metric)
     return Trial(candidate, stream.rung, stream.crf, 0, gain)
 
 
 def routed(
-    network: Scored, pairs: Sequence[FramePair], cell_px: int, share: float = 0.0
+    network: Scored, pairs: Sequence[FramePair], cell_px: int, frame_bits: float, share: float = 0.0
 ) -> Iterator[Image]:
-    """Frames whose cells take the path of the least error over all of them, `share` of it luma's
-    alone. Routes are held where no change is worth its bits: a choice of each frame's own, as of
-    one frame alone, gains what no package keeps (benchmarks/shipped_gains.py)."""
+    """Frames whose cells take the path of the least error over all of them, and another where that
+    is worth its bits: a choice of each frame's own, as of one frame alone, gains what no package
+    keeps. A bit is worth the anchor's error over the stream's bits; `share` of errors is luma's."""
     scale, (height, width) = network.arch.scale, pairs[0].lr.shape[:2]
     grid = Grid(height, width, cell_px, cell_px)
-    errors = sum(
-        np.stack([shown_sse(f, p.hr, grid, scale, share) for _, f in upscale_paths(network, p.lr)])
+    errors = np.stack([
+        [shown_sse(f, p.hr, grid, scale, share) for _, f in upscale_paths(network, p.lr)]
         for p in pairs
-    )
+    ])  # fmt: skip
+    held, own = errors.sum(axis=0).argmin(axis=0), errors.argmin(axis=1)
+    at_held = np.take_along_axis(errors, np.broadcast_to(held, own.shape)[:, None], axis=1)[:, 0]
+    price = CHANGE_BITS * errors[:, 0].sum() / len(pairs) / frame_bits
+    best = np.where(at_held - errors.min(axis=1) > price, own, held)
     rows, columns = (np.arange(hr_px(n, scale)) // hr_px(cell_px, scale) for n in (height, width))
-    best = np.asarray(errors).argmin(axis=0)[rows[:, None], columns][..., None]
-    for pair in pairs:  # made again: all paths of all of them at once are gigabytes
+    for pair, choice in zip(pairs, best, strict=True):
+        # Made again: all paths of all frames at once are gigabytes.
         made = [frame for _, frame in upscale_paths(network, pair.lr)]
-        yield np.select([best == i for i in range(len(made))], made)
+        taken = choice[rows[:, None], columns][..., None]
+        yield np.select([taken == i for i in range(len(made))], made)
 
 
 def _gain(

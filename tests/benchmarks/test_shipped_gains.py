@@ -24,7 +24,7 @@ def test_means_are_over_the_clips_of_a_network():
         gain = {"psnr_y": luma, "psnr_rgb": luma / 2}
         control = {"psnr_y": -luma, "psnr_rgb": 0.0}
         same = {"codec": "av1", "crf": 44.0, "control_network": "c"}
-        others = {"control": control, "by_rgb": gain, "held": gain, "kept": control}
+        others = {"control": control, "by_rgb": gain, "promised": gain, "kept": control}
         return {"network": network, **same, "gain": gain, **others}
 
     first, second = means([row("a", 0.2), row("b", 0.5), row("a", 0.4)])
@@ -32,5 +32,5 @@ def test_means_are_over_the_clips_of_a_network():
     assert first["gain_psnr_y"] == pytest.approx(0.3)
     assert first["gain_psnr_rgb"] == pytest.approx(0.15)
     assert first["control_psnr_y"] == first["kept_psnr_y"] == pytest.approx(-0.3)
-    assert first["held_psnr_y"] == pytest.approx(0.3)
+    assert first["promised_psnr_y"] == pytest.approx(0.3)
     assert first["control_network"] == "c" and first["crf"] == 44.0

@@ -88,7 +88,7 @@ def test_a_trial_has_the_cells_of_an_encode(shelf, monkeypatch, scale, name, tmp
     asked = []
     monkeypatch.setattr(
         "sr.rate.trial.routed",
-        lambda network, pairs, cell_px, share: (
+        lambda network, pairs, cell_px, frame_bits, share: (
             asked.append(cell_px) or [upscale_bicubic(pair.lr, scale) for pair in pairs]
         ),
     )
@@ -99,7 +99,7 @@ def test_a_trial_has_the_cells_of_an_encode(shelf, monkeypatch, scale, name, tmp
 
 
 def test_cells_hold_the_path_that_is_best_over_all_frames(monkeypatch):
-    """Of one frame each cell has its own: the second frame's lower half is best by path 1."""
+    """But where another is worth its bits; of one frame each cell has its own."""
     hr = np.full((48, 24, 3), 100, np.uint8)
     pairs = [FramePair(np.full_like(hr, i), hr) for i in range(2)]
     off = {0: [(1, 3), (1, 3)], 1: [(1, 3), (9, 2)]}  # by frame and path: of each half
@@ -113,10 +113,15 @@ def test_cells_hold_the_path_that_is_best_over_all_frames(monkeypatch):
 
     monkeypatch.setattr("sr.rate.trial.upscale_paths", paths)
     network = SimpleNamespace(arch=SimpleNamespace(scale=1))
-    halves = [[int(f[0, 0, 0]), int(f[24, 0, 0])] for f in routed(network, pairs, 24)]
-    assert halves == [[101, 103], [101, 102]]  # 3 ** 2 + 2 ** 2 < 1 + 9 ** 2
-    alone = [next(routed(network, [pair], 24)) for pair in pairs]
-    assert [[int(f[0, 0, 0]), int(f[24, 0, 0])] for f in alone] == [[101, 101], [101, 102]]
+
+    def halves(frame_bits: float, *pairs: FramePair) -> list[list[int]]:
+        shown = routed(network, pairs, 24, frame_bits)
+        return [[int(frame[0, 0, 0]), int(frame[24, 0, 0])] for frame in shown]
+
+    # 3 ** 2 + 2 ** 2 < 1 + 9 ** 2; of each sample 8 are missed in the first frame, or a few bits.
+    assert halves(5.0, *pairs) == [[101, 103], [101, 102]]
+    assert halves(1e6, *pairs) == [[101, 101], [101, 102]]
+    assert halves(5.0, pairs[0]) == [[101, 101]] and halves(5.0, pairs[1]) == [[101, 102]]
 
 
 def test_a_shipped_network_must_be_clearly_ahead():
