@@ -153,8 +153,16 @@ def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_
     assert stream.bytes < package.bytes and as_small.quality != stream.quality
 
 
-@pytest.mark.parametrize("lr", [None, "learned"])
-@pytest.mark.parametrize(("saves", "is_dim"), [(True, False), (False, False), (True, True)])
+@pytest.mark.parametrize(
+    ("lr", "saves", "is_dim"),
+    [
+        (None, True, False),
+        (None, False, False),
+        (None, True, True),
+        ("learned", False, False),
+        ("learned", True, True),
+    ],
+)
 def test_frames_moved_through_the_network_are_taken_where_they_save_more(
     found, film, tmp_path, monkeypatch, capsys, saves, is_dim, lr
 ):

@@ -13,7 +13,7 @@ from sr.usage_error import UsageError
 from tests.attack.kills import TRAINED, stop_at_each_change
 from tests.sr.test_encode import contents, run
 
-STEPS, SHIPPED = 6, shipped_names(2)[0]
+STEPS, FRAMES, SHIPPED = 6, 4, shipped_names(2)[0]
 
 
 def picture_and_network(package):
@@ -23,10 +23,11 @@ def picture_and_network(package):
 
 
 def test_it_is_two_encodes_by_hand(film, tmp_path):
-    report = run(film, tmp_path / "learned", steps=STEPS, lr="learned")
-    run(film, tmp_path / "bicubic", steps=STEPS)
+    report = run(film, tmp_path / "learned", steps=STEPS, lr="learned", frames=FRAMES)
+    run(film, tmp_path / "bicubic", steps=STEPS, frames=FRAMES)
     blob = tmp_path / "bicubic" / SR / weights_name(0)
-    run(film, tmp_path / "moved", steps=STEPS // RETOUCHED, through=blob, warm_from=blob)
+    more = {"through": blob, "warm_from": blob, "frames": FRAMES}
+    run(film, tmp_path / "moved", steps=STEPS // RETOUCHED, **more)
     made = picture_and_network(tmp_path / "learned")
     assert made == picture_and_network(tmp_path / "moved")
     assert made.keys() == picture_and_network(tmp_path / "bicubic").keys()
@@ -38,7 +39,7 @@ def test_it_is_two_encodes_by_hand(film, tmp_path):
 
 
 def test_a_network_that_ships_moves_them_by_itself(film, tmp_path):
-    options = {"steps": None, "shipped": SHIPPED}
+    options = {"steps": None, "shipped": SHIPPED, "frames": FRAMES}
     report = run(film, tmp_path / "learned", lr="learned", **options)
     run(film, tmp_path / "moved", through=shipped_file(SHIPPED), **options)
     assert picture_and_network(tmp_path / "learned") == picture_and_network(tmp_path / "moved")
