@@ -83,6 +83,7 @@ class Judge:
     def network(self, arch: Architecture, tensors: Tensors) -> float:
         """Each cell by the path of the least error."""
         network, cell_px = IntegerNetwork(arch, tensors), usual_cell_px(SCALE, arch.units)
+        # Of one frame no route changes, and bits say nothing.
         shown = ((next(routed(network, [p], cell_px, 1.0)), p.hr) for p in self.pairs)
         return self.sample.quality(shown, ["psnr_y"])["psnr_y"]
 

@@ -79,8 +79,8 @@ def rivals(
     """
     beside = [(plain_at(found, 1), (-1.0,) if scale == 1 else (0.0,))]
     beside += [(plain_at(found, scale), (0.0,))] if scale != 1 else []
-    points = [p for p in found["points"] if _is_bicubic(p)]
-    plain = [c for c in found["considered"] if _is_bicubic(c) and not c["widths"]]
+    points = [p for p in found["points"] if is_bicubic(p)]
+    plain = [c for c in found["considered"] if is_bicubic(c) and not c["widths"]]
     scales = {p["scale"] for p in points} & {c["scale"] for c in plain}
     ahead = set()
     for metric in sorted(points[0].keys() & set(METRICS.values())):
@@ -94,8 +94,9 @@ def rivals(
     return beside + [(choice, (0.0, 2.0)) for choice in bicubic if choice not in ours]
 
 
-def _is_bicubic(told: dict[str, Any]) -> bool:
-    """Searches of before there were two kinds of downscaling name none."""
+def is_bicubic(told: dict[str, Any]) -> bool:
+    """Whether a choice's frames are, or a point's: searches of before there were two kinds of
+    downscaling name none."""
     return bool(told.get("lr", BICUBIC) == BICUBIC)
 
 

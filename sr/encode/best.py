@@ -35,6 +35,7 @@ from sr.encode.attempts import (
     Wanted,
     Way,
     decided,
+    is_bicubic,
     network_choices,
     plain_at,
     rivals,
@@ -148,8 +149,8 @@ class _Best:
         metric, asked = self.options.goal.metric, self.options.stream.lr
         network = self._hit(name, choice, plain)
         # Of sharp frames moving gives no more: five cells of rate.json, `ways`.
-        is_bicubic = choice["scale"] > 1 and choice.get("lr", BICUBIC) == BICUBIC
-        if not is_bicubic or asked not in (None, LEARNED):
+        is_moved = choice["scale"] > 1 and is_bicubic(choice)
+        if not is_moved or asked not in (None, LEARNED):
             return [network]
         moved = self._hit(f"{name}-moved", choice, plain, network)
         before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
