@@ -16,7 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -44,7 +44,7 @@ from sr.encode.attempts import (
 from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job
-from sr.encode.records import LEARNED, RETOUCHED
+from sr.encode.records import LEARNED
 from sr.encode.report_file import said_of_film
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
@@ -137,10 +137,7 @@ class _Best:
         metric, made = self.options.goal.metric, self._made(name, choice, plain)
         points = [attempt.judged.stream for attempt in (plain, *made)]
         points += self._beside(name, made[0], found)
-        instead = plain.judged.shown
-        ways = [
-            (a, compare(a.judged.shown, points, metric, a.judged.segments, instead)) for a in made
-        ]
+        ways = [(a, compare(a.judged.shown, points, metric, a.judged.segments)) for a in made]
         return sorted(ways, key=lambda w: (w[1].better, w[1].saved[metric]), reverse=True)
 
     def _made(self, name: str, choice: dict[str, Any], plain: Attempt) -> list[Attempt]:
@@ -237,13 +234,10 @@ class _Best:
         through: Path | None = None,
     ) -> Attempt:
         folder = self.job.path(name)
-        more: dict[str, Any] = {}
-        is_trained = choice["widths"] and (choice["shipped"] is None or choice.get("adapted"))
-        if before and is_trained:
-            steps = max(1, self.options.training.bounds.steps // RETOUCHED)
+        asked = self.options.of_choice(folder, choice, crf, through)
+        if before and choice["widths"] and _is_trained(choice):
             blob = before[-1].folder / SR / weights_name(0)
-            more = {"warm_from": blob, "steps": steps}
-        asked = self.options.of_choice(folder, choice, crf, through, **more)
+            asked = replace(asked, training=asked.training.retouched(blob))
         report = encode(asked, self.progress)
 
         def step(part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -264,9 +258,8 @@ class _Best:
 
     def _blob_of(self, attempt: Attempt) -> Path:
         """Of its network, as it plays."""
-        name = attempt.choice["shipped"]
-        own = name is None or attempt.choice.get("adapted")
-        return attempt.folder / SR / weights_name(0) if own else shipped_file(name)
+        own = attempt.folder / SR / weights_name(0)
+        return own if _is_trained(attempt.choice) else shipped_file(attempt.choice["shipped"])
 
     def _wanted(self, plain: Attempt | None) -> Wanted | None:
         """What the goal asks of a package; None for a plain encode whose crf is the goal."""
@@ -313,3 +306,8 @@ class _Best:
                     write_bytes(place / part.name, part.read_bytes())
             elif path.name not in (JOB_FILE, REPORT_FILE):
                 write_bytes(place, path.read_bytes())
+
+
+def _is_trained(choice: dict[str, Any]) -> bool:
+    """Whether a choice's network is the film's own, or adapted to it: not one as it ships."""
+    return bool(choice["shipped"] is None or choice.get("adapted"))

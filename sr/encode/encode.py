@@ -44,7 +44,7 @@ from sr.encode.film import Film
 from sr.encode.job_folder import open_job
 from sr.encode.options import EncodeOptions
 from sr.encode.overfitting import TrainedNetwork, overfit_networks
-from sr.encode.records import LEARNED, PLAIN, RETOUCHED
+from sr.encode.records import LEARNED, PLAIN
 from sr.encode.report_file import said_of_film
 from sr.encode.router_step import make_router
 from sr.encode.routing import plan_all_routes
@@ -110,8 +110,7 @@ def _moved(work: Work) -> tuple[Work, int]:
         silent = replace(options.stream, lr=None, audio="none")
         steps = encode(replace(options, out=folder, stream=silent), work.progress)["steps"]
         blob = folder / SR / weights_name(0)
-        fewer = max(1, training.bounds.steps // RETOUCHED)
-        training = replace(training, warm_from=blob, steps=fewer)
+        training = training.retouched(blob)
     stream = replace(options.stream, lr=None, through=blob)
     asked = replace(options, stream=stream, training=training)
     film = Film(asked, work.film.info, work.film.tracks)

@@ -7,9 +7,9 @@ ShrinkOptions     how much smaller the network becomes
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from chunking.encoders import ENCODERS, with_options
 from chunking.stream import SEGMENT_S
@@ -113,6 +113,10 @@ class TrainingOptions:
     rate_weight: float | None = None
     seed: int = 0
     threads: int = 2
+
+    def retouched(self, blob: Path) -> Self:
+        """The training of a network of this film, in `blob`, that only goes on with its stream."""
+        return replace(self, warm_from=blob, steps=max(1, self.bounds.steps // RETOUCHED))
 
     @property
     def bounds(self) -> Preset:

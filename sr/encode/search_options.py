@@ -94,12 +94,7 @@ class SearchOptions:
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 
     def of_choice(
-        self,
-        out: Path,
-        choice: dict[str, Any],
-        crf: float,
-        through: Path | None = None,
-        **more: Any,
+        self, out: Path, choice: dict[str, Any], crf: float, through: Path | None = None
     ) -> EncodeOptions:
         """The encode that makes a choice of the search at this crf, `through` a network or not."""
         sharp = choice.get("lr", BICUBIC) != BICUBIC  # searches of before had one kind alone
@@ -114,17 +109,16 @@ class SearchOptions:
             training = replace(self.training, method=PLAIN, steps=None, dtype=None, loss=None)
         elif choice.get("adapted"):
             own = {"shipped": choice["shipped"], "rate_weight": choice["loss_per_bit"]}
-            training = replace(self.training, adapt=True, **own, **more)
+            training = replace(self.training, adapt=True, **own)
         elif choice["shipped"] is not None:
             training = replace(
                 self.training, shipped=choice["shipped"], steps=None, dtype=None, loss=None
             )
         else:
-            for name in ("widths", "exits"):
-                more[name] = tuple(choice[name])
+            shape = {name: tuple(choice[name]) for name in ("widths", "exits")}
             rate_weight = choice["loss_per_bit"]
             training = replace(
-                self.training, units=choice["units"], rate_weight=rate_weight, **more
+                self.training, units=choice["units"], rate_weight=rate_weight, **shape
             )
         # All that gains is computed, as far as the phone keeps up.
         routes = RouteOptions(

@@ -30,22 +30,14 @@ class Verdict:
         return {"better": self.better, **saved}
 
 
-def compare(
-    package: Point, plain: Sequence[Point], metric: str, segments: int, instead: Point | None = None
-) -> Verdict:
-    """Whether the package is ahead by `metric`, and nowhere behind by more than is allowed: or than
-    what would be given `instead` is itself, as no size of a plain encode is ahead in all metrics.
-    """
+def compare(package: Point, plain: Sequence[Point], metric: str, segments: int) -> Verdict:
+    """Whether the package is ahead by `metric`, and nowhere behind by more than is allowed."""
     saved, shown = {}, {}
-    spare = max(MOST_BEHIND, (SPARE_BYTES + SPARE_BYTES_A_SEGMENT * segments) / package.bytes)
-    nowhere_behind = True
     for name, value in package.quality.items():
         curve = hull(plain, name)
         # Where no plain encode reaches the quality, all bytes are spared.
         saved[name] = 1 - package.bytes / curve.bytes_for(value)
         shown[name] = curve.at(package.bytes)
-        least = -spare
-        if instead is not None:
-            least = min(least, 1 - instead.bytes / curve.bytes_for(instead.quality[name]))
-        nowhere_behind &= saved[name] >= least
+    spare = max(MOST_BEHIND, (SPARE_BYTES + SPARE_BYTES_A_SEGMENT * segments) / package.bytes)
+    nowhere_behind = all(share >= -spare for share in saved.values())
     return Verdict(saved[metric] > LEAST_AHEAD and nowhere_behind, saved, shown)

@@ -213,8 +213,8 @@ def routed(
     network: Scored, pairs: Sequence[FramePair], cell_px: int, frame_bits: float, share: float = 0.0
 ) -> Iterator[Image]:
     """Frames whose cells take the path of the least error over all of them, and another where that
-    is worth its bits: a choice of each frame's own, as of one frame alone, gains what no package
-    keeps. A bit is worth the anchor's error over the stream's bits; `share` of errors is luma's."""
+    is worth its bits: a choice of each frame's own, as of one frame alone, leaves them unpaid. A
+    bit is worth the anchor's error over the stream's bits; `share` of errors is luma's."""
     scale, (height, width) = network.arch.scale, pairs[0].lr.shape[:2]
     grid = Grid(height, width, cell_px, cell_px)
     errors = np.stack([

@@ -116,8 +116,7 @@ def test_what_was_chosen_is_made_and_goes_on_in_the_next_round(tmp_path):
     options = SearchOptions.of(Path("f.mp4"), tmp_path, lr_codec="h264", steps=90)
     choice = {"scale": 2, "widths": [8], "exits": [1], "shipped": "x2-coarse", "adapted": True,
               "loss_per_bit": 1e-9, "most_macs": None, "units": 1}  # fmt: skip
-    asked = options.of_choice(tmp_path, choice, 24.0, steps=30, warm_from=tmp_path / "blob")
-    training = asked.training
+    training = options.of_choice(tmp_path, choice, 24.0).training.retouched(tmp_path / "blob")
     assert (training.shipped, training.adapt, training.steps) == ("x2-coarse", True, 30)
     assert training.rate_weight == 1e-9 and training.warm_from == tmp_path / "blob"
     assert training.loss == options.training.loss

@@ -71,7 +71,7 @@ def with_network(monkeypatch, report, better):
     shape = {"widths": [8, 8, 8], "exits": [2, 3], "units": 1}
     found = {**report["search"], "best": {**plain, **shape}}
     monkeypatch.setattr(best._Best, "_search", lambda self: found)
-    judged = lambda package, points, metric, segments, instead: Verdict(  # noqa: E731
+    judged = lambda package, points, metric, segments: Verdict(  # noqa: E731
         better, {"psnr_y": 0.1}, {"psnr_y": 30.0, "psnr_rgb": 29.0}
     )
     monkeypatch.setattr(best, "compare", judged)
@@ -116,11 +116,9 @@ def test_where_the_best_does_not_pay_the_next_best_is_tried(
     monkeypatch.setattr(best._Best, "_search", lambda self: told)
     seen: list[float] = []
 
-    def judged(package, points, metric, segments, instead=None):
+    def judged(package, points, metric, segments):
         seen.append(package.made_by["scale"])
-        return replace(
-            compare(package, points, metric, segments, instead), better=pays and seen[-1] == 2
-        )
+        return replace(compare(package, points, metric, segments), better=pays and seen[-1] == 2)
 
     monkeypatch.setattr(best, "compare", judged)
     report = search(film, tmp_path / "p")
@@ -141,9 +139,9 @@ def test_a_small_stream_stands_beside_plain_ones_of_both_sizes(found, film, tmp_
     monkeypatch.setattr(best._Best, "_search", lambda self: known)
     seen: list = []
 
-    def judged(package, points, metric, segments, instead=None):
+    def judged(package, points, metric, segments):
         seen.extend([package, *points])
-        return compare(package, points, metric, segments, instead)
+        return compare(package, points, metric, segments)
 
     monkeypatch.setattr(best, "compare", judged)
     search(film, tmp_path / "p", lr="bicubic")
@@ -177,10 +175,10 @@ def test_frames_moved_through_the_network_are_taken_where_they_save_more(
     saved = iter([0.1, 0.2] if saves else [0.2, 0.1])
     seen: list = []
 
-    def judged(package, points, metric, segments, instead=None):
+    def judged(package, points, metric, segments):
         seen.append(package)
         return replace(
-            compare(package, points, metric, segments, instead),
+            compare(package, points, metric, segments),
             better=True,
             saved={"psnr_y": next(saved)},
         )
@@ -209,9 +207,9 @@ def test_a_smaller_plain_encode_is_proved_beside_hr(found, film, tmp_path, monke
     monkeypatch.setattr(best._Best, "_search", lambda self: known)
     seen: list = []
 
-    def judged(package, points, metric, segments, instead=None):
+    def judged(package, points, metric, segments):
         seen.extend([package, *points])
-        return replace(compare(package, points, metric, segments, instead), better=ahead)
+        return replace(compare(package, points, metric, segments), better=ahead)
 
     if ahead:
         monkeypatch.setattr(best, "compare", judged)

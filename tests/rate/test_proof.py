@@ -24,17 +24,6 @@ def test_ahead_in_luma_but_behind_in_colour_is_not():
     assert not compare(package(150_000, 39.0, 35.0), PLAIN, "psnr_y", segments=3).better
 
 
-def test_who_is_no_further_behind_than_the_plain_encode_in_its_place_is_better():
-    """Another size is ahead in colour: of the plain encode at HR as well."""
-    ahead = [Point(200_000, {"psnr_y": 38.0, "psnr_rgb": 38.0})]
-    plain = [*PLAIN, *ahead]
-    shown = package(180_000, 39.0, 37.0)
-    assert not compare(shown, plain, "psnr_y", segments=1).better
-    assert compare(shown, plain, "psnr_y", 1, instead=PLAIN[1]).better
-    worse = package(180_000, 39.0, 36.3)  # than HR itself
-    assert not compare(worse, plain, "psnr_y", 1, instead=PLAIN[1]).better
-
-
 def test_half_a_percent_behind_in_another_metric_is_allowed():
     colour = 34 + 3 * 0.585 - 0.01  # 0.01 dB is about 0.3 % of the bytes here
     assert compare(package(150_000, 38.0, colour), PLAIN, "psnr_y", segments=1).better
