@@ -115,7 +115,7 @@ class SearchOptions:
                 self.training, shipped=choice["shipped"], steps=None, dtype=None, loss=None
             )
         else:
-            shape = {name: tuple(choice[name]) for name in ("widths", "exits")}
+            shape: dict[str, Any] = {name: tuple(choice[name]) for name in ("widths", "exits")}
             rate_weight = choice["loss_per_bit"]
             training = replace(
                 self.training, units=choice["units"], rate_weight=rate_weight, **shape
