@@ -37,6 +37,7 @@ from benchmarks.engine_tables import (
 )
 from benchmarks.readme_table import readme
 from benchmarks.reproduction.table import Forms, formed, markdown, over_seeds, read
+from benchmarks.search_tables import hopes, shipped
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -87,17 +88,6 @@ def crops() -> str:
         for rows in groups.values()
     ]
     return formed(means, forms | {"CPU seconds": "{cpu_s:.0f}"})
-
-
-def shipped() -> str:
-    """Gains of what ships, mean of two clips."""
-    forms = {"network": "{network}", "streams": "{codec}, crf {crf:g}"}
-    forms |= {"Y / RGB gained, dB": "{gain_psnr_y:+.3f} / {gain_psnr_rgb:+.3f}"}
-    forms |= {"promised, Y": "{promised_psnr_y:+.3f}", "a package keeps": "{kept_psnr_y:+.3f}"}
-    forms |= {"routes by RGB's error": "{by_rgb_psnr_y:+.3f} / {by_rgb_psnr_rgb:+.3f}"}
-    forms |= {"control": "{control_network}"}
-    forms |= {"its gain": "{control_psnr_y:+.3f} / {control_psnr_rgb:+.3f}"}
-    return formed(read("shipped")["means"], forms)
 
 
 def difficulty() -> str:
@@ -304,8 +294,8 @@ def of_rate(table: Callable[[Row], str]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (readme, quality, checked, quant, training, crops)},
-    **{f.__name__: f for f in (difficulty, scoring, reliability, shipped)},
-    **{f.__name__: f for f in (coding, coded_maps)},
+    **{f.__name__: f for f in (difficulty, scoring, reliability)},
+    **{f.__name__: f for f in (coding, coded_maps, shipped, hopes)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},
     **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},

@@ -6,7 +6,6 @@ its networks: a short trial, the rest    +-> bytes of that quality --> worth aga
 of the training, bytes of the weights  --+
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,28 +18,22 @@ from sr.rate.budget import Budget
 from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import LEAST_WORTH, Choice, Found, best_of
 from sr.rate.curve import Point, hull
-from sr.rate.goal import BYTES_TOLERANCE, TOLERANCE, USUAL_CRF, Goal, GoalError
+from sr.rate.goal import Goal
+from sr.rate.hopes import ADAPTED, Hopes, Kind
+from sr.rate.operating import operating_point
 from sr.rate.promises import Promises
 from sr.rate.rungs import HR, Rung, rungs
-from sr.rate.sample import CRF_APART, GOAL_ENCODES, StreamShelf
+from sr.rate.sample import CRF_APART, StreamShelf
 from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_shipped
 
 MOST_TRIALS, MOST_ADAPTED, MOST_AGAIN = 4, 2, 2  # by scale and units; by rung; of the best
 MOST_SETTLED = 3  # encodes for the plain choice alone
 MOST_SHARP = 2  # scales at which the film is made smaller in both ways
-# What a network may hope for before its trial: more than the best of the prototypes gained.
-_HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
-_HOPED_MORE = 2.0  # times that where the stream is smaller than the film
-_HOPED_OF_SHARP = 0.8  # of it: a sharp stream shows by itself some of what a network would add
-_HOPED_OF_ADAPTING = 0.1  # of that: what adapting may add to what a network gains as it ships
-_LIKELY = 0.25  # of it: where trials are held
 _FAR = 2.0  # crf from a trial, which then says little
 _CRF_LOWER: Mapping[Scale, float] = {1: 0.0, 2: 5.0, 3: 8.0, 4: 10.0}  # than plain's; 1.5: 3
-_SENT_BESIDE = 1500  # bytes of manifests and index, for which a goal of bytes has to pay
-_FAR_FROM_BYTES = 5 * BYTES_TOLERANCE  # a goal is not reached
 _NEAR = 1.0  # of the metric: what a smaller stream may be off, as a line carries that far
 
-_Trials = dict[tuple[Rung, int | str], list[Trial]]  # by rung, and units or "adapted"
+_Trials = dict[tuple[Rung, Kind], list[Trial]]
 
 
 @dataclass(frozen=True)
@@ -58,24 +51,23 @@ class Search:
 
     def run(self) -> Found:
         """Look at all rungs, and try the most promising."""
-        rung, crf = self._operating()
-        here, goal = self.shelf.point(rung, crf), self.goal
-        self._check_reached(rung, crf, here)
+        goal, (rung, crf) = self.goal, operating_point(self.shelf, self.goal)
+        here = self.shelf.point(rung, crf)
         self.shelf.point(rung, self._apart(crf))
         at_hr = hull(self.shelf.points(), goal.metric)
         climbed = self._climb(rungs(self.lr or BICUBIC), crf, here)
         judge = Promises(self.shelf, goal, self.budget, here, at_hr)
         if self.lr is None:
             # Another kind of the same scale moves less than another scale does.
-            hopes = sorted(self._hopes(judge, climbed), key=lambda c: -c.worth)
+            hopes = sorted(self._hopes(judge, climbed, self._hoped()), key=lambda c: -c.worth)
             scales = list(dict.fromkeys(hope.rung.scale for hope in hopes))[:MOST_SHARP]
             climbed += self._climb((Rung(s, SHARP) for s in scales if s > 1), crf, here)
         without = self._without(judge, climbed)
         plain = judge.luckiest(max(without, key=lambda c: c.worth))
         without = [plain if choice.rung == plain.rung else choice for choice in without]
-        trials = self._try_best(judge, climbed, plain)
         shipped = list(self._try_shipped(judge, climbed))
-        trials |= self._try_adapted(judge, shipped, plain)
+        trials = self._try_adapted(judge, shipped, plain)
+        self._try_best(judge, climbed, plain, shipped, trials)
         for more in reversed(range(MOST_AGAIN + 1)):
             promised = self._promised(judge, trials, shipped)
             considered = tuple(sorted([*without, *promised], key=lambda c: -c.worth))
@@ -127,60 +119,21 @@ class Search:
         trials[key].append(self._trial(best.rung, candidate, crf))
         return True
 
-    def _check_reached(self, rung: Rung, crf: float, here: Point) -> None:
-        """Raises GoalError where the best crf is far off; a network may bring half a dB more."""
-        goal, codec = self.goal, self.shelf.coding.codec
-        kbps = (here.bytes + _SENT_BESIDE) / 125 / self.shelf.sample.seconds
-        if (
-            goal.value is not None
-            and abs(self.value(here) - goal.value) > 5 * TOLERANCE[goal.metric]
-        ):
-            option, best = f"--target of {goal.value} {goal.metric}", f"{self.value(here):.2f}"
-        elif goal.kbps is not None and abs(kbps / goal.kbps - 1) > _FAR_FROM_BYTES:
-            option, best = f"--target-kbps {goal.kbps:g}", f"{kbps:.0f} kbps"
-        else:
-            return
-        at = f"--like-crf {crf:g}" if rung == HR else f"--scale {rung.scale} --lr-crf {crf:g}"
-        raise GoalError(f"{option} cannot be reached with {codec}: the nearest is {best}, at {at}")
-
     def value(self, point: Point) -> float:
         """What the goal measures."""
         return point.quality[self.goal.metric]
 
-    def _operating(self) -> tuple[Rung, float]:
-        """The rung and crf of the plain encode that does what is asked for: at HR, or where HR
-        takes too many bytes at the codec's last crf on the largest that does not."""
-        goal = self.goal
-        if goal.like_crf is not None:
-            return HR, goal.like_crf
-        start = USUAL_CRF[self.shelf.coding.codec]
-        if goal.value is not None:
-            value, tolerance = goal.value, TOLERANCE[goal.metric]
-            return HR, self.shelf.crf_for(
-                HR, start, lambda p: self.value(p) - value, tolerance, GOAL_ENCODES
-            )
-        assert goal.kbps is not None
-        size = goal.kbps * 125 * self.shelf.sample.seconds
-
-        def excess(point: Point) -> float:
-            return math.log((point.bytes + _SENT_BESIDE) / size)
-
-        for rung in rungs(BICUBIC):
-            crf = self.shelf.crf_for(rung, start, excess, BYTES_TOLERANCE, GOAL_ENCODES)
-            if excess(self.shelf.point(rung, crf)) <= math.log1p(_FAR_FROM_BYTES):
-                break
-        return rung, crf
-
-    def _hoped(self, rung: Rung) -> float:
-        hoped = _HOPED[self.goal.metric] * (1.0 if rung.scale == 1 else _HOPED_MORE)
-        return hoped * (_HOPED_OF_SHARP if rung.lr == SHARP else 1.0)
+    def _hoped(self, shipped: Sequence[Trial] = (), trials: _Trials | None = None) -> Hopes:
+        gains = {t.rung.scale: t.gain for t in sorted(shipped, key=lambda t: t.gain)}
+        held = {key: several[-1] for key, several in (trials or {}).items()}
+        return Hopes(self.goal.metric, self.training.steps, gains, held)
 
     def _can_reach(self, rung: Rung, here: Point) -> bool:
         """Whether so few pixels can hold the quality at all, with the best of networks."""
         if rung == HR:
             return True
         ceiling = self.shelf.ceiling(rung)[self.goal.metric]
-        return ceiling + self._hoped(rung) / 2 > self.value(here)
+        return ceiling + self._hoped().of_rung(rung) / 2 > self.value(here)
 
     def _climb(self, asked: Iterable[Rung], crf: float, here: Point) -> list[Rung]:
         """Encode on those that can reach the goal at all, side by side."""
@@ -192,7 +145,7 @@ class Search:
 
     def _approach(self, rung: Rung, crf: float, here: Point) -> None:
         """Encode at crfs around the one that a network would bring to the goal's quality."""
-        wanted = self.value(here) - self._hoped(rung) / 2
+        wanted = self.value(here) - self._hoped().of_rung(rung) / 2
         start = self.shelf.bounded(crf - _CRF_LOWER.get(rung.scale, 3.0))
         found = self.shelf.crf_for(rung, start, lambda p: self.value(p) - wanted, _NEAR)
         if len(self.shelf.points(rung)) < 2:
@@ -207,31 +160,46 @@ class Search:
         info = self.shelf.sample.info
         return candidates(rung.scale, info.height, info.width, self.budget)
 
-    def _hopes(self, judge: Promises, climbed: list[Rung]) -> Iterator[Choice]:
+    def _hopes(self, judge: Promises, climbed: list[Rung], hoped: Hopes) -> Iterator[Choice]:
         """What the networks of each rung would be worth, were they as good as they may be."""
         for rung in climbed:
             known = list(self._candidates(rung))
             for candidate in known:
-                gain = self._hoped(rung) * size_factor(candidate, known[-1])
-                yield judge.choice(rung, candidate, gain)
+                most = hoped.most(rung, candidate.arch.units, known[-1])
+                yield judge.choice(rung, candidate, most * size_factor(candidate, known[-1]))
 
-    def _try_best(self, judge: Promises, climbed: list[Rung], plain: Choice) -> _Trials:
+    def _try_best(
+        self, judge: Promises, climbed: list[Rung], plain: Choice, shipped: Sequence[Trial],
+        trials: _Trials,
+    ) -> None:  # fmt: skip
         """A trial of one network on each of the rungs that promise most, one of each unit there:
-        networks on larger units learn something else, and not only more or less of it."""
-        trials: _Trials = {}
-        for hope in sorted(self._hopes(judge, climbed), key=lambda c: -c.worth):
-            if hope.candidate is None or hope.worth < LEAST_WORTH * plain.worth:
-                break
+        networks on larger units learn something else, and not only more or less of it. It ends
+        where none may be worth more than what is known by then. Into `trials`."""
+        while hopes := list(self._open_hopes(judge, climbed, plain, shipped, trials)):
+            hopes.sort(key=lambda c: -c.worth)
+            rung = hopes[0].rung
+            there = [h.candidate for h in hopes if h.rung == rung and h.candidate]
+            # The smallest units first, for they bound what larger ones may gain.
+            candidate = min(there, key=lambda c: c.arch.units)
+            self.progress.stage(f"search: trial at {rung.name}", self.training.trial_steps)
+            trial = self._trial(rung, candidate, self._likely_crf(rung, candidate, judge))
+            trials[rung, _kind(candidate)] = [trial]
+
+    def _open_hopes(
+        self, judge: Promises, climbed: list[Rung], plain: Choice, shipped: Sequence[Trial],
+        trials: _Trials,
+    ) -> Iterator[Choice]:  # fmt: skip
+        """Those that may be worth more than all that is known, of kinds that were not tried."""
+        known = [c.worth for c in self._promised(judge, trials, shipped)]
+        least = LEAST_WORTH * max(plain.worth, *known, 0.0)
+        tried = {(rung.scale, kind) for rung, kind in trials if kind != ADAPTED}
+        for hope in self._hopes(judge, climbed, self._hoped(shipped, trials)):
+            assert hope.candidate is not None
             key = hope.rung, _kind(hope.candidate)
             # A sharp stream takes no trial from another scale.
-            tried = {(rung.scale, kind) for rung, kind in trials}
-            is_full = len(tried) == MOST_TRIALS and (key[0].scale, key[1]) not in tried
-            if key in trials or is_full:
-                continue
-            self.progress.stage(f"search: trial at {hope.rung.name}", self.training.trial_steps)
-            crf = self._likely_crf(hope.rung, hope.candidate, judge)
-            trials[key] = [self._trial(hope.rung, hope.candidate, crf)]
-        return trials
+            is_full = len(tried) >= MOST_TRIALS and (key[0].scale, key[1]) not in tried
+            if hope.worth >= least and key not in trials and not is_full:
+                yield hope
 
     def _try_shipped(self, judge: Promises, climbed: list[Rung]) -> Iterator[Trial]:
         """All networks that lie with the player and gain something, by what they do as they are."""
@@ -251,8 +219,7 @@ class Search:
         hopes = []
         for rung, trial in best.items():
             candidate = replace(trial.candidate, adapted=True)
-            gain = trial.gain + _HOPED_OF_ADAPTING * self._hoped(rung)
-            hopes.append(judge.choice(rung, candidate, gain))
+            hopes.append(judge.choice(rung, candidate, self._hoped().adapted(trial)))
         trials: _Trials = {}
         for hope in sorted(hopes, key=lambda c: -c.worth)[:MOST_ADAPTED]:
             if hope.candidate and hope.worth >= LEAST_WORTH * plain.worth:
@@ -266,7 +233,7 @@ class Search:
     def _likely_crf(self, rung: Rung, candidate: Candidate, judge: Promises) -> float:
         """Of the streams that were made the one nearest to the crf of a likely gain, for all
         networks of a rung alike: the finer a stream, the more they gain."""
-        likely = judge.choice(rung, candidate, _LIKELY * self._hoped(rung))
+        likely = judge.choice(rung, candidate, self._hoped().likely(rung))
         crfs = [float(p.made_by["crf"]) for p in self.shelf.points(rung)]
         return min(crfs, key=lambda c: abs(c - likely.crf))
 
@@ -290,6 +257,5 @@ class Search:
         return Trial(candidate, rung, *self.shelf.step(step, make))
 
 
-def _kind(candidate: Candidate) -> int | str:
-    """Networks that one trial speaks for: those on units alike, or those that are adapted."""
-    return "adapted" if candidate.adapted else candidate.arch.units
+def _kind(candidate: Candidate) -> Kind:
+    return ADAPTED if candidate.adapted else candidate.arch.units

@@ -10,13 +10,15 @@ import pytest
 
 from benchmarks.same_bytes import write_film
 from chunking.probe import probe
+from player.package.architecture import Architecture
 from sr.progress import Progress
 from sr.rate import search as search_module
 from sr.rate.budget import Budget
+from sr.rate.candidates import Candidate
 from sr.rate.choice import Choice
 from sr.rate.goal import Goal, GoalError
 from sr.rate.promises import Promises
-from sr.rate.rungs import Rung, rungs
+from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import MOST_AGAIN, Search
 from sr.rate.trial import Training, Trial
@@ -40,6 +42,10 @@ def shelf_of(folder: Path, film_frames: int) -> StreamShelf:
 def shelf(tmp_path) -> StreamShelf:
     """Of a film so long that the bytes of weights are little."""
     return shelf_of(tmp_path, 60_000)
+
+
+def small_chain(scale: int) -> Architecture:
+    return Architecture("chain", scale, (8, 8, 8), (2, 3), 1)
 
 
 LIKE_CRF_30 = Goal("psnr_y", like_crf=30.0)
@@ -119,6 +125,26 @@ def test_a_sharp_stream_takes_no_trial_from_another_scale(shelf, monkeypatch):
         tried.append({(t.rung.scale, t.candidate.arch.units) for t in held})
     assert len(tried[0]) == search_module.MOST_TRIALS
     assert tried[1] == tried[0] and "sharp" in {t.rung.lr for t in held}
+
+
+def test_what_cannot_win_gets_no_trial(shelf, monkeypatch):
+    """Of scale 3 more is hoped than scale 2 gains, until what ships there shows how little."""
+    some = lambda scale, crf: 0.3 if scale == 2 else 0.0  # noqa: E731
+    before, held = run(shelf, monkeypatch, some, "bicubic")
+    assert {t.rung.scale for t in held} == {2, 3}
+    poor = [Trial(Candidate(small_chain(3), 1.0, "x"), Rung(3), 30.0, 0, 0.001)]
+    monkeypatch.setattr(Search, "_try_shipped", lambda self, judge, climbed: poor)
+    monkeypatch.setattr(Search, "_try_adapted", lambda self, judge, shipped, plain: {})
+    after, held = run(shelf, monkeypatch, some, "bicubic")
+    assert {t.rung.scale for t in held} == {2}
+    assert after["best"]["scale"] == before["best"]["scale"] == 2
+
+
+def test_of_one_rung_the_smallest_units_are_tried_first(shelf, monkeypatch):
+    monkeypatch.setattr(search_module, "LEAST_WORTH", 0.0)  # all are worth a trial
+    monkeypatch.setattr(search_module, "MOST_TRIALS", 9)
+    _, held = run(shelf, monkeypatch, lambda scale, crf: 1.0, "bicubic")
+    assert [t.candidate.arch.units for t in held if t.rung == HR] == [1, 2]
 
 
 def kbps_of(shelf, size_bytes: float) -> float:
