@@ -1,4 +1,4 @@
-"""Tables of what the search does: networks that ship, and trials that it spares."""
+"""Tables of what the search does: networks that ship, that rungs share, trials that it spares."""
 
 from benchmarks.reproduction.table import formed, read
 
@@ -21,3 +21,12 @@ def hopes() -> str:
     forms |= {"gain over its bound, median": "{of_bound_median:.2f}", "most": "{of_bound_most:.2f}"}
     forms |= {"beyond it": "{beyond_bound}"}
     return formed(read("hopes")["rows"], forms)
+
+
+def shared_networks() -> str:
+    """Each stream by another rung's network."""
+    forms = {"rung": "{package}", "with the network of": "{network_of}"}
+    forms |= {"loses, dB": "{lost_db:+.3f}", "as bytes": "{lost_bytes:+.2%}"}
+    forms |= {"its own network, of its bytes": "{saved_bytes:.2%}"}
+    rows = read("shared_networks")["rows"]
+    return formed(sorted(rows, key=lambda row: not row["finer"]), forms)

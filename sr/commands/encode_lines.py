@@ -29,6 +29,7 @@ def ladder_lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
         if rung["widths"]:
             size = f"{rung['weights_bytes'] / 1000:.1f} kB"
             network = f"{len(rung['widths'])} layers of {max(rung['widths'])}, {size}"
+            network += f", that of {rung['network_of']}" if rung.get("network_of") else ""
         shown = f"{rung['psnr_y']:.2f} dB Y, plain {plain['psnr_y']:.2f}"
         rows.append(
             (rung["folder"], f"{rung['kbps']:.0f} kbps  {shown}  scale {rung['scale']}, {network}")

@@ -12,7 +12,6 @@ Each of them is an encode of its own in a folder of its own, so that all of it r
 """
 
 import math
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,9 +24,7 @@ from chunking.lr import BICUBIC
 from chunking.probe import VideoInfo, probe
 from chunking.stream import Step
 from chunking.tracks import plan_tracks
-from player.package.artefact import make_folder, write_bytes
 from player.package.index import index_path
-from player.package.layout import JOB_FILE, REPORT_FILE, SR, weights_name
 from player.package.shipped import shipped_file
 from player.package.signature import signing_key
 from sr.encode.attempts import (
@@ -43,11 +40,12 @@ from sr.encode.attempts import (
 )
 from sr.encode.encode import encode
 from sr.encode.job import Job
-from sr.encode.job_folder import open_job
+from sr.encode.job_folder import open_job, publish
 from sr.encode.records import LEARNED
 from sr.encode.report_file import said_of_film
-from sr.encode.search_options import SearchOptions
+from sr.encode.search_options import SearchOptions, network_file
 from sr.progress import Progress
+from sr.rate.candidates import Given
 from sr.rate.curve import Point
 from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, MOST_LESS_ALONE, TOLERANCE
 from sr.rate.judge import Judged, judge_package
@@ -122,7 +120,7 @@ class _Best:
         if not choices:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
         self.job.check()
-        self._publish(made.folder)
+        publish(made.folder, self.job.out)
         at = plain_at(found, plain.judged.shown.made_by["scale"])
         size = made.judged.shown.bytes
         beside_crf = self._crf_of(size, plain.crf, plain.judged.shown.bytes, at)
@@ -186,9 +184,10 @@ class _Best:
         budget = options.budget(self.info.frame_rate)
         asked = options.training
         training = Training(asked.bounds.steps, asked.bounds.batch, asked.loss_space, asked.seed)
+        given = [Given(path.name, network_file(path).read_bytes()) for path in options.given]
         with sampled(options, self.info, self.progress, self.step) as shelf:
             search = Search(
-                shelf, options.goal, budget, training, self.progress, asked.threads, kind,
+                shelf, options.goal, budget, training, self.progress, asked.threads, kind, given,
             )  # fmt: skip
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}
@@ -236,8 +235,8 @@ class _Best:
         folder = self.job.path(name)
         asked = self.options.of_choice(folder, choice, crf, through)
         if before and choice["widths"] and _is_trained(choice):
-            blob = before[-1].folder / SR / weights_name(0)
-            asked = replace(asked, training=asked.training.retouched(blob))
+            retouched = asked.training.retouched(network_file(before[-1].folder))
+            asked = replace(asked, training=retouched)
         report = encode(asked, self.progress)
 
         def step(part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -258,8 +257,9 @@ class _Best:
 
     def _blob_of(self, attempt: Attempt) -> Path:
         """Of its network, as it plays."""
-        own = attempt.folder / SR / weights_name(0)
-        return own if _is_trained(attempt.choice) else shipped_file(attempt.choice["shipped"])
+        name = attempt.choice["shipped"]
+        is_sent = name is None or attempt.choice.get("adapted")
+        return network_file(attempt.folder) if is_sent else shipped_file(name)
 
     def _wanted(self, plain: Attempt | None) -> Wanted | None:
         """What the goal asks of a package; None for a plain encode whose crf is the goal."""
@@ -294,20 +294,8 @@ class _Best:
         last = LAST_CRF[self.options.stream.lr_codec]
         return min(max(round(4 * (crf + off)) / 4, 1.0), last)
 
-    def _publish(self, folder: Path) -> None:
-        """Put a package's files into the place of the job's."""
-        for path in sorted(folder.iterdir()):
-            place = self.job.out / path.name
-            if path.is_dir():
-                if place.exists():
-                    shutil.rmtree(place)
-                make_folder(place)
-                for part in sorted(path.iterdir()):
-                    write_bytes(place / part.name, part.read_bytes())
-            elif path.name not in (JOB_FILE, REPORT_FILE):
-                write_bytes(place, path.read_bytes())
-
 
 def _is_trained(choice: dict[str, Any]) -> bool:
-    """Whether a choice's network is the film's own, or adapted to it: not one as it ships."""
-    return bool(choice["shipped"] is None or choice.get("adapted"))
+    """Whether a choice's network is trained for its stream, or adapted to it."""
+    is_ready = choice["shipped"] is not None or choice.get("given")
+    return bool(not is_ready or choice.get("adapted"))

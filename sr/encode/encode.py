@@ -103,8 +103,8 @@ def _moved(work: Work) -> tuple[Work, int]:
     from there. Unless it ships, an encode of its own on bicubic frames makes it; in that many
     steps."""
     options, training, steps = work.options, work.options.training, 0
-    if training.shipped is not None and not training.adapt:
-        blob = shipped_file(training.shipped)
+    if training.is_ready:
+        blob = training.given or shipped_file(training.shipped or "")
     else:
         folder = work.job.path("bicubic")
         silent = replace(options.stream, lr=None, audio="none")
@@ -134,10 +134,11 @@ class Learned:
 
 def _learn(work: Work) -> Learned:
     _check_maps(work)
-    name = work.options.training.shipped
-    if name is not None and not work.options.training.adapt:
-        blob = shipped_blob(name)
-        return Learned(0, [TrainedNetwork(blob)], plan_all_routes(work, [blob]))
+    training = work.options.training
+    if training.is_ready:
+        given, name = training.given, training.shipped or ""
+        blob = given.read_bytes() if given else shipped_blob(name)
+        return Learned(0, [TrainedNetwork(blob)], plan_all_routes(work, [whole_blob(blob)]))
     difficulty, correlation = score_difficulty(work)
     tasks, networks = overfit_networks(work, difficulty)
     blobs = [whole_blob(network.blob, lambda: networks[0].blob) for network in networks]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from chunking.images import Film, film_sha256
-from player.package.artefact import PART_SUFFIX, make_folder, write_text
+from player.package.artefact import PART_SUFFIX, make_folder, write_bytes, write_text
 from player.package.files import read_plain
 from player.package.layout import (
     JOB_FILE,
@@ -24,6 +24,7 @@ from player.package.layout import (
     MADE_FOLDERS,
     MADE_SUFFIXES,
     OLD_ENGINES,
+    REPORT_FILE,
     WORK,
 )
 from player.package.limits import MAX_RECORD_BYTES
@@ -159,3 +160,17 @@ def _check_same(out: Path, wanted: dict[str, Any]) -> None:
         raise UsageError(
             f"{out} holds another job ({was}): use --restart to discard it, or another -o"
         )
+
+
+def publish(made: Path, out: Path) -> None:
+    """Put a package's files into the place of the job's."""
+    for path in sorted(made.iterdir()):
+        place = out / path.name
+        if path.is_dir():
+            if place.exists():
+                shutil.rmtree(place)
+            make_folder(place)
+            for part in sorted(path.iterdir()):
+                write_bytes(place / part.name, part.read_bytes())
+        elif path.name not in (JOB_FILE, REPORT_FILE):
+            write_bytes(place, path.read_bytes())

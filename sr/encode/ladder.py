@@ -1,7 +1,8 @@
 """`pocketsr encode --ladder`: packages of one film at rising rates, under one pair of manifests.
 
-kbps, or none ──► rungs ──► each the best of its rate: encode_best      800k/ ...
-                              │   (their searches share encodes of the sample and trials)
+kbps, or none ──► rungs ──► from the top, each the best of its rate: encode_best     800k/ ...
+                              │   (their searches share encodes of the sample and trials, and each
+                              │   may take the network of a rung above as it is)
                               ├─ what cannot be reached, or is no better than the one below: dropped
                               └─► manifests over the rest, signed       ladder.json
 
@@ -57,10 +58,11 @@ class LadderOptions:
     def out(self) -> Path:
         return self.search.out
 
-    def rung(self, kbps: float) -> SearchOptions:
-        """The encode of one rung."""
+    def rung(self, kbps: float, above: Sequence[str]) -> SearchOptions:
+        """The encode of one rung, which may take a network of those above, as it is."""
         goal = replace(self.search.goal, like_crf=None, kbps=kbps)
-        return replace(self.search, out=self.out / rung_folder(kbps), goal=goal)
+        given = tuple(self.out / folder for folder in above)
+        return replace(self.search, out=self.out / rung_folder(kbps), goal=goal, given=given)
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides the result, flat. Raises OSError."""
@@ -133,41 +135,56 @@ class _Ladder:
 
     def run(self, kbps: Sequence[float]) -> dict[str, Any]:
         """Encode the rungs, and say which make no sense; raises GoalError where none does."""
-        rungs: list[dict[str, Any]] = []
-        dropped: list[dict[str, Any]] = []
+        rungs: list[dict[str, Any]] = []  # from the top
+        dropped = [self._dropped(rate, told) for rate, told in too_near(kbps).items()]
         lost: dict[str, None] = {}
-        for number, rate in enumerate(kbps, start=1):
-            name = f"rung {number} of {len(kbps)}, {rung_folder(rate)[:-1]} kbps"
-            self.progress.stage(name, 0)
+        for rate in sorted(set(kbps) - {row["asked_kbps"] for row in dropped}, reverse=True):
+            self.progress.stage(f"rung of {rung_folder(rate)[:-1]} kbps", 0)
+            above = [rung["folder"] for rung in rungs if rung["weights_bytes"]]
             try:
-                if rungs and rate < LEAST_APART * rungs[-1]["asked_kbps"]:
-                    raise GoalError(f"too near to {rungs[-1]['asked_kbps']:g} to be told apart")
-                report = encode_best(self.options.rung(rate), self.progress, step=self.step)
-                rung = _row(rate, report)
-                self._check_above(rung, rungs)
+                asked = self.options.rung(rate, above)
+                report = encode_best(asked, self.progress, step=self.step)
             except GoalError as error:
-                self.progress.warn(f"{name} is left out: {error}")
-                dropped.append({"asked_kbps": rate, "reason": str(error)})
+                dropped.append(self._dropped(rate, str(error)))
                 continue
+            rung = _row(rate, report)
+            # More bytes that show no more make no sense.
+            while rungs and (told := self._shows_no_more(rungs[-1], rung)):
+                dropped.append(self._dropped(rungs.pop()["asked_kbps"], told))
             rungs.append(rung)
             lost |= dict.fromkeys(report.get("lost", []))
+        dropped.sort(key=lambda row: float(row["asked_kbps"]))
         if not rungs:
             raise GoalError(f"no rung is left: {dropped[0]['reason']}")
         return {
             "schema": "pocketsr.ladder.report/1",
-            "rungs": rungs,
+            "rungs": rungs[::-1],
             "dropped": dropped,
             "lost": list(lost),
         }
 
-    def _check_above(self, rung: dict[str, Any], below: Sequence[dict[str, Any]]) -> None:
-        """Raises GoalError where more bytes show no more."""
+    def _dropped(self, rate: float, reason: str) -> dict[str, Any]:
+        self.progress.warn(f"the rung of {rung_folder(rate)[:-1]} kbps is left out: {reason}")
+        return {"asked_kbps": rate, "reason": reason}
+
+    def _shows_no_more(self, rung: dict[str, Any], below: dict[str, Any]) -> str:
+        """Of a rung above another one what it shows, where that is no more; else nothing."""
         metric = self.options.search.goal.metric
-        if below and rung[metric] < below[-1][metric] + TOLERANCE[metric]:
-            raise GoalError(
-                f"it shows {rung[metric]:.2f} {metric}, the rung of {below[-1]['kbps']:.0f} kbps "
-                f"{below[-1][metric]:.2f}"
-            )
+        if rung[metric] >= below[metric] + TOLERANCE[metric]:
+            return ""
+        beside = f"the rung of {below['kbps']:.0f} kbps {below[metric]:.2f}"
+        return f"it shows {rung[metric]:.2f} {metric}, {beside}"
+
+
+def too_near(kbps: Sequence[float]) -> dict[float, str]:
+    """Of rates those that nobody could tell apart from the one below, and why."""
+    kept, near = list[float](), dict[float, str]()
+    for rate in sorted(kbps):
+        if kept and rate < LEAST_APART * kept[-1]:
+            near[rate] = f"too near to {kept[-1]:g} to be told apart"
+        else:
+            kept.append(rate)
+    return near
 
 
 def _row(asked_kbps: float, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,8 +193,9 @@ def _row(asked_kbps: float, report: Mapping[str, Any]) -> dict[str, Any]:
     network = None if report["method"] == "plain" else report["chosen"]["widths"]
     weights = sum(report["weights_bytes"])
     folder = rung_folder(asked_kbps)
+    given = report["chosen"].get("given")
     return {"folder": folder, "asked_kbps": asked_kbps, **made, "widths": network,
-            "weights_bytes": weights, "plain": report["plain"]}  # fmt: skip
+            "weights_bytes": weights, "network_of": given, "plain": report["plain"]}  # fmt: skip
 
 
 def _discard_rungs(out: Path, kept: Sequence[str]) -> None:

@@ -236,12 +236,12 @@ class EncodeOptions:
         groups, warm_from = self.routes.groups, self.training.warm_from
         # Files decide by what they hold. Without any, as jobs from before have it: not at all.
         held = {"groups": groups, "warm_from": warm_from, "lr_from": self.stream.lr_from,
-                "through": self.stream.through}  # fmt: skip
+                "through": self.stream.through, "given": self.training.given}  # fmt: skip
         flat |= {f"{name}_sha256": tree_digest(path) for name, path in held.items() if path}
         for name in CHOICES:
             if flat[name] in (None, False):
                 del flat[name]
-        files = {"lr_from": self.stream.lr_from, "through": self.stream.through}
+        files = {name: held[name] for name in ("lr_from", "through", "given")}
         own = {name: file.name for name, file in files.items() if file}
         return (
             flat

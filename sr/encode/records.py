@@ -18,7 +18,7 @@ from player.package.scale import Scale
 from sr.usage_error import UsageError
 
 # Options that jobs from before them do not have: nor do those that do not ask.
-CHOICES = ("video", "audio", "lr", "lr_from", "through", "adapt", "luma_share")
+CHOICES = ("video", "audio", "lr", "lr_from", "through", "adapt", "given", "luma_share")
 PLAIN = "plain"  # the method without a network
 LEARNED = "learned"  # a kind of LR: bicubic, and then moved through the network of the film
 RETOUCHED = 3  # a network that only goes on with its stream is trained so many times shorter
@@ -88,6 +88,7 @@ class TrainingOptions:
     and "contrast"; None: of rgb (the search decides by what it measures).
     `shipped`: a network that lies with every player, by name, in place of one that is trained;
     `adapt`: what it changes for this film is trained and sent, and `warm_from` is such a blob.
+    `given`: the blob of a network of this film that is there already, taken as it is.
     `rate_weight`: what a bit of weights and routes costs, in squared error of the film's samples in
     0..1; None: what one of the LR stream is worth (rate_weight.py); 0: nothing, so that weights are
     rounded as finely as may be.
@@ -102,6 +103,7 @@ class TrainingOptions:
     warm_from: Path | None = None
     shipped: str | None = None
     adapt: bool = False
+    given: Path | None = None
     chunks: int = 4
     chunk_rule: str = "quantile"
     hard_share: float = 0.5
@@ -117,6 +119,11 @@ class TrainingOptions:
     def retouched(self, blob: Path) -> Self:
         """The training of a network of this film, in `blob`, that only goes on with its stream."""
         return replace(self, warm_from=blob, steps=max(1, self.bounds.steps // RETOUCHED))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing is trained: the network is there already."""
+        return self.given is not None or (self.shipped is not None and not self.adapt)
 
     @property
     def bounds(self) -> Preset:

@@ -11,6 +11,7 @@ from chunking.images import Film, ImageSequence
 from chunking.lr import BICUBIC
 from chunking.opening import VideoFile, video_of
 from player.package.entries import tree_digest
+from player.package.layout import SR, weights_name
 from player.package.scale import parse_scale
 from player.quality import measurable
 from player.vmaf import need_vmaf
@@ -27,7 +28,8 @@ NO_LOSS_DB = 0.002  # of the best routes; for less no phone should compute
 @dataclass(frozen=True)
 class SearchOptions:
     """What `pocketsr encode` is asked without a scale. `stream.scale` and `stream.lr_crf` say
-    nothing here; of `training` what shapes the network says nothing.
+    nothing here; of `training` what shapes the network says nothing. `given`: packages of this film
+    whose network may do for this one too.
     """
 
     source: Film
@@ -38,6 +40,7 @@ class SearchOptions:
     budget_class: str = DEFAULT_CLASS
     budget_ms: float | None = None
     device_table: str | None = None
+    given: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, source: Film, out: Path, **given: Any) -> "SearchOptions":
@@ -86,11 +89,13 @@ class SearchOptions:
         """Everything that decides the result, flat. Raises OSError."""
         own = {name: getattr(self, name) for name in ("budget_class", "budget_ms", "device_table")}
         flat = asdict(self.stream) | asdict(self.training) | own | self.goal.to_json()
-        decided = ["scale", "lr_crf", "warm_from", "rate_weight", "shipped", "adapt"]
+        decided = ["scale", "lr_crf", "warm_from", "rate_weight", "shipped", "adapt", "given"]
         decided += [name for name in CHOICES if flat.get(name) is None]
         flat["revision"] = flat["revision"] if flat["revision"] > 1 else None
         if self.device_table and Path(self.device_table).exists():
             flat["device_table_sha256"] = tree_digest(Path(self.device_table))
+        if self.given:
+            flat["given_sha256"] = [tree_digest(network_file(folder)) for folder in self.given]
         return {"source": self.source.name} | {k: v for k, v in flat.items() if k not in decided}
 
     def of_choice(
@@ -110,6 +115,10 @@ class SearchOptions:
         elif choice.get("adapted"):
             own = {"shipped": choice["shipped"], "rate_weight": choice["loss_per_bit"]}
             training = replace(self.training, adapt=True, **own)
+        elif name := choice.get("given"):
+            blob = next(network_file(folder) for folder in self.given if folder.name == name)
+            ready = {"given": blob, "units": choice["units"]}
+            training = replace(self.training, **ready, steps=None, dtype=None, loss=None)
         elif choice["shipped"] is not None:
             training = replace(
                 self.training, shipped=choice["shipped"], steps=None, dtype=None, loss=None
@@ -127,6 +136,11 @@ class SearchOptions:
             luma_share=luma_share(self.goal.metric) or None,
         )
         return EncodeOptions(self.source, out, stream, training, routes)
+
+
+def network_file(package: Path) -> Path:
+    """The blob of a package's network 0."""
+    return package / SR / weights_name(0)
 
 
 def _milliseconds(text: str) -> float:

@@ -3,10 +3,11 @@
 Chains alone: one family that the engine plays. An easy exit lets routes skip most of a frame.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from player.package.adapted import whole_blob
 from player.package.architecture import Architecture, convolutions
 from player.package.paths import HARD
 from player.package.scale import Scale
@@ -42,16 +43,26 @@ _EASY_DEPTH = 2
 
 
 @dataclass(frozen=True)
+class Given:
+    """A network of this film that is there already, as another rung of its ladder has it."""
+
+    name: str
+    blob: bytes
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A network at a scale; `price`: multiply-accumulates of a whole frame on the hard path;
     `shipped`: its name, where it lies with the player and costs no bytes; `adapted`: those of what
-    it changes for the film, about `changes_share` of the stream's."""
+    it changes for the film, about `changes_share` of the stream's; `given`: it is there already,
+    and costs its bytes."""
 
     arch: Architecture
     price: float
     shipped: str | None = None
     adapted: bool = False
     changes_share: float = ADAPTED_SHARE
+    given: Given | None = None
 
     @property
     def scale(self) -> Scale:
@@ -70,7 +81,16 @@ class Candidate:
     @property
     def blob_bytes(self) -> float:
         """What its weights will cost, about."""
+        if self.given:
+            return float(len(self.given.blob))
         return 0.0 if self.shipped else BLOB_BYTES * self.weights**BLOB_EXPONENT
+
+    @property
+    def ready_blob(self) -> bytes | None:
+        """Of a network that needs no training."""
+        if self.given:
+            return whole_blob(self.given.blob)
+        return shipped_blob(self.shipped) if self.shipped and not self.adapted else None
 
 
 def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterator[Candidate]:
@@ -92,6 +112,16 @@ def shipped_candidates(
         arch = read_header(shipped_blob(name)).arch
         if (price := _affordable(arch, height * width, budget)) is not None:
             yield Candidate(arch, price, name)
+
+
+def given_candidates(
+    scale: Scale, height: int, width: int, budget: Budget, given: Iterable[Given]
+) -> Iterator[Candidate]:
+    """The same of networks of this film that are there already."""
+    for network in given:
+        arch = read_header(whole_blob(network.blob)).arch
+        if arch.scale == scale and (price := _affordable(arch, height * width, budget)) is not None:
+            yield Candidate(arch, price, given=network)
 
 
 def _affordable(arch: Architecture, hr_px: int, budget: Budget) -> float | None:

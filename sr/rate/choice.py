@@ -37,12 +37,14 @@ class Choice:
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
         arch = self.candidate.arch if self.candidate else None
+        given = self.candidate.given if self.candidate else None
         return {
             **self.rung.to_json(),
             "crf": round(self.crf, 2),
             "units": arch.units if arch else None,
             "shipped": self.candidate.shipped if self.candidate else None,
             "adapted": bool(self.candidate and self.candidate.adapted),
+            "given": given.name if given else None,
             "widths": list(arch.widths) if arch else None,
             "exits": list(arch.exits) if arch else None,
             "weights": self.candidate.weights if self.candidate else 0,
@@ -82,7 +84,7 @@ class Found:
 def best_of(choices: Sequence[Choice]) -> Choice:
     """Of those with a network the one of the most worth; a shipped one, as it is, only where it is
     clearly ahead. What a film's own network gains is carried over from a trial that promises less
-    than it keeps, and less of RGB.
+    than it keeps, and less of RGB; or measured, of one that is there already.
     """
     first = max(choices, key=lambda c: c.worth)
     if first.candidate and first.candidate.adapted:

@@ -9,13 +9,20 @@ of the training, bytes of the weights  --+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from itertools import chain
 
 from chunking.lr import BICUBIC, SHARP
 from player.package.scale import Scale
 from sr.progress import Progress
 from sr.rate.budget import Budget
-from sr.rate.candidates import Candidate, candidates, shipped_candidates
+from sr.rate.candidates import (
+    Candidate,
+    Given,
+    candidates,
+    given_candidates,
+    shipped_candidates,
+)
 from sr.rate.choice import LEAST_WORTH, Choice, Found, best_of
 from sr.rate.curve import Point, hull
 from sr.rate.goal import Goal
@@ -24,7 +31,7 @@ from sr.rate.operating import operating_point
 from sr.rate.promises import Promises
 from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import CRF_APART, StreamShelf
-from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_shipped
+from sr.rate.trial import Training, Trial, run_trial, size_factor, try_adapted, try_ready
 
 MOST_TRIALS, MOST_ADAPTED, MOST_AGAIN = 4, 2, 2  # by scale and units; by rung; of the best
 MOST_SETTLED = 3  # encodes for the plain choice alone
@@ -39,7 +46,8 @@ _Trials = dict[tuple[Rung, Kind], list[Trial]]
 @dataclass(frozen=True)
 class Search:
     """What a search works with. `training`: what the chosen network will get. `workers`: how many
-    streams are encoded side by side. `lr`: the kind of downscaling; None: whichever is better."""
+    streams are encoded side by side. `lr`: the kind of downscaling; None: whichever is better.
+    `given`: networks of the film that are there already."""
 
     shelf: StreamShelf
     goal: Goal
@@ -48,6 +56,7 @@ class Search:
     progress: Progress
     workers: int = 1
     lr: str | None = None
+    given: Sequence[Given] = ()
 
     def run(self) -> Found:
         """Look at all rungs, and try the most promising."""
@@ -65,18 +74,18 @@ class Search:
         without = self._without(judge, climbed)
         plain = judge.luckiest(max(without, key=lambda c: c.worth))
         without = [plain if choice.rung == plain.rung else choice for choice in without]
-        shipped = list(self._try_shipped(judge, climbed))
-        trials = self._try_adapted(judge, shipped, plain)
-        self._try_best(judge, climbed, plain, shipped, trials)
+        ready = list(self._try_ready(judge, climbed))
+        trials = self._try_adapted(judge, ready, plain)
+        self._try_best(judge, climbed, plain, ready, trials)
         for more in reversed(range(MOST_AGAIN + 1)):
-            promised = self._promised(judge, trials, shipped)
+            promised = self._promised(judge, trials, ready)
             considered = tuple(sorted([*without, *promised], key=lambda c: -c.worth))
             least = LEAST_WORTH * plain.worth
             worth_it = [c for c in considered if c.candidate and c.worth >= least]
             best = best_of(worth_it) if worth_it else plain
             if not (more and self._try_again(trials, best)):
                 break
-        tried = (*chain.from_iterable(trials.values()), *shipped)
+        tried = (*chain.from_iterable(trials.values()), *ready)
         return Found(best, plain, considered, tuple(self.shelf.points()), tried)
 
     def _without(self, judge: Promises, climbed: list[Rung]) -> list[Choice]:
@@ -91,10 +100,10 @@ class Search:
         return [judge.choice(rung, None, 0.0) for rung in climbed]
 
     def _promised(
-        self, judge: Promises, trials: _Trials, shipped: Sequence[Trial]
+        self, judge: Promises, trials: _Trials, ready: Sequence[Trial]
     ) -> Iterator[Choice]:
         """What each network would be worth, by the trial of its kind."""
-        for trial in shipped:
+        for trial in ready:
             yield judge.choice(trial.rung, trial.candidate, trial.gain)
         steps = self.training.steps
         for (rung, _), held in trials.items():
@@ -109,7 +118,7 @@ class Search:
         """A trial where the choice lies, if those of its kind were held far from there: the coarser
         a small stream, the less a network gains. False where none is needed."""
         candidate, crf = best.candidate, self.shelf.bounded(best.crf)
-        if candidate is None or (candidate.shipped and not candidate.adapted) or best.rung == HR:
+        if candidate is None or candidate.ready_blob or best.rung == HR:
             return False
         key = best.rung, _kind(candidate)
         if min(abs(trial.crf - crf) for trial in trials[key]) <= _FAR:
@@ -123,8 +132,8 @@ class Search:
         """What the goal measures."""
         return point.quality[self.goal.metric]
 
-    def _hoped(self, shipped: Sequence[Trial] = (), trials: _Trials | None = None) -> Hopes:
-        gains = {t.rung.scale: t.gain for t in sorted(shipped, key=lambda t: t.gain)}
+    def _hoped(self, ready: Sequence[Trial] = (), trials: _Trials | None = None) -> Hopes:
+        gains = {t.rung.scale: t.gain for t in sorted(ready, key=lambda t: t.gain)}
         held = {key: several[-1] for key, several in (trials or {}).items()}
         return Hopes(self.goal.metric, self.training.steps, gains, held)
 
@@ -169,13 +178,13 @@ class Search:
                 yield judge.choice(rung, candidate, most * size_factor(candidate, known[-1]))
 
     def _try_best(
-        self, judge: Promises, climbed: list[Rung], plain: Choice, shipped: Sequence[Trial],
+        self, judge: Promises, climbed: list[Rung], plain: Choice, ready: Sequence[Trial],
         trials: _Trials,
     ) -> None:  # fmt: skip
         """A trial of one network on each of the rungs that promise most, one of each unit there:
         networks on larger units learn something else, and not only more or less of it. It ends
         where none may be worth more than what is known by then. Into `trials`."""
-        while hopes := list(self._open_hopes(judge, climbed, plain, shipped, trials)):
+        while hopes := list(self._open_hopes(judge, climbed, plain, ready, trials)):
             hopes.sort(key=lambda c: -c.worth)
             rung = hopes[0].rung
             there = [h.candidate for h in hopes if h.rung == rung and h.candidate]
@@ -186,14 +195,14 @@ class Search:
             trials[rung, _kind(candidate)] = [trial]
 
     def _open_hopes(
-        self, judge: Promises, climbed: list[Rung], plain: Choice, shipped: Sequence[Trial],
+        self, judge: Promises, climbed: list[Rung], plain: Choice, ready: Sequence[Trial],
         trials: _Trials,
     ) -> Iterator[Choice]:  # fmt: skip
         """Those that may be worth more than all that is known, of kinds that were not tried."""
-        known = [c.worth for c in self._promised(judge, trials, shipped)]
+        known = [c.worth for c in self._promised(judge, trials, ready)]
         least = LEAST_WORTH * max(plain.worth, *known, 0.0)
         tried = {(rung.scale, kind) for rung, kind in trials if kind != ADAPTED}
-        for hope in self._hopes(judge, climbed, self._hoped(shipped, trials)):
+        for hope in self._hopes(judge, climbed, self._hoped(ready, trials)):
             assert hope.candidate is not None
             key = hope.rung, _kind(hope.candidate)
             # A sharp stream takes no trial from another scale.
@@ -201,21 +210,22 @@ class Search:
             if hope.worth >= least and key not in trials and not is_full:
                 yield hope
 
-    def _try_shipped(self, judge: Promises, climbed: list[Rung]) -> Iterator[Trial]:
-        """All networks that lie with the player and gain something, by what they do as they are."""
+    def _try_ready(self, judge: Promises, climbed: list[Rung]) -> Iterator[Trial]:
+        """All networks that lie with the player, or are there already, and gain something, by what
+        they do as they are."""
         info, codec = self.shelf.sample.info, self.shelf.coding.codec
         for rung in climbed:
-            for candidate in shipped_candidates(
-                rung.scale, codec, info.height, info.width, self.budget
-            ):
+            size = info.height, info.width, self.budget
+            of_player = shipped_candidates(rung.scale, codec, *size)
+            for candidate in chain(of_player, given_candidates(rung.scale, *size, self.given)):
                 trial = self._trial(rung, candidate, self._likely_crf(rung, candidate, judge))
                 if trial.gain > 0:
                     yield trial
 
-    def _try_adapted(self, judge: Promises, shipped: Sequence[Trial], plain: Choice) -> _Trials:
+    def _try_adapted(self, judge: Promises, ready: Sequence[Trial], plain: Choice) -> _Trials:
         """Of each rung the network that gains most as it ships, adapted to the film: a trial of
         those that promise most."""
-        best = {t.rung: t for t in sorted(shipped, key=lambda t: t.gain)}
+        best = {t.rung: t for t in sorted(ready, key=lambda t: t.gain) if t.candidate.shipped}
         hopes = []
         for rung, trial in best.items():
             candidate = replace(trial.candidate, adapted=True)
@@ -243,8 +253,8 @@ class Search:
 
         def make() -> list[float]:
             stream = self.shelf.stream(rung, crf)
-            if candidate.shipped and not candidate.adapted:
-                trial = try_shipped(candidate, stream, metric)
+            if candidate.ready_blob:
+                trial = try_ready(candidate, stream, metric)
             else:
                 run = try_adapted if candidate.adapted else run_trial
                 trial = run(candidate, stream, metric, self.training, self.progress.at)
@@ -252,6 +262,7 @@ class Search:
 
         arch = candidate.arch
         name = candidate.shipped or f"u{arch.units}-{'-'.join(map(str, arch.widths))}"
+        name += f"-{sha256(candidate.given.blob).hexdigest()[:16]}" if candidate.given else ""
         name += "-adapted" if candidate.adapted else ""
         step = f"trial-{rung.name}-crf{crf:g}-{name}"
         return Trial(candidate, rung, *self.shelf.step(step, make))

@@ -195,11 +195,11 @@ def _sampler_of(
     return SpreadSampler(data, shares, cell, crops, training.seed, side_px=SMALL_CROP_PX)
 
 
-def try_shipped(candidate: Candidate, stream: SampledStream, metric: str) -> Trial:
+def try_ready(candidate: Candidate, stream: SampledStream, metric: str) -> Trial:
     """A network that needs no training, on as many frames, each cell by the path that is best for
     all: of a film that it has never seen it harms some places, and routes leave it out there."""
-    assert candidate.shipped is not None
-    network = scored_network(shipped_blob(candidate.shipped))
+    assert candidate.ready_blob is not None
+    network = scored_network(candidate.ready_blob)
     count = len(stream.sample.frames)
     judged = np.linspace(0, count - 1, min(count, _JUDGED)).round().astype(int)
     held = stream.pairs(judged.tolist())

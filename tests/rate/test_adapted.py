@@ -80,7 +80,7 @@ def gains(monkeypatch, as_it_ships: dict[float, float], adapted: float) -> list[
         return Trial(candidate, stream.rung, stream.crf, training.trial_steps, gain + adapted, gain)
 
     monkeypatch.setattr(search_module, "MOST_AGAIN", 0)
-    monkeypatch.setattr(search_module, "try_shipped", shipped)
+    monkeypatch.setattr(search_module, "try_ready", shipped)
     monkeypatch.setattr(search_module, "try_adapted", adapt)
     monkeypatch.setattr(Search, "_can_reach", lambda self, scale, here: True)
     monkeypatch.setattr(

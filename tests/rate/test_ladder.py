@@ -80,6 +80,7 @@ def test_more_bytes_that_show_no_more_are_left_out(film, tmp_path, monkeypatch):
             "made": shown,
             "method": "plain",
             "weights_bytes": [],
+            "chosen": {},
             "plain": shown,
             "lost": ["a"],
         }
@@ -154,4 +155,4 @@ def test_rungs_share_what_their_searches_keep(film, tmp_path, monkeypatch):
     monkeypatch.setattr(ladder, "encode_best", search)
     with pytest.raises(GoalError):
         make(film, tmp_path / "p", (300.0, 900.0))
-    assert asked == [("300k", 300.0, 0), ("900k", 900.0, 0)]
+    assert asked == [("900k", 900.0, 0), ("300k", 300.0, 0)]

@@ -133,7 +133,7 @@ def test_what_cannot_win_gets_no_trial(shelf, monkeypatch):
     before, held = run(shelf, monkeypatch, some, "bicubic")
     assert {t.rung.scale for t in held} == {2, 3}
     poor = [Trial(Candidate(small_chain(3), 1.0, "x"), Rung(3), 30.0, 0, 0.001)]
-    monkeypatch.setattr(Search, "_try_shipped", lambda self, judge, climbed: poor)
+    monkeypatch.setattr(Search, "_try_ready", lambda self, judge, climbed: poor)
     monkeypatch.setattr(Search, "_try_adapted", lambda self, judge, shipped, plain: {})
     after, held = run(shelf, monkeypatch, some, "bicubic")
     assert {t.rung.scale for t in held} == {2}

@@ -20,7 +20,7 @@ from sr.rate.candidates import Candidate, candidates, shipped_candidates
 from sr.rate.choice import best_of
 from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, StreamShelf, take_sample
-from sr.rate.trial import routed, try_shipped
+from sr.rate.trial import routed, try_ready
 from sr.scoring import scored_network, upscale_paths
 from sr.training.data import FramePair
 
@@ -58,7 +58,7 @@ def test_a_filter_is_tried_on_streams_of_its_codec_alone():
 def test_a_trial_is_what_the_network_does(shelf):
     candidate = next(iter(shipped_candidates(4, "h264", 96, 128, ALL)))
     stream = shelf.stream(Rung(4), 24.0)
-    trial = try_shipped(candidate, stream, "psnr_rgb")
+    trial = try_ready(candidate, stream, "psnr_rgb")
     network = scored_network(shipped_blob(candidate.shipped))
     errors = []
     for pair in stream.pairs(range(6)):
@@ -93,7 +93,7 @@ def test_a_trial_has_the_cells_of_an_encode(shelf, monkeypatch, scale, name, tmp
         ),
     )
     arch = scored_network(shipped_blob(name)).arch
-    try_shipped(Candidate(arch, 1.0, name), shelf.stream(Rung(scale), 30.0), "psnr_y")
+    try_ready(Candidate(arch, 1.0, name), shelf.stream(Rung(scale), 30.0), "psnr_y")
     options = EncodeOptions.of(tmp_path / "film.mp4", tmp_path / "p", scale=scale, shipped=name)
     assert set(asked) == {options.route_cell_px}
 

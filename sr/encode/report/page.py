@@ -213,4 +213,5 @@ def _network(row: Mapping[str, Any]) -> str:
         return "none"
     if row.get("shipped"):
         return f"{row['shipped']}{', adapted' if row.get('adapted') else ''}"
-    return f"{len(row['widths'])} layers of {row['widths'][0]}"
+    given = f", that of {row['given']}" if row.get("given") else ""
+    return f"{len(row['widths'])} layers of {row['widths'][0]}{given}"
