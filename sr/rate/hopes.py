@@ -11,7 +11,6 @@ tables found of them is in benchmarks/results/hopes.json (`python -m benchmarks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from chunking.lr import BICUBIC, SHARP
 from player.package.scale import Scale
@@ -20,11 +19,11 @@ from sr.rate.rungs import Rung
 from sr.rate.trial import Trial
 
 _HOPED: Mapping[str, float] = {"psnr_y": 1.5, "psnr_rgb": 1.5, "xpsnr_y": 1.5, "vmaf": 8.0}
-_MORE: Mapping[Scale, float] = {1: 1.0, Fraction(3, 2): 1.2}  # times that; at all others:
-_MORE_OF_SMALL = 2.0
+_MORE = 2.0  # times that where the stream is smaller than the film
 _OF_SHARP = 0.8  # of it: a sharp stream shows by itself some of what a network would add
 _OF_ADAPTING = 0.1  # of it: what adapting may add to what a network gains as it ships
 _LIKELY = 0.25  # of it: where trials are held
+_AT_MOST = 1.5  # times that: no network gains more
 _TIMES_SHIPPED, _AND = 2.5, 0.2  # times what one gains as it ships, and of _HOPED
 # The same of its gain on the other kind of stream: on a bicubic one it has more to add.
 _TIMES_OTHERWISE, _AND_OTHERWISE = {SHARP: 1.2, BICUBIC: 2.5}, 0.07
@@ -44,8 +43,8 @@ class Hopes:
     held: Mapping[tuple[Rung, Kind], Trial] = field(default_factory=dict)
 
     def of_rung(self, rung: Rung) -> float:
-        """Of the largest network there, before anything is known."""
-        hoped = _HOPED[self.metric] * _MORE.get(rung.scale, _MORE_OF_SMALL)
+        """Of the largest network there, of most films."""
+        hoped = _HOPED[self.metric] * (1.0 if rung.scale == 1 else _MORE)
         return hoped * (_OF_SHARP if rung.lr == SHARP else 1.0)
 
     def likely(self, rung: Rung) -> float:
@@ -58,7 +57,7 @@ class Hopes:
 
     def most(self, rung: Rung, units: int, largest: Candidate) -> float:
         """Of `largest` there, by all that is known."""
-        unit, bounds = _HOPED[self.metric], [self.of_rung(rung)]
+        unit, bounds = _HOPED[self.metric], [_AT_MOST * self.of_rung(rung)]
         if rung.scale in self.shipped:
             bounds.append(_TIMES_SHIPPED * self.shipped[rung.scale] + _AND * unit)
         for (other, kind), trial in self.held.items():
