@@ -128,15 +128,15 @@ def test_a_sharp_stream_takes_no_trial_from_another_scale(shelf, monkeypatch):
 
 
 def test_what_cannot_win_gets_no_trial(shelf, monkeypatch):
-    """Of scale 3 more is hoped than scale 2 gains, until what ships there shows how little."""
+    """Of larger scales more is hoped than of 2, until what ships there shows how little."""
     some = lambda scale, crf: 0.3 if scale == 2 else 0.0  # noqa: E731
     before, held = run(shelf, monkeypatch, some, "bicubic")
-    assert {t.rung.scale for t in held} == {2, 3}
-    poor = [Trial(Candidate(small_chain(3), 1.0, "x"), Rung(3), 30.0, 0, 0.001)]
+    assert {t.rung.scale for t in held} >= {2, 3}
+    poor = [Trial(Candidate(small_chain(n), 1.0, "x"), Rung(n), 30.0, 0, 0.001) for n in (3, 4)]
     monkeypatch.setattr(Search, "_try_ready", lambda self, judge, climbed: poor)
     monkeypatch.setattr(Search, "_try_adapted", lambda self, judge, shipped, plain: {})
     after, held = run(shelf, monkeypatch, some, "bicubic")
-    assert {t.rung.scale for t in held} == {2}
+    assert not {t.rung.scale for t in held} & {3, 4}
     assert after["best"]["scale"] == before["best"]["scale"] == 2
 
 
