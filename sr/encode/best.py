@@ -1,21 +1,19 @@
 """`pocketsr encode` without a scale: the best use of the bytes, proved against a plain encode.
 
 film --sr.rate.search, on a sample--> scale, network, crf
-  | the plain encode that does what is asked       work/plain-0 ...
+  | the plain encode that does what is asked       work/hr-0, work/plain-0 ...
   | the package with the network, retouched until  work/network-0 ...
   | it is where it should be; of bicubic frames
   | once more, on frames moved through it          work/network-moved-0 ...
-  | both judged on the whole film                  sr.rate.judge, sr.rate.proof
+  | both judged on the whole film, beside others   sr.rate.judge, sr.rate.proof, work/beside-...
   '-> the better of the two becomes the package
-
-Each of them is an encode of its own in a folder of its own, so that all of it resumes.
 """
 
-import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,38 +22,32 @@ from chunking.lr import BICUBIC
 from chunking.probe import VideoInfo, probe
 from chunking.stream import Step
 from chunking.tracks import plan_tracks
-from player.package.index import index_path
-from player.package.shipped import shipped_file
 from player.package.signature import signing_key
 from sr.encode.attempts import (
     Attempt,
-    Wanted,
     Way,
     decided,
     is_bicubic,
     network_choices,
     plain_at,
     rivals,
-    slope_of,
 )
-from sr.encode.encode import encode
 from sr.encode.job import Job
 from sr.encode.job_folder import open_job, publish
 from sr.encode.records import LEARNED
 from sr.encode.report_file import said_of_film
+from sr.encode.rounds import Rounds
 from sr.encode.search_options import SearchOptions, network_file
 from sr.progress import Progress
 from sr.rate.candidates import Given
-from sr.rate.curve import Point
-from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, MOST_LESS_ALONE, TOLERANCE
-from sr.rate.judge import Judged, judge_package
-from sr.rate.proof import compare
+from sr.rate.goal import MOST_LESS_ALONE
+from sr.rate.proof import MOST_BEHIND, compare
 from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import Search
 from sr.rate.trial import Training
 
 # Encodes on the way to a goal.
-MOST_ROUNDS = {"plain": 5, "hr": 5, "network": 3, "other": 3, "moved": 2}
+MOST_ROUNDS = {"goal": 1, "plain": 5, "network": 3, "moved": 2}
 
 
 def encode_best(
@@ -105,11 +97,12 @@ class _Best:
 
     def run(self) -> dict[str, Any]:
         found = self.job.step("search", self._search)
-        plain = self._plain(found)
+        proof = _Proof(self.options, found, Rounds(self.options, self.job, self.progress))
+        plain = proof.plain()
         made, ways = plain, list[Way]()
         choices = network_choices(found, plain.choice)
         for number, choice in enumerate(choices):
-            ways = self._proved(("network", "other")[number], choice, plain, found)
+            ways = proof.ways(("network", "other")[number], choice)
             network, verdict = ways[0]
             if verdict.better:
                 made = network
@@ -119,63 +112,15 @@ class _Best:
             self.progress.warn(f"the network did not pay for its bytes: {follows}")
         if not choices:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
+        if made is plain:
+            made = plain = proof.least_behind(plain)
         self.job.check()
         publish(made.folder, self.job.out)
         at = plain_at(found, plain.judged.shown.made_by["scale"])
         size = made.judged.shown.bytes
-        beside_crf = self._crf_of(size, plain.crf, plain.judged.shown.bytes, at)
+        beside_crf = proof.rounds.crf_of(size, plain.crf, plain.judged.shown.bytes, at)
         told = {"goal": self.options.goal.to_json(), "search": found}
         return made.report | told | decided(made, plain, ways, beside_crf)
-
-    def _proved(
-        self, name: str, choice: dict[str, Any], plain: Attempt, found: dict[str, Any]
-    ) -> list[Way]:
-        """The ways in which a choice was made, each with whether it is better than plain encodes of
-        its bytes; the one that saves more first."""
-        metric, made = self.options.goal.metric, self._made(name, choice, plain)
-        points = [attempt.judged.stream for attempt in (plain, *made)]
-        points += self._beside(name, made[0], found)
-        ways = [(a, compare(a.judged.shown, points, metric, a.judged.segments)) for a in made]
-        return sorted(ways, key=lambda w: (w[1].better, w[1].saved[metric]), reverse=True)
-
-    def _made(self, name: str, choice: dict[str, Any], plain: Attempt) -> list[Attempt]:
-        """A choice with its frames as they are, and where those are bicubic with moved ones: both,
-        or of learned LR, where that was asked for, the latter alone."""
-        metric, asked = self.options.goal.metric, self.options.stream.lr
-        network = self._hit(name, choice, plain)
-        # Of sharp frames moving gives no more: five cells of rate.json, `ways`.
-        is_moved = choice["scale"] > 1 and is_bicubic(choice)
-        if not is_moved or asked not in (None, LEARNED):
-            return [network]
-        moved = self._hit(f"{name}-moved", choice, plain, network)
-        before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
-        # What a coarser stream shows less is no matter of moving.
-        before += choice["quality_per_crf"] * (moved.crf - network.crf)
-        if before - alone <= MOST_LESS_ALONE[metric]:
-            return [moved] if asked == LEARNED else [network, moved]
-        if asked == LEARNED:
-            self.progress.warn(
-                "--lr learned: its frames alone would be too far from the film for players "
-                "without a network: bicubic ones are taken"
-            )
-        return [network]
-
-    def _plain(self, found: dict[str, Any]) -> Attempt:
-        """The plain encode of the goal. A smaller one that the sample promised is proved beside HR
-        on the whole film: it may be ahead by the goal's metric alone, or by the sample alone."""
-        plain = self._hit("plain", found["plain"])
-        if plain.judged.shown.made_by["scale"] == 1:
-            return plain
-        at_hr = plain_at(found, 1)
-        hr, shown = self._hit("hr", at_hr), plain.judged.shown
-        # One more on the other side of the small one's bytes, for a line between the two.
-        aside = 1.0 if hr.judged.shown.bytes > shown.bytes else -1.0
-        crf = self._crf_of(shown.bytes, hr.crf, hr.judged.shown.bytes, at_hr) + aside
-        points = [hr.judged.stream]
-        if 1 <= crf <= LAST_CRF[self.options.stream.lr_codec]:
-            points.append(self._attempt("hr-beside", at_hr, crf, ()).judged.stream)
-        verdict = compare(shown, points, self.options.goal.metric, plain.judged.segments)
-        return plain if verdict.better else hr
 
     def _search(self) -> dict[str, Any]:
         options, began = self.options, monotonic()
@@ -192,110 +137,80 @@ class _Best:
             found = {**search.run().to_json(), "budget": budget.to_json()}
         return {**found, "seconds": round(monotonic() - began, 1)}
 
-    def _hit(
-        self,
-        name: str,
-        choice: dict[str, Any],
-        plain: Attempt | None = None,
-        network: Attempt | None = None,
-    ) -> Attempt:
-        """Make a choice, and again with a crf that is nearer, until the goal is met; the nearest.
 
-        Where the goal is a plain encode's quality, `plain` is that encode. `network`: an attempt
-        whose network frames are moved through, and which goes on from there.
-        """
-        wanted = self._wanted(plain)
-        crf = network.crf if network else choice["crf"]
-        through = self._blob_of(network) if network else None
-        made: list[Attempt] = []
-        for number in range(MOST_ROUNDS["moved" if network else name]):
-            before = made or ([network] if network else [])
-            made.append(self._attempt(f"{name}-{number}", choice, crf, before, through))
-            if wanted is None or wanted.is_met(made[-1].judged.shown):
-                break
-            last = LAST_CRF[self.options.stream.lr_codec]
-            if not (slope := slope_of(wanted, choice, made)):
-                break  # what another crf would bring is not known
-            off = wanted.excess(made[-1].judged.shown) / slope
-            # In quarters: finer than any tolerance asks for.
-            following = min(max(round(4 * (crf - off)) / 4, 1.0), last)
-            if any(attempt.crf == following for attempt in made):
-                break
-            crf = following
-        return min(made, key=lambda a: abs(wanted.excess(a.judged.shown)) if wanted else 0.0)
+@dataclass(frozen=True)
+class _Proof:
+    """What a search found, made and held against plain encodes of its bytes on the whole film."""
 
-    def _attempt(
-        self,
-        name: str,
-        choice: dict[str, Any],
-        crf: float,
-        before: Sequence[Attempt],
-        through: Path | None = None,
-    ) -> Attempt:
-        folder = self.job.path(name)
-        asked = self.options.of_choice(folder, choice, crf, through)
-        if before and choice["widths"] and _is_trained(choice):
-            retouched = asked.training.retouched(network_file(before[-1].folder))
-            asked = replace(asked, training=retouched)
-        report = encode(asked, self.progress)
+    options: SearchOptions
+    found: dict[str, Any]
+    rounds: Rounds
 
-        def step(part: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-            # By the index, which has the hashes of all that is compared.
-            return self.job.step(f"judge-{name}-{part}", make, [folder / index_path(folder)])
+    @cached_property
+    def goal(self) -> Attempt | None:
+        """Where the goal is a plain encode's quality, that encode."""
+        at_hr = plain_at(self.found, 1)
+        asked = self.options.goal.like_crf is not None
+        return self.rounds.hit("hr", at_hr, MOST_ROUNDS["goal"]) if asked else None
 
-        def judge() -> dict[str, Any]:
-            self.progress.stage(f"{name} beside the film", report["frames"])
-            options = self.options
-            return judge_package(
-                folder, options.film, options.proved, options.goal.worst,
-                on_frame=self.progress.at, step=step,
-            ).to_json()  # fmt: skip
+    def plain(self) -> Attempt:
+        """The plain encode that does what is asked for, as the sample promised most of it. One of a
+        smaller size is proved beside others: it may be ahead on the sample alone."""
+        plain = self._plain_of(self.found["plain"])
+        return plain if plain.choice["scale"] == 1 else self.least_behind(plain)
 
-        judged = self.job.step(f"judge-{name}", judge, [folder])
-        is_moved = {"moved": True} if through else {}
-        return Attempt(folder, choice | is_moved, crf, report, Judged.from_json(judged))
+    def _plain_of(self, choice: dict[str, Any]) -> Attempt:
+        goal, name = self.goal, f"plain-{choice['scale']}-{choice.get('lr', BICUBIC)}"
+        if goal and choice["scale"] == 1:
+            return goal
+        return self.rounds.hit(name, choice, MOST_ROUNDS["plain"], goal)
 
-    def _blob_of(self, attempt: Attempt) -> Path:
-        """Of its network, as it plays."""
-        name = attempt.choice["shipped"]
-        is_sent = name is None or attempt.choice.get("adapted")
-        return network_file(attempt.folder) if is_sent else shipped_file(name)
+    def least_behind(self, plain: Attempt) -> Attempt:
+        """A plain encode; unless others show more for its bytes by some metric: then of those of
+        these sizes and its own that meet the goal the one that is least behind by any."""
+        scale, size = plain.choice["scale"], plain.judged.shown.bytes
+        others = [r for r in rivals(self.found, size, scale) if r[0]["scale"] != scale]
+        self.rounds.beside(size, others)
+        if self._worst(plain) >= -MOST_BEHIND:
+            return plain
+        made = [plain, *(self._plain_of(choice) for choice, _ in others)]
+        made = [a for a in made if self.rounds.meets(a, self.goal)] or [plain]
+        return max(made, key=self._worst)
 
-    def _wanted(self, plain: Attempt | None) -> Wanted | None:
-        """What the goal asks of a package; None for a plain encode whose crf is the goal."""
-        goal = self.options.goal
-        if goal.kbps is not None:
-            return Wanted(None, math.log(goal.kbps), BYTES_TOLERANCE)
-        if goal.like_crf is not None:
-            if plain is None:
-                return None
-            value = plain.judged.shown.quality[goal.metric]
-            return Wanted(goal.metric, value, TOLERANCE[goal.metric])
-        assert goal.value is not None
-        return Wanted(goal.metric, goal.value, TOLERANCE[goal.metric])
+    def _worst(self, plain: Attempt) -> float:
+        """What a plain encode saves beside all others by the metric by which it saves least."""
+        points, judged = self.rounds.points, plain.judged
+        return compare(judged.stream, points, self.options.goal.metric, judged.segments).worst
 
-    def _beside(self, name: str, network: Attempt, found: dict[str, Any]) -> list[Point]:
-        """Plain encodes at about a package's bytes."""
-        shown, points = network.judged.shown, []
-        for choice, offs in rivals(found, shown.bytes, shown.made_by["scale"]):
-            same = self._crf_of(shown.bytes, choice["crf"], choice["expected_bytes"], choice)
-            for off in offs:
-                at = f"beside-{name}-{choice['scale']}-{choice.get('lr', BICUBIC)}{off:+g}"
-                crf = min(max(same + off, 1.0), LAST_CRF[self.options.stream.lr_codec])
-                points.append(self._attempt(at, choice, crf, ()).judged.stream)
-        return points
+    def ways(self, name: str, choice: dict[str, Any]) -> list[Way]:
+        """The ways in which a choice was made, each with whether it is better than plain encodes of
+        its bytes; the one that saves more first."""
+        metric, made = self.options.goal.metric, self._made(name, choice)
+        shown = made[0].judged.shown
+        self.rounds.beside(shown.bytes, rivals(self.found, shown.bytes, choice["scale"]))
+        points = [*(attempt.judged.stream for attempt in made), *self.rounds.points]
+        ways = [(a, compare(a.judged.shown, points, metric, a.judged.segments)) for a in made]
+        return sorted(ways, key=lambda w: (w[1].better, w[1].saved[metric]), reverse=True)
 
-    def _crf_of(
-        self, size_bytes: int, crf: float, its_bytes: float, choice: dict[str, Any]
-    ) -> float:
-        """The crf of so many bytes, from another's bytes; in quarters."""
-        slope = choice["ln_bytes_per_crf"]
-        off = math.log(size_bytes / its_bytes) / slope if slope else 0.0
-        last = LAST_CRF[self.options.stream.lr_codec]
-        return min(max(round(4 * (crf + off)) / 4, 1.0), last)
-
-
-def _is_trained(choice: dict[str, Any]) -> bool:
-    """Whether a choice's network is trained for its stream, or adapted to it."""
-    is_ready = choice["shipped"] is not None or choice.get("given")
-    return bool(not is_ready or choice.get("adapted"))
+    def _made(self, name: str, choice: dict[str, Any]) -> list[Attempt]:
+        """A choice with its frames as they are, and where those are bicubic with moved ones: both,
+        or of learned LR, where that was asked for, the latter alone."""
+        metric, asked = self.options.goal.metric, self.options.stream.lr
+        network = self.rounds.hit(name, choice, MOST_ROUNDS["network"], self.goal)
+        # Of sharp frames moving gives no more: five cells of rate.json, `ways`.
+        is_moved = choice["scale"] > 1 and is_bicubic(choice)
+        if not is_moved or asked not in (None, LEARNED):
+            return [network]
+        most = MOST_ROUNDS["moved"]
+        moved = self.rounds.hit(f"{name}-moved", choice, most, self.goal, network)
+        before, alone = (a.judged.stream.quality[metric] for a in (network, moved))
+        # What a coarser stream shows less is no matter of moving.
+        before += choice["quality_per_crf"] * (moved.crf - network.crf)
+        if before - alone <= MOST_LESS_ALONE[metric]:
+            return [moved] if asked == LEARNED else [network, moved]
+        if asked == LEARNED:
+            self.rounds.progress.warn(
+                "--lr learned: its frames alone would be too far from the film for players "
+                "without a network: bicubic ones are taken"
+            )
+        return [network]

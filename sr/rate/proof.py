@@ -24,6 +24,11 @@ class Verdict:
     saved: Mapping[str, float]
     plain: Mapping[str, float]
 
+    @property
+    def worst(self) -> float:
+        """What it saves by the metric by which it saves least."""
+        return min(self.saved.values())
+
     def to_json(self) -> dict[str, Any]:
         """As report.json has it."""
         saved = {f"saved_{name}": round(share, 4) for name, share in self.saved.items()}
@@ -39,5 +44,5 @@ def compare(package: Point, plain: Sequence[Point], metric: str, segments: int) 
         saved[name] = 1 - package.bytes / curve.bytes_for(value)
         shown[name] = curve.at(package.bytes)
     spare = max(MOST_BEHIND, (SPARE_BYTES + SPARE_BYTES_A_SEGMENT * segments) / package.bytes)
-    nowhere_behind = all(share >= -spare for share in saved.values())
+    nowhere_behind = min(saved.values()) >= -spare
     return Verdict(saved[metric] > LEAST_AHEAD and nowhere_behind, saved, shown)

@@ -181,9 +181,8 @@ class Search:
         self, judge: Promises, climbed: list[Rung], plain: Choice, ready: Sequence[Trial],
         trials: _Trials,
     ) -> None:  # fmt: skip
-        """A trial of one network on each of the rungs that promise most, one of each unit there:
-        networks on larger units learn something else, and not only more or less of it. It ends
-        where none may be worth more than what is known by then. Into `trials`."""
+        """A trial of one network of each kind, on the rung that may promise most first, until none
+        that is left may be worth more than what is known by then. Into `trials`."""
         while hopes := list(self._open_hopes(judge, climbed, plain, ready, trials)):
             hopes.sort(key=lambda c: -c.worth)
             rung = hopes[0].rung
