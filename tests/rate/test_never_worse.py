@@ -103,7 +103,7 @@ def test_no_package_is_behind_the_plain_encode(films, tmp_path, monkeypatch, nam
         crfs = [crf + off for off in (-8, -4, 0, 4, 8, 12)]
         plain = [plain_point(film, tmp_path / f"{crf}-{c}", codec, c) for c in crfs]
         spare = SPARE_BYTES + SPARE_BYTES_A_SEGMENT * judged.segments
-        # A plain encode meets its goal in luma; of noise another crf may show more colour by chance.
+        # A plain encode meets its goal in luma; of noise another crf may show more colour.
         claimed = METRICS if report["method"] != "plain" else ("psnr_y",)
         for metric in claimed:
             same = envelope(plain, metric).bytes_for(made.quality[metric])
