@@ -79,7 +79,10 @@ def _below(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float
 
 
 def along(line: tuple[tuple[float, float], ...], x: float) -> float:
-    """y at x of a polygon by rising x, continued beyond its ends."""
+    """y at x of a polygon by rising x, continued beyond its ends. Of points at one x the first
+    counts: of a flat film two encodes may show the same.
+    """
+    line = tuple(p for i, p in enumerate(line) if not i or p[0] > line[i - 1][0])
     if len(line) == 1:
         return line[0][1]
     after = next((i for i, (at, _) in enumerate(line) if at >= x), len(line) - 1)

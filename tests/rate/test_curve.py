@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from sr.rate.curve import Point, hull
+from sr.rate.curve import Point, along, hull
 
 
 def points(*pairs):
@@ -50,3 +50,12 @@ def test_one_point_bounds_what_it_can():
     curve = hull(points((100, 30.0)), "psnr_y")
     assert curve.bytes_for(29.0) == pytest.approx(100)
     assert curve.bytes_for(31.0) == math.inf
+
+
+def test_of_encodes_that_show_the_same_the_first_counts():
+    """Of a film near black crf 8.5 and 9 showed 57.6121 dB both, and a search ended there."""
+    line = ((54.0, 16.0), (56.0, 12.0), (57.0, 8.5), (57.0, 9.0))
+    assert along(line, 57.0) == 8.5
+    assert along(line, 58.0) == pytest.approx(5.0)
+    assert along(((57.0, 8.5), (57.0, 9.0)), 60.0) == 8.5
+    assert along(((57.0, 8.5), (57.0, 9.0), (58.0, 7.5)), 56.0) == pytest.approx(9.5)
