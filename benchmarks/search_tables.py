@@ -1,4 +1,4 @@
-"""Tables of what the search does: networks that ship, that rungs share, trials that it spares."""
+"""Tables of what the search does: its sample, networks that ship or are shared, trials."""
 
 from benchmarks.reproduction.table import formed, read
 
@@ -30,3 +30,10 @@ def shared_networks() -> str:
     forms |= {"its own network, of its bytes": "{saved_bytes:.2%}"}
     rows = read("shared_networks")["rows"]
     return formed(sorted(rows, key=lambda row: not row["finer"]), forms)
+
+
+def samples() -> str:
+    """How far off a film's bytes a sample is."""
+    forms = {"film": "{film}", "segments": "{segments}", "of them in the sample": "{portions}"}
+    forms |= {"bytes": "{bytes:,}", "the sample is off by": "{off:+.1%}"}
+    return formed(read("samples")["rows"], forms | {"evenly spread": "{off_evenly_spread:+.1%}"})

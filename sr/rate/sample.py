@@ -1,13 +1,16 @@
-"""A few segments spread over a film, and what encodes of them at a scale and a crf cost and show.
+"""A few segments that stand for a film, and what encodes of them at a scale and a crf cost and
+show.
 
-film --decode--> portions of a segment each --downscale--> encoder --> bytes, for the whole film
+film --decode--> thumbnails, encoded in haste --> bytes of each segment --> which stand for it
+       '-------> portions of a segment each --downscale--> encoder --> bytes, for the whole film
                        |                                      decoded --> the anchor's quality
                        +--------------------------------------------------> to train on
 """
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from chunking.input_error import InputError
-from chunking.lr import downscale, lr_size
+from chunking.lr import BICUBIC, downscale, lr_size
 from chunking.opening import Source
 from chunking.probe import VideoInfo
 from chunking.stream import Step, at_once, read_stream, write_lr_stream
@@ -34,7 +37,12 @@ CRF_APART = 4.0  # of two encodes that show a slope
 _MOST_ENCODES = 4  # of a rung, on the way to a crf that is near enough
 GOAL_ENCODES = 10  # on the way to the goal's, which may lie far from the codec's usual one
 _FEW = 8  # frames that show what a scale can hold at all
-_PORTIONS = ((0, 1), (12, 2), (60, 3))  # from so many segments' worth of film on, so many portions
+_PORTIONS = ((0, 1), (12, 2), (60, 3))  # from so many quarter segments on, so many portions
+# Thumbnails of the larger films, and how they are encoded: their segments' bytes rank as the film's
+# own do, at any crf (correlation 0.99 and 0.96 of two films).
+_THUMBNAIL: Scale = 4
+_LEAST_PX, _THUMBNAIL_CRF = 256, 28.0
+_WHOLE = 0.75  # of the longest segment: what is shorter, as the last one, stands for none
 
 
 @dataclass(frozen=True)
@@ -75,35 +83,46 @@ class Sample:
 
 
 def take_sample(source: Source, info: VideoInfo, limit: int | None, segment_s: float) -> Sample:
-    """The whole of a short film, else portions of it, evenly spread. Raises InputError."""
-    hint = info.frames_hint or sum(1 for _ in read_frames(source, limit))
-    count = min(hint, limit or hint)
+    """The whole of a short film, else segments that stand for it. Raises InputError."""
     affordable = MAX_SAMPLE_BYTES // (3 * info.width * info.height)
     length = max(1, min(round(segment_s * float(info.frame_rate)), affordable))
-    while True:
-        wanted, frames, times = _wanted(count, length), [], list[int]()
+    wanted: Collection[int] | None = None
+    for _ in range(2):
+        frames, times = [], list[int]()
         for frame in read_frames(source, limit):
             times.append(frame.pts)
-            if frame.index in wanted:
+            if len(times) <= length if wanted is None else frame.index in wanted:
                 frames.append(frame)
-        # A container may state more frames than it has; those that it has are counted now.
-        if len(frames) == min(len(wanted), len(times)):
+        if len(frames) == len(times) or wanted is not None:
             break
-        count = len(times)
+        wanted = _typical(source, info, limit, segment_s, length)
     if not times:
         raise InputError("the video has no frames: nothing to encode")
     seconds = float((times[-1] - times[0]) * info.time_base + 1 / info.frame_rate)
     return Sample(frames, len(times), seconds, info)
 
 
-def _wanted(count: int, length: int) -> set[int]:
-    """The frames of a film of `count`, in portions of `length`."""
-    portions = max(n for least, n in _PORTIONS if count >= least * length / 4)
-    if count <= portions * length:
-        return set(range(count))
-    # The middle of each of so many equal parts.
-    starts = [round((i + 0.5) * count / portions - length / 2) for i in range(portions)]
-    return {start + i for start in starts for i in range(length)}
+def _typical(
+    source: Source, info: VideoInfo, limit: int | None, segment_s: float, length: int
+) -> set[int]:
+    """The first `length` frames of a few segments: of equal parts of them all, from easy to hard,
+    the middle one each. Two spread evenly over 60 s of Big Buck Bunny took 28 % more bytes a frame
+    than all of it, and a network was made that did not pay."""
+    scale = _THUMBNAIL if min(info.height, info.width) >= _LEAST_PX else 1
+    small = (
+        Frame(downscale(frame.rgb, scale, BICUBIC), frame.pts, frame.index)
+        for frame in read_frames(source, limit)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        made = write_lr_stream(small, Path(folder), info, "h264", _THUMBNAIL_CRF, segment_s)
+        counts = [segment.frames for segment in made.segments]
+        bits = [s.path.stat().st_size / s.frames for s in made.segments]
+    starts = [sum(counts[:i]) for i in range(len(counts))]
+    whole = [i for i, count in enumerate(counts) if count >= _WHOLE * max(counts)]
+    rising = sorted(whole, key=lambda i: bits[i])
+    portions = max(n for least, n in _PORTIONS if sum(counts) >= least * length / 4)
+    chosen = {rising[int((i + 0.5) * len(rising) / portions)] for i in range(portions)}
+    return {starts[i] + n for i in chosen for n in range(min(length, counts[i]))}
 
 
 @dataclass(frozen=True)

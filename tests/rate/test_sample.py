@@ -3,7 +3,9 @@
 import math
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.same_bytes import drifting_pictures, write_film
@@ -14,7 +16,7 @@ from player.package.architecture import Architecture
 from sr.rate.candidates import Candidate
 from sr.rate.curve import Point
 from sr.rate.rungs import HR, Rung, rungs
-from sr.rate.sample import GOAL_ENCODES, Coding, StreamShelf, _wanted, take_sample
+from sr.rate.sample import GOAL_ENCODES, Coding, StreamShelf, take_sample
 from sr.rate.trial import (
     LARGE_EXPONENT,
     REST_A_DOUBLING,
@@ -41,18 +43,39 @@ def candidate(width: int, depth: int, scale=1) -> Candidate:
     return Candidate(Architecture("chain", scale, (width,) * depth, (2, depth), 1), 1e9)
 
 
-def test_a_film_of_less_than_a_segment_is_its_own_sample():
-    assert _wanted(100, 120) == set(range(100))
+def test_a_film_of_less_than_a_segment_is_its_own_sample(tmp_path):
+    film = write_film(tmp_path / "film.mp4", drifting_pictures(20, 64, 96))
+    sample = take_sample(film, probe(film), None, 1.0)
+    assert [frame.index for frame in sample.frames] == list(range(20)) and sample.factor == 1
 
 
-@pytest.mark.parametrize(("count", "portions"), [(359, 1), (360, 2), (1799, 2), (1800, 3)])
-def test_portions_are_whole_segments_spread_evenly(count, portions):
-    wanted = sorted(_wanted(count, 120))
-    assert len(wanted) == 120 * portions
-    starts = [n for i, n in enumerate(wanted) if i == 0 or wanted[i - 1] != n - 1]
-    assert len(starts) == portions
-    middles = [(start + 60) / count for start in starts]
-    assert middles == pytest.approx([(i + 0.5) / portions for i in range(portions)], abs=0.01)
+def film_of_segments(folder: Path, hard: set[int], count: int) -> Path:
+    """Segments of six frames each, 0.25 s: a still, or noise where it is hard."""
+    rng = np.random.default_rng(2)
+    still = drifting_pictures(1, 64, 96)[0]
+    pictures = [
+        rng.integers(0, 256, still.shape, np.uint8) if i // 6 in hard else still
+        for i in range(6 * count)
+    ]
+    return write_film(folder / "film.mp4", pictures)
+
+
+@pytest.mark.parametrize("hard", [{0, 1, 2, 3}, {1, 3, 5, 7}, {4, 5, 6, 7}])
+def test_segments_stand_for_the_easy_and_the_hard_parts_alike(tmp_path, hard):
+    film = film_of_segments(tmp_path, hard, 8)
+    info = probe(film)
+    sample = take_sample(film, info, None, 6 / float(info.frame_rate))
+    easy_or_hard = [frame.index // 6 in hard for frame in sample.frames]
+    assert sorted(easy_or_hard) == [False] * 6 + [True] * 6
+    assert len(sample.frames) == 12 and sample.factor == 4
+
+
+@pytest.mark.parametrize(("count", "portions"), [(2, 1), (3, 2), (14, 2), (15, 3)])
+def test_the_longer_a_film_the_more_portions(tmp_path, count, portions):
+    film = film_of_segments(tmp_path, set(range(0, count, 3)), count)
+    info = probe(film)
+    sample = take_sample(film, info, None, 6 / float(info.frame_rate))
+    assert len(sample.frames) == 6 * portions and sample.film_frames == 6 * count
 
 
 @pytest.mark.parametrize("stated", [24, 1000, 100_000])
@@ -60,7 +83,8 @@ def test_a_container_may_state_more_frames_than_it_has(tmp_path, stated):
     film = write_film(tmp_path / "film.mp4", drifting_pictures(24, 64, 96))
     sample = take_sample(film, replace(probe(film), frames_hint=stated), None, 0.1)
     assert sample.film_frames == 24
-    assert [frame.index for frame in sample.frames] == sorted(_wanted(24, 3))
+    as_it_is = take_sample(film, probe(film), None, 0.1)
+    assert [f.index for f in sample.frames] == [f.index for f in as_it_is.frames] != []
 
 
 def test_each_encode_is_made_once_and_more_crf_is_less_of_both(shelf):
