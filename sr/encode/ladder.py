@@ -9,7 +9,7 @@ kbps, or none ──► rungs ──► from the top, each the best of its rate:
 Each rung is an encode of its own in a folder of its own, so that all of it resumes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,15 +136,20 @@ class _Ladder:
     def run(self, kbps: Sequence[float]) -> dict[str, Any]:
         """Encode the rungs, and say which make no sense; raises GoalError where none does."""
         rungs: list[dict[str, Any]] = []  # from the top
-        dropped = [self._dropped(rate, told) for rate, told in too_near(kbps).items()]
+        dropped: list[dict[str, Any]] = []
         lost: dict[str, None] = {}
-        for rate in sorted(set(kbps) - {row["asked_kbps"] for row in dropped}, reverse=True):
+        asked, done = set(kbps), set[float]()
+        # What cannot be reached leaves room for one that was too near to it.
+        while rates := asked - done - too_near(asked).keys():
+            rate = max(rates)
+            done.add(rate)
             self.progress.stage(f"rung of {rung_folder(rate)[:-1]} kbps", 0)
             above = [rung["folder"] for rung in rungs if rung["weights_bytes"]]
             try:
-                asked = self.options.rung(rate, above)
-                report = encode_best(asked, self.progress, step=self.step)
+                rung_options = self.options.rung(rate, above)
+                report = encode_best(rung_options, self.progress, step=self.step)
             except GoalError as error:
+                asked.discard(rate)
                 dropped.append(self._dropped(rate, str(error)))
                 continue
             rung = _row(rate, report)
@@ -153,6 +158,7 @@ class _Ladder:
                 dropped.append(self._dropped(rungs.pop()["asked_kbps"], told))
             rungs.append(rung)
             lost |= dict.fromkeys(report.get("lost", []))
+        dropped += [self._dropped(rate, told) for rate, told in too_near(asked).items()]
         dropped.sort(key=lambda row: float(row["asked_kbps"]))
         if not rungs:
             raise GoalError(f"no rung is left: {dropped[0]['reason']}")
@@ -176,7 +182,7 @@ class _Ladder:
         return f"it shows {rung[metric]:.2f} {metric}, {beside}"
 
 
-def too_near(kbps: Sequence[float]) -> dict[float, str]:
+def too_near(kbps: Collection[float]) -> dict[float, str]:
     """Of rates those that nobody could tell apart from the one below, and why."""
     kept, near = list[float](), dict[float, str]()
     for rate in sorted(kbps):

@@ -94,6 +94,29 @@ def test_more_bytes_that_show_no_more_are_left_out(film, tmp_path, monkeypatch):
     assert report["lost"] == ["a"]
 
 
+def test_what_is_not_reached_takes_no_other_rung_with_it(film, tmp_path, monkeypatch):
+    """330 is too near to 300, but 300 cannot be reached."""
+    asked = []
+
+    def made(options, progress, step):
+        asked.append(kbps := options.goal.kbps)
+        if kbps == 300:
+            raise GoalError("cannot be reached")
+        shown = {"scale": 1, "kbps": kbps, "psnr_y": 30 + kbps / 100}
+        return {"made": shown, "method": "plain", "weights_bytes": [], "chosen": {}, "plain": shown}
+
+    monkeypatch.setattr(ladder, "encode_best", made)
+    with Progress() as progress:
+        options = options_of(film, tmp_path / "p", None)
+        report = ladder._Ladder(options, progress, lambda *_: None).run(
+            [300.0, 330.0, 340.0, 900.0]
+        )
+    assert asked == [900.0, 300.0, 330.0]
+    assert [rung["asked_kbps"] for rung in report["rungs"]] == [330.0, 900.0]
+    assert [row["asked_kbps"] for row in report["dropped"]] == [300.0, 340.0]
+    assert "too near to 330" in report["dropped"][1]["reason"]
+
+
 class Shelf:
     """A film whose bytes halve every six crf and which loses half a dB with each."""
 
