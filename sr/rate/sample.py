@@ -38,8 +38,8 @@ _MOST_ENCODES = 4  # of a rung, on the way to a crf that is near enough
 GOAL_ENCODES = 10  # on the way to the goal's, which may lie far from the codec's usual one
 _FEW = 8  # frames that show what a scale can hold at all
 _PORTIONS = ((0, 1), (12, 2), (60, 3))  # from so many quarter segments on, so many portions
-# Thumbnails of the larger films, and how they are encoded: their segments' bytes rank as the film's
-# own do, at any crf (correlation 0.99 and 0.96 of two films).
+# Thumbnails of the larger films, and how they are encoded: their segments' bytes rank about as the
+# film's own do.
 _THUMBNAIL: Scale = 4
 _LEAST_PX, _THUMBNAIL_CRF = 256, 28.0
 _WHOLE = 0.75  # of the longest segment: what is shorter, as the last one, stands for none
@@ -107,7 +107,7 @@ def _typical(
 ) -> set[int]:
     """The first `length` frames of a few segments: of equal parts of them all, from easy to hard,
     the middle one each. Two spread evenly over 60 s of Big Buck Bunny took 28 % more bytes a frame
-    than all of it, and a network was made that did not pay."""
+    than all of it (benchmarks/samples.py)."""
     scale = _THUMBNAIL if min(info.height, info.width) >= _LEAST_PX else 1
     small = (
         Frame(downscale(frame.rgb, scale, BICUBIC), frame.pts, frame.index)
