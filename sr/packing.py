@@ -16,6 +16,8 @@ from player.package.weights import (
     INT8_CODED,
     INT8_SPARSE,
     WeightsBlob,
+    encode_weights,
+    pack_payload,
     pack_weights,
     self_test_input,
     self_test_row,
@@ -48,11 +50,11 @@ def pack_integers(arch: Architecture, tensors: Tensors) -> bytes:
     Its weights are stored in the form that takes the fewest bytes: coded, where every multiplier is
     on the grid, dense or sparse. Raises PackageError where a bound of the integers does not hold.
     """
-    sizes = {form: len(pack_weights(arch, tensors, form)) for form in (INT8, INT8_SPARSE)}
+    payloads = {form: encode_weights(arch, tensors, form) for form in (INT8, INT8_SPARSE)}
     with suppress(PackageError):
-        sizes[INT8_CODED] = len(pack_weights(arch, tensors, INT8_CODED))
-    dtype = min(sizes, key=sizes.__getitem__)
-    return pack_weights(arch, tensors, dtype, _self_tests(arch, tensors, dtype))
+        payloads[INT8_CODED] = encode_weights(arch, tensors, INT8_CODED)
+    dtype = min(payloads, key=lambda form: len(pack_payload(arch, payloads[form], form)))
+    return pack_payload(arch, payloads[dtype], dtype, _self_tests(arch, tensors, dtype))
 
 
 def pack_changes(base: bytes, tensors: Tensors) -> bytes:

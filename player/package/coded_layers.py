@@ -10,6 +10,7 @@ the largest that the biases allow. `compiler/runtime/coded.c` reads the same in 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -37,6 +38,8 @@ _BIASES = _MULTIPLIERS + SIGNED_CONTEXTS  # of outputs with weights, then of out
 _CONTEXTS = _BIASES + 2 * SIGNED_CONTEXTS
 _PRECISION_BITS = 7
 _FIRST_PLACE = GRID_PLACES * 3 // 4  # 2^-5.5
+# Networks that ship are read again and again, and a large one takes half a second in Python.
+_KEPT = 16
 
 
 def encode_layers(arch: Architecture, layers: Sequence[Layer]) -> bytes:
@@ -55,6 +58,11 @@ def encode_layers(arch: Architecture, layers: Sequence[Layer]) -> bytes:
 
 def decode_layers(arch: Architecture, payload: bytes) -> list[Layer]:
     """The inverse; raises PackageError where the payload is not what `encode_layers` makes."""
+    return [(w.copy(), b.copy(), m.copy()) for w, b, m in _decoded(arch, payload)]
+
+
+@lru_cache(_KEPT)
+def _decoded(arch: Architecture, payload: bytes) -> list[Layer]:
     _check_count(arch)
     coder = Decoder(payload, _CONTEXTS)
     shapes = (shape for _, shape in convolutions(arch))

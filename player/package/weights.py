@@ -111,8 +111,19 @@ def pack_weights(
     Raises PackageError where a tensor is missing, misshapen, not finite in `dtype`, or where
     integers break their bounds (`player.package.integers`) or have no coded form.
     """
+    return pack_payload(arch, encode_weights(arch, tensors, dtype), dtype, self_test)
+
+
+def encode_weights(arch: Architecture, tensors: Tensors, dtype: int) -> bytes:
+    """The payload of a blob; raises what `pack_weights` does."""
     encode = _encode_integers if dtype in INT8_DTYPES else _encode
-    payload = encode(arch, tensors, dtype)
+    return encode(arch, tensors, dtype)
+
+
+def pack_payload(
+    arch: Architecture, payload: bytes, dtype: int, self_test: SelfTests | None = None
+) -> bytes:
+    """The blob of what `encode_weights` has made."""
     rows = []
     # By rising path, the one order that a reader takes.
     for path, row in sorted((self_test or {}).items()):

@@ -7,13 +7,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from sr import cli
 from tests.sr.conftest import FILM_SIZE, drifting_pictures, write_film
 
 POCKETSR = [sys.executable, "-c", "from sr.cli import main; main()"]
@@ -21,8 +24,17 @@ FAST = ("--scale", "2", "--steps", "3", "--lr-codec", "lossless", "--threads", "
 
 
 def pocketsr(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-    command = [*POCKETSR, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, **options)
+    """A command; in a process of its own where it has options: each loads torch for seconds."""
+    if options:
+        command = [*POCKETSR, *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, **options)
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = cli.pocketsr.main([*map(str, arguments)], standalone_mode=False) or 0
+        except (Exception, SystemExit) as error:
+            code = cli.explain(error)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def refused(code: int, *arguments: object, **options) -> str:
