@@ -1,6 +1,6 @@
-"""Tables of what the search does: its sample, networks that ship or are shared, trials."""
+"""Tables of what the search does: its sample, networks that ship or are shared, trials, ladders."""
 
-from benchmarks.reproduction.table import formed, read
+from benchmarks.reproduction.table import formed, markdown, read
 
 
 def shipped() -> str:
@@ -37,3 +37,20 @@ def samples() -> str:
     forms = {"film": "{film}", "segments": "{segments}", "of them in the sample": "{portions}"}
     forms |= {"bytes": "{bytes:,}", "the sample is off by": "{off:+.1%}"}
     return formed(read("samples")["rows"], forms | {"evenly spread": "{off_evenly_spread:+.1%}"})
+
+
+def ladders() -> str:
+    """Whole ladders beside the plain side."""
+    rows = []
+    for row in read("ladders")["rows"]:
+        rungs, rates = row["rungs"], row["rates"]
+        kbps = (rung["bytes"]["total"] / 125 / rung["seconds"] for rung in rungs)
+        shown = " / ".join(f"{rung['quality']['psnr_y']:.1f}" for rung in rungs)
+        told = {"shot": row["shot"], "codec": row["codec"]}
+        told |= {"rungs, kbps": " / ".join(f"{rate:.0f}" for rate in kbps), "PSNR-Y, dB": shown}
+        told |= {"with a network": f"{sum(r['widths'] is not None for r in rungs)} of {len(rungs)}"}
+        for head, metric in (("PSNR-Y", "psnr_y"), ("RGB", "psnr_rgb"), ("XPSNR", "xpsnr_y")):
+            percent = rates.get(metric, {}).get("percent")
+            told[f"BD-rate {head}"] = "-" if percent is None else f"{percent:+.1f} %"
+        rows.append(told)
+    return markdown(rows)

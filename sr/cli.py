@@ -90,9 +90,13 @@ def explain(error: BaseException) -> int:
             return _say(*_INTERRUPTED)
         case Stopped():
             return _say(*_STOPPED)
-        case click.ClickException():
+        case click.exceptions.NoArgsIsHelpError():
             error.show()
             return error.exit_code
+        case click.ClickException():
+            context = getattr(error, "ctx", None)
+            told = f" ({context.command_path} --help)" if context else ""
+            return _say(error.format_message() + told, error.exit_code)
         case OSError():
             return _say(*_os_error(error))
     code = getattr(error, "exit_code", None)

@@ -26,11 +26,10 @@ from sr.commands.options import (
     track_options,
 )
 from sr.encode.methods import METHODS
-from sr.encode.records import LEARNED, PRESETS
+from sr.encode.records import LEARNED, LOSSES, PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
 from sr.rate.goal import METRICS
 from sr.shrink.registry import DEFAULT, STAGES
-from sr.training.losses import LOSSES
 
 if TYPE_CHECKING:
     from chunking.images import Film
@@ -166,7 +165,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 )
 @click.option(
     "--loss",
-    type=click.Choice(list(LOSSES)),
+    type=click.Choice(LOSSES),
     help="Squared errors of RGB, or of luma and chroma, 6:1:1; default rgb, in a search what its "
     "metric is about.",
 )
@@ -295,7 +294,14 @@ def command(
     Without --scale, the best use of the bytes for the goal, never worse than a plain encode.
     """
     # Before torch is loaded, which takes seconds.
+    from chunking.opening import open_source
+
     refuse_inside(*real_path(options["out"]).parents)
+    film, ladder = film_of(file, options.pop("frame_rate")), options.pop("ladder")
+    given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
+    check_together(given, ladder)
+    options["codec_opts"] = graining(options.pop("grain"), options)
+    open_source(film).close()
     from sr.encode.beside import beside_plain
     from sr.encode.best import encode_best
     from sr.encode.encode import encode
@@ -305,10 +311,6 @@ def command(
     from sr.encode.search_options import SearchOptions
     from sr.progress import Progress
 
-    film, ladder = film_of(file, options.pop("frame_rate")), options.pop("ladder")
-    given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
-    check_together(given, ladder)
-    options["codec_opts"] = graining(options.pop("grain"), options)
     if options["lr_from"]:
         options["scale"] = scale_of_own(film, options)
         given.add("scale")

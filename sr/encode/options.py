@@ -20,6 +20,7 @@ from sr.encode.records import (
     CHANGING,
     CHOICES,
     LEARNED,
+    LOSSES,
     PLAIN,
     RECORDS,
     RouteOptions,
@@ -29,7 +30,6 @@ from sr.encode.records import (
 )
 from sr.models import architecture
 from sr.shrink.registry import DEFAULT, FAIR, parse_stages
-from sr.training.losses import LOSSES
 from sr.usage_error import UsageError
 
 _OF_ONE_NETWORK = ("dydca", "jstdo", "awdnn")

@@ -23,6 +23,8 @@ PLAIN = "plain"  # the method without a network
 LEARNED = "learned"  # a kind of LR: bicubic, and then moved through the network of the film
 RETOUCHED = 3  # a network that only goes on with its stream is trained so many times shorter
 CHANGING = ("cafm", "delta")  # methods of one network and changes of it
+CONTRAST = "contrast"
+LOSSES = ("rgb", "ycbcr", CONTRAST)  # what is trained for (sr/training/losses.py)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,16 @@ from player.package.scale import parse_scale
 from player.quality import measurable
 from player.vmaf import need_vmaf
 from sr.encode.options import EncodeOptions
-from sr.encode.records import CHOICES, PLAIN, RouteOptions, StreamOptions, TrainingOptions
+from sr.encode.records import (
+    CHOICES,
+    CONTRAST,
+    PLAIN,
+    RouteOptions,
+    StreamOptions,
+    TrainingOptions,
+)
 from sr.rate.budget import DEFAULT_CLASS, Budget, budget_of
 from sr.rate.goal import Goal, goal_of, luma_share
-from sr.training.losses import CONTRAST
 from sr.usage_error import UsageError
 
 NO_LOSS_DB = 0.002  # of the best routes; for less no phone should compute

@@ -59,6 +59,41 @@ def test_help_answers_at_once_without_the_heavy_libraries():
     assert heavy == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("encode", "--help"), 0),
+        (("encode", "gone.mp4", "-o", "p"), 3),
+        (("encode", "gone.mp4", "-o", "p", "--scale", "2", "--target-kbps", "300"), 2),
+    ],
+)
+def test_an_encode_that_will_not_be_is_refused_before_torch_is_loaded(tmp_path, arguments, code):
+    program = "import sys, sr.cli\ntry: sr.cli.main()\n"
+    program += "except SystemExit as e: print(e.code, 'torch' in sys.modules)"
+    command = [sys.executable, "-c", program, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == f"{code} False"
+    assert code == 0 or len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("play", "gone"),
+            "pocketsr: Invalid value for 'PACKAGE': Directory 'gone' does not exist.",
+        ),
+        (("encode", "a.mp4"), "pocketsr: Missing option '-o' / '--out'."),
+        (("encode", "a.mp4", "-o", "p", "--scael", "2"), "pocketsr: No such option '--scael'"),
+        (("verfy", "p"), "pocketsr: No such command 'verfy'."),
+    ],
+)
+def test_a_command_that_is_not_one_is_told_in_one_line(arguments, said):
+    done = pocketsr(*arguments)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith(said) and done.stderr.endswith(" --help)\n")
+
+
 def test_every_command_explains_itself():
     from sr.cli import COMMANDS
 
