@@ -15,6 +15,8 @@ from sr.training.loop import TrainingPlan, overfit
 from tests.sr.small_trained import ARCH
 
 FILM_SIZE = (160, 192)
+# For encodes of which nothing is asked of the network: the backbone's own takes a second to code.
+SMALL = {"widths": (16, 16, 16), "exits": (1, 3)}
 MARGIN = 3
 
 

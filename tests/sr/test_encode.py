@@ -17,10 +17,11 @@ from sr.encode.options import EncodeOptions
 from sr.encode.records import CHANGING
 from sr.progress import Progress
 from sr.usage_error import UsageError
+from tests.sr.conftest import SMALL
 
 
 def run(film: Path, out: Path, restart: bool = False, **options) -> dict:
-    options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **options}
+    options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **SMALL, **options}
     with Progress() as progress:
         return encode(EncodeOptions.of(film, out, **options), progress, restart)
 
@@ -69,7 +70,7 @@ def test_every_method_makes_a_package_that_verifies(film, tmp_path, method, netw
 
 @pytest.mark.parametrize("backbone", ["wdsr", "espcn"])
 def test_baselines_encode_too(film, tmp_path, backbone):
-    run(film, tmp_path / "p", method="jstdo", backbone=backbone, frames=3)
+    run(film, tmp_path / "p", method="jstdo", backbone=backbone, frames=3, widths=None)
     index = read_index(tmp_path / "p").index
     assert (index.weights[0].arch.name, index.frames) == (backbone, 3)
 

@@ -25,6 +25,7 @@ from sr.router.training import RouterPlan
 from sr.scoring import path_sse
 from sr.training.data import CropSampler, FramePair
 from sr.usage_error import UsageError
+from tests.sr.conftest import SMALL
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def short_trainings(monkeypatch):
 
 
 def run(film: Path, out: Path, **options) -> dict:
-    options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **options}
+    options = {"scale": 2, "steps": 4, "lr_codec": "lossless", "threads": 1, **SMALL, **options}
     with Progress() as progress:
         return encode(EncodeOptions.of(film, out, **options), progress)
 

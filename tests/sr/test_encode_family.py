@@ -36,6 +36,7 @@ from sr.scoring import path_sse, scored_network, upscale_paths
 from sr.training.data import FramePair
 from sr.training.spread import CELL_PX
 from tests.player.random_architecture import SHAPES
+from tests.sr.conftest import SMALL
 from tests.sr.random_int8 import random_int8
 from tests.sr.test_family import chain, pixels
 
@@ -49,7 +50,7 @@ def odd_film(tmp_path_factory) -> Path:
 
 
 def run(film: Path, out: Path, **options) -> dict:
-    options = {"steps": 3, "lr_codec": "lossless", "threads": 1, **options}
+    options = {"steps": 3, "lr_codec": "lossless", "threads": 1, **SMALL, **options}
     with Progress() as progress:
         return encode(EncodeOptions.of(film, out, **options), progress)
 
@@ -148,7 +149,7 @@ def test_the_engine_shows_the_planned_pixels(odd_film, tmp_path, shared, scale, 
     ],
 )
 def test_every_stage_shrinks_a_filter_on_units(film, tmp_path, stage, steps):
-    asked = {"stages": stage, "steps": steps, "chunks": 2}
+    asked = {"stages": stage, "steps": steps, "chunks": 2, "widths": None}
     report = run(film, tmp_path / "p", scale=1, units=2, **asked)
     assert verify_package(tmp_path / "p").ok
     (entry,) = read_index(tmp_path / "p").index.weights
@@ -163,7 +164,7 @@ def test_stages_of_one_and_a_half_go_on_where_they_were_cut(odd_film, tmp_path, 
     def killed(*_):
         raise KeyboardInterrupt
 
-    options = {"scale": 1.5, "stages": "uniform"}
+    options = {"scale": 1.5, "stages": "uniform", "widths": None}
     run(odd_film, tmp_path / "whole", **options)
     with monkeypatch.context() as patched:
         patched.setattr(overfitting, "fine_tune", killed)
