@@ -1,15 +1,16 @@
 """What the networks that ship gain as they are, on films that they did not learn from.
 
-    python -m benchmarks.shipped_gains [--films FOLDER]
+    python -m benchmarks.shipped_gains [--films FOLDER] [--only x3-medium ...]
 
 The stretches of two clips on which settings may be chosen (benchmarks/adapting.py), encoded at the
 middle of what each network is for; each cell by its best path, as free routes would, against the
 stream as any player shows it. Beside it two controls: the same stream by another network of the
-same scale, and paths chosen by RGB's error alone, without the share of luma's (sr/rate/goal.py).
-And what of it a package keeps, on all frames, whose routes are paid for, `kept`, beside what the
-search promises of these few, `promised`.
+same scale (for medium rates the better of both others), and paths chosen by RGB's error alone,
+without the share of luma's (sr/rate/goal.py). And what of it a package keeps, on all frames, whose
+routes are paid for, `kept`, beside what the search promises of these few, `promised`.
 """
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,14 +45,16 @@ METRICS, JUDGED = ("psnr_y", "psnr_rgb"), 6
 _CODEC_AFTER = {"h264": "av1", "h265": "h264", "av1": "h264"}
 
 
-def control_of(name: str) -> str:
-    """Another network of the scale: of another codec, of other rates, a smaller one."""
+def controls_of(name: str) -> tuple[str, ...]:
+    """Others of the scale: of another codec, a smaller one, or those of other rates."""
     scale, kind, *rest = name.split("-")
     if rest == ["large"]:
-        return f"{scale}-{kind}"
+        return (f"{scale}-{kind}",)
     if kind in _CODEC_AFTER:
-        return f"{scale}-{_CODEC_AFTER[kind]}"
-    return f"{scale}-{'coarse' if kind == 'fine' else 'fine'}"
+        return (f"{scale}-{_CODEC_AFTER[kind]}",)
+    if kind == "medium":
+        return f"{scale}-fine", f"{scale}-coarse"
+    return (f"{scale}-{'coarse' if kind == 'fine' else 'fine'}",)
 
 
 def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str, Any]:
@@ -69,16 +72,20 @@ def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str
     row |= {"stream_bytes": stream.bytes, "anchor": anchor}
     cell_px = usual_cell_px(recipe.scale, recipe.arch.units)
     of_luma = luma_share("psnr_y")
-    arms = {"gain": (name, of_luma), "control": (control_of(name), of_luma), "by_rgb": (name, 0.0)}
-    for arm, (blob, share) in arms.items():
+
+    def gained(blob: str, share: float) -> dict[str, float]:
         network = scored_network(shipped_blob(blob))
         free = [next(routed(network, [p], cell_px, stream.frame_bits, share)) for p in pairs]
-        row[arm] = _more(_quality(sample, pairs, free), anchor)
+        return _more(_quality(sample, pairs, free), anchor)
+
+    row |= {"gain": gained(name, of_luma), "by_rgb": gained(name, 0.0)}
+    controls = [gained(other, of_luma) for other in controls_of(name)]
+    row["control"] = max(controls, key=lambda gain: gain["psnr_y"])
     network = scored_network(shipped_blob(name))
     promised = [*routed(network, pairs, cell_px, stream.frame_bits, of_luma)]
     row["promised"] = _more(_quality(sample, pairs, promised), anchor)
     row["kept"] = kept(name, recipe, stretch, films, crf)
-    return {**row, "control_network": control_of(name)}
+    return {**row, "control_network": " or ".join(controls_of(name))}
 
 
 def kept(name: str, recipe: Recipe, stretch: Stretch, films: Path, crf: float) -> dict[str, float]:
@@ -127,13 +134,16 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argument_parser("shipped", __doc__)
     parser.add_argument("--films", type=Path, default=Path("../shared/clips"))
+    parser.add_argument("--only", nargs="+", choices=RECIPES, help="the others' rows stay")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for name, recipe in RECIPES.items():
+    known = json.loads(options.json.read_text())["rows"] if options.only else []
+    rows = [row for row in known if row["network"] not in options.only]
+    for name in options.only or RECIPES:
         for stretch in STRETCHES:
-            rows.append(row_of(name, recipe, stretch, options.films))
+            rows.append(row_of(name, RECIPES[name], stretch, options.films))
             print(name, stretch.file, rows[-1]["gain"], rows[-1]["control"], flush=True)
+    rows.sort(key=lambda row: [*RECIPES].index(row["network"]))
     result = {"schema": "pocketsr.shipped/1", "means": means(rows), "rows": rows}
     write_json(options.json, {**result, "environment": environment(("torch", "av"))})
 

@@ -58,8 +58,10 @@ RECIPES = {
     "x4-coarse": Recipe(4, (24.0, 37.0), 48),
     "x4-fine": Recipe(4, (14.0, 25.0), 48),
     "x3-coarse": Recipe(3, (26.0, 39.0), 48),
+    "x3-medium": Recipe(3, (22.0, 32.0), 48),
     "x3-fine": Recipe(3, (16.0, 27.0), 48),
     "x2-coarse": Recipe(2, (29.0, 42.0), 32),
+    "x2-medium": Recipe(2, (23.0, 33.0), 32),
     "x2-fine": Recipe(2, (18.0, 30.0), 32),
     # Filters behind the decoder, each for what one codec leaves: as large as a phone's CPU has room
     # for, and as its NPU has.

@@ -38,6 +38,7 @@ from benchmarks.engine_tables import (
 from benchmarks.readme_table import readme
 from benchmarks.reproduction.table import Forms, formed, markdown, over_seeds, read
 from benchmarks.search_tables import hopes, ladders, samples, shared_networks, shipped
+from benchmarks.systems import systems
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -294,7 +295,7 @@ def of_rate(table: Callable[[Row], str]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (readme, quality, checked, quant, training, crops)},
-    **{f.__name__: f for f in (difficulty, scoring, reliability)},
+    **{f.__name__: f for f in (difficulty, scoring, reliability, systems)},
     **{f.__name__: f for f in (coding, coded_maps, samples, shipped)},
     **{f.__name__: f for f in (shared_networks, ladders, hopes)},
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},

@@ -11,6 +11,7 @@ from torch import Tensor
 from player.package.adapted import pack_adapted, unpack_base
 from player.package.architecture import Architecture, Tensors
 from player.package.package_error import PackageError
+from player.package.self_test import self_test_input
 from player.package.weights import (
     INT8,
     INT8_CODED,
@@ -19,7 +20,6 @@ from player.package.weights import (
     encode_weights,
     pack_payload,
     pack_weights,
-    self_test_input,
     self_test_row,
     unpack_weights,
 )

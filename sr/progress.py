@@ -34,7 +34,7 @@ class Progress:
         self._told: set[str] = set()
         self._task: Any = None
         self._said_at = self._began_at = monotonic()
-        self._first: int | None = None  # steps that were done when the stage began
+        self._first: int | None = None  # steps that were done when it was first told
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -60,17 +60,19 @@ class Progress:
     def at(self, done: int, quality_db: float | None = None) -> None:
         """`done` steps of the stage are done, at this quality."""
         quality = f"{quality_db:.2f} dB" if quality_db is not None else ""
-        if self._first is None:  # the first report: what is resumed has steps behind it
-            self._first = done - 1
+        if self._first is None:  # what is resumed has steps behind it, what begins reads a film
+            self._first, self._began_at = done, monotonic()
         self._bars.update(self._task, completed=done, quality=quality)
         if monotonic() - self._said_at > PLAIN_EVERY_S:
             self._said_at = monotonic()
             self.event("progress", name=self._name, done=done, total=self._total, db=quality_db)
             if not self._console.is_terminal:
-                passed_s, steps = monotonic() - self._began_at, max(done - self._first, 1)
-                left_s = passed_s * (self._total - done) / steps
-                left = f", {left_s:.0f} s left" if self._total else ""
-                print(f"{self._name} {done}/{self._total or '?'} {quality}{left}", file=sys.stderr)
+                of, left = f"/{self._total}" if self._total else "", ""
+                if self._total and (steps := done - self._first) > 0:
+                    left_s = (monotonic() - self._began_at) * (self._total - done) / steps
+                    left = f", {left_s:.0f} s left"
+                said = " ".join(f"{self._name} {done}{of} {quality}".split())
+                print(f"{said}{left}", file=sys.stderr)
 
     def warn(self, message: str) -> None:
         """One line for people; an event for programs. Once: a search encodes a film many times."""

@@ -27,10 +27,10 @@ from player.package.coded_changes import decode_changes, encode_changes
 from player.package.integers import Layer
 from player.package.limits import MAX_NETWORKS
 from player.package.package_error import PackageError
+from player.package.self_test import SELF_TEST_CRC_BYTES
 from player.package.shipped import has_shipped, shipped_by_hash
 from player.package.weights import (
     INT8_CODED,
-    SELF_TEST_CRC_BYTES,
     SelfTests,
     WeightsBlob,
     checked_body,

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from player.package.integers import DENSE, Layer, decode_layer, encode_layer
 from player.package.package_error import PackageError
 from player.package.paths import HARD, QUARTER_PX
-from player.package.weights import self_test_stream
+from player.package.self_test import self_test_stream
 
 MAX_ROUTER_BYTES = 1 << 19
 MAX_ROUTER_CELL_PX, MAX_CLASSES, MAX_ROUTER_WIDTH, MAX_HOLD_FRAMES = 32, 16, 64, 255

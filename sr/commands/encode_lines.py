@@ -7,18 +7,31 @@ from typing import Any
 
 def lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:
     """The report for people."""
-    paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
     return [
         ("package", out),
         ("frames", report["frames"]),
-        ("weights", f"{sum(report['weights_bytes'])} bytes"),
-        ("paths", paths),
+        *network_lines(report),
         *plain_lines(report),
         *stage_lines(report["stages"]),
         *router_lines(report["router"]),
         *(("lost", line) for line in report.get("lost", [])),
         ("next", f"pocketsr play {shlex.quote(str(out))}"),
     ]
+
+
+def network_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the package has for a network, and how much of the film takes it."""
+    scale, weights = report["scale"], report["weights_bytes"]
+    if report["method"] == "plain":
+        return [("network", "none" if scale == 1 else f"none: scale {scale}, shown by bicubic")]
+    told, shipped = f"{sum(weights)} bytes", report.get("shipped")
+    if shipped:
+        told = f"{shipped}, which lies with the player, {told} of changes"
+        told = told if report.get("adapted") else f"{shipped}, which lies with the player"
+    elif len(weights) > 1:
+        told = f"{len(weights)} of {told}"
+    paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())
+    return [("network", f"{told}; scale {scale}"), ("paths", paths)]
 
 
 def ladder_lines(report: dict[str, Any], out: Path) -> list[tuple[str, Any]]:

@@ -20,6 +20,7 @@ from sr.commands.options import (
     trust_option,
     video_option,
     warn,
+    warn_of_another,
 )
 
 
@@ -72,8 +73,10 @@ def command(
     wanted = measurable(METRICS.keys() - MODELS.keys() if vmaf is False else METRICS)
     options = MeasureOptions(threads, frames, protocol, metrics=wanted, worst=worst)
     opened = open_trusted(package, trust)
-    film = video_of(film_of(reference, frame_rate), video)
+    given = film_of(reference, frame_rate)
+    film = video_of(given, video)
     probe(film)  # before an engine is compiled for it
+    warn_of_another(package, given)
     engine = engine_of(opened, target, named, warn, build_engine)
     result = measure(opened, film, engine, options, warn)
     show(result, as_json, table(result))
@@ -98,6 +101,8 @@ def table(result: dict[str, Any]) -> list[tuple[str, Any]]:
     kbps, fps, paths = result["kbps"], result["fps"], result["paths"]
     ours = {"psnr_rgb": result["psnr"]["rgb"], "psnr_y": result["psnr"]["y"], "kbps": kbps["total"]}
     shares = ", ".join(f"{name} {share:.0%}" for name, share in paths.items())
+    manifests = kbps["total"] - kbps["video"] - kbps["sr"]
+    parts = {"video": kbps["video"], "super-resolution": kbps["sr"], "manifests": manifests}
     lines = [
         ("bicubic", quality(result["bicubic"], "not measured")),
         ("generic", quality(result["generic"], "not measured: no engine")),
@@ -106,7 +111,7 @@ def table(result: dict[str, Any]) -> list[tuple[str, Any]]:
         ("perceived", perceived(result)),
         ("SSIM (Y)", number(result["ssim_y"], 4)),
         ("bytes", f"{result['bytes']['total']} ({result['bytes']['weights']} weights)"),
-        ("rate", f"{kbps['video']:.0f} kbps video + {kbps['sr']:.0f} kbps super-resolution"),
+        ("rate", " + ".join(f"{rate:.0f} kbps {name}" for name, rate in parts.items())),
         ("paths", shares),
         ("MACs", f"{result['macs_per_frame'] / 1e9:.2f} G a frame"),
         ("FPS", f"{fps['upscale_p50']:.1f} upscaling, {fps['pipeline']:.1f} with decoding"),

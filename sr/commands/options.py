@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,17 @@ def film_of(file: Path, frame_rate: Fraction | None) -> "Film":
     if not images:
         raise UsageError(f"{file} is not images: --frame-rate is for frames/%05d.png, or a folder")
     return ImageSequence(file, frame_rate, images)
+
+
+def warn_of_another(package: Path, film: "Film") -> None:
+    """A line where a film is not the one that a package was made of, as far as its job says."""
+    from chunking.images import film_sha256
+
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        made_of = json.loads((package / JOB_FILE).read_text(encoding="utf-8"))
+        if made_of["source_sha256"] != film_sha256(film):
+            name = film if isinstance(film, Path) else film.path
+            warn(f"{name} is not the file that {package} was made of, {made_of['source']}")
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

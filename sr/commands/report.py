@@ -16,6 +16,7 @@ from sr.commands.options import (
     show,
     trust_option,
     video_option,
+    warn_of_another,
 )
 from sr.usage_error import UsageError
 
@@ -26,7 +27,7 @@ _REMEDY = "pip install 'pocketsr[report]'"
 @click.command()
 @click.argument("package", type=DIRECTORY)
 @click.option("--reference", type=FILE, help="The film that was encoded.")
-@click.option("--out", "-o", type=FILE, help="The page; default: report.html beside the package.")
+@click.option("--out", "-o", type=FILE, help="The page; default: DIR.report.html, beside it.")
 @video_option
 @frame_rate_option
 @trust_option
@@ -63,6 +64,8 @@ def command(
     metrics = measurable(("psnr_y", "psnr_rgb", *(() if vmaf is False else ("vmaf",))))
     film = None if reference is None else film_of(reference, frame_rate)
     opened = open_trusted(package, trust)
+    if film is not None:
+        warn_of_another(package, film)
     with Progress() as progress:
         html = make_report(opened, film, video, metrics, progress)
     write_text(page, html)

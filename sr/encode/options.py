@@ -29,6 +29,7 @@ from sr.encode.records import (
     TrainingOptions,
 )
 from sr.models import architecture
+from sr.rate.goal import LAST_CRF
 from sr.shrink.registry import DEFAULT, FAIR, parse_stages
 from sr.usage_error import UsageError
 
@@ -73,6 +74,9 @@ class EncodeOptions:
         return cls(source, out, **records)
 
     def __post_init__(self) -> None:
+        codec, crf = self.stream.lr_codec, self.stream.lr_crf or 0.0
+        if crf > (last := LAST_CRF.get(codec, crf)):
+            raise UsageError(f"--lr-crf {crf:g}: {codec} has none above {last:g}")
         if self.stream.lr and self.stream.scale == 1:
             raise UsageError(f"--lr {self.stream.lr}: at --scale 1 nothing is made smaller")
         self._check_learned()

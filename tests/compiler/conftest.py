@@ -16,7 +16,8 @@ from player.engine import Network as EngineNetwork
 from player.package.anchor import anchor_kernel
 from player.package.architecture import Architecture, tensor_layout
 from player.package.paths import BICUBIC
-from player.package.weights import pack_weights, self_test_input
+from player.package.self_test import self_test_input
+from player.package.weights import pack_weights
 from sr.models import deployed_network
 from sr.models.network import Network as TorchNetwork
 from tests.compiler import int8_cases

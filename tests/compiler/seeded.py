@@ -10,7 +10,8 @@ import numpy as np
 
 from player.package.architecture import Architecture
 from player.package.scale import hr_px
-from player.package.weights import INT8, pack_weights, self_test_input, self_test_row
+from player.package.self_test import self_test_input
+from player.package.weights import INT8, pack_weights, self_test_row
 from sr.quant import reference
 
 _PATIENCE_S = 120  # a run takes a fraction of a second, also emulated

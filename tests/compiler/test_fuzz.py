@@ -23,12 +23,8 @@ import torch
 from player.package.architecture import Architecture, tensor_layout
 from player.package.integers import check_layer
 from player.package.package_error import PackageError
-from player.package.weights import (
-    pack_weights,
-    self_test_input,
-    self_test_row,
-    unpack_weights,
-)
+from player.package.self_test import self_test_input
+from player.package.weights import pack_weights, self_test_row, unpack_weights
 from sr.models import deployed_network
 from sr.quant import reference
 from tests.compiler.random_headers import random_blob

@@ -13,16 +13,11 @@ from player.package.generic import anchor_blob
 from player.package.index import read_index, write_index
 from player.package.package_error import PackageError
 from player.package.scale import scale_number
+from player.package.self_test import self_test_input
 from player.package.shipped import FOLDER, is_shipped, shipped_blob, shipped_by_hash, shipped_names
 from player.package.signature import signing_key
 from player.package.verify import verify_package
-from player.package.weights import (
-    INT8,
-    pack_weights,
-    self_test_input,
-    self_test_row,
-    unpack_weights,
-)
+from player.package.weights import INT8, pack_weights, self_test_row, unpack_weights
 from sr.quant import reference
 from tests.player.conftest import ARCH, tiny_blob, write_film
 

@@ -14,13 +14,13 @@ from player.package.integers import grid_multiplier
 from player.package.limits import MAX_CODED_WEIGHTS
 from player.package.package_error import PackageError
 from player.package.paths import HARD
+from player.package.self_test import self_test_input
 from player.package.weights import (
     INT8,
     INT8_CODED,
     INT8_SPARSE,
     pack_weights,
     read_header,
-    self_test_input,
     self_test_row,
     unpack_weights,
 )

@@ -10,15 +10,8 @@ import pytest
 from player.package.architecture import Architecture, convolutions, tensor_layout
 from player.package.generic import GENERIC_SCALES, blob_path
 from player.package.package_error import PackageError
-from player.package.weights import (
-    FLOAT16,
-    FLOAT32,
-    INT8,
-    INT8_SPARSE,
-    pack_weights,
-    self_test_input,
-    unpack_weights,
-)
+from player.package.self_test import self_test_input
+from player.package.weights import FLOAT16, FLOAT32, INT8, INT8_SPARSE, pack_weights, unpack_weights
 from tests.player.random_architecture import SHAPES, random_architecture
 from tests.player.sparse_blobs import integers
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from player.package.router_blob import OFFSET_LIMIT, RouterBlob, RouterSizes, pack_router_blob
-from player.package.weights import self_test_stream
+from player.package.self_test import self_test_stream
 from sr.router import reference
 from tests.router.random_router import DEFAULT, SIZES, noise, random_router, router_blob, size_name
 

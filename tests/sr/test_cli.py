@@ -164,6 +164,9 @@ def test_a_plain_encode_is_probed_made_verified_measured_and_played(film, tmp_pa
         assert result["generic"] == result["bicubic"]
         assert result["psnr"]["rgb"] == pytest.approx(result["bicubic"]["psnr_rgb"])
         assert ("warning" in measured.stderr) == (scale != "1"), "the LR video needs no engine"
+    other = write_film(tmp_path / "other.mp4", drifting_pictures(12, *FILM_SIZE)[::-1])
+    said = pocketsr("measure", tmp_path / "1", "--reference", other).stderr
+    assert f"{other} is not the file that {tmp_path / '1'} was made of, film.mp4" in said
 
 
 @pytest.fixture

@@ -73,6 +73,8 @@ def test_units_and_cells_are_decided_together(asked, units, cell_px):
         ({"method": "plain", "budget": "0.5x"}, "--stages and budgets: plain has no network"),
         ({"method": "plain", "routes": "router"}, "--routes router: plain has no network"),
         ({"method": "plain", "dtype": "fp32"}, "--dtype: plain has no network"),
+        ({"lr_codec": "h264", "lr_crf": 60}, "--lr-crf 60: h264 has none above 51"),
+        ({"lr_codec": "h265", "lr_crf": 51.5}, "--lr-crf 51.5: h265 has none above 51"),
         ({"scale": 1, "lr": "sharp"}, "--lr sharp: at --scale 1 nothing is made smaller"),
         ({"lr_from": Path("own.mp4"), "lr": "sharp"}, "--lr-from takes a stream as it is"),
         ({"method": "cafm", "dtype": "fp32"}, "--dtype fp32: cafm changes integers"),

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from player.package.paths import EASY, HARD
-from player.package.weights import self_test_input, unpack_weights
+from player.package.self_test import self_test_input
+from player.package.weights import unpack_weights
 from sr.models import architecture, build_network
 from sr.packing import HALF, hard_path_alone, network_of, pack_network, trainable_network
 

@@ -18,14 +18,8 @@ from player.package.integers import (
 )
 from player.package.package_error import PackageError
 from player.package.paths import EASY, HARD
-from player.package.weights import (
-    FLOAT16,
-    INT8,
-    INT8_CODED,
-    pack_weights,
-    self_test_input,
-    unpack_weights,
-)
+from player.package.self_test import self_test_input
+from player.package.weights import FLOAT16, INT8, INT8_CODED, pack_weights, unpack_weights
 from sr.models import build_network, deployed_network
 from sr.packing import pack_integers
 from sr.quant import reference

@@ -1,6 +1,6 @@
 """The networks that ship with every player: a package names one, and sends no weights.
 
-    x4-coarse, x4-fine ...      streams of that scale, of any codec, at low and at higher rates
+    x4-coarse, x3-medium ...    streams of that scale, of any codec, at low to higher rates
     x1-h264, x1-h264-large ...  streams of the film's own size by that codec, at all usual rates
 
 In integers, for streams as codecs leave them. Made by `python -m benchmarks.shipped_networks`; the
