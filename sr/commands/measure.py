@@ -116,10 +116,13 @@ def table(result: dict[str, Any]) -> list[tuple[str, Any]]:
         ("MACs", f"{result['macs_per_frame'] / 1e9:.2f} G a frame"),
         ("FPS", f"{fps['upscale_p50']:.1f} upscaling, {fps['pipeline']:.1f} with decoding"),
     ]
+    if result["method"] == "plain":  # there is no network, on no path
+        lines = [line for line in lines if line[0] not in ("generic", "paths", "MACs")]
     if grained := result["grain_frames"]:
         said = f"of {grained} of {result['frames']} frames; left out here, added when it is shown"
         lines.append(("film grain", said))
     if worst := result["worst"]:
         label = f"worst {100 * worst['share']:.3g}%"
-        lines.insert(5, (label, f"{quality(worst, '')}  {perceived(worst)}"))
+        at = [name for name, _ in lines].index("perceived") + 1
+        lines.insert(at, (label, f"{quality(worst, '')}  {perceived(worst)}"))
     return lines

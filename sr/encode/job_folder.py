@@ -33,6 +33,7 @@ from sr.encode.job import LOCK, Job, Warn, remove_work
 from sr.usage_error import UsageError
 
 _SCHEMA = "pocketsr.job/1"
+_MOST_TOLD = 4  # differences from another job
 
 
 class Asked(Protocol):
@@ -156,9 +157,12 @@ def _check_same(out: Path, wanted: dict[str, Any]) -> None:
     except (ValueError, TypeError, AttributeError, PackageError):
         raise UsageError(f"{out}/{JOB_FILE} is damaged: start again with --restart") from None
     if changed:
-        was = ", ".join(f"{k} {found.get(k)} -> {wanted.get(k)}" for k in changed)
+        told = [f"{k} {found.get(k)} -> {wanted.get(k)}" for k in changed if k != "source_sha256"]
+        told = ["another film"] * ("source_sha256" in changed) + told
+        more = f", and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
         raise UsageError(
-            f"{out} holds another job ({was}): use --restart to discard it, or another -o"
+            f"{out} holds another job ({', '.join(told[:_MOST_TOLD])}{more}): "
+            "use --restart to discard it, or another -o"
         )
 
 

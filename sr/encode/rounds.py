@@ -89,7 +89,9 @@ class Rounds:
             return self.job.step(f"judge-{name}-{part}", make, [folder / index_path(folder)])
 
         def judge() -> dict[str, Any]:
-            self.progress.stage(f"{name} beside the film", report["frames"])
+            what = "package" if choice["widths"] else "plain encode"
+            said = f"{what} of scale {choice['scale']} beside the film"
+            self.progress.stage(said, report["frames"])
             options = self.options
             return judge_package(
                 folder, options.film, options.proved, options.goal.worst,

@@ -17,7 +17,7 @@ from sr.encode.options import EncodeOptions
 from sr.encode.records import CHANGING
 from sr.progress import Progress
 from sr.usage_error import UsageError
-from tests.sr.conftest import SMALL
+from tests.sr.conftest import FILM_SIZE, SMALL, drifting_pictures, write_film
 
 
 def run(film: Path, out: Path, restart: bool = False, **options) -> dict:
@@ -156,8 +156,14 @@ def _interrupt(*arguments):
 
 def test_another_job_in_the_folder_is_refused_with_the_difference(film, tmp_path):
     run(film, tmp_path / "p")
-    with pytest.raises(UsageError, match=r"seed 0 -> 5.*--restart"):
+    with pytest.raises(UsageError, match=r"\(seed 0 -> 5\).*--restart"):
         run(film, tmp_path / "p", seed=5)
+    other = write_film(tmp_path / "other.mp4", drifting_pictures(3, *FILM_SIZE))
+    with pytest.raises(UsageError, match=r"\(another film, source film.mp4 -> other.mp4\)"):
+        run(other, tmp_path / "p")
+    many = {"seed": 5, "steps": 6, "scale": 3, "lr_codec": "av1", "max_loss_db": 1.0}
+    with pytest.raises(UsageError, match=r"^[^>]*(-> [^>]*){4}, and \d more\)"):
+        run(film, tmp_path / "p", **many)
     run(film, tmp_path / "p", seed=5, restart=True)
     assert verify_package(tmp_path / "p").ok
 

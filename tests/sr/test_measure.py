@@ -13,7 +13,7 @@ RESULT = {
     "vmaf_neg": None, "worst": None, "frames": 9, "grain_frames": 0,
     "bytes": {"total": 2, "weights": 1},
     "kbps": {"video": 200.0, "sr": 20.0, "total": 220.0}, "paths": {"easy": 1.0},
-    "macs_per_frame": 0, "fps": {"upscale_p50": 1.0, "pipeline": 1.0},
+    "macs_per_frame": 0, "method": "dydca", "fps": {"upscale_p50": 1.0, "pipeline": 1.0},
 }  # fmt: skip
 
 
@@ -63,6 +63,12 @@ def test_the_lines_put_the_plain_encode_beside_ours(worst):
     assert lines["perceived"] == "XPSNR 33.12 dB  VMAF -  NEG -"
     if worst:
         assert "VMAF 81.2  NEG 80.0" in lines["worst 5%"]
+
+
+def test_of_a_plain_encode_nothing_is_said_that_a_network_would_do():
+    lines = [name for name, _ in table({**RESULT, "method": "plain"})]
+    assert not {"generic", "paths", "MACs"} & {*lines} and {"rate", "FPS"} < {*lines}
+    assert {"generic", "paths", "MACs"} < {name for name, _ in table(RESULT)}
 
 
 def test_film_grain_is_said_where_there_is_some():
