@@ -20,7 +20,8 @@ _SAVED = ("saved_psnr_y", "saved_psnr_rgb")
 
 
 def means(result: Row) -> str:
-    """BD-rate against the plain side, mean ± standard error over the reporting clips."""
+    """BD-rate against the plain side, mean ± standard error over the reporting clips; `(of 2)`: of
+    so many alone."""
     found = {
         (r["codec"], r["arm"], r["metric"]): r for r in result["means"] if r["part"] == REPORTED
     }
@@ -30,7 +31,9 @@ def means(result: Row) -> str:
         shown = [r for r in of_arm if r]
         overlap = min(r["overlap"] for r in shown)
         clips = max(r["clips"] for r in shown)
-        rows.append((codec, f"`{arm}`", *map(_percent, of_arm), clips, f"{overlap:.0%}"))
+        fewer = {r["metric"]: f" (of {r['clips']})" for r in shown if r["clips"] < clips}
+        told = (_percent(r) + fewer.get(m, "") for m, r in zip(METRICS, of_arm, strict=True))
+        rows.append((codec, f"`{arm}`", *told, clips, f"{overlap:.0%}"))
     return _table(("codec", "arm", *METRICS.values(), "clips", "overlap"), *rows)
 
 

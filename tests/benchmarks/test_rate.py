@@ -356,6 +356,10 @@ def test_tables_are_made_of_results_alone():
     result = results([{**c, **cost, "networks": [network]} for c in cells])
     made = {name.removeprefix("rate."): table(result) for name, table in TABLES.items()}
     assert "| h264 | `cpu` | -15.0 ± 5.0 % | - | - | - | - | 2 |" in made["means"]
+    first = result["means"][0]
+    of_one = {**first, "metric": "psnr_rgb", "clips": 1, "standard_error": None}
+    told = TABLES["rate.means"]({"means": [first, of_one]})
+    assert "% (of 1) |" in told and "± 5.0 % | " in told and "| 2 |" in told
     assert "| a-0 | h264 | -20.0 % |" in made["clips"]
     # 0.8 times the bytes of 200 kB, of which the plain side shows 0.9 dB less.
     assert (
