@@ -12,6 +12,7 @@ import click
 
 from player.library import MAX_THREADS
 from player.package.layout import INDEX_PATH, JOB_FILE
+from player.package.limits import MAX_RECORD_BYTES
 from sr.usage_error import UsageError
 
 if TYPE_CHECKING:
@@ -109,12 +110,15 @@ def film_of(file: Path, frame_rate: Fraction | None) -> "Film":
 def warn_of_another(package: Path, film: "Film") -> None:
     """A line where a film is not the one that a package was made of, as far as its job says."""
     from chunking.images import film_sha256
+    from player.package.files import read_plain
+    from player.package.package_error import PackageError
 
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        made_of = json.loads((package / JOB_FILE).read_text(encoding="utf-8"))
-        if made_of["source_sha256"] != film_sha256(film):
+    # No part of the signed package: it may be missing, and hold anything.
+    with suppress(PackageError, ValueError, KeyError, TypeError):
+        made_of = json.loads(read_plain(package, JOB_FILE, MAX_RECORD_BYTES))["source_sha256"]
+        if made_of != film_sha256(film):
             name = film if isinstance(film, Path) else film.path
-            warn(f"{name} is not the file that {package} was made of, {made_of['source']}")
+            warn(f"{name} is not the file that {package} was made of, as its {JOB_FILE} says")
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:
