@@ -78,7 +78,8 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
         if restart or not (out / JOB_FILE).exists():
             write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
         else:
-            _check_same(out, wanted)
+            is_film = isinstance(options.source, Path)
+            _check_same(out, wanted, "another film" + " or --frame-rate" * (not is_film))
         return Job(options.source, out, wanted, lock, warn)
     except BaseException:
         # Who is refused leaves nothing in a package that is done, or somebody else's.
@@ -150,7 +151,8 @@ def discard(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _check_same(out: Path, wanted: dict[str, Any]) -> None:
+def _check_same(out: Path, wanted: dict[str, Any], film: str) -> None:
+    """Raises UsageError where the folder's job is another one; `film` says what its hash is of."""
     try:
         found = json.loads(read_plain(out, JOB_FILE, MAX_RECORD_BYTES))
         changed = [k for k in found | wanted if found.get(k) != wanted.get(k)]
@@ -158,7 +160,7 @@ def _check_same(out: Path, wanted: dict[str, Any]) -> None:
         raise UsageError(f"{out}/{JOB_FILE} is damaged: start again with --restart") from None
     if changed:
         told = [f"{k} {found.get(k)} -> {wanted.get(k)}" for k in changed if k != "source_sha256"]
-        told = ["another film"] * ("source_sha256" in changed) + told
+        told = [film] * ("source_sha256" in changed) + told
         more = f", and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
         raise UsageError(
             f"{out} holds another job ({', '.join(told[:_MOST_TOLD])}{more}): "
