@@ -19,7 +19,7 @@ os.environ["POCKETSR_BUILD"] = "0"
 
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk() -> Iterator[None]:
-    """What tests write need not outlive a power cut; a tenth of their time went into that."""
+    """What tests write need not outlive a power cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield

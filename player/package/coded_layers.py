@@ -38,7 +38,7 @@ _BIASES = _MULTIPLIERS + SIGNED_CONTEXTS  # of outputs with weights, then of out
 _CONTEXTS = _BIASES + 2 * SIGNED_CONTEXTS
 _PRECISION_BITS = 7
 _FIRST_PLACE = GRID_PLACES * 3 // 4  # 2^-5.5
-# Networks that ship are read again and again, and a large one takes half a second in Python.
+# Networks that ship are read again and again, and a large one takes long in Python.
 _KEPT = 16
 
 
