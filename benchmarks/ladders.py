@@ -12,15 +12,15 @@ rung loads no more than that. docs/rate.md says what the plain side is.
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bd_rate import bd_rate
-from benchmarks.harness import argument_parser, environment, write_json
+from benchmarks.harness import RESULTS, argument_parser, environment, write_json
 from benchmarks.rating.cells import CODECS, TUNES
 from benchmarks.rating.clips import PARTS, Shot, film_of, read_shots
-from benchmarks.rating.curves import LEAST_OVERLAP, metrics_of, plain_points
-from benchmarks.rating.envelope import envelope
+from benchmarks.rating.curves import Cells, metrics_of, of_shots, over_plain_side, plain_points
+from benchmarks.rating.envelope import Point
 from benchmarks.rating.making import THREADS, measure_package
 from player.quality import measurable
 from sr.encode.ladder import LadderOptions, encode_ladder
@@ -28,7 +28,6 @@ from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 
 _TUNE = "psnr"
-Cells = Sequence[Mapping[str, Any]]
 
 
 def ladder_row(shot: Shot, codec: str, film: Path, folder: Path, group: Cells) -> dict[str, Any]:
@@ -76,12 +75,9 @@ def measured_rung(
 
 def rates(rungs: Cells, group: Cells, metrics: Sequence[str]) -> dict[str, Any]:
     """By metric the BD-rate of the rungs against the plain side's envelope."""
-    beside, found = plain_points(group, "cpu"), {}
-    for metric in metrics:
-        curve = [(rung["bytes"]["total"], rung["quality"][metric]) for rung in rungs]
-        anchor = envelope(beside, metric).sampled()
-        found[metric] = vars(bd_rate(anchor, curve, LEAST_OVERLAP))
-    return found
+    points = [Point(rung["bytes"]["total"], rung["quality"]) for rung in rungs]
+    beside = plain_points(group, "cpu")
+    return {metric: vars(over_plain_side(points, beside, metric)) for metric in metrics}
 
 
 def main() -> None:
@@ -92,25 +88,21 @@ def main() -> None:
     parser.add_argument("--codec", nargs="+", choices=CODECS, default=["h264"])
     parser.add_argument("--work", type=Path, default=Path("build/rate"))
     options = parser.parse_args()
-    cells = json.loads((Path(__file__).parent / "results" / "rate.json").read_text())["cells"]
+    cells = of_shots(json.loads((RESULTS / "rate.json").read_text())["cells"])
     known = json.loads(options.json.read_text())["rows"] if options.json.exists() else []
     rows = {(row["shot"], row["codec"]): row for row in known}
-    for shot in read_shots():
-        wanted = shot.part in options.part if options.clips is None else shot.clip in options.clips
-        for codec in options.codec:
-            group = [
-                cell
-                for cell in cells
-                if (cell["shot"], cell["codec"], cell["tune"]) == (shot.name, codec, _TUNE)
-            ]
-            if not (wanted and group) or (shot.name, codec) in rows:
-                continue
-            film = film_of(shot, options.films, options.work / "shots")
-            folder = options.work / "ladders" / f"{shot.name}_{codec}"
-            rows[shot.name, codec] = ladder_row(shot, codec, film, folder, group)
-            result = {"schema": "pocketsr.ladders/1", "rows": [rows[key] for key in sorted(rows)]}
-            write_json(options.json, {**result, "environment": environment(("torch", "av"))})
-            print(json.dumps(rows[shot.name, codec]["rates"]), flush=True)
+    shots = [shot for shot in read_shots() if shot.part in options.part]
+    named = [shot for shot in shots if not options.clips or shot.clip in options.clips]
+    for shot, codec in product(named, options.codec):
+        group = cells.get((codec, _TUNE, shot.name))
+        if group is None or (shot.name, codec) in rows:
+            continue
+        film = film_of(shot, options.films, options.work / "shots")
+        folder = options.work / "ladders" / f"{shot.name}_{codec}"
+        rows[shot.name, codec] = ladder_row(shot, codec, film, folder, group)
+        result = {"schema": "pocketsr.ladders/1", "rows": [rows[key] for key in sorted(rows)]}
+        write_json(options.json, {**result, "environment": environment(("torch", "av"))})
+        print(json.dumps(rows[shot.name, codec]["rates"]), flush=True)
 
 
 if __name__ == "__main__":

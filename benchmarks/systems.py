@@ -12,7 +12,6 @@ from typing import Any
 from benchmarks.reproduction.table import markdown, read
 
 Shown = Callable[[], str]
-_WORDS = {"ratio": "ratio ", "difference": "difference ", "difference_db": "difference "}
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,9 @@ def _figure(measured: dict[str, Any]) -> str:
     """The first of a claim's figures that is one over runs."""
     for name, value in measured.items():
         if isinstance(value, dict) and "mean" in value:
-            error = value["standard_error"]
+            error, unit = value["standard_error"], " dB" if name.endswith("_db") else ""
             spread = "" if error is None else f" ± {error:.2g}"
-            return (
-                f" ({name.replace('_', ' ')} {value['mean']:+.3g}{spread}, runs: {value['runs']})"
-            )
+            return f" ({value['mean']:.3g}{spread}{unit}, runs: {value['runs']})"
     return ""
 
 

@@ -12,7 +12,7 @@ from itertools import product
 from statistics import fmean, stdev
 from typing import Any
 
-from benchmarks.bd_rate import bd_rate
+from benchmarks.bd_rate import BdRate, bd_rate
 from benchmarks.rating.cells import (
     ABLATIONS,
     ARMS,
@@ -95,6 +95,12 @@ def of_shots(cells: Cells) -> dict[tuple[str, str, str], list[Mapping[str, Any]]
     return dict(groups)
 
 
+def over_plain_side(points: Sequence[Point], beside: Sequence[Point], metric: str) -> BdRate:
+    """Bytes of an arm's points over those of the plain side's envelope, by one metric."""
+    curve = [(point.bytes, point.quality[metric]) for point in points]
+    return bd_rate(envelope(beside, metric).sampled(), curve, LEAST_OVERLAP)
+
+
 def bd_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
     """A row for each shot, arm and metric: a number, or the reason why there is none."""
     rows = []
@@ -106,8 +112,7 @@ def bd_rows(cells: Cells, arms: Sequence[str]) -> list[dict[str, Any]]:
             for metric in metrics_of(codec, tune):
                 if not all(metric in p.quality for p in (*points, *beside)):
                     continue
-                curve = [(p.bytes, p.quality[metric]) for p in points]
-                found = bd_rate(envelope(beside, metric).sampled(), curve, LEAST_OVERLAP)
+                found = over_plain_side(points, beside, metric)
                 first = group[0]
                 named = {"codec": codec, "clip": first["clip"], "shot": shot, "arm": arm}
                 kind = {"part": first["part"], "long": first["long"], "metric": metric}

@@ -24,10 +24,10 @@ def network_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
     scale, weights = report["scale"], report["weights_bytes"]
     if report["method"] == "plain":
         return [("network", "none" if scale == 1 else f"none: scale {scale}, shown by bicubic")]
-    told, shipped = f"{sum(weights)} bytes", report.get("shipped")
-    if shipped:
-        told = f"{shipped}, which lies with the player, {told} of changes"
-        told = told if report.get("adapted") else f"{shipped}, which lies with the player"
+    told = f"{sum(weights)} bytes"
+    if report.get("shipped"):
+        changes = f", {told} of changes" if report.get("adapted") else ""
+        told = f"{report['shipped']}, which lies with the player{changes}"
     elif len(weights) > 1:
         told = f"{len(weights)} of {told}"
     paths = ", ".join(f"{name} {share:.0%}" for name, share in report["paths"].items())

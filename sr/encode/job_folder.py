@@ -78,8 +78,9 @@ def open_job(options: Asked, restart: bool, warn: Warn) -> Job:
         if restart or not (out / JOB_FILE).exists():
             write_text(out / JOB_FILE, json.dumps(wanted, indent=1) + "\n")
         else:
-            is_film = isinstance(options.source, Path)
-            _check_same(out, wanted, "another film" + " or --frame-rate" * (not is_film))
+            is_file = isinstance(options.source, Path)
+            film = "another film" if is_file else "another film or --frame-rate"
+            _check_same(out, wanted, film)
         return Job(options.source, out, wanted, lock, warn)
     except BaseException:
         # Who is refused leaves nothing in a package that is done, or somebody else's.

@@ -1,26 +1,20 @@
 """`benchmarks.ladders`: rungs as a curve beside plain encodes, and a whole small one."""
 
-import av
-import numpy as np
 import pytest
 
 from benchmarks.ladders import ladder_row, rates
 from benchmarks.rating.clips import Shot
+from benchmarks.same_bytes import drifting_pictures, write_film
 from player.package.ladder import read_ladder
 
 METRICS = ("psnr_y", "psnr_rgb", "xpsnr_y")
 SIZES = (10_000, 20_000, 40_000, 80_000, 160_000)
 
 
-def encode_of(size: int, db: float, arm: str = "plain") -> dict:
+def encode_of(size: int, db: float) -> dict:
     sizes = {"video": size - 1000, "manifests": 1000, "total": size}
-    return {
-        "arm": arm,
-        "bytes": sizes,
-        "quality": dict.fromkeys(METRICS, db),
-        "scale": 1,
-        "crf": 30,
-    }
+    quality = dict.fromkeys(METRICS, db)
+    return {"arm": "plain", "bytes": sizes, "quality": quality, "scale": 1, "crf": 28}
 
 
 def plain_side() -> list[dict]:
@@ -41,22 +35,13 @@ def test_three_rungs_are_no_curve():
 
 @pytest.mark.slow
 def test_a_ladder_is_made_measured_and_resumed(tmp_path):
-    film = tmp_path / "film.mkv"
-    noise = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
-    with av.open(str(film), "w") as out:
-        stream = out.add_stream("ffv1", rate=24)
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        for i in range(24):
-            picture = noise[i : i + 96, 2 * i : 2 * i + 128] // (1 + i // 12)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        out.mux(stream.encode(None))
+    film = write_film(tmp_path / "film.mp4", drifting_pictures(24, 96, 128))
     shot = Shot("made", film.name, "choosing", 0, 0, 24)
-    group = [{**cell, "crf": 28} for cell in plain_side()]
-    row = ladder_row(shot, "h264", film, tmp_path / "ladder", group)
+    row = ladder_row(shot, "h264", film, tmp_path / "ladder", plain_side())
     assert row["like_crf"] == 28 and row["rungs"]
     assert [r["folder"] for r in row["rungs"]] == [
         r.folder for r in read_ladder(tmp_path / "ladder")[0].rungs
     ]
     sizes = [rung["bytes"]["total"] for rung in row["rungs"]]
     assert sizes == sorted(sizes) and row["rates"].keys() >= {"psnr_y", "psnr_rgb"}
-    assert ladder_row(shot, "h264", film, tmp_path / "ladder", group) == row
+    assert ladder_row(shot, "h264", film, tmp_path / "ladder", plain_side()) == row
