@@ -328,7 +328,7 @@ def measure(folder: Path, revision: str, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argument_parser("family", __doc__)
+    parser = argument_parser("family", __doc__, quick=True)
     parser.add_argument("--against", default=SPECIALISED, metavar="REVISION")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -97,13 +97,16 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def parse_arguments(name: str, description: str | None) -> argparse.Namespace:
-    """The options that every benchmark has: `--quick` and `--json FILE`."""
-    return argument_parser(name, description).parse_args()
+    """The options of a benchmark that has no others: `--quick` and `--json FILE`."""
+    return argument_parser(name, description, quick=True).parse_args()
 
 
-def argument_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """The same, for a benchmark that has more."""
+def argument_parser(
+    name: str, description: str | None, quick: bool = False
+) -> argparse.ArgumentParser:
+    """The same, for a benchmark that has more; `quick`: it can be cut short."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
-    parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
+    if quick:
+        parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
     parser.add_argument("--json", type=Path, default=RESULTS / f"{name}.json", metavar="FILE")
     return parser

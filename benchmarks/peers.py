@@ -186,7 +186,7 @@ def measure_both(plan: Plan, store: Store) -> dict[str, Any]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argument_parser("peers", __doc__)
+    parser = argument_parser("peers", __doc__, quick=True)
     parser.add_argument("--resume", action="store_true", help="go on after an interruption")
     parser.add_argument("--only", nargs="+", choices=PEERS, metavar="NAME", help="these peers")
     parser.add_argument(

@@ -189,7 +189,7 @@ def main() -> None:
 
 
 def _options() -> argparse.Namespace:
-    parser = argument_parser("played", __doc__)
+    parser = argument_parser("played", __doc__, quick=True)
     files = {"nargs": 2, "type": Path, "metavar": ("PACKAGE", "FILM")}
     parser.add_argument("--clip", action="append", required=True, **files)  # type: ignore[arg-type]
     parser.add_argument("--only", nargs="+", choices=PEERS, metavar="PEER", help="these peers")

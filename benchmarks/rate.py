@@ -150,7 +150,7 @@ def text_table(means: Sequence[dict[str, Any]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argument_parser("rate", __doc__)
+    parser = argument_parser("rate", __doc__, quick=True)
     parser.add_argument(
         "--films", type=Path, default=Path("../shared/clips"), help="folder of them"
     )

@@ -124,7 +124,7 @@ def reproduce(names: Sequence[str], options: ReproduceOptions, path: Path) -> li
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argument_parser("reproduce", (__doc__ or "").splitlines()[0])
+    parser = argument_parser("reproduce", (__doc__ or "").splitlines()[0], quick=True)
     parser.set_defaults(json=None)
     parser.add_argument("--only", nargs="+", choices=tuple(ENTRIES), default=tuple(ENTRIES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="N")

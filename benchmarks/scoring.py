@@ -198,7 +198,7 @@ def row(name: str, old: Timing, new: Timing, frames: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argument_parser("scoring", (__doc__ or "").splitlines()[0])
+    parser = argument_parser("scoring", (__doc__ or "").splitlines()[0], quick=True)
     parser.add_argument("--clips", type=Path, nargs="+", default=[demo_clip()])
     options = parser.parse_args()
     rounds = 3 if options.quick else 9

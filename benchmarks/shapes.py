@@ -18,7 +18,7 @@ from tvm import relax
 from tvm.relax.frontend.torch import from_exported_program
 from tvm.relax.transform import FuseOpsByPattern
 
-from benchmarks.harness import environment, parse_arguments, write_json
+from benchmarks.harness import argument_parser, environment, write_json
 from benchmarks.reproduction.shapes import count_constants
 from benchmarks.reproduction.shapes.shape_class import convolution_classes
 from compiler.importing.program import import_program
@@ -199,7 +199,7 @@ def _cell(value: object) -> str:
 
 
 def main() -> None:
-    arguments = parse_arguments("shapes", __doc__)
+    arguments = argument_parser("shapes", __doc__).parse_args()
     result = report()
     write_json(arguments.json, result)
     print(table(result["rows"]))

@@ -140,7 +140,7 @@ def summary(rows: Sequence[dict[str, Any]], shown: Sequence[str]) -> str:
 
 
 def parse() -> argparse.Namespace:
-    parser = argument_parser("shrink", __doc__.splitlines()[0])
+    parser = argument_parser("shrink", __doc__.splitlines()[0], quick=True)
     parser.set_defaults(json=None)
     parser.add_argument("--table", choices=list(TABLES), default="stages")
     parser.add_argument("--clips", type=Path, nargs="+", required=True)

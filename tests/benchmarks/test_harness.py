@@ -1,9 +1,12 @@
 """The harness: turns are fair, medians are medians, results are whole."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+from benchmarks import harness
 from benchmarks.harness import Timing, environment, interleave, write_json
 
 
@@ -28,3 +31,18 @@ def test_the_record_is_json_and_replaces_the_old_one(tmp_path):
         write_json(path, {"value": value, "environment": environment(["numpy"])})
     assert json.loads(path.read_text())["value"] == 2
     assert [p.name for p in path.parent.iterdir()] == ["result.json"]
+
+
+BENCHMARKS = [
+    path
+    for path in sorted(Path(harness.__file__).parent.glob("*.py"))
+    if re.search(r"(argument_parser|parse_arguments)\(", path.read_text(encoding="utf-8"))
+    and path != Path(harness.__file__)
+]
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_who_can_be_asked_to_be_quick_is(path):
+    text = path.read_text(encoding="utf-8")
+    offered = "quick=True" in text or "parse_arguments(" in text
+    assert offered == bool(re.search(r"\w\.quick\b", text))
