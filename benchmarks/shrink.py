@@ -12,6 +12,7 @@
 | uniform | whether even widths with branches beat CHEX |
 | branches | whether branches pay where nothing is shrunk |
 | router | what is lost where the phone routes by itself, without a map |
+| chunks | whether chunks by difficulty beat stretches of time, and several networks one |
 
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
@@ -48,12 +49,14 @@ TABLES = {
     "router": "routers",
     "uniform": "uniform",
     "branches": "branches",
+    "chunks": "chunks",
 }
 
 
 class Table(Protocol):
-    """What a table's module has; and, where something is told against other rows, `finish(rows)`
-    and the `REFERENCE` arm that is made whatever is asked for."""
+    """What a table's module has; where something is told against other rows, `finish(rows)` and
+    the `REFERENCE` arm that is made whatever is asked for; and `read(path, frames)`, where its
+    clips are not a film's first frames."""
 
     ARMS: Mapping[str, str]  # arm -> what it is
     CLAIMS: Sequence[Claim]
@@ -100,8 +103,9 @@ class Task:
 
 
 @cache
-def _clip(path: Path, frames: int) -> Clip:
-    return read_clip(path, frames)
+def _clip(name: str, path: Path, frames: int) -> Clip:
+    read: Callable[[Path, int], Clip] = getattr(table(name), "read", read_clip)
+    return read(path, frames)
 
 
 def make_row(task: Task) -> dict[str, Any]:
@@ -109,7 +113,7 @@ def make_row(task: Task) -> dict[str, Any]:
     torch.set_num_threads(1)
 
     def make() -> dict[str, Any]:
-        clip = _clip(task.clip, task.frames)
+        clip = _clip(task.table, task.clip, task.frames)
         return table(task.table).make(clip, task.arm, task.seed, task.steps, task.store)
 
     return {**task.key, **RowStore(task.store / "rows").row(task.key, make)}

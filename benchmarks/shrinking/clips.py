@@ -74,6 +74,15 @@ def read_clip(path: Path, frames: int) -> Clip:
     return Clip(path.stem, tuple(FramePair(downscale(hr, SCALE), hr) for hr in pictures))
 
 
+def read_spread(path: Path, frames: int) -> Clip:
+    """So many frames, spread evenly over the whole film. Raises InputError as `read_clip`."""
+    # Read twice: what a file says of its length may be wrong, and all of it would fill the memory.
+    last = sum(1 for _ in read_frames(path)) - 1
+    wanted = {*np.linspace(0, last, frames).round().astype(int).tolist()}
+    pictures = [middle(f.rgb) for f in read_frames(path) if f.index in wanted]
+    return Clip(path.stem, tuple(FramePair(downscale(hr, SCALE), hr) for hr in pictures))
+
+
 def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """[H, W, 3] cut to CROP_PX, or to what there is."""
     height, width = (min(a, b) for a, b in zip(picture.shape[:2], CROP_PX, strict=True))
