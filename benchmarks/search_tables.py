@@ -5,7 +5,7 @@ from benchmarks.reproduction.table import formed, markdown, read
 
 def shipped() -> str:
     """Gains of what ships, mean of two clips."""
-    forms = {"network": "{network}", "streams": "{codec}, crf {crf:g}"}
+    forms = {"network": "{network}", "streams": "{codec}, {lr}, crf {crf:g}"}
     forms |= {"Y / RGB gained, dB": "{gain_psnr_y:+.3f} / {gain_psnr_rgb:+.3f}"}
     forms |= {"promised, Y": "{promised_psnr_y:+.3f}", "a package keeps": "{kept_psnr_y:+.3f}"}
     forms |= {"routes by RGB's error": "{by_rgb_psnr_y:+.3f} / {by_rgb_psnr_rgb:+.3f}"}

@@ -77,9 +77,9 @@ def _pan(
 
 
 def coded_pairs(
-    clips: Path, scale: Scale, crfs: tuple[float, float], codecs: Sequence[str] = MIXED
+    clips: Path, rung: Rung, crfs: tuple[float, float], codecs: Sequence[str] = MIXED
 ) -> Iterator[FramePair]:
-    """Frames of every sequence as codecs leave them, at crfs within `crfs` (H.264's)."""
+    """Frames of every sequence as codecs leave them on a rung, at crfs within `crfs` (H.264's)."""
     rng = np.random.default_rng(0)
     for frames, info in sequences(clips):
         whole = [Frame(f.rgb, f.pts, i) for i, f in enumerate(frames)]  # no planes: scaled anyway
@@ -88,7 +88,7 @@ def coded_pairs(
             with tempfile.TemporaryDirectory() as folder:
                 sample = Sample(whole, len(whole), float(len(whole) / info.frame_rate), info)
                 shelf = StreamShelf(sample, Coding(codec, 4.0), Path(folder), ())
-                yield from shelf.stream(Rung(scale), crf).pairs(USED_FRAMES)
+                yield from shelf.stream(rung, crf).pairs(USED_FRAMES)
 
 
 def tiles_of(pair: FramePair, scale: Scale, margin_px: int) -> Iterator[tuple[Image, Image]]:
@@ -117,7 +117,7 @@ def tile_set(pairs: Iterator[FramePair], scale: Scale, margin_px: int, most: int
         both = [np.rot90(image, turns) for image in found[number]]
         turned.append([image[:, ::-1] if mirrored else image for image in both])
     lr, hr = (np.stack([tile[i] for tile in turned]) for i in (0, 1))
-    return TrainingSet(lr, hr, scale, margin_px)
+    return TrainingSet(lr, hr, scale, margin_px, scale.denominator)
 
 
 def tile_shares(data: TrainingSet) -> NDArray[np.float64]:

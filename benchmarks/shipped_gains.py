@@ -5,9 +5,9 @@
 The stretches of two clips on which settings may be chosen (benchmarks/adapting.py), encoded at the
 middle of what each network is for; each cell by its best path, as free routes would, against the
 stream as any player shows it. Beside it two controls: the same stream by another network of the
-same scale (for medium rates the better of both others), and paths chosen by RGB's error alone,
-without the share of luma's (sr/rate/goal.py). And what of it a package keeps, on all frames, whose
-routes are paid for, `kept`, beside what the search promises of these few, `promised`.
+same scale (for medium rates and for sharp streams the best of several), and paths chosen by RGB's
+error alone, without the share of luma's (sr/rate/goal.py). And what of it a package keeps, on all
+frames, whose routes are paid for, `kept`, beside what the search promises of these few, `promised`.
 """
 
 import json
@@ -25,6 +25,7 @@ from benchmarks.harness import argument_parser, environment, write_json
 from benchmarks.rating.clips import Shot, film_of
 from benchmarks.shipped_data import crf_like
 from benchmarks.shipped_networks import RECIPES, Recipe
+from chunking.lr import SHARP
 from chunking.route_plan import usual_cell_px
 from player.bicubic import upscale_bicubic
 from player.package.scale import scale_number
@@ -46,8 +47,11 @@ _CODEC_AFTER = {"h264": "av1", "h265": "h264", "av1": "h264"}
 
 
 def controls_of(name: str) -> tuple[str, ...]:
-    """Others of the scale: of another codec, a smaller one, or those of other rates."""
+    """Others of the scale: of another codec, a smaller one, or those of other rates; of a sharp
+    stream those of bicubic ones, where there are any."""
     scale, kind, *rest = name.split("-")
+    if kind == SHARP:
+        return tuple(n for n in RECIPES if n.startswith(f"{scale}-") and SHARP not in n.split("-"))
     if rest == ["large"]:
         return (f"{scale}-{kind}",)
     if kind in _CODEC_AFTER:
@@ -61,14 +65,14 @@ def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str
     """A network on a stretch of film, by the first of its codecs."""
     sample, codec = take(stretch, films), recipe.codecs[0]
     crf = crf_like(codec, sum(recipe.crfs) / 2)
-    rung = Rung(recipe.scale)
+    rung = Rung(recipe.scale, recipe.lr)
     with tempfile.TemporaryDirectory() as folder:
         shelf = StreamShelf(sample, Coding(codec, 4.0), Path(folder), METRICS)
         stream = shelf.stream(rung, crf)
         judged = np.linspace(0, len(sample.frames) - 1, JUDGED).round().astype(int)
         pairs = stream.pairs(judged.tolist())
     anchor = _quality(sample, pairs, [upscale_bicubic(p.lr, recipe.scale) for p in pairs])
-    row = {"network": name, "codec": codec, "crf": crf, "clip": stretch.file}
+    row = {"network": name, "codec": codec, "lr": recipe.lr, "crf": crf, "clip": stretch.file}
     row |= {"stream_bytes": stream.bytes, "anchor": anchor}
     cell_px = usual_cell_px(recipe.scale, recipe.arch.units)
     of_luma = luma_share("psnr_y")
@@ -80,12 +84,14 @@ def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str
 
     row |= {"gain": gained(name, of_luma), "by_rgb": gained(name, 0.0)}
     controls = [gained(other, of_luma) for other in controls_of(name)]
-    row["control"] = max(controls, key=lambda gain: gain["psnr_y"])
+    # Where there is no other network, the stream as any player shows it.
+    nothing = dict.fromkeys(METRICS, 0.0)
+    row["control"] = max(controls, key=lambda gain: gain["psnr_y"], default=nothing)
     network = scored_network(shipped_blob(name))
     promised = [*routed(network, pairs, cell_px, stream.frame_bits, of_luma)]
     row["promised"] = _more(_quality(sample, pairs, promised), anchor)
     row["kept"] = kept(name, recipe, stretch, films, crf)
-    return {**row, "control_network": " or ".join(controls_of(name))}
+    return {**row, "control_network": " or ".join(controls_of(name)) or "none"}
 
 
 def kept(name: str, recipe: Recipe, stretch: Stretch, films: Path, crf: float) -> dict[str, float]:
@@ -98,7 +104,7 @@ def kept(name: str, recipe: Recipe, stretch: Stretch, films: Path, crf: float) -
         search = SearchOptions.of(film, package, budget_class="none", **asked)
         choice = {
             "scale": scale_number(recipe.scale), "widths": recipe.arch.widths, "shipped": name,
-            "most_macs": None,
+            "lr": recipe.lr, "most_macs": None,
         }  # fmt: skip
         encode(search.of_choice(package, choice, crf), progress)
         judged = judge_package(package, film, METRICS)

@@ -22,6 +22,7 @@ tables to shrink_NAME.json; what is printed is made of it alone.
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -35,8 +36,10 @@ import torch
 from benchmarks.harness import RESULTS, argument_parser, environment, write_json
 from benchmarks.reproduction.rows import RowStore
 from benchmarks.reproduction.table import markdown, over_seeds
+from benchmarks.shrinking.base import DivergedError
 from benchmarks.shrinking.claims import Claim, claims_of
 from benchmarks.shrinking.clips import Clip, read_clip
+from chunking.input_error import InputError
 
 SCHEMA = "pocketsr.shrink/2"
 STORE = Path("build/shrink")
@@ -109,12 +112,16 @@ def _clip(name: str, path: Path, frames: int) -> Clip:
 
 
 def make_row(task: Task) -> dict[str, Any]:
-    """Make one row, on one thread; kept in the store."""
+    """Make one row, on one thread; kept in the store. Of a training that went astray the row says
+    why, as `diverged`."""
     torch.set_num_threads(1)
 
     def make() -> dict[str, Any]:
         clip = _clip(task.table, task.clip, task.frames)
-        return table(task.table).make(clip, task.arm, task.seed, task.steps, task.store)
+        try:
+            return table(task.table).make(clip, task.arm, task.seed, task.steps, task.store)
+        except DivergedError as error:
+            return {"diverged": str(error)}
 
     return {**task.key, **RowStore(task.store / "rows").row(task.key, make)}
 
@@ -147,7 +154,9 @@ def parse() -> argparse.Namespace:
     parser = argument_parser("shrink", __doc__.splitlines()[0], quick=True)
     parser.set_defaults(json=None)
     parser.add_argument("--table", choices=list(TABLES), default="stages")
-    parser.add_argument("--clips", type=Path, nargs="+", required=True)
+    parser.add_argument(
+        "--clips", type=Path, nargs="+", required=True, help="films, or folders as VSD4K has them"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", help="only these; all of the table, if not given")
     parser.add_argument("--steps", type=int, default=1000)
@@ -168,8 +177,17 @@ def arms_of(name: str, asked: Sequence[str] | None) -> list[str]:
     return [arm for arm in module.ARMS if arm in wanted]
 
 
-def main() -> None:
+def main() -> int:
+    """Returns the exit code: 0, or 3 where a clip cannot be read or a training went astray."""
     options = parse()
+    try:
+        return _report(options)
+    except InputError as error:
+        print(f"shrink: {error}", file=sys.stderr)
+        return InputError.exit_code
+
+
+def _report(options: argparse.Namespace) -> int:
     seeds, steps = ([0], 120) if options.quick else (options.seeds, options.steps)
     module, arms = table(options.table), arms_of(options.table, options.arms)
     tasks = [
@@ -178,7 +196,9 @@ def main() -> None:
         for clip in options.clips
         for arm in arms
     ]
-    rows = made_rows(tasks) if options.made else make_rows(tasks, options.jobs)
+    made = made_rows(tasks) if options.made else make_rows(tasks, options.jobs)
+    rows = [row for row in made if "diverged" not in row]
+    astray = [row for row in made if "diverged" in row]
     if finish := getattr(module, "finish", None):
         finish(rows)
     result = {
@@ -190,11 +210,15 @@ def main() -> None:
         "arms": {name: module.ARMS[name] for name in arms},
         "rows": rows,
         "claims": claims_of(rows, module.CLAIMS),
+        **({"diverged": astray} if astray else {}),
     }
     write_json(options.json or result_file(options.table), result)
     print(summary(rows, module.SHOWN))
     print(markdown(result["claims"]))
+    if astray:
+        print(f"shrink: {len(astray)} of {len(made)} trainings diverged", file=sys.stderr)
+    return InputError.exit_code if astray else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

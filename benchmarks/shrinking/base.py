@@ -1,13 +1,28 @@
-"""The network that a clip is overfitted to, where a table asks what is done with a trained one."""
+"""The network that a clip is overfitted to, where a table asks what is done with a trained one; and
+what says that a training went astray."""
 
 from pathlib import Path
 
+import torch
+
 from benchmarks.shrinking.clips import Clip
 from player.package.artefact import write_bytes
-from sr.models import build_network
+from sr.models import Network, build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
 from sr.training.loop import TrainingPlan, overfit
+
+
+class DivergedError(ArithmeticError):
+    """A network whose weights are no numbers any more: its row says so, others go on."""
+
+
+def trained_well(network: Network) -> Network:
+    """The network, after its training. Raises DivergedError."""
+    for name, parameter in network.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise DivergedError(f"{name} is not finite after training")
+    return network
 
 
 def base_blob(clip: Clip, seed: int, steps: int, store: Path) -> bytes:
@@ -17,5 +32,6 @@ def base_blob(clip: Clip, seed: int, steps: int, store: Path) -> bytes:
         network, sampler = build_network(clip.arch, seed), clip.sampler(seed)
         overfit(network, sampler, TrainingPlan(steps))
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(file, pack_integers(network.arch, quantise_trained(network, sampler)))
+        integers = quantise_trained(trained_well(network), sampler)
+        write_bytes(file, pack_integers(network.arch, integers))
     return file.read_bytes()

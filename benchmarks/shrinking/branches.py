@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import interleave
+from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import above
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from player.metrics import psnr_db
@@ -60,7 +61,8 @@ def make(clip: Clip, arm: str, seed: int, steps: int, store: Path) -> dict[str, 
     began = process_time()
     network = trained(network, sampler, TrainingPlan(steps), arm)
     seconds = process_time() - began
-    blob = pack_integers(network.arch, fine_tune(network, sampler, fine_tuning_plan(steps)))
+    integers = fine_tune(trained_well(network), sampler, fine_tuning_plan(steps))
+    blob = pack_integers(network.arch, integers)
     scored = scored_network(blob)
     errors = np.stack([*path_sse(scored, clip.pairs, clip.grid)])
     samples = float(clip.samples.sum()) * len(errors)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import above, near, ratio
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip, read_spread
 from player.costs import macs_per_pixel
@@ -174,4 +175,4 @@ def trained(
     sampler = CropSampler(data, shares, (clip.grid.fine_h, clip.grid.fine_w), BATCH, seed)
     first, second = training_plans(steps, rate_aware=False)
     overfit(network, sampler, first)
-    return pack_integers(arch, fine_tune(network, sampler, second))
+    return pack_integers(arch, fine_tune(trained_well(network), sampler, second))

@@ -1,5 +1,6 @@
 """A clip as the stages see it: frames in pairs, what is drawn how often, content groups."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.shrinking.vsd4k import frame_files, is_vsd4k, read_pair
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
 from chunking.lr import downscale
@@ -69,18 +71,41 @@ class Clip:
 
 
 def read_clip(path: Path, frames: int) -> Clip:
-    """The clip in a film's first `frames`. Raises InputError where the film cannot be read."""
-    pictures = [middle(frame.rgb) for frame in read_frames(path, frames)]
-    return Clip(path.stem, tuple(FramePair(downscale(hr, SCALE), hr) for hr in pictures))
+    """The clip in the first `frames` of a film, or of pictures as VSD4K has them. Raises InputError
+    where it cannot be read."""
+    return Clip(path.stem, tuple(_pairs(path, range(frames))))
 
 
 def read_spread(path: Path, frames: int) -> Clip:
-    """So many frames, spread evenly over the whole film. Raises InputError as `read_clip`."""
+    """The same of so many frames, spread evenly over all of it."""
     # Read twice: what a file says of its length may be wrong, and all of it would fill the memory.
-    last = sum(1 for _ in read_frames(path)) - 1
-    wanted = {*np.linspace(0, last, frames).round().astype(int).tolist()}
-    pictures = [middle(f.rgb) for f in read_frames(path) if f.index in wanted]
-    return Clip(path.stem, tuple(FramePair(downscale(hr, SCALE), hr) for hr in pictures))
+    count = len(frame_files(path, SCALE)) if is_vsd4k(path) else sum(1 for _ in read_frames(path))
+    numbers = np.linspace(0, count - 1, frames).round().astype(int)
+    return Clip(path.stem, tuple(_pairs(path, sorted({*numbers.tolist()}))))
+
+
+def _pairs(path: Path, numbers: Sequence[int]) -> Iterator[FramePair]:
+    """The frames of these numbers, rising, their middle."""
+    if is_vsd4k(path):
+        files = frame_files(path, SCALE)
+        for number in (n for n in numbers if n < len(files)):
+            yield _middle_pair(read_pair(files[number], SCALE))
+        return
+    wanted = {*numbers}
+    for frame in read_frames(path, numbers[-1] + 1):
+        if frame.index in wanted:
+            hr = middle(frame.rgb)
+            yield FramePair(downscale(hr, SCALE), hr)
+
+
+def _middle_pair(pair: FramePair) -> FramePair:
+    """The middle of both sides, of whole LR pixels."""
+    sides = [min(a, b // SCALE) for a, b in zip(pair.lr.shape[:2], CROP_PX, strict=True)]
+    y, x = ((a - b) // 2 for a, b in zip(pair.lr.shape[:2], sides, strict=True))
+    lr = pair.lr[y : y + sides[0], x : x + sides[1]]
+    top, left, height, width = (SCALE * side for side in (y, x, *sides))
+    hr = pair.hr[top : top + height, left : left + width]
+    return FramePair(np.ascontiguousarray(lr), np.ascontiguousarray(hr))
 
 
 def middle(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.clips import Clip
 from player.costs import macs_per_pixel
 from player.metrics import psnr_db
@@ -30,7 +31,7 @@ PATIENCE = Patience(least_rounds=15, most_rounds=40, most_s=120, tolerance=0.01)
 
 def judge(network: Network, clip: Clip, sampler: CropSampler) -> dict[str, Any]:
     """Bytes, multiplications, PSNR (RGB, dB) of the whole clip and of each group."""
-    blob = pack_integers(network.arch, quantise_trained(network, sampler))
+    blob = pack_integers(network.arch, quantise_trained(trained_well(network), sampler))
     return {
         "widths": list(network.arch.widths),
         "bytes": len(blob),

@@ -23,6 +23,7 @@ from benchmarks.reproduction.selection.forgetting import (
 )
 from benchmarks.reproduction.selection.hold_out import Forgetting, HoldOutSampler, holding_out
 from benchmarks.reproduction.selection.tickets import chance, drawn, error_left, gained, ticket
+from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import RUN, Claim, Judged, above, near
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from benchmarks.verdict import Row, all_of, at_least, at_most, sample, values_of
@@ -135,7 +136,8 @@ def _gain(clip: Clip, seed: int, steps: int) -> Scores:
     """What a first short run gains; the run is part of the arm's work."""
     network = build_network(clip.arch, seed)
     overfit(network, _evenly(clip, seed, steps), TrainingPlan(max(1, round(SHORT_RUN * steps))))
-    blob = pack_integers(network.arch, quantise_trained(network, _evenly(clip, seed, steps)))
+    integers = quantise_trained(trained_well(network), _evenly(clip, seed, steps))
+    blob = pack_integers(network.arch, integers)
     return gained(scored_network(blob), list(clip.pairs), clip.grid)
 
 
@@ -189,7 +191,7 @@ def make(clip: Clip, arm: str, seed: int, steps: int, store: Path) -> dict[str, 
     if setting.order is not None and isinstance(sampler, HoldOutSampler):
         companion = Forgetting(sampler, own_steps, setting.order)
     overfit(network, sampler, TrainingPlan(own_steps), companion=companion)
-    blob = pack_integers(network.arch, quantise_trained(network, sampler))
+    blob = pack_integers(network.arch, quantise_trained(trained_well(network), sampler))
     crop = {"side_px": sampler.side_px, "crops": sampler.batch, "own_steps": own_steps}
     return {**crop, **_judged(blob, clip, trained_on(sampler, clip))}
 

@@ -39,6 +39,7 @@ from benchmarks.reproduction.vit.tokens import (
     by_detail,
     by_received,
 )
+from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import Claim, above, near, ratio
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
 from benchmarks.shrinking.judge import judge_blob
@@ -197,7 +198,7 @@ def _alone(clip: Clip, seed: int, steps: int) -> dict[str, Any]:
 
 def _integers_psnr(network: Network, clip: Clip, sampler: CropSampler) -> float:
     """Of the network as the tables' other rows pack it."""
-    blob = pack_integers(network.arch, quantise_trained(network, sampler))
+    blob = pack_integers(network.arch, quantise_trained(trained_well(network), sampler))
     return float(judge_blob(blob, clip)["psnr_db"])
 
 

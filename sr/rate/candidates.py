@@ -7,13 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from chunking.lr import SHARP
 from player.package.adapted import whole_blob
 from player.package.architecture import Architecture, convolutions
 from player.package.paths import HARD
 from player.package.scale import Scale
-from player.package.shipped import shipped_blob, shipped_names, ships_for
+from player.package.shipped import is_for_sharp, shipped_blob, shipped_names, ships_for
 from player.package.weights import read_header
 from sr.rate.budget import Budget, path_price
+from sr.rate.rungs import Rung
 
 # Bytes of a blob: the more weights, the more of them are zero (benchmarks/sizes.py).
 BLOB_BYTES, BLOB_EXPONENT = 5.2, 0.75
@@ -105,10 +107,11 @@ def candidates(scale: Scale, height: int, width: int, budget: Budget) -> Iterato
 
 
 def shipped_candidates(
-    scale: Scale, codec: str, height: int, width: int, budget: Budget
+    rung: Rung, codec: str, height: int, width: int, budget: Budget
 ) -> Iterator[Candidate]:
-    """The same of the networks that lie with every player, for streams by that codec."""
-    for name in (n for n in shipped_names(scale) if ships_for(n, codec)):
+    """The same of the networks that lie with every player, for streams of a rung by that codec."""
+    known = [n for n in shipped_names(rung.scale) if ships_for(n, codec)]
+    for name in (n for n in known if is_for_sharp(n) == (rung.lr == SHARP)):
         arch = read_header(shipped_blob(name)).arch
         if (price := _affordable(arch, height * width, budget)) is not None:
             yield Candidate(arch, price, name)

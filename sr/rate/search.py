@@ -215,7 +215,7 @@ class Search:
         info, codec = self.shelf.sample.info, self.shelf.coding.codec
         for rung in climbed:
             size = info.height, info.width, self.budget
-            of_player = shipped_candidates(rung.scale, codec, *size)
+            of_player = shipped_candidates(rung, codec, *size)
             for candidate in chain(of_player, given_candidates(rung.scale, *size, self.given)):
                 trial = self._trial(rung, candidate, self._likely_crf(rung, candidate, judge))
                 if trial.gain > 0:

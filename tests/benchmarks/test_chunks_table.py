@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from benchmarks.same_bytes import drifting_pictures, write_film
 from benchmarks.shrink import arms_of, table
 from benchmarks.shrinking import chunks
 from benchmarks.shrinking.chunks import _ARMS, ARMS, CLAIMS, step_shares
-from benchmarks.shrinking.clips import SCALE, Clip, read_spread
+from benchmarks.shrinking.clips import Clip
 from player.metrics import psnr_db
 from player.package.paths import HARD
 from sr.encode.methods import Difficulty
@@ -100,13 +99,3 @@ def test_a_network_of_four_times_the_weights_has_a_quarter_of_the_steps(
     narrow, wide = steps[(32,) * 6], steps[(64,) * 6]
     assert narrow == 1000
     assert wide * macs[1] == pytest.approx(narrow * macs[0], rel=2e-3)
-
-
-def test_frames_lie_evenly_over_the_film(tmp_path):
-    film = write_film(tmp_path / "film.mp4", drifting_pictures(30, 96, 128))
-    found = read_spread(film, 4)
-    whole = read_spread(film, 30)
-    wanted = [whole.pairs[i] for i in (0, 10, 19, 29)]
-    assert len(whole.pairs) == 30
-    assert all(np.array_equal(a.hr, b.hr) for a, b in zip(found.pairs, wanted, strict=True))
-    assert found.pairs[0].lr.shape[0] * SCALE == found.pairs[0].hr.shape[0]

@@ -22,6 +22,7 @@ from benchmarks.shipped_data import (
 )
 from chunking.lr import downscale
 from player.package.scale import hr_px
+from sr.rate.rungs import Rung
 from sr.rate.sample import Coding
 from sr.training.data import FramePair
 
@@ -74,12 +75,12 @@ def test_encodes_are_of_the_codecs_named(clips, monkeypatch, codec):
     monkeypatch.setattr(
         shipped_data, "Coding", lambda name, *rest: asked.append(name) or Coding(name, *rest)
     )
-    next(coded_pairs(clips, 2, (20.0, 30.0), (codec,)))
+    next(coded_pairs(clips, Rung(2), (20.0, 30.0), (codec,)))
     assert asked == [codec]
 
 
 def test_coded_tiles_are_turned_together(clips):
-    pairs = list(coded_pairs(clips, 2, (20.0, 30.0), ("h264",)))
+    pairs = list(coded_pairs(clips, Rung(2), (20.0, 30.0), ("h264",)))
     assert len(pairs) == 4 * len(USED_FRAMES)
     data = tile_set(iter(pairs), 2, 6, most=9)
     assert len(data.lr) == 9

@@ -11,12 +11,18 @@ def test_the_control_is_another_network_of_the_scale(name):
     for control in controls_of(name):
         assert control in RECIPES and control != name
         assert RECIPES[control].scale == RECIPES[name].scale
+        assert RECIPES[control].lr == "bicubic"
 
 
 def test_a_filter_is_compared_with_that_of_another_codec_and_a_large_one_with_the_small():
     assert controls_of("x1-h264-large") == controls_of("x1-av1") == ("x1-h264",)
     assert controls_of("x2-coarse") == ("x2-fine",)
     assert controls_of("x3-medium") == ("x3-fine", "x3-coarse")
+
+
+def test_one_for_sharp_streams_is_compared_with_those_for_bicubic_ones():
+    assert controls_of("x3-sharp-fine") == ("x3-coarse", "x3-medium", "x3-fine")
+    assert controls_of("x1.5-sharp") == ()
 
 
 def test_means_are_over_the_clips_of_a_network():

@@ -32,7 +32,7 @@ def shelf(tmp_path_factory) -> StreamShelf:
 
 
 def adapted_candidate(scale) -> Candidate:
-    ships = next(iter(shipped_candidates(scale, "h264", 96, 128, ALL)))
+    ships = next(iter(shipped_candidates(Rung(scale), "h264", 96, 128, ALL)))
     return Candidate(ships.arch, ships.price, ships.shipped, adapted=True)
 
 

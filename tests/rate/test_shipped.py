@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from benchmarks.same_bytes import drifting_pictures, write_film
 from chunking.probe import probe
 from player.bicubic import upscale_bicubic
 from player.package.paths import BICUBIC, HARD
-from player.package.shipped import shipped_blob, shipped_names, ships_for
+from player.package.shipped import is_for_sharp, shipped_blob, shipped_names, ships_for
 from sr.encode.options import EncodeOptions
 from sr.rate.budget import Budget, Device
 from sr.rate.candidates import Candidate, candidates, shipped_candidates
@@ -37,18 +38,28 @@ def shelf(tmp_path_factory) -> StreamShelf:
 
 def test_they_cost_no_weights_but_time():
     for scale in (1, 2, 3, 4):
-        found = list(shipped_candidates(scale, "h264", 720, 1280, ALL))
-        known = {name for name in shipped_names(scale) if ships_for(name, "h264")}
+        found = list(shipped_candidates(Rung(scale), "h264", 720, 1280, ALL))
+        known = {n for n in shipped_names(scale) if ships_for(n, "h264") and not is_for_sharp(n)}
         assert {c.shipped for c in found} == known and known
         assert all(c.blob_bytes == 0 and c.price > 1e9 for c in found)
     assert all(c.shipped is None and c.blob_bytes > 0 for c in candidates(2, 720, 1280, ALL))
     slow = Budget(Device("slow", "cpu", 1.0), 1.0)
-    assert list(shipped_candidates(2, "h264", 720, 1280, slow)) == []
+    assert list(shipped_candidates(Rung(2), "h264", 720, 1280, slow)) == []
+
+
+@pytest.mark.parametrize("scale", [Fraction(3, 2), 2, 3, 4])
+def test_a_sharp_stream_has_networks_of_its_own(scale):
+    bicubic, sharp = (
+        {c.shipped for c in shipped_candidates(Rung(scale, lr), "av1", 720, 1280, ALL)}
+        for lr in ("bicubic", "sharp")
+    )
+    assert sharp and all("sharp" in name.split("-") for name in sharp)
+    assert bicubic | sharp == set(shipped_names(scale)) and not bicubic & sharp
 
 
 def test_a_filter_is_tried_on_streams_of_its_codec_alone():
     found = {
-        codec: {c.shipped for c in shipped_candidates(1, codec, 720, 1280, ALL)}
+        codec: {c.shipped for c in shipped_candidates(Rung(1), codec, 720, 1280, ALL)}
         for codec in ("h264", "h265", "av1")
     }
     assert set().union(*found.values()) == set(shipped_names(1))
@@ -56,7 +67,7 @@ def test_a_filter_is_tried_on_streams_of_its_codec_alone():
 
 
 def test_a_trial_is_what_the_network_does(shelf):
-    candidate = next(iter(shipped_candidates(4, "h264", 96, 128, ALL)))
+    candidate = next(iter(shipped_candidates(Rung(4), "h264", 96, 128, ALL)))
     stream = shelf.stream(Rung(4), 24.0)
     trial = try_ready(candidate, stream, "psnr_rgb")
     network = scored_network(shipped_blob(candidate.shipped))
@@ -126,7 +137,7 @@ def test_cells_hold_the_path_that_is_best_over_all_frames(monkeypatch):
 
 def test_a_shipped_network_must_be_clearly_ahead():
     own = next(iter(candidates(4, 96, 128, ALL)))
-    shipped = next(iter(shipped_candidates(4, "h264", 96, 128, ALL)))
+    shipped = next(iter(shipped_candidates(Rung(4), "h264", 96, 128, ALL)))
     first, near, far = Promise(2.0, shipped), Promise(1.95, own), Promise(1.85, own)
     assert best_of([first, near, far]) is near
     assert best_of([first, far]) is first

@@ -1,6 +1,7 @@
 """The networks that ship with every player: a package names one, and sends no weights.
 
     x4-coarse, x3-medium ...    streams of that scale, of any codec, at low to higher rates
+    x4-sharp-coarse ...         the same, made smaller by the sharp filter
     x1-h264, x1-h264-large ...  streams of the film's own size by that codec, at all usual rates
 
 In integers, for streams as codecs leave them. Made by `python -m benchmarks.shipped_networks`; the
@@ -18,6 +19,7 @@ from player.package.scale import Scale, scale_number
 
 FOLDER = Path(__file__).parent
 CODECS = ("h264", "h265", "av1")
+SHARP = "sharp"
 
 
 def shipped_names(scale: Scale) -> tuple[str, ...]:
@@ -30,6 +32,12 @@ def ships_for(name: str, codec: str) -> bool:
     """Whether a network is for streams of a codec: of that one, or of any."""
     own = [part for part in name.split("-") if part in CODECS]
     return not own or codec in own
+
+
+def is_for_sharp(name: str) -> bool:
+    """Whether a network is for streams that were made smaller by the sharp filter, or for those of
+    bicubic, which hold other details."""
+    return SHARP in name.split("-")
 
 
 def shipped_file(name: str) -> Path:
