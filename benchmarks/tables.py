@@ -220,6 +220,15 @@ ARMS: dict[str, tuple[str, Forms]] = {
             "MACs a pixel": "{macs:,.0f}",
         },
     ),
+    "backbones": (
+        "shrink_backbones",
+        {
+            "PSNR, dB": "{psnr_db:.2f}",
+            "parameters": "{parameters:,.0f}",
+            "MACs a pixel": "{macs:,.0f}",
+            "steps": "{steps:,.0f}",
+        },
+    ),
     "teacher": (
         "shrink_teacher",
         {

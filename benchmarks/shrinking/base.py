@@ -2,22 +2,26 @@
 what says that a training went astray."""
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from benchmarks.shrinking.clips import Clip
 from player.package.artefact import write_bytes
-from sr.models import Network, build_network
+from sr.models import build_network
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
 from sr.training.loop import TrainingPlan, overfit
+
+Trained = TypeVar("Trained", bound=nn.Module)
 
 
 class DivergedError(ArithmeticError):
     """A network whose weights are no numbers any more: its row says so, others go on."""
 
 
-def trained_well(network: Network) -> Network:
+def trained_well(network: Trained) -> Trained:
     """The network, after its training. Raises DivergedError."""
     for name, parameter in network.named_parameters():
         if not torch.isfinite(parameter).all():

@@ -9,7 +9,6 @@ import click
 
 from chunking.encoders import ENCODERS
 from chunking.lr import LR_KINDS
-from player.package.architecture import ARCHITECTURE_IDS
 from player.package.limits import MAX_REVISION, MAX_UNITS
 from player.package.scale import SCALES, scale_number
 from sr.commands.encode_asked import SEARCHED, check_together, graining
@@ -26,7 +25,7 @@ from sr.commands.options import (
     track_options,
 )
 from sr.encode.methods import METHODS
-from sr.encode.records import LEARNED, LOSSES, PRESETS
+from sr.encode.records import BACKBONE_NAMES, LEARNED, LOSSES, PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
 from sr.rate.goal import METRICS
 from sr.shrink.registry import DEFAULT, STAGES
@@ -240,11 +239,11 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option("--events", is_flag=True, help="Print a JSON object a line while working.")
 @click.option(
     "--backbone",
-    type=click.Choice(list(ARCHITECTURE_IDS)),
+    type=click.Choice(BACKBONE_NAMES),
     default="chain",
     show_default=True,
     hidden=True,
-    help="wdsr and espcn are baselines for the static methods.",
+    help="The others are baselines for the static methods; wdsr-16: as STDO has it.",
 )
 @click.option(
     "--chunks",

@@ -13,13 +13,14 @@ from typing import Any, Self
 
 from chunking.encoders import ENCODERS, with_options
 from chunking.stream import SEGMENT_S
-from player.package.architecture import INT8_ARCHITECTURES
+from player.package.architecture import ARCHITECTURE_IDS, INT8_ARCHITECTURES
 from player.package.scale import Scale
 from sr.usage_error import UsageError
 
 # Options that jobs from before them do not have: nor do those that do not ask.
 CHOICES = ("video", "audio", "lr", "lr_from", "through", "adapt", "given", "luma_share")
 PLAIN = "plain"  # the method without a network
+BACKBONE_NAMES = (*ARCHITECTURE_IDS, "wdsr-16")  # as sr/models has them
 LEARNED = "learned"  # a kind of LR: bicubic, and then moved through the network of the film
 RETOUCHED = 3  # a network that only goes on with its stream is trained so many times shorter
 CHANGING = ("cafm", "delta")  # methods of one network and changes of it

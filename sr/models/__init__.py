@@ -4,6 +4,7 @@ from sr.models.network import Network
 from sr.models.registry import (
     BACKBONES,
     FAMILIES,
+    PUBLISHED,
     architecture,
     build_network,
     deployed_network,
@@ -13,6 +14,7 @@ from sr.models.registry import (
 __all__ = [
     "BACKBONES",
     "FAMILIES",
+    "PUBLISHED",
     "Network",
     "architecture",
     "build_network",

@@ -32,3 +32,8 @@ def upsample(x: Tensor, scale: Scale) -> Tensor:
     assert anchor_halo_px(scale) % units == 0
     planes = F.conv2d(F.pixel_unshuffle(x, units), anchor_weight(scale, units))
     return F.pixel_shuffle(planes, int(scale * units))
+
+
+def upsample_whole(x: Tensor, scale: Scale) -> Tensor:
+    """[N, 3, H, W] -> [N, 3, r H, r W]: the same of a frame, continued by its edge pixels."""
+    return upsample(F.pad(x, (anchor_halo_px(scale),) * 4, mode="replicate"), scale)

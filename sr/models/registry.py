@@ -1,5 +1,7 @@
 """The registry of networks: architecture -> module, presets by name, export for the compiler."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
@@ -8,8 +10,11 @@ from player.package.architecture import Architecture, Tensors
 from player.package.paths import PATH_NAMES
 from player.package.scale import Scale
 from sr.models.chain import Chain
+from sr.models.edsr import Edsr
 from sr.models.espcn import Espcn
 from sr.models.network import PIXEL_MAX, Network
+from sr.models.srcnn import Srcnn
+from sr.models.vdsr import Vdsr
 from sr.models.wdsr import Wdsr
 
 FAMILIES: dict[str, type[Network]] = {"chain": Chain, "espcn": Espcn, "wdsr": Wdsr}
@@ -21,7 +26,11 @@ BACKBONES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
     "chain": ("chain", (32,) * 6, (2, 6)),
     "espcn": ("espcn", (64, 64, 32), (3,)),
     "wdsr": ("wdsr", (16, 64, 4), (4,)),
+    "wdsr-16": ("wdsr", (32, 128, 16), (16,)),  # as STDO has it
 }
+# Those of the papers that compute at the film's size, which no engine does and no phone could: they
+# are trained for comparison (benchmarks/shrinking/backbones.py), and no package holds one.
+PUBLISHED: dict[str, Callable[[int], nn.Module]] = {"srcnn": Srcnn, "vdsr": Vdsr, "edsr": Edsr}
 
 
 def architecture(

@@ -9,8 +9,16 @@ from player.costs import macs_per_pixel
 from player.package.anchor import phase_taps
 from player.package.architecture import tensor_layout
 from player.package.paths import BICUBIC, EASY, HARD
-from sr.models import BACKBONES, architecture, build_network, deployed_network, export_paths
-from sr.models.anchor import anchor_weight, upsample
+from sr.encode.records import BACKBONE_NAMES
+from sr.models import (
+    BACKBONES,
+    PUBLISHED,
+    architecture,
+    build_network,
+    deployed_network,
+    export_paths,
+)
+from sr.models.anchor import anchor_weight, upsample, upsample_whole
 
 SMALL = {"chain": (8,) * 4, "espcn": (8, 8, 4), "wdsr": (8, 16, 2)}
 EVERY = [(b, s) for b in BACKBONES for s in (2, 3, 4)]
@@ -134,3 +142,35 @@ def test_exported_paths_name_the_tensors_of_the_blob(backbone):
         used |= {n.removeprefix("network.") for n in program.graph_signature.parameters}
         used &= names
     assert used == names
+
+
+def test_names_of_the_command_are_those_of_the_registry():
+    assert sorted(BACKBONE_NAMES) == sorted(BACKBONES)
+
+
+# Parameters at scales 2, 3 and 4, in thousands: as counted in the papers' published code.
+COUNTED = {"srcnn": (69.3,) * 3, "vdsr": (668.2,) * 3, "edsr": (1369.9, 1554.5, 1517.6)}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_network_has_the_published_size(name):
+    for scale, thousands in zip((2, 3, 4), COUNTED[name], strict=True):
+        network = PUBLISHED[name](scale)
+        assert sum(p.numel() for p in network.parameters()) / 1e3 == pytest.approx(
+            thousands, abs=0.1
+        )
+        with torch.no_grad():
+            assert network(torch.rand(2, 3, 5, 7)).shape == (2, 3, 5 * scale, 7 * scale)
+
+
+def test_wdsr_16_has_the_published_size():
+    specs = tensor_layout(architecture("wdsr-16", 2, dynamic=False))
+    weights = sum(spec.size for spec in specs)
+    assert weights == pytest.approx(1.187e6, rel=2e-3)  # as deployed: without the norms' lengths
+
+
+def test_vdsr_starts_from_bicubic():
+    x = torch.rand(1, 3, 9, 8)
+    with torch.no_grad():
+        off = (PUBLISHED["vdsr"](3)(x) - upsample_whole(x, 3)).abs().max()
+    assert off < 0.05  # the last layer's bias
