@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from benchmarks.rating.cells import PAPERS
 from benchmarks.rating.curves import TUNE_OF, of_shots, plain_points, points_of
 from benchmarks.rating.envelope import envelope
 from benchmarks.reproduction.table import lines
+from benchmarks.verdict import at_least
 from chunking.lr import BICUBIC
 
 Row = Mapping[str, Any]
@@ -16,6 +18,7 @@ METRICS = {"psnr_y": "PSNR-Y", "psnr_rgb": "PSNR-RGB", "xpsnr_y": "XPSNR", "vmaf
 CODECS = {"h264": "H.264", "h265": "H.265", "av1": "AV1"}
 NONE = "-"
 REPORTED = "reporting"
+OURS = "cpu"  # the arm that rivals are beside
 _SAVED = ("saved_psnr_y", "saved_psnr_rgb")
 
 
@@ -119,6 +122,34 @@ def moved(result: Row) -> str:
     return _table(("frames", "codec", "saved more, PSNR-Y", "PSNR-RGB", "points"), *rows)
 
 
+def rivals(result: Row) -> str:
+    """BD-rate in PSNR-Y and RGB of the papers' methods beside the search's, clip by clip."""
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    for r in result["rows"]:
+        if r["part"] == REPORTED and r["percent"] is not None:
+            found.setdefault((r["codec"], r["arm"], r["metric"]), {})[r["shot"]] = r["percent"]
+    rows = []
+    for codec, arm in dict.fromkeys((codec, arm) for codec, arm, _ in found if arm in PAPERS):
+        told: list[str] = []
+        clips = 0
+        for metric in ("psnr_y", "psnr_rgb"):
+            theirs, ours = (found.get((codec, a, metric), {}) for a in (arm, OURS))
+            both = [shot for shot in theirs if shot in ours]
+            clips = max(clips, len(both))
+            if both:
+                means = [_mean_of([side[shot] for shot in both]) for side in (theirs, ours)]
+                ahead = at_least([theirs[shot] - ours[shot] for shot in both])
+                told += [*map(_percent, means), ahead]
+            else:
+                told += [NONE] * 3
+        rows.append((codec, f"`{arm}`", *told, clips))
+    of_metric = [
+        (name, f"`{OURS}`, {name}", f"`{OURS}` ahead in {name}") for name in ("PSNR-Y", "PSNR-RGB")
+    ]
+    head = ("codec", "method", *of_metric[0], *of_metric[1], "clips")
+    return _table(head, *rows)
+
+
 def _mean_of(percents: Sequence[float]) -> Row:
     error = stdev(percents) / math.sqrt(len(percents)) if len(percents) > 1 else None
     return {"percent": fmean(percents), "standard_error": error}
@@ -155,5 +186,5 @@ def _table(head: Sequence[str], *rows: Sequence[object]) -> str:
 
 TABLES: Mapping[str, Callable[[Row], str]] = {
     f"rate.{table.__name__}": table
-    for table in (means, clips, points, worst, ablation, moved, control)
+    for table in (means, clips, points, rivals, worst, ablation, moved, control)
 }

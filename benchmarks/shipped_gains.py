@@ -47,12 +47,12 @@ _CODEC_AFTER = {"h264": "av1", "h265": "h264", "av1": "h264"}
 
 
 def controls_of(name: str) -> tuple[str, ...]:
-    """Others of the scale: of another codec, a smaller one, or those of other rates; of a sharp
-    stream those of bicubic ones, where there are any."""
+    """Others of the scale: of another codec, the usual one of that codec, or those of other rates;
+    of a sharp stream those of bicubic ones, where there are any."""
     scale, kind, *rest = name.split("-")
     if kind == SHARP:
         return tuple(n for n in RECIPES if n.startswith(f"{scale}-") and SHARP not in n.split("-"))
-    if rest == ["large"]:
+    if kind in _CODEC_AFTER and rest:
         return (f"{scale}-{kind}",)
     if kind in _CODEC_AFTER:
         return (f"{scale}-{_CODEC_AFTER[kind]}",)

@@ -78,6 +78,9 @@ RECIPES = {
     # Filters behind the decoder, each for what one codec leaves: as large as a phone's CPU has room
     # for, and as its NPU has.
     **{f"x1-{codec}": Recipe(1, FILTERED_CRFS, 16, (codec,) * 4) for codec in CODECS},
+    # AV1's own filters leave little: one for a narrower range of rates finds more of it.
+    "x1-av1-coarse": Recipe(1, (27.0, 38.0), 16, ("av1",) * 4),
+    "x1-av1-fine": Recipe(1, (18.0, 29.0), 16, ("av1",) * 4),
     "x1-h264-large": Recipe(1, FILTERED_CRFS, 32, ("h264",) * 4),
 }
 MOST_TILE_BYTES, MOST_TILES = 1_500_000_000, 60_000  # of HR

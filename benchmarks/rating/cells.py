@@ -76,7 +76,7 @@ ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "no-routes": {"method": "awdnn", "patches": "error"},  # one path, the same crops
     "no-haste": {"preset": "balanced"},  # what `encode` takes by itself
 }
-_PAPERS = {
+PAPERS = {
     name: Arm({"method": name, "scale": "2", "preset": "fast"}, finer=SMALLER_CRF, rates=FEW_RATES)
     for name in ("dydca", "jstdo", "stdo", "awdnn", "repcam", "nas", "cafm", "delta")
 }
@@ -91,7 +91,7 @@ ARMS: Mapping[str, Arm] = {
     "zero": Arm({"method": "plain", "scale": "1"}, rates=2),
     "x1": Arm({"scale": "1", "units": 2, "preset": "fast"}, rates=FEW_RATES),
     **_CLASSES,
-    **_PAPERS,
+    **PAPERS,
     **{name: Arm(options, rates=2, of="cpu") for name, options in ABLATIONS.items()},
 }
 PLAIN_SIDE = ("plain", "plain-2", "plain-1.5", "plain-4")

@@ -16,6 +16,7 @@ def test_the_control_is_another_network_of_the_scale(name):
 
 def test_a_filter_is_compared_with_that_of_another_codec_and_a_large_one_with_the_small():
     assert controls_of("x1-h264-large") == controls_of("x1-av1") == ("x1-h264",)
+    assert controls_of("x1-av1-fine") == ("x1-av1",)
     assert controls_of("x2-coarse") == ("x2-fine",)
     assert controls_of("x3-medium") == ("x3-fine", "x3-coarse")
 
