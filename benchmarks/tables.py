@@ -212,23 +212,6 @@ ARMS: dict[str, tuple[str, Forms]] = {
             "regret at equal MACs there": "{low_equal_regret_db:.3f}",
         },
     ),
-    "chunks": (
-        "shrink_chunks",
-        {
-            "PSNR, dB": "{psnr_db:.2f}",
-            "bytes": "{bytes:,.0f}",
-            "MACs a pixel": "{macs:,.0f}",
-        },
-    ),
-    "backbones": (
-        "shrink_backbones",
-        {
-            "PSNR, dB": "{psnr_db:.2f}",
-            "parameters": "{parameters:,.0f}",
-            "MACs a pixel": "{macs:,.0f}",
-            "steps": "{steps:,.0f}",
-        },
-    ),
     "teacher": (
         "shrink_teacher",
         {
