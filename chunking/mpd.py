@@ -17,7 +17,7 @@ from pathlib import Path
 from chunking.input_error import InputError
 
 _NAMESPACE = "{urn:mpeg:dash:schema:mpd:2011}"
-_FIELD = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth|)(?:%0(\d+)d)?\$")
+_FIELD = re.compile(r"\$(RepresentationID|Number|Time|Bandwidth|)(?:%0(\d{1,2})d)?\$")
 _MOST_SEGMENTS = 1 << 16
 
 
@@ -38,7 +38,7 @@ def video_files(manifest: Path) -> list[list[Path]]:
             if kind.startswith("video"):
                 try:
                     found.append(_files(manifest, above))
-                except (ValueError, ZeroDivisionError, TypeError) as error:
+                except (ValueError, KeyError, ZeroDivisionError, TypeError) as error:
                     raise InputError(f"{manifest} is damaged: {error}") from error
     return found
 
@@ -135,6 +135,9 @@ class JoinedFiles(io.RawIOBase):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
+        for path in paths:
+            if not path.is_file():
+                raise FileNotFoundError(f"{path} is no file")
         self._starts = [0, *accumulate(path.stat().st_size for path in paths)]
         self._at = 0
 
@@ -160,8 +163,11 @@ class JoinedFiles(io.RawIOBase):
         if size <= 0:
             return b""
         number = bisect_right(self._starts, self._at) - 1
-        with self._paths[number].open("rb") as file:
-            file.seek(self._at - self._starts[number])
-            data = file.read(size)
+        try:
+            with self._paths[number].open("rb") as file:
+                file.seek(self._at - self._starts[number])
+                data = file.read(size)
+        except OSError:
+            return b""  # no error gets through FFmpeg; frames are counted, and these are missing
         self._at += len(data)
         return data

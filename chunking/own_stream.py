@@ -164,7 +164,8 @@ def _write_segment(
     sink = SegmentSplitter(parts.append)
     track = {"video_track_timescale": str(ticks.denominator)}
     with open_cmaf(sink, ONE_FRAGMENT | track) as container:
-        copy = container.add_stream_from_template(stream)
+        # opaque: the settings alone, for there is no encoder of the name of AV1's decoder.
+        copy = container.add_stream_from_template(stream, opaque=True)
         packets = []
         for i, packet in numbered:
             if i in own:  # those before are in segments of an earlier run

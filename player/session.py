@@ -89,6 +89,12 @@ class Package:
         return self.index is None or (self.scale == 1 and not self.index.weights)
 
 
+def refuse_ladder(directory: Path) -> None:
+    """Raises NotAPackageError for a ladder, where one of its rungs is wanted."""
+    if (directory / LADDER_FILE).exists():
+        raise NotAPackageError(f"{directory} is a ladder: give the folder of one of its rungs")
+
+
 def open_package(
     directory: Path | str, trust: frozenset[str] | None = None, seen: Seen | None = None
 ) -> Package:
@@ -103,8 +109,7 @@ def open_package(
     if not (directory / init).is_file():
         if os.path.lexists(directory / init):
             raise PackageError(f"{directory / init}: is not a plain file; fetch it again")
-        if (directory / LADDER_FILE).exists():
-            raise NotAPackageError(f"{directory} is a ladder: give the folder of one of its rungs")
+        refuse_ladder(directory)
         raise NotAPackageError(f"{directory}: no {init} in it; give the folder of a package")
     try:
         file = read_index(directory)

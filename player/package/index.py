@@ -27,6 +27,7 @@ from player.package.scale import scale_number
 from player.package.signature import check_signature, sign
 
 # How the fields of each schema are read; what they must be together is checked for all of them.
+CONTINUES = "the same command continues"
 _READERS = {1: index_v1.read_fields, SCHEMA_VERSION: index_columns.read_fields}
 
 
@@ -50,7 +51,7 @@ def read_index(package: Path) -> IndexFile:
     path = index_path(package)
     # An index comes last.
     if (package / WORK).is_dir() and not (package / path).exists():
-        raise PackageError(f"{path}: the encode is not at its end: the same command continues")
+        raise PackageError(f"{path}: the encode is not at its end: {CONTINUES}")
     try:
         data = read_plain(package, path, limits.MAX_INDEX_BYTES)
         text = data if path == PLAIN_INDEX_PATH else unpack_index(data)

@@ -15,7 +15,7 @@ from player.package.entries import (
     TextEntry,
     WeightsEntry,
 )
-from player.package.index import read_index
+from player.package.index import CONTINUES, read_index
 from player.package.layout import INDEX_PATH
 from player.package.manifest_check import manifest_faults
 from player.package.package_error import PackageError
@@ -73,7 +73,8 @@ class Verification:
             more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
             # One advice is enough, and this one mends all.
             first = str(self.faults[0]).removesuffix("; fetch it again")
-            raise PackageError(f"{self.package}: {first}{more}; get the package again")
+            advice = "" if first.endswith(CONTINUES) else "; get the package again"
+            raise PackageError(f"{self.package}: {first}{more}{advice}")
 
 
 def verify_package(

@@ -84,7 +84,9 @@ def _dtype_of(source: Path | None) -> str:
         return "int8"
     from player.engines import dtype_of_package
     from player.package.index import read_index
+    from player.session import refuse_ladder
 
+    refuse_ladder(source)
     return dtype_of_package(source, read_index(source).index.weights)
 
 
@@ -99,7 +101,9 @@ def plans_of(source: Path, dtype: str) -> "dict[str, dict[str, PathPlan]]":
     number_format = find_format(dtype)
     if source.is_dir():
         from player.package.index import read_index
+        from player.session import refuse_ladder
 
+        refuse_ladder(source)
         blobs = read_blobs(source, read_index(source).index.weights)
         return {f"network {i}": plan_network(b.arch, number_format) for i, b in enumerate(blobs)}
     from compiler.explain import architecture_of

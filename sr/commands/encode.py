@@ -296,8 +296,8 @@ def command(
     from chunking.opening import open_source
 
     refuse_inside(*real_path(options["out"]).parents)
-    film, ladder = film_of(file, options.pop("frame_rate")), options.pop("ladder")
     given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
+    film, ladder = film_of(file, options.pop("frame_rate")), options.pop("ladder")
     check_together(given, ladder)
     options["codec_opts"] = graining(options.pop("grain"), options)
     open_source(film).close()
@@ -306,7 +306,7 @@ def command(
     from sr.encode.encode import encode
     from sr.encode.ladder import LadderOptions, encode_ladder, parse_ladder
     from sr.encode.options import EncodeOptions
-    from sr.encode.report_file import write_report
+    from sr.encode.report_file import read_report, write_report
     from sr.encode.search_options import SearchOptions
     from sr.progress import Progress
 
@@ -328,6 +328,9 @@ def command(
     if "command" not in report:
         report = {**report, "command": told(context)}
         write_report(options["out"], report)
+        for rung in report.get("rungs", ()):
+            folder = options["out"] / rung["folder"]
+            write_report(folder, {**(read_report(folder) or {}), "command": report["command"]})
     if events:
         progress.event("done", report=report)
     else:

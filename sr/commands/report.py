@@ -21,6 +21,7 @@ from sr.commands.options import (
 from sr.usage_error import UsageError
 
 _NEEDED = ("jinja2", "matplotlib")
+_ENDINGS = (".html", ".htm")
 _REMEDY = "pip install 'pocketsr[report]'"
 
 
@@ -50,8 +51,7 @@ def command(
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise UsageError(f"report needs {' and '.join(missing)}: {_REMEDY}")
     page = out or package.absolute().with_name(f"{package.resolve().name}.report.html")
-    if not page.absolute().parent.is_dir():
-        raise UsageError(f"{page.parent} does not exist: make that folder, or choose another")
+    _check_page(page, package)
     from player.vmaf import need_vmaf
 
     if vmaf:
@@ -70,3 +70,16 @@ def command(
         html = make_report(opened, film, video, metrics, progress)
     write_text(page, html)
     show({"schema": "pocketsr.encode.report-page/1", "page": str(page)}, as_json, [("page", page)])
+
+
+def _check_page(page: Path, package: Path) -> None:
+    """Raises UsageError where a page of that name cannot be made, or would take something's place:
+    a film's, or a file's of the package."""
+    if not page.absolute().parent.is_dir():
+        raise UsageError(f"{page.parent} does not exist: make that folder, or choose another")
+    if page.is_dir():
+        raise UsageError(f"{page} is a folder: give the name of a file")
+    if page.suffix.lower() not in _ENDINGS:
+        raise UsageError(f"{page}: the page is HTML; let its name end in {' or '.join(_ENDINGS)}")
+    if page.resolve().parent.is_relative_to(package.resolve()):
+        raise UsageError(f"{page} lies inside the package: choose a place outside of it")

@@ -37,15 +37,19 @@ BEFORE, BEHIND = 2, 1
 Step = Callable[[str, Callable[[], dict[str, Any]]], dict[str, Any]]
 """Keeps what a part's function returns, by the name of the part."""
 
+Wanted = Callable[[int, int], bool]
+"""Whether a frame is asked for, by its number and its time in ticks."""
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Errors of `frames` frames of the package and of its stream alone; the multiply-accumulates
-    for all of them, and the LR pixels that no network makes.
+    """Errors of `frames` frames of the package and of its stream alone, shown at `pts`; the
+    multiply-accumulates for all of them, and the LR pixels that no network makes.
     """
 
     shown: Quality
     stream: Quality
+    pts: list[int]
     frames: int
     macs: float
     skipped_px: float
@@ -64,7 +68,7 @@ def compare_film(
     assert index is not None, package.directory
 
     def begin(first: int) -> Iterator[Pair]:
-        def wanted(number: int) -> bool:
+        def wanted(number: int, pts: int) -> bool:
             return number >= first and (only is None or number in only)
 
         return pair_with_reference(package_frames(package, wanted), film, index.time_base)
@@ -78,8 +82,9 @@ def compare_film(
         Quality({m: [e for part in parts for e in part[side].get(m, ())] for m in metrics})
         for side in ("shown", "stream")
     )
+    pts = [ticks for part in parts for ticks in part.get("pts", ())]  # not kept before
     totals = (sum(part[name] for part in parts) for name in ("frames", "macs", "skipped_px"))
-    return Comparison(shown, stream, *totals)
+    return Comparison(shown, stream, pts, *totals)
 
 
 class _Pairs:
@@ -116,6 +121,7 @@ def _part(
     price = [{p: path_price(w.arch, p) for p in (BICUBIC, *w.arch.paths)} for w in index.weights]
     anchor = anchor_macs_per_pixel(index.scale)
     own: list[bool] = []
+    pts: list[int] = []
     macs, skipped_px = 0.0, 0
     with meter() as shown, meter() as stream:
         for frame, original in pairs.around(frames):
@@ -126,6 +132,7 @@ def _part(
                 stream.add(bicubic[: index.hr.height, : index.hr.width], original)
             if not own[-1]:
                 continue
+            pts.append(frame.pts)
             on_frame(frame.index + 1)
             for height, width, number, path in frame.patches[:, 2:].tolist():
                 macs += height * width * (price[number][path] if price else anchor)
@@ -136,26 +143,26 @@ def _part(
         side: {m: [*compress(found, own)] for m, found in quality.errors.items()}
         for side, quality in (("shown", ours), ("stream", theirs))
     }
-    return {**errors, "frames": sum(own), "macs": macs, "skipped_px": skipped_px}
+    return {**errors, "pts": pts, "frames": sum(own), "macs": macs, "skipped_px": skipped_px}
 
 
-def package_frames(package: Package, wanted: Callable[[int], bool]) -> Iterator[UpscaledFrame]:
-    """The frames whose numbers are `wanted`, as the phone plays them: on an engine where there is
-    one, else by the server's networks.
+def package_frames(package: Package, wanted: Wanted) -> Iterator[UpscaledFrame]:
+    """The frames that are `wanted`, as the phone plays them: on an engine where there is one, else
+    by the server's networks. Of a package that has lost a segment numbers go on without it.
     """
     index = package.index
     assert index is not None
     engine = host_engine(index.frames * index.lr.width * index.lr.height)
     if engine is not None or not index.weights:
         numbers = count()
-        yield from upscale(package, engine, wanted=lambda pts: wanted(next(numbers)))
+        yield from upscale(package, engine, wanted=lambda pts: wanted(next(numbers), pts))
         return
     networks = [scored_network(entry.read(package.directory)) for entry in index.weights]
     book = RouteBook(package, ignore)
     for frame in read_lr(package):
         assert fits(package, frame)
         plan = book.plan(frame.pts, frame.rgb)
-        if not wanted(frame.index):
+        if not wanted(frame.index, frame.pts):
             continue
         paths = {(n, p) for n, p in plan.patches[:, 4:].tolist()}
         made = {

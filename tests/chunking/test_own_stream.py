@@ -57,12 +57,15 @@ def payloads(source) -> list[bytes]:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "libsvtav1"])
 def test_its_packets_are_what_they_were_and_lie_where_the_films_frames_do(
     rung, film, tmp_path, codec
 ):
-    quiet = {"x265-params": "log-level=none:no-open-gop=1"} if codec == "libx265" else {}
-    path = rung(codec=codec, options=quiet)
+    options = {
+        "libx265": {"x265-params": "log-level=none:no-open-gop=1"},
+        "libsvtav1": {"preset": "12", "svtav1-params": "keyint=10"},
+    }
+    path = rung(codec=codec, options=options.get(codec, {}))
     files = taken(path, film, tmp_path / "out")
     joined = tmp_path / "joined.mp4"
     joined.write_bytes(b"".join(part.read_bytes() for part in files.files))
@@ -195,6 +198,8 @@ def test_a_manifest_names_its_files(tmp_path, inside, base, files):
 @pytest.mark.parametrize(
     ("inside", "message"),
     [
+        ('<Representation><SegmentTemplate initialization="$Number$" duration="9"/>'
+         '</Representation>', "damaged"),
         ('<Representation><SegmentTemplate media="m" duration="0"/></Representation>', "damaged"),
         ('<Representation><SegmentTemplate media="$Number$"><SegmentTimeline>'
          '<S d="1" r="99999999"/></SegmentTimeline></SegmentTemplate></Representation>',
@@ -205,6 +210,19 @@ def test_a_manifest_names_its_files(tmp_path, inside, base, files):
 def test_manifests_that_lead_nowhere_are_refused(tmp_path, inside, message):
     with pytest.raises(InputError, match=message):
         video_files(mpd(tmp_path, inside))
+
+
+def test_a_width_that_nobody_writes_is_no_width(tmp_path):
+    inside = '<Representation><SegmentTemplate media="$Number%0999999999d$" duration="40"/>'
+    (files,) = video_files(mpd(tmp_path, inside + "</Representation>"))
+    assert files[1].name == "$Number%0999999999d$"
+
+
+def test_a_folder_in_the_place_of_a_file_is_said(tmp_path, film):
+    (tmp_path / "video").mkdir()
+    manifest = mpd(tmp_path, "<Representation><BaseURL>video</BaseURL></Representation>")
+    with pytest.raises(InputError, match="video is no file"):
+        find_stream(manifest, probe(film))
 
 
 def test_a_manifest_of_a_file_is_taken_as_that_file(rung, film, tmp_path):

@@ -119,5 +119,8 @@ def test_blobs_parse_as_the_index_says(made_package):
 def test_a_package_whose_encode_goes_on_is_not_called_damaged(package_dir):
     (package_dir / "sr/index.bin").unlink()
     (package_dir / "work").mkdir()
-    (fault,) = verify_package(package_dir).faults
+    found = verify_package(package_dir)
+    (fault,) = found.faults
     assert "the same command continues" in fault.reason
+    with pytest.raises(PackageError, match=r"the same command continues$"):
+        found.check()

@@ -17,11 +17,28 @@ from sr.progress import Progress
 from sr.rate.curve import Point
 from sr.rate.goal import GoalError
 from sr.usage_error import UsageError
+from tests.sr.test_cli import pocketsr, refused
 
 
 def options_of(film: Path, out: Path, kbps) -> LadderOptions:
     search = SearchOptions.of(film, out, lr_codec="h264", steps=4, threads=1, frames=8)
     return LadderOptions(search, kbps)
+
+
+def test_the_command_stands_in_every_rungs_report(film, tmp_path):
+    out, quick = tmp_path / "ladder", ["--steps", 4, "--threads", 1, "--frames", 8]
+    done = pocketsr("encode", film, "-o", out, "--ladder", "150", "--lr-codec", "h264", *quick)
+    assert done.returncode == 0, done.stderr
+    command = read_report(out)["command"]
+    assert "--ladder 150" in command and read_report(out / "150k")["command"] == command
+    assert verify_ladder(out).ok
+    assert "is a ladder: give the folder of one of its rungs" in refused(3, "compile", out)
+
+
+@pytest.mark.parametrize("other", [("--scale", "2"), ("--lr-from", "own.mp4")])
+def test_a_ladder_of_one_stream_is_refused_before_any_work(film, tmp_path, other):
+    line = refused(2, "encode", film, "-o", tmp_path / "out", "--ladder", "100", *other)
+    assert "--ladder" in line and not (tmp_path / "out").exists()
 
 
 def make(film: Path, out: Path, kbps, restart=False) -> dict:

@@ -20,8 +20,8 @@ from sr.encode.beside import beside_plain
 from sr.encode.encode import encode
 from sr.encode.options import EncodeOptions
 from sr.encode.report.make import make_report
-from sr.encode.report.moments import _most_wrong, worst_frames
-from sr.encode.report.sides import Side
+from sr.encode.report.moments import _most_wrong, moments, worst_frames
+from sr.encode.report.sides import Side, measured_sides
 from sr.encode.report_file import read_report, write_report
 from sr.progress import Progress
 from tests.sr.test_cli import pocketsr, refused
@@ -146,9 +146,61 @@ def test_reports_that_are_damaged_or_gone_are_named(made, film, tmp_path):
     assert page.count('class="moment"') == 3 and page.count("<img data-name=") == 3 * 3
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"plain_of_the_goal": 3},
+        {"plain": {"crf": 1e30}},
+        {"job": {"source": "x"}},
+        {"job": {"lr_codec": "foo", "segment_s": "x", "codec_opts": "", "frames": None}},
+    ],
+)
+def test_records_of_somebody_elses_cost_the_plain_encode_alone(made, film, tmp_path, damage):
+    package = Path(shutil.copytree(made, tmp_path / "p"))
+    if job := damage.pop("job", None):
+        (package / "job.json").write_text(json.dumps(job))
+    write_report(package, {**read_report(package), **damage})
+    page = page_of(package, film)
+    assert "a plain encode beside it (job.json or report.json is not one of ours)" in page
+    assert page.count('class="moment"') == 3
+
+
+def test_frames_of_a_lost_segment_are_named_and_others_keep_their_times(film, tmp_path):
+    options = EncodeOptions.of(
+        film, tmp_path / "p", scale=2, lr_codec="h264", steps=4, threads=1, segment_s=0.5
+    )
+    with Progress() as progress:
+        beside_plain(options, encode(options, progress), progress)
+    package = open_package(options.out)
+    assert [segment.frames for segment in package.index.segments] == [15, 5]
+    (options.out / "video" / "seg-00001.m4s").unlink()
+    page = page_of(options.out, film)
+    assert "Not shown: 15 of 20 frames, which the package or the film lacks" in page
+    with Progress() as progress:
+        sides = measured_sides(open_package(options.out), None, film, METRICS, progress)
+        whole = measured_sides(open_package(options.out), package, film, METRICS, progress)
+    assert [len(side.times_s) for side in sides] == [5, 5]
+    assert sides[0].times_s == whole[2].times_s[-5:]
+    (worst, *_) = moments(sides, film)
+    assert worst.time_s >= 0.49 and set(worst.pictures) == {"PocketSR", "stream alone", "film"}
+
+
+def test_a_film_of_other_times_is_said(made, tmp_path):
+    longer = write_film(tmp_path / "longer.mp4", drifting_pictures(30, 96, 128))
+    assert page_of(made, longer).count('class="moment"') == 3
+
+
+def test_a_rung_tells_the_command_of_its_ladder(made, tmp_path):
+    package = Path(shutil.copytree(made, tmp_path / "p"))
+    report = read_report(package)
+    report.pop("command")
+    write_report(package, report)
+    assert "the command that made it (report.json has none)" in page_of(package, None)
+
+
 def test_the_worst_frames_are_those_that_so_many_are_worse_than():
     errors = np.random.default_rng(0).permutation(200) + 1.0
-    found = worst_frames(Side("ours", None, False, Quality({"psnr_y": errors.tolist()}), 1.0))
+    found = worst_frames(Side("ours", None, False, Quality({"psnr_y": errors.tolist()}), 1.0, ()))
     assert {n: int(200 - errors[n]) for n in found} == {n: round(s * 200) for n, s in found.items()}
     assert [*found.values()] == [0.01, 0.05, 0.1]
 
@@ -180,6 +232,15 @@ def test_the_command_writes_the_page_and_names_it(made, film, tmp_path):
 
 def test_what_cannot_be_is_refused_before_any_work(made, tmp_path, film):
     assert "does not exist" in refused(2, "report", made, "-o", tmp_path / "no/page.html")
+    before = sorted((path, path.read_bytes()) for path in made.rglob("*") if path.is_file())
+    for place in (made / "page.html", made / "sr" / "page.html"):
+        assert "lies inside the package" in refused(2, "report", made, "-o", place)
+    for place in (film, made / "manifest.mpd"):
+        line = refused(2, "report", made, "--reference", film, "-o", place)
+        assert "end in .html or .htm" in line
+    (tmp_path / "folder.html").mkdir()
+    assert "is a folder" in refused(2, "report", made, "-o", tmp_path / "folder.html")
+    assert before == sorted((path, path.read_bytes()) for path in made.rglob("*") if path.is_file())
     assert "is a file" in refused(2, "report", film)
 
 

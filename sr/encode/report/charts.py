@@ -41,13 +41,13 @@ def rate_chart(
         return _svg(plt, figure)
 
 
-def time_chart(times_s: Sequence[float], series: Mapping[str, Sequence[float]], metric: str) -> str:
-    """The quality of each frame over time, a line for each side."""
+def time_chart(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], metric: str) -> str:
+    """The quality of each frame over time, a line for each side: seconds and values."""
     plt = _pyplot()
     with plt.rc_context(_STYLE):
         figure, axes = plt.subplots(figsize=_SIZE_INCH)
-        for name, values in series.items():
-            axes.plot(times_s[: len(values)], values, lw=1.2, color=COLOURS[name], label=name)
+        for name, (times_s, values) in series.items():
+            axes.plot(times_s, values, lw=1.2, color=COLOURS[name], label=name)
         axes.set_xlabel("seconds")
         axes.set_ylabel(_unit(metric))
         axes.legend(fontsize=9)

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from chunking.images import Film
 from chunking.opening import video_of
 from chunking.probe import probe
 from player.package import fields
-from player.package.entries import Index
 from player.package.files import read_plain
 from player.package.layout import INDEX_PATH, JOB_FILE, REPORT_FILE
 from player.package.limits import MAX_RECORD_BYTES
@@ -58,13 +56,19 @@ def make_report(
         probe(film)
         with tempfile.TemporaryDirectory() as folder:
             plain = None
-            if why := no_plain(report) or ("" if job else f"{JOB_FILE} is missing"):
-                missing.append(f"a plain encode beside it ({why})")
-            else:
+            try:
+                if why := no_plain(report) or ("" if job else f"{JOB_FILE} is missing"):
+                    raise PackageError(why)
                 place = Path(folder) / "plain"
                 plain = plain_encode(source, video, report, job, place, progress)
+            except PackageError as error:
+                missing.append(f"a plain encode beside it ({error})")
             sides = measured_sides(package, plain, film, metrics, progress)
             shown = moments(sides, film)
+        if lost := index.frames - len(sides[0].times_s):
+            missing.append(f"{lost} of {index.frames} frames, which the package or the film lacks")
+    if report and not report.get("command"):
+        missing.append(f"the command that made it ({REPORT_FILE} has none)")
     return page(
         Known(
             index=index,
@@ -74,7 +78,6 @@ def make_report(
             sides=sides,
             moments=shown,
             routes=routes_picture(package),
-            times_s=_times_s(index),
         ),
         missing,
     )
@@ -85,12 +88,3 @@ def _job(package: Path) -> Mapping[str, Any]:
     with suppress(PackageError):
         return fields.parse_object(read_plain(package, JOB_FILE, MAX_RECORD_BYTES), JOB_FILE)
     return {}
-
-
-def _times_s(index: Index) -> list[float]:
-    """When each frame is shown, in s: evenly in its segment."""
-    return [
-        float((segment.start + Fraction(i * segment.duration, segment.frames)) * index.time_base)
-        for segment in index.segments
-        for i in range(segment.frames)
-    ]

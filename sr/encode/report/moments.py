@@ -5,8 +5,10 @@ errors of each frame --WORST--> frame numbers --one pass of each side--> crops, 
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 
 import cv2
 import numpy as np
@@ -41,7 +43,7 @@ class Moment:
     """A frame's crop by each side: `pictures` as data URIs. `share` of the frames are worse."""
 
     share: float
-    number: int
+    number: int  # among the film's frames that the package has
     time_s: float
     box: tuple[int, int, int, int]
     pictures: dict[str, str]
@@ -49,43 +51,54 @@ class Moment:
 
 
 def worst_frames(side: Side) -> dict[int, float]:
-    """Frames that about the shares WORST are worse than, by luma, and the true share of each."""
+    """Places of frames among the side's that about the shares WORST are worse than, by luma, and
+    the true share of each."""
     order = np.argsort(side.quality.of_frames("psnr_y"), kind="stable")
     ranks = sorted({min(len(order) - 1, int(share * len(order))) for share in WORST})
     return {int(order[rank]): rank / len(order) for rank in ranks}
 
 
 def moments(sides: Sequence[Side], film: Source) -> list[Moment]:
-    """The worst frames of the first side, as each of them and the film shows them."""
-    wanted = worst_frames(sides[0])
-    shown, times_s = _pictures(sides, film, set(wanted))
+    """The worst frames of the first side, as each side that has them and the film show them."""
+    first = sides[0]
+    wanted = worst_frames(first)
+    shown = _pictures(sides, film, {first.times_s[place] for place in wanted})
     made = []
-    for number, share in wanted.items():
-        pictures = shown[number]
+    for place, share in wanted.items():
+        time_s = first.times_s[place]
+        pictures = shown[time_s]
         y, x, height, width = box = _most_wrong([p for n, p in pictures.items() if n != SOURCE],
                                                 pictures[SOURCE])  # fmt: skip
         crops = {n: p[y : y + height, x : x + width] for n, p in pictures.items()}
-        psnr = {side.name: side.quality.of_frames("psnr_y")[number] for side in sides}
+        psnr = {
+            side.name: side.quality.of_frames("psnr_y")[side.times_s.index(time_s)]
+            for side in sides
+            if side.name in pictures
+        }
         uris = {name: data_uri(part) for name, part in crops.items()}
-        made.append(Moment(share, number, times_s[number], box, uris, psnr))
+        made.append(Moment(share, place, float(time_s), box, uris, psnr))
     return made
 
 
 def _pictures(
-    sides: Sequence[Side], film: Source, numbers: set[int]
-) -> tuple[dict[int, dict[str, Image]], dict[int, float]]:
-    """Of some frames the whole picture of every side, and of the film; and their times."""
-    shown: dict[int, dict[str, Image]] = {number: {} for number in numbers}
-    times_s: dict[int, float] = {}
+    sides: Sequence[Side], film: Source, times_s: set[Fraction]
+) -> dict[Fraction, dict[str, Image]]:
+    """Of the frames shown at some times the whole picture of every side, and of the film."""
+    shown: dict[Fraction, dict[str, Image]] = {time_s: {} for time_s in times_s}
     for side in sides:
         index = side.package.index
         assert index is not None
-        frames = package_frames(side.package, lambda number: number in numbers)
+        ticks = {int(time_s / index.time_base) for time_s in times_s}
+        frames = package_frames(side.package, partial(_is_among, ticks))
         for frame, original in pair_with_reference(frames, film, index.time_base):
-            shown[frame.index][side.name] = _as_shown(side, frame)
-            shown[frame.index].setdefault(SOURCE, original)
-            times_s[frame.index] = float(frame.pts * index.time_base)
-    return shown, times_s
+            at = shown[frame.pts * index.time_base]
+            at[side.name] = _as_shown(side, frame)
+            at.setdefault(SOURCE, original)
+    return shown
+
+
+def _is_among(ticks: Collection[int], number: int, pts: int) -> bool:
+    return pts in ticks
 
 
 def _as_shown(side: Side, frame: UpscaledFrame) -> Image:
@@ -117,7 +130,7 @@ def routes_picture(package: Package) -> tuple[str, int] | None:
     if index is None or not index.weights:
         return None
     number = index.frames // 2
-    frame = next(iter(package_frames(package, lambda n: n == number)), None)
+    frame = next(iter(package_frames(package, lambda n, _: n == number)), None)
     if frame is None:
         return None
     picture = frame.rgb.astype(np.float32)

@@ -33,7 +33,7 @@ _OVER_TIME = ("psnr_y", "vmaf")
 class Known:
     """What there is to show. `sizes`: bytes of each part; `report`: of report.json, which may be
     empty; `sides` and `moments` empty where the film was not at hand; `routes`: a picture and the
-    number of its frame; `times_s`: of each frame.
+    number of its frame.
     """
 
     index: Index
@@ -43,7 +43,6 @@ class Known:
     sides: Sequence[Side]
     moments: Sequence[Moment]
     routes: tuple[str, int] | None
-    times_s: Sequence[float]
 
     @property
     def seconds(self) -> float:
@@ -99,8 +98,11 @@ def _side(side: Side, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def _over_time(known: Known, metric: str) -> Markup:
-    series = {side.name: side.quality.of_frames(metric) for side in known.sides}
-    return Markup(time_chart(known.times_s, series, metric))
+    series = {
+        side.name: ([*map(float, side.times_s)], side.quality.of_frames(metric))
+        for side in known.sides
+    }
+    return Markup(time_chart(series, metric))
 
 
 def _about(index: Index) -> str:
