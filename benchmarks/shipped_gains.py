@@ -47,18 +47,23 @@ _CODEC_AFTER = {"h264": "av1", "h265": "h264", "av1": "h264"}
 
 
 def controls_of(name: str) -> tuple[str, ...]:
-    """Others of the scale: of another codec, the usual one of that codec, or those of other rates;
-    of a sharp stream those of bicubic ones, where there are any."""
+    """Others of the scale: of another codec, a smaller one, or those of other rates; of a sharp
+    stream those of bicubic ones, where there are any."""
     scale, kind, *rest = name.split("-")
     if kind == SHARP:
         return tuple(n for n in RECIPES if n.startswith(f"{scale}-") and SHARP not in n.split("-"))
-    if kind in _CODEC_AFTER and rest:
+    if rest == ["large"]:
         return (f"{scale}-{kind}",)
     if kind in _CODEC_AFTER:
         return (f"{scale}-{_CODEC_AFTER[kind]}",)
     if kind == "medium":
         return f"{scale}-fine", f"{scale}-coarse"
     return (f"{scale}-{'coarse' if kind == 'fine' else 'fine'}",)
+
+
+def lr_of(recipe: Recipe) -> str:
+    """How its streams were made smaller."""
+    return recipe.lr if recipe.scale > 1 else "full size"
 
 
 def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str, Any]:
@@ -72,7 +77,7 @@ def row_of(name: str, recipe: Recipe, stretch: Stretch, films: Path) -> dict[str
         judged = np.linspace(0, len(sample.frames) - 1, JUDGED).round().astype(int)
         pairs = stream.pairs(judged.tolist())
     anchor = _quality(sample, pairs, [upscale_bicubic(p.lr, recipe.scale) for p in pairs])
-    row = {"network": name, "codec": codec, "lr": recipe.lr, "crf": crf, "clip": stretch.file}
+    row = {"network": name, "codec": codec, "lr": lr_of(recipe), "crf": crf, "clip": stretch.file}
     row |= {"stream_bytes": stream.bytes, "anchor": anchor}
     cell_px = usual_cell_px(recipe.scale, recipe.arch.units)
     of_luma = luma_share("psnr_y")
@@ -132,7 +137,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             for arm in ("gain", "promised", "kept", "control", "by_rgb")
             for metric in METRICS
         }
-        same = ("network", "codec", "crf", "control_network")
+        same = ("network", "codec", "lr", "crf", "control_network")
         found.append({key: own[0][key] for key in same} | gained)
     return found
 

@@ -16,7 +16,6 @@ def test_the_control_is_another_network_of_the_scale(name):
 
 def test_a_filter_is_compared_with_that_of_another_codec_and_a_large_one_with_the_small():
     assert controls_of("x1-h264-large") == controls_of("x1-av1") == ("x1-h264",)
-    assert controls_of("x1-av1-fine") == ("x1-av1",)
     assert controls_of("x2-coarse") == ("x2-fine",)
     assert controls_of("x3-medium") == ("x3-fine", "x3-coarse")
 
@@ -30,7 +29,7 @@ def test_means_are_over_the_clips_of_a_network():
     def row(network: str, luma: float) -> dict:
         gain = {"psnr_y": luma, "psnr_rgb": luma / 2}
         control = {"psnr_y": -luma, "psnr_rgb": 0.0}
-        same = {"codec": "av1", "crf": 44.0, "control_network": "c"}
+        same = {"codec": "av1", "lr": "bicubic", "crf": 44.0, "control_network": "c"}
         others = {"control": control, "by_rgb": gain, "promised": gain, "kept": control}
         return {"network": network, **same, "gain": gain, **others}
 
