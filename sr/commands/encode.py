@@ -298,7 +298,7 @@ def command(
     refuse_inside(*real_path(options["out"]).parents)
     given = {name for name in options if context.get_parameter_source(name) == _COMMAND_LINE}
     film, ladder = film_of(file, options.pop("frame_rate")), options.pop("ladder")
-    check_together(given, ladder)
+    check_together(given, ladder, options["method"])
     options["codec_opts"] = graining(options.pop("grain"), options)
     open_source(film).close()
     from sr.encode.beside import beside_plain

@@ -16,8 +16,11 @@ FIXED = {"units", "lr_crf", "method", "patches", "dtype", "warm_start", "stages"
          "chunk_rule", "hard_share", "rate_weight", "shipped", "adapt"}  # fmt: skip
 
 
-def check_together(given: set[str], ladder: str | None = None) -> None:
-    """Raises UsageError where options that only the search has, or never has, are mixed."""
+def check_together(given: set[str], ladder: str | None = None, method: str = "dydca") -> None:
+    """Raises UsageError where options that only the search has, or never has, are mixed, or one is
+    of another `method`."""
+    if "max_loss_db" in given and method != "dydca":
+        raise UsageError(f"--max-loss-db: {method} plans no routes; use --method dydca")
     if "lr_from" in given and (others := sorted(given & (SEARCHED | _OF_OWN))):
         option = f"--{others[0].replace('_', '-')}"
         raise UsageError(f"--lr-from takes a stream as it is: leave out {option}")

@@ -90,8 +90,6 @@ class EncodeOptions:
             "--probe-share": self.routes.probe_share != 1.0,
             "--hard-share": self.training.hard_share != TrainingOptions.hard_share,
         }
-        if self.training.method != PLAIN:  # as the search has it for all that it makes
-            asked["--max-loss-db"] = self.routes.max_loss_db != RouteOptions.max_loss_db
         for option in (name for name, given in asked.items() if given):
             if self.training.method != "dydca":
                 paths = "no network" if self.training.method == PLAIN else "one path"

@@ -135,6 +135,8 @@ def test_networks_that_are_not_of_the_family(film, tmp_path):
     assert "--units" in refused(2, "encode", film, *to, "--units", "4")
     message = refused(2, "encode", film, *to, "--scale", "1.5", "--units", "1")
     assert message.endswith("use units of 2")
+    lossy = ["--method", "nas", "--max-loss-db", "0.2"]
+    assert "nas plans no routes" in refused(2, "encode", film, *to, "--scale", "4", *lossy)
     message = refused(2, "encode", film, *to, "--scale", "4", "--method", "stdo", "--chunks", "32")
     assert "16 networks at most" in message
     assert not (tmp_path / "p").exists()

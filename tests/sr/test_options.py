@@ -81,7 +81,6 @@ def test_units_and_cells_are_decided_together(asked, units, cell_px):
         ({"method": "delta", "backbone": "wdsr"}, "--dtype fp32: delta changes integers"),
         ({"method": "delta", "stages": "chex"}, "--stages: delta changes integers"),
         ({"method": "awdnn", "hard_share": 0.3}, "--hard-share: awdnn has one path; use --method"),
-        ({"method": "nas", "max_loss_db": 0.2}, "--max-loss-db: nas has one path; use --method"),
         ({"method": "repcam", "backbone": "espcn"}, "repcam is a chain with branches"),
     ],
 )
