@@ -28,7 +28,8 @@ def test_the_coarse_patch_is_two_by_two_fine_ones():
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("backbone", BACKBONES)
+# Sixteen blocks are kept for comparison, and their many rows for no phone.
+@pytest.mark.parametrize("backbone", sorted({*BACKBONES} - {"wdsr-16"}))
 def test_a_coarse_patch_takes_at_most_a_mebibyte_of_a_thread(backbone, scale):
     arch = architecture(backbone, scale, dynamic=True)
     formats = [f for f in FORMATS.values() if f.name == "fp32" or backbone != "wdsr"]
