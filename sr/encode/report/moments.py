@@ -88,8 +88,7 @@ def _pictures(
     for side in sides:
         index = side.package.index
         assert index is not None
-        ticks = {int(time_s / index.time_base) for time_s in times_s}
-        frames = package_frames(side.package, partial(_is_among, ticks))
+        frames = package_frames(side.package, partial(_is_among, times_s, index.time_base))
         for frame, original in pair_with_reference(frames, film, index.time_base):
             at = shown[frame.pts * index.time_base]
             at[side.name] = _as_shown(side, frame)
@@ -97,8 +96,8 @@ def _pictures(
     return shown
 
 
-def _is_among(ticks: Collection[int], number: int, pts: int) -> bool:
-    return pts in ticks
+def _is_among(times_s: Collection[Fraction], time_base: Fraction, number: int, pts: int) -> bool:
+    return pts * time_base in times_s
 
 
 def _as_shown(side: Side, frame: UpscaledFrame) -> Image:
