@@ -25,11 +25,10 @@ from benchmarks.harness import argument_parser, environment, write_json
 from benchmarks.rating.clips import Shot, film_of
 from benchmarks.shipped_data import crf_like
 from benchmarks.shipped_networks import RECIPES, Recipe
-from chunking.lr import SHARP
 from chunking.route_plan import usual_cell_px
 from player.bicubic import upscale_bicubic
 from player.package.scale import scale_number
-from player.package.shipped import shipped_blob
+from player.package.shipped import is_for_sharp, shipped_blob
 from sr.encode.encode import encode
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
@@ -50,8 +49,8 @@ def controls_of(name: str) -> tuple[str, ...]:
     """Others of the scale: of another codec, a smaller one, or those of other rates; of a sharp
     stream those of bicubic ones, where there are any."""
     scale, kind, *rest = name.split("-")
-    if kind == SHARP:
-        return tuple(n for n in RECIPES if n.startswith(f"{scale}-") and SHARP not in n.split("-"))
+    if is_for_sharp(name):
+        return tuple(n for n in RECIPES if n.startswith(f"{scale}-") and not is_for_sharp(n))
     if rest == ["large"]:
         return (f"{scale}-{kind}",)
     if kind in _CODEC_AFTER:

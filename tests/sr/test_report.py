@@ -185,12 +185,12 @@ def test_frames_of_a_lost_segment_are_named_and_others_keep_their_times(film, tm
     assert worst.time_s >= 0.49 and set(worst.pictures) == {"PocketSR", "stream alone", "film"}
 
 
-def test_a_film_of_other_times_is_said(made, tmp_path):
+def test_a_film_that_goes_on_behind_the_package_ends_in_a_page(made, tmp_path):
     longer = write_film(tmp_path / "longer.mp4", drifting_pictures(30, 96, 128))
     assert page_of(made, longer).count('class="moment"') == 3
 
 
-def test_a_rung_tells_the_command_of_its_ladder(made, tmp_path):
+def test_a_report_without_its_command_says_so(made, tmp_path):
     package = Path(shutil.copytree(made, tmp_path / "p"))
     report = read_report(package)
     report.pop("command")

@@ -18,7 +18,7 @@ from player.package.sizes import part_bytes
 from player.session import Package
 from sr.encode.report.moments import Moment, moments, routes_picture
 from sr.encode.report.page import Known, page
-from sr.encode.report.sides import Side, measured_sides, no_plain, plain_encode
+from sr.encode.report.sides import Side, measured_sides, plain_encode
 from sr.encode.report_file import read_report
 from sr.progress import Progress
 
@@ -57,8 +57,6 @@ def make_report(
         with tempfile.TemporaryDirectory() as folder:
             plain = None
             try:
-                if why := no_plain(report) or ("" if job else f"{JOB_FILE} is missing"):
-                    raise PackageError(why)
                 place = Path(folder) / "plain"
                 plain = plain_encode(source, video, report, job, place, progress)
             except PackageError as error:

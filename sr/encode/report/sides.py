@@ -92,9 +92,11 @@ def plain_encode(
 ) -> Package:
     """The plain encode of the package's bytes, made again in `folder` by what the search found.
 
-    Raises PackageError where the records of the encode are none of ours: they are no part of what
-    is signed.
+    Raises PackageError where there is none, or the records of the encode are none of ours: they are
+    no part of what is signed.
     """
+    if why := _no_plain(report, job):
+        raise PackageError(why)
     try:
         options = EncodeOptions.of(
             film,
@@ -112,7 +114,7 @@ def plain_encode(
     return open_package(folder)
 
 
-def no_plain(report: Mapping[str, Any]) -> str | None:
+def _no_plain(report: Mapping[str, Any], job: Mapping[str, Any]) -> str | None:
     """Why there is no plain encode to set beside a package; None where there is."""
     if report.get("method") == PLAIN and "plain" in report:
         return "the package is the plain encode"
@@ -120,4 +122,4 @@ def no_plain(report: Mapping[str, Any]) -> str | None:
         fields.number(fields.subobject(dict(report), "plain"), "crf")
     except PackageError:
         return "report.json tells of no plain encode of the same bytes"
-    return None
+    return None if job else f"{JOB_FILE} is missing"
