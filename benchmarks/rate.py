@@ -23,6 +23,7 @@ from benchmarks.harness import argument_parser, write_json
 from benchmarks.rating.cells import (
     ABLATIONS,
     ARMS,
+    BESIDE_HR,
     BESIDE_SHARP,
     CODECS,
     PLAIN_SIDE,
@@ -55,7 +56,7 @@ def results(cells: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The whole of rate.json: the cells, and what follows from them."""
     ordered = sorted(cells, key=lambda c: c["name"])
     others = (*PLAIN_SIDE, *SHARP_SIDE, "zero", *ABLATIONS)
-    arms = [*(a for a in ARMS if a not in others), *BESIDE_SHARP, "bicubic", "generic"]
+    arms = [*(a for a in ARMS if a not in others), *BESIDE_SHARP, *BESIDE_HR, "generic"]
     rows = bd_rows(ordered, arms)
     return {
         "schema": "pocketsr.rate/1",

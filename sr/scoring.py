@@ -1,7 +1,7 @@
 """What each path of a network makes of a whole frame, on the server: for difficulty and routes.
 
 blob, int8 ──► EngineNetwork where there is an engine, else IntegerNetwork: the same pixels
-      real ──► the torch network in bf16
+      real ──► the torch network, in bf16 where that is fast
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -23,6 +23,7 @@ from sr.host_engine import host_engine
 from sr.models import Network
 from sr.models.anchor import upsample
 from sr.models.network import crop
+from sr.models.precision import bf16_where_fast
 from sr.packing import network_of, to_pixels
 from sr.quant.integer_network import IntegerNetwork
 from sr.training.data import FramePair, Image
@@ -76,7 +77,7 @@ def upscale_paths(
     """Each of `paths` that the network has, with the HR frame [r h, r w, 3] u8 of an LR frame.
 
     An int8 network gives the engine's own pixels. Of others, in pixel units, the convolutions run
-    in bf16: within about one code value of the engine, at twice the speed.
+    in bf16 where that is fast: within about one code value of the engine.
     """
     if isinstance(network, EngineNetwork):
         # One after the other: a frame that is judged at once is still in the cache.
@@ -100,7 +101,7 @@ def upscale_patch(network: Scored, padded: Image) -> dict[int, Image]:
     x = torch.from_numpy(padded).permute(2, 0, 1)[None].float()
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
-        with torch.autocast("cpu", torch.bfloat16):
+        with bf16_where_fast():
             residuals = network.residuals(x)
         base = network.base(x, halo)
         scale = network.arch.scale

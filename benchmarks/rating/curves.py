@@ -16,6 +16,7 @@ from benchmarks.bd_rate import BdRate, bd_rate
 from benchmarks.rating.cells import (
     ABLATIONS,
     ARMS,
+    BESIDE_HR,
     BESIDE_SHARP,
     PLAIN_SIDE,
     SHARP_SIDE,
@@ -48,7 +49,7 @@ def points_of(cells: Cells, arm: str) -> list[Point]:
     """
     if arm in BESIDE_SHARP and not any(c["arm"] in SHARP_SIDE for c in cells):
         return []
-    source = "plain-2" if arm in ("bicubic", "generic") else BESIDE_SHARP.get(arm, arm)
+    source = {**BESIDE_SHARP, **BESIDE_HR, "generic": "plain-2"}.get(arm, arm)
     found = []
     for cell in (c for c in cells if c["arm"] == source):
         quality = cell["generic" if arm == "generic" else "quality"]
@@ -74,10 +75,10 @@ def plain_points(cells: Cells, arm: str) -> list[Point]:
 
     Where the search took no network, its stream is one of those as well, of whatever scale: else
     it would seem to win by a scale that the other side was not given. A sharp one is that only for
-    arms beside both sides: no ladder but ours is made so. Bicubic is compared with the codec at HR
-    alone.
+    arms beside both sides: no ladder but ours is made so. Others have the codec at HR alone beside
+    them.
     """
-    if arm == "bicubic":
+    if arm in BESIDE_HR:
         return points_of(cells, PLAIN_SIDE[0])
     searched = [c for c in cells if ARMS[c["arm"]].searched and not c["networks"]]
     own = [Point(_stream_bytes(c), c["quality"], c["scale"], _lr(c)) for c in searched]

@@ -40,6 +40,7 @@ from benchmarks.reproduction.vit_classify import (
     train_vit,
 )
 from benchmarks.verdict import at_least, comparison, sample, values_of
+from sr.models.precision import bf16_where_fast
 
 VERSION = 1  # of what a row means: rows of another are made anew
 POINT = 0.01
@@ -184,7 +185,7 @@ class Selection:
     @torch.no_grad()
     def __call__(self, step: int, chosen: Indices, images: Tensor) -> Picked:
         sparsity = self.settings.sparsity
-        with torch.autocast("cpu", torch.bfloat16):
+        with bf16_where_fast():
             kept = self.selector(images, sparsity).kept
         flops = len(images) * self.selector.forward_flops(sparsity=sparsity)
         return Picked(patches=kept, flops=flops)

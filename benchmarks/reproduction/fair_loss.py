@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.reproduction.classify import BatchSampler
+from sr.models.precision import bf16_where_fast
 from sr.shrink.fair_term import Fairness, Spread, group_means
 
 UNIT = 10.0  # 0.1 in accuracy counts as much as 1 dB does in sr/shrink
@@ -39,7 +40,7 @@ class UpperLoss:
 
     def __call__(self, network: nn.Module, step: int) -> Tensor:
         batch = self._sampler.draw(step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bf16_where_fast():
             logits = network(batch.images)
         logits = logits.float()
         loss = F.cross_entropy(logits, batch.targets)

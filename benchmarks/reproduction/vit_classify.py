@@ -21,6 +21,7 @@ from benchmarks.reproduction.datasets import Indices, LabelledImages
 from benchmarks.reproduction.vit.encoder import Encoder
 from benchmarks.reproduction.vit.flops import Shape, encoder_flops
 from benchmarks.reproduction.vit.tokens import Sparsity, Tokens, gather
+from sr.models.precision import bf16_where_fast
 
 PATCH_PX, SIDE_PX, PLACE_STD = 4, 32, 0.02
 PATCHES = (SIDE_PX // PATCH_PX) ** 2
@@ -210,7 +211,7 @@ def train_vit(
 
 
 def _logits(vit: Vit, images: Tensor, picked: Picked) -> Tensor:
-    with torch.autocast("cpu", torch.bfloat16):
+    with bf16_where_fast():
         seen = vit(images, picked.sparsity, picked.patches)
     return seen.logits.float()
 

@@ -22,6 +22,7 @@ from player.costs import macs_per_pixel
 from player.metrics import psnr_db
 from player.package.paths import HARD
 from sr.models import PUBLISHED, Network, architecture, build_network
+from sr.models.precision import bf16_where_fast
 from sr.training.data import CropSampler, training_set
 from sr.training.loop import TrainingPlan
 
@@ -102,7 +103,7 @@ def train(module: nn.Module, sampler: CropSampler, steps: int) -> None:
     module.train()
     for step in range(steps):
         batch = sampler.draw(step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bf16_where_fast():
             shown = module(batch.lr)
         loss = (shown.float() - batch.hr).square().mean()
         adam.zero_grad()

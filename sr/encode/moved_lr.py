@@ -21,6 +21,7 @@ from player.package.paths import HARD
 from player.package.scale import hr_px
 from player.package.weights import unpack_weights
 from sr.models.network import PIXEL_MAX
+from sr.models.precision import bf16_where_fast
 from sr.packing import trainable_network
 from sr.quant.quantise import real_tensors
 from sr.training.data import Image
@@ -65,7 +66,7 @@ class MovedLr:
         total = torch.zeros_like(lr)
         for top in range(0, height, rows):
             seen = F.pad(lr, (margin,) * 4, "replicate")[:, :, top : top + rows + 2 * margin]
-            with torch.autocast("cpu", torch.bfloat16):
+            with bf16_where_fast():
                 made = self._network(seen.to(memory_format=torch.channels_last), HARD).float()
             above = hr_px(top, arch.scale)
             missed = wanted[:, :, above : above + made.shape[2]]

@@ -1,9 +1,10 @@
 """Overfitting one network: joint over its paths, bounded by steps, repeatable, resumable.
 
-    crops -> residuals of every path (bf16) -> + anchor (fp32) -> squared error of each path
+    crops -> residuals of every path (bf16*) -> + anchor (fp32) -> squared error of each path
           -> weighted sum -> Muon (trunk) and Adam (the rest), warm-up and cosine
 
 Squared error, because the product is judged by PSNR: of RGB, or of luma and chroma, 6:1:1.
+(*) fp32 on a processor that does not compute in bf16.
 """
 
 import math
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 
 from player.package.paths import EASY, HARD
 from sr.models.network import Network
+from sr.models.precision import bf16_where_fast
 from sr.training.checkpoint import load_state, save_state
 from sr.training.data import Batch, CropSampler
 from sr.training.losses import CONTRAST, contrast_errors, squared_errors
@@ -244,7 +246,7 @@ def pixel_errors(network: Network, batch: Batch, loss: str = "rgb") -> dict[int,
     """The squared error of every path at every unit of every crop [N, c/u, c/u], with a gradient:
     the mean over the pixels that come of it, and over colours as `loss` weights them; with
     "contrast" a share of the crop's lost contrast in each."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with bf16_where_fast():
         residuals = network.residuals(batch.lr)
     # In fp32: bf16 has fewer bits than a pixel, and most of a pixel is anchor.
     base = network.base(batch.lr, network.halo_px(HARD))

@@ -251,6 +251,17 @@ def test_a_sharp_stream_is_on_the_plain_side_only_beside_both():
         assert found["cpu/sharp"] == pytest.approx(0, abs=0.1)
 
 
+def test_beside_hr_alone_a_package_has_the_gain_of_its_scale_too():
+    """As papers compare: what a smaller stream saves by itself is in the number."""
+    small = [c for c in cells_of("a", 0.6) if c["arm"] == "x1"]
+    cells = [*cells_of("a", 1), *({**c, "arm": "plain-4", "scale": 4} for c in small)]
+    packages = [c for c in cells_of("a", 0.54) if c["arm"] == "x1"]
+    cells += [{**c, "arm": "cpu", "networks": [{}], "scale": 4} for c in packages]
+    found = {r["arm"]: r["percent"] for r in bd_rows(cells, ["cpu", "cpu/hr"])}
+    assert found["cpu"] == pytest.approx(-10, abs=0.1)
+    assert found["cpu/hr"] == pytest.approx(-46, abs=0.1)
+
+
 def test_a_part_is_worth_the_bytes_that_are_missed_without_it():
     cells = cells_of("a", 0.8)
     for arm, factor in (("all", 0.8), ("no-size", 0.88), ("no-routes", 0.8)):

@@ -16,6 +16,7 @@ from benchmarks.reproduction.vit.teacher_training import taught
 from benchmarks.reproduction.vit.tokens import Sparsity
 from player.package.paths import HARD
 from sr.models.network import Network
+from sr.models.precision import bf16_where_fast
 from sr.training.data import Batch
 from sr.training.loop import Companion, PixelErrors
 
@@ -48,6 +49,6 @@ class Distillation(Companion):
             hr = taught(self._teacher, batch.lr, halo_px, self._sparsity)
             detail = hr - self._network.base(batch.lr, halo_px)
             wanted = F.pixel_unshuffle(detail, self._network.arch.hr_units)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bf16_where_fast():
             residual = self._network.residual(batch.lr, HARD)
         return self._weight * batch.mean((residual.float() - wanted).square().mean(dim=1))

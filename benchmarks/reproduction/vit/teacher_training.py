@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from benchmarks.reproduction.vit.teacher import CONTEXT_PX, Teacher
 from benchmarks.reproduction.vit.tokens import Schedule, Sparsity
 from sr.models.network import PIXEL_MAX
+from sr.models.precision import bf16_where_fast
 from sr.packing import to_pixels
 from sr.training.data import CropSampler
 from sr.training.loop import TrainingPlan
@@ -66,7 +67,7 @@ def train_teacher(
 
 def taught(teacher: Teacher, lr: Tensor, halo_px: int, sparsity: Sparsity | None = None) -> Tensor:
     """What the teacher makes of crops, its products in bf16: [N, 3, r c, r c] in unit range."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with bf16_where_fast():
         residual = teacher.residual(lr, halo_px, sparsity)
     return residual.float() + teacher.base(lr, halo_px)
 
