@@ -30,6 +30,13 @@ class Part:
     optional: bool = False
 
 
+def _torch() -> str | None:
+    known = version("torch")  # before it is loaded, so that its absence is told as that
+    from sr.models.precision import computes_in_bf16
+
+    return f"{known}, trains in {'bf16' if computes_in_bf16() else 'fp32: no bf16 here'}"
+
+
 def _encoders() -> str | None:
     from av import Codec
 
@@ -89,7 +96,7 @@ REPORT = "pip install 'pocketsr[report]' (only for report)"
 VMAF = "pip install 'pocketsr[vmaf]' (only for VMAF in measure, or as a target)"
 PARTS = (
     Part("Python", lambda: PYTHON if sys.version_info >= (3, 11) else None, "install Python 3.11"),
-    Part("torch", partial(version, "torch"), "pip install torch"),
+    Part("torch", _torch, "pip install torch"),
     Part("av", partial(version, "av"), "pip install av"),
     Part("apache-tvm", partial(version, "apache-tvm"), COMPILE),
     Part("ziglang", partial(version, "ziglang"), COMPILE),

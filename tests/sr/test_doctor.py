@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from sr.commands import doctor
 from sr.commands.doctor import PARTS, Part, command
+from sr.models import precision
 
 
 def missing() -> str:
@@ -46,6 +47,13 @@ def test_everything_of_this_machine_is_looked_at():
     assert [p.name for p in PARTS if p.optional] == [
         "pygame", "VMAF", "matplotlib", "torch-geometric",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("has_bf16", "said"), [(True, "bf16"), (False, "fp32: no bf16 here")])
+def test_in_which_numbers_torch_trains_is_said(monkeypatch, has_bf16, said):
+    monkeypatch.setattr(precision, "computes_in_bf16", lambda: has_bf16)
+    part = next(p for p in PARTS if p.name == "torch")
+    assert part.look().endswith(f"trains in {said}")
 
 
 def test_without_torch_geometric_nothing_fails(monkeypatch):
