@@ -42,7 +42,6 @@ from player.session import Event, Listener, Package, ignore
 from player.upscale import UpscaledFrame, crop, upscale
 
 SSIM_FRAMES = 60  # SSIM takes about a second for a frame of 1080p
-PROTOCOLS = ("frame", "stdo")
 STDO_PATCH_PX = (54, 48)  # LR height and width of a patch in STDO's protocol (section 4.1)
 CONTROL_METRICS = ("psnr_rgb", "psnr_y")
 

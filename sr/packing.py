@@ -13,6 +13,7 @@ from player.package.architecture import Architecture, Tensors
 from player.package.package_error import PackageError
 from player.package.self_test import self_test_input
 from player.package.weights import (
+    FLOAT16,
     INT8,
     INT8_CODED,
     INT8_SPARSE,
@@ -26,10 +27,8 @@ from player.package.weights import (
 from sr.models import Network, build_network, deployed_network
 from sr.quant import reference
 
-HALF, SINGLE = 2, 1  # dtypes of a blob
 
-
-def pack_network(network: Network, dtype: int = HALF) -> bytes:
+def pack_network(network: Network, dtype: int = FLOAT16) -> bytes:
     """The blob of a network in training form: units folded, rounded to `dtype`, self-tested."""
     tensors = network.deployed_arrays()
     blob = unpack_weights(pack_weights(network.arch, tensors, dtype))

@@ -8,8 +8,6 @@ VERSIONS says which kinds of machine have which; the C enum PSR_CPU_* is generat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PIXEL_SHAPES = 3  # PSR_TILE_SHAPES in the runtime
-
 
 @dataclass(frozen=True)
 class TileShape:

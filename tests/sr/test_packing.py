@@ -7,7 +7,7 @@ from player.package.paths import EASY, HARD
 from player.package.self_test import self_test_input
 from player.package.weights import unpack_weights
 from sr.models import architecture, build_network
-from sr.packing import HALF, hard_path_alone, network_of, pack_network, trainable_network
+from sr.packing import hard_path_alone, network_of, pack_network, trainable_network
 
 
 def trained(scale: int = 2):
@@ -20,7 +20,7 @@ def trained(scale: int = 2):
 
 def test_the_blob_gives_the_trained_network_back_to_half_precision():
     network = trained()
-    blob = unpack_weights(pack_network(network, HALF))
+    blob = unpack_weights(pack_network(network))
     again = trainable_network(blob)
     for (name, a), b in zip(network.named_parameters(), again.parameters(), strict=True):
         assert torch.allclose(a, b, rtol=1e-3, atol=1e-5), name
