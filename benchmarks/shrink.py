@@ -18,16 +18,18 @@
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
 the next one, and `--made` reports those there are. JSON to benchmarks/results/shrink.json, of other
-tables to shrink_NAME.json; what is printed is made of it alone.
+tables to shrink_NAME.json; what is printed is made of it alone. Rows that stand there, of as many
+steps and frames, are not made again, and stay beside those of other clips, arms and seeds.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -128,6 +130,28 @@ def make_row(task: Task) -> dict[str, Any]:
     return {**task.key, **RowStore(task.store / "rows").row(task.key, make)}
 
 
+def known_rows(path: Path, steps: int, frames: int) -> list[dict[str, Any]]:
+    """The rows of an earlier result that this one may stand beside."""
+    earlier = json.loads(path.read_text()) if path.exists() else {}
+    is_alike = (earlier.get("steps"), earlier.get("frames")) == (steps, frames)
+    return earlier["rows"] if is_alike else []
+
+
+def adopted(rows: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Rows of `tasks` go into the store, where there are none; the others are returned."""
+    asked = {json.dumps(task.key): task for task in tasks}
+    others = []
+    for row in rows:
+        key = {name: row[name] for name in tasks[0].key}
+        task = asked.get(json.dumps(key))
+        if task is None:
+            others.append(row)
+        else:
+            own = {name: value for name, value in row.items() if name not in key}
+            RowStore(task.store / "rows").row(key, partial(dict, own))
+    return others
+
+
 def made_rows(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """The rows that are in the store already."""
     found = [(task, RowStore(task.store / "rows").get(task.key)) for task in tasks]
@@ -198,9 +222,12 @@ def _report(options: argparse.Namespace) -> int:
         for clip in options.clips
         for arm in arms
     ]
+    path = options.json or result_file(options.table)
+    others = adopted(known_rows(path, steps, options.frames), tasks)
     made = made_rows(tasks) if options.made else make_rows(tasks, options.jobs)
-    rows = [row for row in made if "diverged" not in row]
+    rows = [*others, *(row for row in made if "diverged" not in row)]
     astray = [row for row in made if "diverged" in row]
+    shown = {*arms, *(row["arm"] for row in rows)}
     if finish := getattr(module, "finish", None):
         finish(rows)
     result = {
@@ -209,12 +236,12 @@ def _report(options: argparse.Namespace) -> int:
         "table": options.table,
         "steps": steps,
         "frames": options.frames,
-        "arms": {name: module.ARMS[name] for name in arms},
+        "arms": {name: about for name, about in module.ARMS.items() if name in shown},
         "rows": rows,
         "claims": claims_of(rows, module.CLAIMS),
         **({"diverged": astray} if astray else {}),
     }
-    write_json(options.json or result_file(options.table), result)
+    write_json(path, result)
     print(summary(rows, module.SHOWN))
     print(markdown(result["claims"]))
     if astray:

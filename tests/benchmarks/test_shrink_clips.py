@@ -105,3 +105,23 @@ def test_a_training_that_diverges_is_told_and_stops_no_other(
     assert [row["arm"] for row in result["rows"]] == ["one"]
     (row,) = result["diverged"]
     assert row["arm"] == "one, four times" and "not finite" in row["diverged"]
+
+
+def test_rows_of_an_earlier_result_stay_and_are_not_made_again(one_arm, tmp_path, monkeypatch):
+    """Of as many steps and frames: what took hours outlives the folder that it was made in."""
+    film = write_film(tmp_path / "film.mp4", drifting_pictures(4, 96, 128))
+    assert one_arm(film, "one", "time 2") == 0
+    file = tmp_path / "result.json"
+    earlier = json.loads(file.read_text())
+    monkeypatch.setattr(shrink, "STORE", tmp_path / "another")
+    monkeypatch.setattr(chunks, "make", None)  # nothing may be made
+    assert one_arm(film, "one") == 0
+    later = json.loads(file.read_text())
+    assert sorted(r["arm"] for r in later["rows"]) == ["one", "time 2"]
+    assert all(row in earlier["rows"] for row in later["rows"])
+    assert later["claims"] == earlier["claims"] and list(later["arms"]) == list(earlier["arms"])
+
+    file.write_text(json.dumps({**earlier, "steps": 3}))
+    monkeypatch.setattr(shrink, "STORE", tmp_path / "third")
+    with pytest.raises(TypeError):
+        one_arm(film, "one")  # of another length: made anew
