@@ -46,12 +46,7 @@ from benchmarks.reproduction.resnet import ResNet, block_widths, count_macs
 from benchmarks.reproduction.rows import Row, RowStore
 from benchmarks.shrinking.controls import Magnitudes
 from benchmarks.verdict import all_of, at_least, at_most, column_of, differences, sample
-from sr.shrink.fair import (
-    BiLevelScores,
-    ChannelMasks,
-    MaskPlan,
-    ScorePlan,
-)
+from sr.shrink.bilevel import BiLevelScores, ChannelMasks, MaskPlan, ScorePlan
 from sr.shrink.fair_term import Fairness
 
 L1, FINETUNED, BIFP = "L1", "L1, fair fine-tuning", "BiFP"

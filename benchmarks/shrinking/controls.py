@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from sr.models import Network, build_network
+from sr.shrink.bilevel import BiLevelScores
 from sr.shrink.channels import ChannelLayer, cut_channels
 from sr.shrink.chase import ChannelRemoval, Chase, rising
 from sr.shrink.chex import Chex, Exploration, drawn
 from sr.shrink.condense import Condensation, Condense, LayerRecord
 from sr.shrink.fair import (
-    BiLevelScores,
     Fair,
     fair_sampler,
     mask_plans,

@@ -19,18 +19,18 @@ from player.package.architecture import Architecture
 from player.package.paths import EASY, HARD
 from sr.models import build_network
 from sr.shrink import fair_term
-from sr.shrink.budget import Budget, WidthRule, hard_macs
-from sr.shrink.channels import ChannelLayer
-from sr.shrink.chex import Chex
-from sr.shrink.fair import (
+from sr.shrink.bilevel import (
     BiLevelScores,
     ChannelMasks,
     MaskPlan,
     ScorePlan,
-    fair_terms,
     implicit_gradient,
     top_k,
 )
+from sr.shrink.budget import Budget, WidthRule, hard_macs
+from sr.shrink.channels import ChannelLayer
+from sr.shrink.chex import Chex
+from sr.shrink.fair import fair_terms
 from sr.shrink.fair_term import (
     Fairness,
     FairTerm,
