@@ -33,7 +33,7 @@ from sr.encode.attempts import (
     rivals,
 )
 from sr.encode.job import Job
-from sr.encode.job_folder import open_job, publish
+from sr.encode.job_folder import job_in, publish
 from sr.encode.records import LEARNED
 from sr.encode.report_file import said_of_film
 from sr.encode.rounds import Rounds
@@ -63,15 +63,15 @@ def encode_best(
     """
     info = probe(options.film)
     plan_tracks(options.film, options.stream.audio)  # what is not there is said at once
-    job = open_job(options, restart, progress.warn)
-    signing_key()  # what cannot be signed is not begun
-    report = job.report()
-    for warning in (*info.warnings, *said_of_film(report or {})):
-        progress.warn(warning)
-    if report is None:
-        report = _Best(options, info, job, progress, step or job.step).run()
-    job.close(report)
-    return report
+    with job_in(options, restart, progress.warn) as job:
+        signing_key()  # what cannot be signed is not begun
+        report = job.report()
+        for warning in (*info.warnings, *said_of_film(report or {})):
+            progress.warn(warning)
+        if report is None:
+            report = _Best(options, info, job, progress, step or job.step).run()
+        job.close(report)
+        return report
 
 
 @contextmanager

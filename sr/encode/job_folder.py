@@ -10,7 +10,8 @@ import fcntl
 import json
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -46,6 +47,28 @@ class Asked(Protocol):
     def out(self) -> Path: ...
 
     def to_json(self) -> dict[str, Any]: ...
+
+
+@contextmanager
+def job_in(options: Asked, restart: bool, warn: Warn) -> Iterator[Job]:
+    """`open_job`, for the time of its work. One that is refused before it has made anything leaves
+    nothing, so that the next command finds its folder free."""
+    job = open_job(options, restart, warn)
+    try:
+        yield job
+    except Exception:
+        _free(options.out)
+        raise
+
+
+def _free(out: Path) -> None:
+    """Remove a job that has made nothing, and its folder where nothing else lies in it."""
+    files = {path.relative_to(out) for path in out.rglob("*") if not path.is_dir()}
+    if files == {Path(JOB_FILE), Path(WORK, LOCK)}:
+        with suppress(OSError):  # the error that ended the job is what is told
+            (out / JOB_FILE).unlink()
+            remove_work(out / WORK)
+            out.rmdir()
 
 
 def open_job(options: Asked, restart: bool, warn: Warn) -> Job:

@@ -11,6 +11,7 @@ from chunking.parts import Warn
 from player.package.scale import scale_number
 from player.package.streams import StreamFiles
 from sr.encode.film import Film
+from sr.encode.job_folder import discard
 from sr.encode.work import Work
 
 LEAST_LIKE = 0.5  # correlation with the film's own pictures, however low the rate
@@ -30,7 +31,11 @@ def take_own_stream(work: Work, path: Path, warn: Warn, lose: Warn) -> StreamFil
     pts = [frame.pts for frame in film.first_pass(work.progress, warn, lose)]
     video = take_stream(own, work.options.out, film.info, pts, asked.segment_s, work.job.step)
     film.stream = video
-    _check_pictures(film, path)
+    try:
+        _check_pictures(film, path)
+    except InputError:
+        discard(work.options.out)  # a copy of what was refused
+        raise
     return video
 
 

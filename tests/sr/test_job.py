@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
+from chunking.input_error import InputError
 from player.package.index import read_index
 from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode.encode import encode
 from sr.encode.job import Job
-from sr.encode.job_folder import open_job
+from sr.encode.job_folder import job_in, open_job
 from sr.encode.options import EncodeOptions
 from sr.encode.report.make import _job
 from sr.encode.report_file import read_report, said_of_film
@@ -118,6 +119,22 @@ def test_what_a_killed_run_left_half_written_is_swept(film, tmp_path):
         part.write_bytes(b"half")
     open_job(options, False, print)
     assert not any(part.exists() for part in parts)
+
+
+def test_a_job_that_is_refused_leaves_what_was_made_and_else_nothing(film, tmp_path):
+    options = EncodeOptions.of(film, tmp_path / "p", scale=2)
+
+    def refused(*steps: str) -> None:
+        with pytest.raises(InputError), job_in(options, False, print) as job:
+            for name in steps:
+                job.step(name, dict)
+            raise InputError("no")
+
+    refused()
+    assert not (tmp_path / "p").exists()
+    refused("one")
+    left = {path.name for path in (tmp_path / "p").rglob("*")}
+    assert left == {"job.json", "work", "lock", "one.json"}
 
 
 def test_a_step_is_done_once_and_again_where_its_file_is_gone(film, tmp_path):

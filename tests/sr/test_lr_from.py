@@ -64,6 +64,8 @@ def test_streams_of_another_film_are_refused(film, tmp_path):
     short = rung(tmp_path / "short.mp4", drifting_pictures(FRAMES - 1, 96, 128))
     line = refused(3, "encode", film, "--lr-from", short, "-o", tmp_path / "q")
     assert f"has {FRAMES - 1} frames, the film has {FRAMES}" in line
+    # The folders are free for the next command.
+    assert not (tmp_path / "p").exists() and not (tmp_path / "q").exists()
 
 
 @pytest.mark.parametrize("option", ["--scale 2", "--lr-crf 30", "--frames 3", "--like-crf 20"])
