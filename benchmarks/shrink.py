@@ -14,6 +14,7 @@
 | router | what is lost where the phone routes by itself, without a map |
 | chunks | whether chunks by difficulty beat stretches of time, and several networks one |
 | backbones | what the papers' networks learn in the time of the product's |
+| rare | whether pruning spares content that is rare |
 
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
@@ -57,6 +58,7 @@ TABLES = {
     "branches": "branches",
     "chunks": "chunks",
     "backbones": "backbones",
+    "rare": "rare",
 }
 
 
