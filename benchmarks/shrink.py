@@ -15,6 +15,7 @@
 | chunks | whether chunks by difficulty beat stretches of time, and several networks one |
 | backbones | what the papers' networks learn in the time of the product's |
 | rare | whether pruning spares content that is rare |
+| experts | whether routed experts beat one network, and what is left of it condensed |
 
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
@@ -59,6 +60,7 @@ TABLES = {
     "chunks": "chunks",
     "backbones": "backbones",
     "rare": "rare",
+    "experts": "experts",
 }
 
 
