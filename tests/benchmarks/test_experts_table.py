@@ -1,5 +1,7 @@
 """The table `experts`: what routes is judged as it routes, what keeps a gain is judged by it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from benchmarks.shrinking.experts import ARMS, CLAIMS, TWO_OF_16, judge_patches,
 from benchmarks.shrinking.judge import judge
 from sr.models import build_network
 from sr.models.moe import moe_chain
+from sr.shrink.condense import Condense
 from sr.training.data import FramePair
 
 
@@ -49,6 +52,9 @@ def test_a_mixture_is_judged_with_each_patchs_own_experts(clip):
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_has_the_multiplications_of_one(clip, arm, monkeypatch):
     monkeypatch.setattr(experts, "judge_patches", lambda network, clip: {"psnr_db": 0.0})
+    about, stage = experts._STAGES[arm]
+    if isinstance(stage, Condense):  # whose search for experts takes half a minute
+        monkeypatch.setitem(experts._STAGES, arm, (about, replace(stage, calibrated=1)))
     assert make(clip, arm, 0, 10, None)["macs"] == make(clip, "dense", 0, 1, None)["macs"]
 
 
