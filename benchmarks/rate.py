@@ -42,6 +42,7 @@ from benchmarks.rating.curves import (
     worst_rows,
 )
 from benchmarks.rating.making import make
+from benchmarks.rating.same_stream import same_stream_claims
 from chunking.input_error import InputError
 from chunking.lr import BICUBIC
 from player.quality import measurable
@@ -64,6 +65,7 @@ def results(cells: Iterable[dict[str, Any]]) -> dict[str, Any]:
         "worst": worst_rows(ordered, arms),
         "control": control_row(ordered),
         "ablation": ablation_rows(ordered),
+        "claims": same_stream_claims(ordered),
         "rows": rows,
         "cells": ordered,
     }

@@ -150,6 +150,28 @@ def rivals(result: Row) -> str:
     return _table(head, *rows)
 
 
+def networks(result: Row) -> str:
+    """The papers' networks on one stream: luma and RGB, or bytes and work, beside each other."""
+    rows = [
+        (c["claim"], c["verdict"], *map(_sampled, c["measured"].items()),
+         next(iter(c["measured"].values()))["runs"])
+        for c in result["claims"]
+    ]  # fmt: skip
+    return _table(("on the same stream", "verdict", "measured", "and", "clips"), *rows)
+
+
+_UNITS = {"difference_db": "{} dB of luma", "difference_rgb_db": "{} dB of RGB",
+          "ratio": "{} of the bytes", "macs_ratio": "{} of the multiplications"}  # fmt: skip
+
+
+def _sampled(measured: tuple[str, Row]) -> str:
+    name, found = measured
+    sign = "+" if name.endswith("_db") else ""
+    error = found["standard_error"]
+    spread = "" if error is None else f" ± {error:.2f}"
+    return _UNITS[name].format(f"{found['mean']:{sign}.2f}{spread}")
+
+
 def _mean_of(percents: Sequence[float]) -> Row:
     error = stdev(percents) / math.sqrt(len(percents)) if len(percents) > 1 else None
     return {"percent": fmean(percents), "standard_error": error}
@@ -186,5 +208,5 @@ def _table(head: Sequence[str], *rows: Sequence[object]) -> str:
 
 TABLES: Mapping[str, Callable[[Row], str]] = {
     f"rate.{table.__name__}": table
-    for table in (means, clips, points, rivals, worst, ablation, moved, control)
+    for table in (means, clips, points, rivals, networks, worst, ablation, moved, control)
 }

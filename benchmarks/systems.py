@@ -65,12 +65,18 @@ def passes() -> str:
 
 
 _shrink = partial(partial, claim, "shrink")
+_same_stream = partial(partial, claim, "rate")
 SYSTEMS = (
     System(
         "STDO",
         "Li et al., CVPR 2023",
         "chunks by difficulty beat chunks by time, by 0.6 to 1.5 dB at x2",
-        (partial(rate, "stdo"), partial(rate, "nas")),
+        (
+            _same_stream("stdo is above nas"),
+            _same_stream("stdo is above awdnn"),
+            partial(rate, "stdo"),
+            partial(rate, "nas"),
+        ),
         "benchmarks.rate --arms stdo nas",
         ("../sr/encode/methods.py", "../chunking/chunks.py"),
     ),
@@ -78,7 +84,13 @@ SYSTEMS = (
         "JSTDO",
         "the same",
         "one network, trained by the data's difficulty, in the place of STDO's",
-        (partial(rate, "jstdo"), partial(rate, "awdnn")),
+        (
+            _same_stream("jstdo is at most 0.1 dB below stdo"),
+            _same_stream("jstdo: bytes of weights at most 0.25 of stdo"),
+            _same_stream("jstdo is above awdnn"),
+            partial(rate, "jstdo"),
+            partial(rate, "awdnn"),
+        ),
         "benchmarks.rate --arms jstdo awdnn",
         ("../sr/encode/methods.py",),
     ),
@@ -86,7 +98,13 @@ SYSTEMS = (
         "Dy-DCA, network",
         "Li et al., ECCV 2024",
         "one dynamic network on coarse and fine patches, no worse than several",
-        (partial(rate, "dydca"), partial(rate, "cpu")),
+        (
+            _same_stream("dydca is at most 0.1 dB below stdo"),
+            _same_stream("dydca: bytes of weights at most 0.25 of stdo"),
+            _same_stream("dydca is above jstdo"),
+            partial(rate, "dydca"),
+            partial(rate, "cpu"),
+        ),
         "benchmarks.rate --arms dydca",
         ("../sr/models/chain.py", "../chunking/route_plan.py"),
     ),
