@@ -20,8 +20,9 @@
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
 the next one, and `--made` reports those there are. JSON to benchmarks/results/shrink.json, of other
-tables to shrink_NAME.json; what is printed is made of it alone. Rows that stand there, of as many
-steps and frames, are not made again, and stay beside those of other clips, arms and seeds.
+tables to shrink_NAME.json; what is printed is made of it alone. Rows that stand there are not made
+again, and stay beside those of other clips, arms and seeds; those of other steps or frames are
+refused.
 """
 
 import argparse
@@ -45,6 +46,7 @@ from benchmarks.shrinking.base import DivergedError
 from benchmarks.shrinking.claims import Claim, claims_of
 from benchmarks.shrinking.clips import Clip, read_clip
 from chunking.input_error import InputError
+from sr.usage_error import UsageError
 
 SCHEMA = "pocketsr.shrink/2"
 STORE = Path("build/shrink")
@@ -134,11 +136,17 @@ def make_row(task: Task) -> dict[str, Any]:
     return {**task.key, **RowStore(task.store / "rows").row(task.key, make)}
 
 
-def known_rows(path: Path, steps: int, frames: int) -> list[dict[str, Any]]:
-    """The rows of an earlier result that this one may stand beside."""
-    earlier = json.loads(path.read_text()) if path.exists() else {}
-    is_alike = (earlier.get("steps"), earlier.get("frames")) == (steps, frames)
-    return earlier["rows"] if is_alike else []
+def known_rows(path: Path, asked: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The rows of an earlier result, that others are to stand beside. Raises UsageError where they
+    are not what is `asked`."""
+    none: dict[str, Any] = {"rows": [], **asked}
+    earlier = json.loads(path.read_text()) if path.exists() else none
+    differs = [
+        f"{name} {earlier[name]}, not {now}" for name, now in asked.items() if earlier[name] != now
+    ]
+    if differs:
+        raise UsageError(f"{path} holds rows of {', '.join(differs)}: give another --json")
+    return list(earlier["rows"])
 
 
 def adopted(rows: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[dict[str, Any]]:
@@ -208,13 +216,14 @@ def arms_of(name: str, asked: Sequence[str] | None) -> list[str]:
 
 
 def main() -> int:
-    """Returns the exit code: 0, or 3 where a clip cannot be read or a training went astray."""
+    """Returns the exit code: 0, 2 where rows of another length lie there already, or 3 where a clip
+    cannot be read or a training went astray."""
     options = parse()
     try:
         return _report(options)
-    except InputError as error:
+    except (InputError, UsageError) as error:
         print(f"shrink: {error}", file=sys.stderr)
-        return InputError.exit_code
+        return error.exit_code
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -226,8 +235,9 @@ def _report(options: argparse.Namespace) -> int:
         for clip in options.clips
         for arm in arms
     ]
-    path = options.json or result_file(options.table)
-    others = adopted(known_rows(path, steps, options.frames), tasks)
+    own = STORE / options.table / "quick.json" if options.quick else result_file(options.table)
+    path = options.json or own
+    others = adopted(known_rows(path, {"steps": steps, "frames": options.frames}), tasks)
     made = made_rows(tasks) if options.made else make_rows(tasks, options.jobs)
     rows = [*others, *(row for row in made if "diverged" not in row)]
     astray = [row for row in made if "diverged" in row]

@@ -121,7 +121,13 @@ def test_rows_of_an_earlier_result_stay_and_are_not_made_again(one_arm, tmp_path
     assert all(row in earlier["rows"] for row in later["rows"])
     assert later["claims"] == earlier["claims"] and list(later["arms"]) == list(earlier["arms"])
 
-    file.write_text(json.dumps({**earlier, "steps": 3}))
-    monkeypatch.setattr(shrink, "STORE", tmp_path / "third")
-    with pytest.raises(TypeError):
-        one_arm(film, "one")  # of another length: made anew
+
+def test_rows_of_another_length_are_no_neighbours(one_arm, tmp_path, capsys):
+    """Nor are they written over."""
+    file = tmp_path / "result.json"
+    text = json.dumps({"steps": 3, "frames": 2, "rows": [{"arm": "one"}]})
+    file.write_text(text)
+    assert one_arm(tmp_path / "none.mp4", "one") == 2
+    said = capsys.readouterr().err
+    assert "holds rows of steps 3, not 2: give another --json" in said and said.count("\n") == 1
+    assert file.read_text() == text
