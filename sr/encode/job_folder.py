@@ -53,22 +53,24 @@ class Asked(Protocol):
 def job_in(options: Asked, restart: bool, warn: Warn) -> Iterator[Job]:
     """`open_job`, for the time of its work. One that is refused before it has made anything leaves
     nothing, so that the next command finds its folder free."""
+    is_new = not options.out.exists()
     job = open_job(options, restart, warn)
     try:
         yield job
     except Exception:
-        _free(options.out)
+        _free(options.out, is_new)
         raise
 
 
-def _free(out: Path) -> None:
-    """Remove a job that has made nothing, and its folder where nothing else lies in it."""
+def _free(out: Path, is_new: bool) -> None:
+    """Remove a job that has made nothing, and its folder where that `is_new`."""
     files = {path.relative_to(out) for path in out.rglob("*") if not path.is_dir()}
     if files == {Path(JOB_FILE), Path(WORK, LOCK)}:
         with suppress(OSError):  # the error that ended the job is what is told
             (out / JOB_FILE).unlink()
             remove_work(out / WORK)
-            out.rmdir()
+            if is_new:
+                out.rmdir()
 
 
 def open_job(options: Asked, restart: bool, warn: Warn) -> Job:

@@ -132,6 +132,9 @@ def test_a_job_that_is_refused_leaves_what_was_made_and_else_nothing(film, tmp_p
 
     refused()
     assert not (tmp_path / "p").exists()
+    (tmp_path / "p").mkdir()  # somebody's
+    refused()
+    assert [*(tmp_path / "p").iterdir()] == []
     refused("one")
     left = {path.name for path in (tmp_path / "p").rglob("*")}
     assert left == {"job.json", "work", "lock", "one.json"}
