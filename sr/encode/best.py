@@ -22,7 +22,6 @@ from chunking.lr import BICUBIC
 from chunking.probe import VideoInfo, probe
 from chunking.stream import Step
 from chunking.tracks import plan_tracks
-from player.package.signature import signing_key
 from sr.encode.attempts import (
     Attempt,
     Way,
@@ -33,9 +32,8 @@ from sr.encode.attempts import (
     rivals,
 )
 from sr.encode.job import Job
-from sr.encode.job_folder import job_in, publish
+from sr.encode.job_folder import publish, run_job
 from sr.encode.records import LEARNED
-from sr.encode.report_file import said_of_film
 from sr.encode.rounds import Rounds
 from sr.encode.search_options import SearchOptions, network_file
 from sr.progress import Progress
@@ -63,15 +61,11 @@ def encode_best(
     """
     info = probe(options.film)
     plan_tracks(options.film, options.stream.audio)  # what is not there is said at once
-    with job_in(options, restart, progress.warn) as job:
-        signing_key()  # what cannot be signed is not begun
-        report = job.report()
-        for warning in (*info.warnings, *said_of_film(report or {})):
-            progress.warn(warning)
-        if report is None:
-            report = _Best(options, info, job, progress, step or job.step).run()
-        job.close(report)
-        return report
+
+    def make(job: Job) -> dict[str, Any]:
+        return _Best(options, info, job, progress, step or job.step).run()
+
+    return run_job(options, restart, progress.warn, make, info.warnings)
 
 
 @contextmanager

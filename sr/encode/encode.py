@@ -41,11 +41,11 @@ from player.package.streams import StreamFiles
 from player.package.writer import Contents, write_package
 from sr.encode.difficulty import score_difficulty
 from sr.encode.film import Film
-from sr.encode.job_folder import job_in
+from sr.encode.job import Job
+from sr.encode.job_folder import run_job
 from sr.encode.options import EncodeOptions
 from sr.encode.overfitting import TrainedNetwork, overfit_networks
 from sr.encode.records import LEARNED, PLAIN
-from sr.encode.report_file import said_of_film
 from sr.encode.router_step import make_router
 from sr.encode.routing import plan_all_routes
 from sr.encode.shrinking import budget_of
@@ -63,22 +63,18 @@ def encode(options: EncodeOptions, progress: Progress, restart: bool = False) ->
     info = probe(options.film)
     tracks = plan_tracks(options.film, options.stream.audio)
     check_scale(info.height, info.width, options.stream.scale)
-    with job_in(options, restart, progress.warn) as job:
-        signing_key()  # what cannot be signed is not begun
-        report = job.report()
-        for warning in (*info.warnings, *said_of_film(report or {})):
-            progress.warn(warning)
-        if report is None:
-            if options.training.dtype is None and not options.training.has_int8_form:
-                progress.warn(
-                    f"{options.training.backbone} has no int8 form: this package is fp32, with f16 "
-                    "weights, and an engine compiled for int8 does not open it"
-                )
-            # Sums in torch depend on it, and the same job must end with the same bytes.
-            torch.set_num_threads(options.training.threads)
-            report = _run(Work(options, Film(options, info, tracks), job, progress))
-        job.close(report)
-        return report
+
+    def make(job: Job) -> dict[str, Any]:
+        if options.training.dtype is None and not options.training.has_int8_form:
+            progress.warn(
+                f"{options.training.backbone} has no int8 form: this package is fp32, with f16 "
+                "weights, and an engine compiled for int8 does not open it"
+            )
+        # Sums in torch depend on it, and the same job must end with the same bytes.
+        torch.set_num_threads(options.training.threads)
+        return _run(Work(options, Film(options, info, tracks), job, progress))
+
+    return run_job(options, restart, progress.warn, make, info.warnings)
 
 
 def _run(work: Work) -> dict[str, Any]:

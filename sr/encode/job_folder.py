@@ -10,8 +10,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TextIO
@@ -30,7 +30,10 @@ from player.package.layout import (
 )
 from player.package.limits import MAX_RECORD_BYTES
 from player.package.package_error import PackageError
+from player.package.signature import signing_key
+from player.package.verify import Verification, verify_package
 from sr.encode.job import LOCK, Job, Warn, remove_work
+from sr.encode.report_file import said_of_film
 from sr.usage_error import UsageError
 
 _SCHEMA = "pocketsr.job/1"
@@ -49,17 +52,32 @@ class Asked(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
-@contextmanager
-def job_in(options: Asked, restart: bool, warn: Warn) -> Iterator[Job]:
-    """`open_job`, for the time of its work. One that is refused before it has made anything leaves
-    nothing, so that the next command finds its folder free."""
+def run_job(
+    options: Asked,
+    restart: bool,
+    warn: Warn,
+    make: Callable[[Job], dict[str, Any]],
+    warnings: Sequence[str] = (),
+    verify: Callable[[Path], Verification] = verify_package,
+) -> dict[str, Any]:
+    """The report of a job that is done, or what `make` returns of it; `warnings` are told before.
+
+    One that is refused before it has made anything leaves nothing, so that the next command finds
+    its folder free. Raises what `open_job` and `make` do.
+    """
     is_new = not options.out.exists()
     job = open_job(options, restart, warn)
     try:
-        yield job
+        signing_key()  # what cannot be signed is not begun
+        report = job.report(verify)
+        for warning in (*warnings, *said_of_film(report or {})):
+            warn(warning)
+        report = make(job) if report is None else report
+        job.close(report)
     except Exception:
         _free(options.out, is_new)
         raise
+    return report
 
 
 def _free(out: Path, is_new: bool) -> None:

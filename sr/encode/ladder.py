@@ -25,9 +25,8 @@ from player.package.layout import JOB_FILE, WORK
 from player.package.limits import MAX_RUNGS
 from player.package.signature import signing_key
 from sr.encode.best import encode_best, sampled
-from sr.encode.job import remove_work
-from sr.encode.job_folder import discard, job_in
-from sr.encode.report_file import said_of_film
+from sr.encode.job import Job, remove_work
+from sr.encode.job_folder import discard, run_job
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
 from sr.rate.goal import LAST_CRF, TOLERANCE, GoalError
@@ -93,25 +92,23 @@ def encode_ladder(
     with which the same command continues.
     """
     info = probe(options.search.film)
-    with job_in(options, restart, progress.warn) as job:
+
+    def make(job: Job) -> dict[str, Any]:
         if restart:
             _discard_rungs(options.out, ())
-        report = job.report(verify_ladder)
-        for warning in said_of_film(report or {}):
-            progress.warn(warning)
-        if report is None:
-            kbps = options.kbps
-            if kbps is None:
-                with sampled(options.search, info, progress, job.step) as shelf:
-                    kbps = automatic_rungs(shelf, options.search.goal.like_crf or 0.0)
-            report = _Ladder(options, progress, job.step).run(kbps)
-            job.check()
-            made = [rung["folder"] for rung in report["rungs"]]
-            _discard_rungs(options.out, made)
-            write_ladder_manifests(options.out, made)
-            write_ladder(options.out, made, signing_key())
-        job.close(report)
+        kbps = options.kbps
+        if kbps is None:
+            with sampled(options.search, info, progress, job.step) as shelf:
+                kbps = automatic_rungs(shelf, options.search.goal.like_crf or 0.0)
+        report = _Ladder(options, progress, job.step).run(kbps)
+        job.check()
+        made = [rung["folder"] for rung in report["rungs"]]
+        _discard_rungs(options.out, made)
+        write_ladder_manifests(options.out, made)
+        write_ladder(options.out, made, signing_key())
         return report
+
+    return run_job(options, restart, progress.warn, make, verify=verify_ladder)
 
 
 def automatic_rungs(shelf: StreamShelf, crf: float) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from player.package.verify import verify_package
 from sr.encode import encode as encode_module
 from sr.encode.encode import encode
 from sr.encode.job import Job
-from sr.encode.job_folder import job_in, open_job
+from sr.encode.job_folder import open_job, run_job
 from sr.encode.options import EncodeOptions
 from sr.encode.report.make import _job
 from sr.encode.report_file import read_report, said_of_film
@@ -125,10 +125,13 @@ def test_a_job_that_is_refused_leaves_what_was_made_and_else_nothing(film, tmp_p
     options = EncodeOptions.of(film, tmp_path / "p", scale=2)
 
     def refused(*steps: str) -> None:
-        with pytest.raises(InputError), job_in(options, False, print) as job:
+        def make(job: Job) -> dict:
             for name in steps:
                 job.step(name, dict)
             raise InputError("no")
+
+        with pytest.raises(InputError):
+            run_job(options, False, print, make)
 
     refused()
     assert not (tmp_path / "p").exists()
