@@ -68,7 +68,7 @@ def _bytes_at_equal_quality(rate: Row) -> tuple[str, str, str]:
     ]
     return (
         "bytes at equal PSNR-Y against the best plain encode, HR or smaller, BD-rate "
-        "(in brackets against HR alone, as papers compare)",
+        "(in brackets against HR alone)",
         ", ".join(shares),
         "`python -m benchmarks.rate` → [rate.json](benchmarks/results/rate.json)",
     )

@@ -97,7 +97,7 @@ ARMS: Mapping[str, Arm] = {
 PLAIN_SIDE = ("plain", "plain-2", "plain-1.5", "plain-4")
 SHARP_SIDE = ("sharp-2", "sharp-1.5", "sharp-4")  # what a ladder would be that took our downscaling
 BESIDE_SHARP = {"cpu/sharp": "cpu", "npu/sharp": "npu"}  # arms beside both sides
-BESIDE_HR = {"bicubic": "plain-2", "cpu/hr": "cpu", "npu/hr": "npu"}  # as papers compare
+BESIDE_HR = {"bicubic": "plain-2", "cpu/hr": "cpu", "npu/hr": "npu"}  # beside HR alone
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,7 @@ def test_a_sharp_stream_is_on_the_plain_side_only_beside_both():
 
 
 def test_beside_hr_alone_a_package_has_the_gain_of_its_scale_too():
-    """As papers compare: what a smaller stream saves by itself is in the number."""
+    """What a smaller stream saves by itself is in the number."""
     small = [c for c in cells_of("a", 0.6) if c["arm"] == "x1"]
     cells = [*cells_of("a", 1), *({**c, "arm": "plain-4", "scale": 4} for c in small)]
     packages = [c for c in cells_of("a", 0.54) if c["arm"] == "x1"]

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.same_bytes import drifting_pictures, write_film
 from player.package.generic import blob_path
 from player.package.weights import unpack_weights
-from sr.models import Network, build_network
+from sr.models import Network, build_network, precision
 from sr.quant.integer_network import IntegerNetwork
 from sr.training.data import CropSampler, TrainingSet
 from sr.training.loop import TrainingPlan, overfit
@@ -53,6 +53,9 @@ def sampler() -> CropSampler:
 
 @pytest.fixture(scope="session")
 def trained(sampler) -> Network:
+    """In bf16 on every processor: what is asked of it is asked of the same network."""
     network = build_network(ARCH)
-    overfit(network, sampler, TrainingPlan(steps=150))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "computes_in_bf16", lambda: True)
+        overfit(network, sampler, TrainingPlan(steps=150))
     return network

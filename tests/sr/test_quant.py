@@ -180,13 +180,13 @@ def test_quantising_a_trained_network_loses_little(trained, sampler):
     integers = quantise_trained(trained, sampler)
     before = deployed_network(ARCH, trained.deployed_arrays())
     after = IntegerNetwork(ARCH, integers)
-    # Trainings that differ in their last bits make it anything from -0.02 to 0.7.
-    assert -0.05 < quantisation_loss_db(before, after, sampler) < 1.0
-    # Pixels move by 0.6 to 0.95, by steps twice as large by 1.3 to 1.5.
+    # Steps a little larger or smaller make it anything from -0.02 to 0.4.
+    assert -0.05 < quantisation_loss_db(before, after, sampler) < 0.5
+    # Pixels move by 0.6, by steps twice as large by 1.3.
     real, whole = (
         upscale_patch(n, sampler.data.lr[0])[HARD].astype(float) for n in (before, after)
     )
-    assert np.sqrt(np.square(real - whole).mean()) < 1.2
+    assert np.sqrt(np.square(real - whole).mean()) < 1.0
 
 
 def test_a_blob_of_integers_has_the_references_self_test(trained, sampler):
