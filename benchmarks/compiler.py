@@ -49,7 +49,7 @@ _TILES = ((27, 480), (30, 60), (45, 80), (54, 96), (54, 160), (90, 96), (90, 160
 _CACHE_BYTES = 1 << 20  # second-level cache of a core: larger tiles are shown, but do not count
 _WARM_UP = 2
 _PACKAGES = ("apache-tvm", "ziglang", "numpy")
-_TITLES = {
+TITLES = {
     ALL: "nothing: the engine",
     "order": "order of steps by search",
     "sharing": "shared memory, and the order",
@@ -238,7 +238,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def _title(row: Mapping[str, Any]) -> str:
     if row["subject"] != "tiles":
-        return _TITLES[row["arm"]]
+        return TITLES[row["arm"]]
     if row["arm"] == ALL:
         return "rings of rows: the engine"
     return f"tiles of {row['arm'].removeprefix('tiles_')}"

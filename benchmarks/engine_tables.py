@@ -1,5 +1,6 @@
 """The tables of engines: speed, memory, what each pass of the compiler is worth, times to come."""
 
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
@@ -92,6 +93,28 @@ def ladder() -> str:
         ("all of them, against no reuse of memory", "", f"{summary['memory_all_vs_neither']:.0f}")
     )
     return lines(("put back", "x speed", "x less memory"), *rows)
+
+
+def counted() -> str:
+    """What the passes save on arm64, by counting: one line an arm."""
+    from benchmarks.compiler import TITLES  # imports TVM as well
+
+    rows = read("counted")["rows"]
+    by_arm: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        by_arm.setdefault(row["arm"], {})[row["isa"]] = row
+    isas = [*dict.fromkeys(row["isa"] for row in rows)]
+    head = ("left out", *(f"instructions, {isa}" for isa in isas), "stored, MB", "moved, MB")
+    return lines(head, *(_counted_line(TITLES, arm, own) for arm, own in by_arm.items()))
+
+
+def _counted_line(
+    titles: Mapping[str, str], arm: str, by_isa: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, ...]:
+    best = next(iter(by_isa.values()))  # of the best instruction set; others differ little
+    megabytes = (f"{best[f'{kind}_bytes'] / 1e6:.1f}" for kind in ("stored", "moved"))
+    title = titles["neither_versions" if arm == "neither" else arm]
+    return (title, *(f"{row['ratio']:.3f}" for row in by_isa.values()), *megabytes)
 
 
 def shapes() -> str:

@@ -16,6 +16,7 @@
 | backbones | what the papers' networks learn in the time of the product's |
 | rare | whether pruning spares content that is rare |
 | experts | whether routed experts beat one network, and what is left of it condensed |
+| coded | whether sparse training is worth its bytes where weights are coded |
 
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
@@ -63,6 +64,7 @@ TABLES = {
     "backbones": "backbones",
     "rare": "rare",
     "experts": "experts",
+    "coded": "coded",
 }
 
 

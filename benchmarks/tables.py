@@ -26,6 +26,7 @@ from benchmarks import rate_tables
 from benchmarks.engine_tables import (
     ablation,
     android,
+    counted,
     family,
     ladder,
     latency,
@@ -301,6 +302,7 @@ TABLES: dict[str, Callable[[], str]] = {
     **{f.__name__: f for f in (peers, other_networks, played, family, ladder)},
     **{f.__name__: f for f in (shapes, latency, router_engine, android)},
     **{f"ablation.{s}": partial(ablation, s) for s in ("whole", "routed", "tiles")},
+    "ablation.counted": counted,
     **{name: partial(of_rate, table) for name, table in rate_tables.TABLES.items()},
     **{f"shrink.{name}": partial(arms, name) for name in ARMS},
     **{f"shrink.{n}.claims": partial(claims_of, file) for n, (file, _) in ARMS.items()},

@@ -175,4 +175,12 @@ def command_of(name: str):
 def test_every_stage_is_on_the_shrinking_page():
     text = (ROOT / "docs" / "shrinking.md").read_text(encoding="utf-8")
     for name, stage in STAGES.items():
-        assert f"| `{name}` | {stage.about} |" in text, name
+        (row,) = re.findall(rf"^\| `{name}` \| {re.escape(stage.about)} \|.*", text, re.MULTILINE)
+        assert row.endswith(f"{stage.verdict} |"), name
+
+
+def test_what_the_help_says_of_chex_is_what_was_measured():
+    claims = tables.read("shrink_uniform")["claims"]
+    (found,) = (c for c in claims if c["claim"] == "uniform is at least 0 dB above chex")
+    ahead = found["measured"]["difference_db"]["mean"]
+    assert found["verdict"] == "holds" and f"loses {ahead:.2f} dB" in STAGES["chex"].verdict

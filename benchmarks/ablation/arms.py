@@ -134,7 +134,7 @@ def make_workshop(subject: Subject, parts: Parts) -> Workshop:
 
 def variant_arms(shop: Workshop, variant: Variant, isas: Mapping[str, str]) -> list[Arm]:
     """A variant over the whole frame; `isas`: names of arms, and the instruction set of each."""
-    library, plan, cache = _link(shop, variant, variant.name, shop.subject.size[0])
+    library, plan, cache = linked(shop, variant, variant.name, shop.subject.size[0])
     return [
         _arm(name, shop.subject, library, isa, shop.subject.whole, {HARD: plan}, cache)
         for name, isa in isas.items()
@@ -144,12 +144,13 @@ def variant_arms(shop: Workshop, variant: Variant, isas: Mapping[str, str]) -> l
 def tile_arm(shop: Workshop, height: int, width: int, isa: str) -> Arm:
     """Layer after layer inside tiles, whose borders are computed again."""
     name = f"tiles_{height}x{width}"
-    library, plan, cache = _link(shop, ROWS, name, height)
+    library, plan, cache = linked(shop, ROWS, name, height)
     patches = shop.subject.tiles(height, width)
     return _arm(name, shop.subject, library, isa, patches, {HARD: plan}, cache)
 
 
-def _link(shop: Workshop, variant: Variant, name: str, height: int) -> tuple[Path, PathPlan, int]:
+def linked(shop: Workshop, variant: Variant, name: str, height: int) -> tuple[Path, PathPlan, int]:
+    """A variant's library for patches of at most `height` rows, its plan, its bytes of cache."""
     plan = variant.plan(shop.hard, height)
     cache = WHOLE_FRAME if variant.is_layered else shop.cache_bytes
     text = emit_variant(shop.subject.arch, plan, variant.is_layered)

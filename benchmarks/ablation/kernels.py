@@ -87,7 +87,8 @@ def sums_kernel(tile: ConvolutionTile, dot: DotProduct) -> PrimFunc:
     """The engine's convolution, whose sums leave the registers as they are."""
     dot = dot.of_pixels if tile.in_channels == PIXEL else dot
     # The epilogue rounds float32(sums) * scale: taken apart again, the sums are left.
-    bare = type(f"Bare{type(dot).__name__}", (type(dot),), {"to_integers": lambda _, x: x.a.value})
+    replaced = {"to_integers": lambda _, x: x.a.value, "of_pixels": property(lambda self: self)}
+    bare = type(f"Bare{type(dot).__name__}", (type(dot),), replaced)
     return convolution_kernel(tile, bare(), "int32", lambda sums: sums, BLOCK)
 
 

@@ -15,7 +15,7 @@ from compiler.plan.family import family
 from compiler.plan.formats import find_format
 from compiler.targets import Target
 
-DTYPE = "int8"
+DTYPE, ARCHIVE = "int8", "variant.a"
 _HERE = Path(__file__).parent
 _REPLACED = ("plan.c", "run.c")  # of the runtime, by variant.c
 _INCLUDES = (RUNTIME, RUNTIME / DTYPE, _HERE)
@@ -62,7 +62,7 @@ def _kernels(version: Version, machine: Target, folder: Path) -> list[Path]:
 
 
 def link_variant(parts: Parts, name: str, text: str, cache_bytes: int) -> Path:
-    """The library with the plan of the C file `text`, in a folder `name`.
+    """The library with the plan of the C file `text`, in a folder `name`, an ARCHIVE beside it.
 
     `cache_bytes`: what a tile may take before the runtime cuts a frame into columns.
     """
@@ -75,5 +75,5 @@ def link_variant(parts: Parts, name: str, text: str, cache_bytes: int) -> Path:
         (folder / file).write_text(content, encoding="utf-8")
     own = [_compile(folder / file, machine, folder) for file in texts]
     shared = folder / "libpocketsr.so"
-    link([*own, *parts.objects], RUNTIME / "pocketsr.h", machine, shared, folder / "variant.a")
+    link([*own, *parts.objects], RUNTIME / "pocketsr.h", machine, shared, folder / ARCHIVE)
     return shared

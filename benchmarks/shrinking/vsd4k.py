@@ -19,20 +19,25 @@ _WITH_TESTS = 11  # of ten frames one more
 
 
 def is_vsd4k(path: Path) -> bool:
-    """Whether a clip lies there, and no film."""
-    return (path / HR_FOLDER).is_dir()
+    """Whether it is a folder, and no film."""
+    return path.is_dir()
 
 
 def frame_files(clip: Path, scale: int) -> list[tuple[Path, Path]]:
     """LR and HR of each frame, in order. Raises InputError where one is missing."""
+    hr_folder = existing(
+        clip / HR_FOLDER,
+        "a clip in VSD4K's layout",
+        f"give a film, or a folder that holds {HR_FOLDER} and {LR_FOLDER}/X{scale}",
+    )
+    pictures = sorted(hr_folder.glob("*.png"))
     lr_folder = existing(
         clip / LR_FOLDER / f"X{scale}",
         f"the clip's bicubic LR of scale {scale}",
         f"it holds 00001_x{scale}.png and so on, one for each picture of {HR_FOLDER}",
     )
-    pictures = sorted((clip / HR_FOLDER).glob("*.png"))
     if not pictures:
-        raise InputError(f"{clip / HR_FOLDER}: no picture; it holds 00001.png and so on")
+        raise InputError(f"{hr_folder}: no picture; it holds 00001.png and so on")
     if len(pictures) % _WITH_TESTS == 0:
         pictures = pictures[: len(pictures) // _WITH_TESTS * (_WITH_TESTS - 1)]
     wanted = [(lr_folder / f"{hr.stem}_x{scale}.png", hr) for hr in pictures]

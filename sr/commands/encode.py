@@ -28,7 +28,7 @@ from sr.encode.methods import METHODS
 from sr.encode.records import BACKBONE_NAMES, LEARNED, LOSSES, PRESETS
 from sr.rate.budget import CLASSES, DEFAULT_CLASS
 from sr.rate.goal import METRICS
-from sr.shrink.registry import DEFAULT, STAGES
+from sr.shrink.registry import DEFAULT, told_stages
 
 if TYPE_CHECKING:
     from chunking.images import Film
@@ -188,7 +188,7 @@ def _help_all(context: click.Context, parameter: click.Parameter, asked: bool) -
 @click.option(
     "--stages",
     default="",
-    help=f"Shrink the network: {', '.join(STAGES)}, with commas between.",
+    help=f"Shrink the network, with commas between. {told_stages()}.",
 )
 @click.option(
     "--budget",

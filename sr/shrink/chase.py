@@ -24,7 +24,13 @@ from player.package.architecture import Architecture, convolutions
 from sr.models import Network
 from sr.shrink.budget import Budget, WidthRule, Widths, allocate
 from sr.shrink.channels import ChannelLayer, ScaledConvolution, kept_channels
-from sr.shrink.sparse import SparsePlan, SparseTraining, SparseWeights
+from sr.shrink.sparse import (
+    SparsePlan,
+    SparseTraining,
+    SparseWeights,
+    StartMask,
+    largest_mask,
+)
 from sr.shrink.stage import (
     Stage,
     StageError,
@@ -207,7 +213,8 @@ class Chase(Stage):
     Channels go until `remove_until` of the steps, early, because a cut network needs time; the
     paper goes on until 0.8 of far more epochs. `density`: non-zeros among the hidden weights that
     the budget leaves. The first and the last convolutions are dense; what they lose with a channel
-    grows elsewhere. `averaged`, `settle_share`: as in `SparsePlan`. `terms` add to the loss.
+    grows elsewhere. `averaged`, `settle_share`: as in `SparsePlan`. `start` draws the first masks.
+    `terms` add to the loss.
     """
 
     density: float = 0.5
@@ -215,6 +222,7 @@ class Chase(Stage):
     averaged: int = 8
     settle_share: float = 0.75
     remove_until: float = 0.3
+    start: StartMask = largest_mask
     terms: tuple[Term, ...] = ()
 
     name = "chase"
@@ -282,5 +290,5 @@ class Chase(Stage):
             settle_share=self.settle_share,
         )
         weights, places = all_weights(network), dense_places(network)
-        sparse = SparseWeights.start(weights, nonzeros, work.seed, dense=places)
+        sparse = SparseWeights.start(weights, nonzeros, work.seed, self.start, places)
         return SparseTraining(sparse, plan)

@@ -131,3 +131,9 @@ def test_rows_of_another_length_are_no_neighbours(one_arm, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "holds rows of steps 3, not 2: give another --json" in said and said.count("\n") == 1
     assert file.read_text() == text
+
+
+def test_a_folder_of_another_layout_is_told_what_it_should_hold(tmp_path):
+    for read in (read_clip, read_spread):
+        with pytest.raises(InputError, match=r"VSD4K's layout .* DIV2K_train_HR and .*/X4"):
+            read(tmp_path, 3)

@@ -42,6 +42,7 @@ def test_teachers_do_the_work_that_they_say(clip, tmp_path: Path):
     assert [again[c] for c in same] == [rows[teacher.BOTH][c] for c in same]
 
 
+@pytest.mark.slow
 def test_deployed_networks_cost_what_they_take(clip, tmp_path: Path):
     rows = {
         name: teacher.make(clip, name, 0, 4, tmp_path)

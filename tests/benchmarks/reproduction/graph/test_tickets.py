@@ -95,12 +95,15 @@ def _kept_inside(recipe: str) -> float:
     return sum(shares) / 2
 
 
-@pytest.mark.parametrize("recipe", ["ugs", "wd + adversarial"])
+@pytest.mark.parametrize(
+    "recipe", ["ugs", pytest.param("wd + adversarial", marks=pytest.mark.slow)]
+)
 def test_learnt_masks_keep_the_edges_inside_a_community(recipe: str) -> None:
     """Chance keeps two thirds of them; the literal ascent keeps fewer still."""
     assert _kept_inside(recipe) > 2 / 3 + 0.05
 
 
+@pytest.mark.slow
 def test_literal_ascent_gives_the_good_edges_away() -> None:
     assert _kept_inside("literal ascent") < 2 / 3
 
