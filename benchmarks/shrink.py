@@ -17,6 +17,7 @@
 | rare | whether pruning spares content that is rare |
 | experts | whether routed experts beat one network, and what is left of it condensed |
 | coded | whether sparse training is worth its bytes where weights are coded |
+| sampling | how strongly crops should follow the error that there is at their place |
 
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
@@ -65,6 +66,7 @@ TABLES = {
     "rare": "rare",
     "experts": "experts",
     "coded": "coded",
+    "sampling": "sampling",
 }
 
 

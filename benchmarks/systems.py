@@ -78,6 +78,7 @@ def counted_passes() -> str:
 
 
 _shrink = partial(partial, claim, "shrink")
+_patches = partial(partial, claim, "shrink_patches")
 _same_stream = partial(partial, claim, "rate")
 SYSTEMS = (
     System(
@@ -101,10 +102,12 @@ SYSTEMS = (
             _same_stream("jstdo is at most 0.1 dB below stdo"),
             _same_stream("jstdo: bytes of weights at most 0.25 of stdo"),
             _same_stream("jstdo is above awdnn"),
+            _patches("patches by error is at least 0 dB above all patches"),
+            _patches("crops at the error, 1x is at least 0 dB above crops anywhere, 1x"),
             partial(rate, "jstdo"),
             partial(rate, "awdnn"),
         ),
-        "benchmarks.rate --arms jstdo awdnn",
+        "benchmarks.rate --arms jstdo awdnn, benchmarks.shrink --table patches",
         ("../sr/encode/methods.py",),
     ),
     System(
@@ -189,9 +192,7 @@ SYSTEMS = (
                 "reproduce.tri_level",
                 "tri-level: within half a point of dense, in at most 0.88 of its time",
             ),
-            partial(
-                claim, "shrink_patches", "forgetting is at least 0 dB above held out, at random"
-            ),
+            _patches("forgetting is at least 0 dB above held out, at random"),
         ),
         "benchmarks.reproduce --only tri_level",
         ("../benchmarks/reproduction/tri_level.py", "../benchmarks/reproduction/selection"),
@@ -201,7 +202,7 @@ SYSTEMS = (
         "Shen et al., IJCAI 2023",
         "a ticket's patches train as well as all, random ones do not",
         (
-            partial(claim, "shrink_patches", "ticket is at least 0.1 dB above random half"),
+            _patches("ticket is at least 0.1 dB above random half"),
             partial(
                 claim,
                 "reproduce.data_tickets",
