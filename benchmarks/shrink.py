@@ -18,6 +18,7 @@
 | experts | whether routed experts beat one network, and what is left of it condensed |
 | coded | whether sparse training is worth its bytes where weights are coded |
 | sampling | how strongly crops should follow the error that there is at their place |
+| exits | whether one trunk with several last layers does for several networks |
 
 A row is one arm on one clip with one seed; every arm has the same number of steps, if it does not
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
@@ -67,6 +68,7 @@ TABLES = {
     "experts": "experts",
     "coded": "coded",
     "sampling": "sampling",
+    "exits": "exits",
 }
 
 
