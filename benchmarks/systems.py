@@ -27,11 +27,16 @@ class System:
     code: Sequence[str]
 
 
-def claim(file: str, words: str) -> str:
-    """A claim of a result file, "reproduce.ENTRY" or "shrink_NAME", with its verdict and figure."""
+def found_claim(file: str, words: str) -> dict[str, Any]:
+    """A claim of a result file, "reproduce.ENTRY" or "shrink_NAME"."""
     name, _, entry = file.partition(".")
     result = read(name)["entries"][entry] if entry else read(name)
-    found = next(c for c in result["claims"] if c["claim"] == words)
+    return next(dict(c) for c in result["claims"] if c["claim"] == words)
+
+
+def claim(file: str, words: str) -> str:
+    """The same in words, with its verdict and figure."""
+    found = found_claim(file, words)
     return f"**{found['verdict']}**: {words}{_figure(found['measured'])}"
 
 

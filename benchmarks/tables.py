@@ -40,9 +40,11 @@ from benchmarks.readme_table import readme
 from benchmarks.reproduction.table import Forms, formed, markdown, over_seeds, read
 from benchmarks.search_tables import hopes, ladders, samples, shared_networks, shipped
 from benchmarks.systems import systems
+from benchmarks.systems_plot import svg
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PLOT = ROOT / "docs" / "systems.svg"  # made in the same way
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Row = Mapping[str, Any]
@@ -321,6 +323,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check = parser.parse_args(arguments).check
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
     old = {page: made for page, text in texts.items() if (made := filled(text)) != text}
+    picture = svg()
+    if not PLOT.exists() or PLOT.read_text(encoding="utf-8") != picture:
+        old[PLOT] = picture
     for page, made in old.items():
         print(f"{page.name}: {'old' if check else 'filled in'}")
         if not check:
