@@ -24,8 +24,8 @@ A row is one arm on one clip with one seed; every arm has the same number of ste
 say otherwise. Rows are kept in build/shrink as they are made; a run that was stopped goes on at
 the next one, and `--made` reports those there are. JSON to benchmarks/results/shrink.json, of other
 tables to shrink_NAME.json; what is printed is made of it alone. Rows that stand there are not made
-again, and stay beside those of other clips, arms and seeds; those of other steps or frames are
-refused.
+again, and stay beside those of other clips, arms and seeds; those of other steps, frames or another
+version are refused.
 """
 
 import argparse
@@ -116,6 +116,11 @@ class Task:
         }
 
     @property
+    def kept(self) -> dict[str, Any]:
+        """What finds it in the store: rows of another version are made anew."""
+        return {**self.key, "schema": SCHEMA}
+
+    @property
     def store(self) -> Path:
         """Where the table keeps what it makes."""
         return STORE / self.table
@@ -139,10 +144,10 @@ def make_row(task: Task) -> dict[str, Any]:
         except DivergedError as error:
             return {"diverged": str(error)}
 
-    return {**task.key, **RowStore(task.store / "rows").row(task.key, make)}
+    return {**task.key, **RowStore(task.store / "rows").row(task.kept, make)}
 
 
-def known_rows(path: Path, asked: Mapping[str, int]) -> list[dict[str, Any]]:
+def known_rows(path: Path, asked: Mapping[str, int | str]) -> list[dict[str, Any]]:
     """The rows of an earlier result, that others are to stand beside. Raises UsageError where they
     are not what is `asked`."""
     none: dict[str, Any] = {"rows": [], **asked}
@@ -166,13 +171,13 @@ def adopted(rows: Sequence[dict[str, Any]], tasks: Sequence[Task]) -> list[dict[
             others.append(row)
         else:
             own = {name: value for name, value in row.items() if name not in key}
-            RowStore(task.store / "rows").row(key, partial(dict, own))
+            RowStore(task.store / "rows").row(task.kept, partial(dict, own))
     return others
 
 
 def made_rows(tasks: Sequence[Task]) -> list[dict[str, Any]]:
     """The rows that are in the store already."""
-    found = [(task, RowStore(task.store / "rows").get(task.key)) for task in tasks]
+    found = [(task, RowStore(task.store / "rows").get(task.kept)) for task in tasks]
     return [{**task.key, **row} for task, row in found if row is not None]
 
 
@@ -243,7 +248,8 @@ def _report(options: argparse.Namespace) -> int:
     ]
     own = STORE / options.table / "quick.json" if options.quick else result_file(options.table)
     path = options.json or own
-    others = adopted(known_rows(path, {"steps": steps, "frames": options.frames}), tasks)
+    asked = {"schema": SCHEMA, "steps": steps, "frames": options.frames}
+    others = adopted(known_rows(path, asked), tasks)
     made = made_rows(tasks) if options.made else make_rows(tasks, options.jobs)
     rows = [*others, *(row for row in made if "diverged" not in row)]
     astray = [row for row in made if "diverged" in row]
@@ -251,11 +257,9 @@ def _report(options: argparse.Namespace) -> int:
     if finish := getattr(module, "finish", None):
         finish(rows)
     result = {
-        "schema": SCHEMA,
+        **asked,
         "environment": environment(("torch", "apache-tvm")),
         "table": options.table,
-        "steps": steps,
-        "frames": options.frames,
         "arms": {name: about for name, about in module.ARMS.items() if name in shown},
         "rows": rows,
         "claims": claims_of(rows, module.CLAIMS),

@@ -122,14 +122,24 @@ def test_rows_of_an_earlier_result_stay_and_are_not_made_again(one_arm, tmp_path
     assert later["claims"] == earlier["claims"] and list(later["arms"]) == list(earlier["arms"])
 
 
-def test_rows_of_another_length_are_no_neighbours(one_arm, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("differs", "said"),
+    [
+        ({"steps": 3}, "holds rows of steps 3, not 2: give another --json"),
+        ({"schema": "pocketsr.shrink/1"}, f"schema pocketsr.shrink/1, not {shrink.SCHEMA}: give"),
+    ],
+)
+def test_rows_of_another_length_or_version_are_no_neighbours(
+    one_arm, tmp_path, capsys, differs, said
+):
     """Nor are they written over."""
     file = tmp_path / "result.json"
-    text = json.dumps({"steps": 3, "frames": 2, "rows": [{"arm": "one"}]})
+    earlier = {"schema": shrink.SCHEMA, "steps": 2, "frames": 2, "rows": [{"arm": "one"}]}
+    text = json.dumps(earlier | differs)
     file.write_text(text)
     assert one_arm(tmp_path / "none.mp4", "one") == 2
-    said = capsys.readouterr().err
-    assert "holds rows of steps 3, not 2: give another --json" in said and said.count("\n") == 1
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1
     assert file.read_text() == text
 
 
@@ -137,3 +147,10 @@ def test_a_folder_of_another_layout_is_told_what_it_should_hold(tmp_path):
     for read in (read_clip, read_spread):
         with pytest.raises(InputError, match=r"VSD4K's layout .* DIV2K_train_HR and .*/X4"):
             read(tmp_path, 3)
+
+
+def test_a_row_of_another_version_is_made_anew(tmp_path, monkeypatch):
+    task = shrink.Task("chunks", tmp_path / "a.mp4", 0, "one", 2, 2)
+    kept = task.kept
+    monkeypatch.setattr(shrink, "SCHEMA", "pocketsr.shrink/3")
+    assert task.kept != kept and {**task.kept, "schema": kept["schema"]} == kept
