@@ -251,7 +251,9 @@ def _report(options: argparse.Namespace) -> int:
     asked = {"schema": SCHEMA, "steps": steps, "frames": options.frames}
     others = adopted(known_rows(path, asked), tasks)
     made = made_rows(tasks) if options.made else make_rows(tasks, options.jobs)
+    order = {name: number for number, name in enumerate(module.ARMS)}
     rows = [*others, *(row for row in made if "diverged" not in row)]
+    rows.sort(key=lambda row: order.get(row["arm"], len(order)))
     astray = [row for row in made if "diverged" in row]
     shown = {*arms, *(row["arm"] for row in rows)}
     if finish := getattr(module, "finish", None):

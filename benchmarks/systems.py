@@ -84,6 +84,7 @@ def counted_passes() -> str:
 
 _shrink = partial(partial, claim, "shrink")
 _patches = partial(partial, claim, "shrink_patches")
+_chunks = partial(partial, claim, "shrink_chunks")
 _same_stream = partial(partial, claim, "rate")
 SYSTEMS = (
     System(
@@ -93,10 +94,12 @@ SYSTEMS = (
         (
             _same_stream("stdo is above nas"),
             _same_stream("stdo is above awdnn"),
+            _chunks("difficulty 4 is at least 0 dB above time 4"),
+            _chunks("difficulty 4 is at least 0 dB above one, four times"),
             partial(rate, "stdo"),
             partial(rate, "nas"),
         ),
-        "benchmarks.rate --arms stdo nas",
+        "benchmarks.rate --arms stdo nas, benchmarks.shrink --table chunks",
         ("../sr/encode/methods.py", "../chunking/chunks.py"),
     ),
     System(

@@ -178,6 +178,15 @@ ARMS: dict[str, tuple[str, Forms]] = {
             "server, s": "{server_s:.0f}",
         },
     ),
+    "chunks": (
+        "shrink_chunks",
+        {
+            "PSNR, dB": "{psnr_db:.2f}",
+            "bytes of weights": "{bytes:,.0f}",
+            "MACs a pixel": "{macs:,.0f}",
+        },
+    ),
+    "sampling": ("shrink_sampling", {"PSNR, dB": "{psnr_db:.2f}"}),
     "branches": (
         "shrink_branches",
         {
