@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 _PAUSE_S = 0.05
-RESULTS = Path(__file__).parent / "results"
+RESULTS, QUICK = Path(__file__).parent / "results", Path("build/quick")
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,28 @@ def parse_arguments(name: str, description: str | None) -> argparse.Namespace:
     return argument_parser(name, description, quick=True).parse_args()
 
 
+class _Quick(argparse.Action):
+    """What is measured quickly takes no result's place, but where --json says so."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.quick, usual = True, parser.get_default("json")
+        if usual is not None and namespace.json == usual:
+            namespace.json = QUICK / usual.name
+
+
 def argument_parser(
     name: str, description: str | None, quick: bool = False
 ) -> argparse.ArgumentParser:
     """The same, for a benchmark that has more; `quick`: it can be cut short."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     if quick:
-        parser.add_argument("--quick", action="store_true", help="fewer sizes and rounds")
+        words = "fewer sizes and rounds, and in no result's place"
+        parser.add_argument("--quick", action=_Quick, nargs=0, default=False, help=words)
     parser.add_argument("--json", type=Path, default=RESULTS / f"{name}.json", metavar="FILE")
     return parser

@@ -46,3 +46,17 @@ def test_who_can_be_asked_to_be_quick_is(path):
     text = path.read_text(encoding="utf-8")
     offered = "quick=True" in text or "parse_arguments(" in text
     assert offered == bool(re.search(r"\w\.quick\b", text))
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ([], harness.RESULTS / "x.json"),
+        (["--quick"], harness.QUICK / "x.json"),
+        (["--quick", "--json", "own.json"], Path("own.json")),
+        (["--json", "own.json", "--quick"], Path("own.json")),
+    ],
+)
+def test_what_is_measured_quickly_takes_no_results_place(given, written):
+    options = harness.argument_parser("x", None, quick=True).parse_args(given)
+    assert options.json == written and options.quick == ("--quick" in given)
