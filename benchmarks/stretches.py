@@ -1,6 +1,6 @@
 """Whether a network that ships should be adapted to a film, or to each of its stretches of time.
 
-    python -m benchmarks.stretches [--films FOLDER] [--steps 2500]
+    python -m benchmarks.stretches [--films FOLDER] [--steps 2500] [--arms whole "2 stretches"]
 
 Networks of their own for stretches of time are ahead of one by half a dB (`benchmarks.shrink
 --table chunks`) and take as many times its bytes; changes of a network that ships take hundreds.
@@ -98,7 +98,7 @@ def adapted(stream: SampledStream, arm: Arm, steps: int) -> tuple[list[Image], l
     return shown, wanted, size
 
 
-def make(stretch: Stretch, films: Path, steps: int) -> list[dict[str, Any]]:
+def make(stretch: Stretch, films: Path, steps: int, arms: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of a clip."""
     sample, rows = take(stretch, films), []
     with tempfile.TemporaryDirectory() as folder:
@@ -107,8 +107,8 @@ def make(stretch: Stretch, films: Path, steps: int) -> list[dict[str, Any]]:
         judged = np.linspace(0, len(sample.frames) - 1, JUDGED).round().astype(int)
         anchor = ((upscale_bicubic(p.lr, SCALE), p.hr) for p in stream.pairs(judged.tolist()))
         anchor_db = sample.quality(anchor, ["psnr_y"])["psnr_y"]
-        for name, arm in ARMS.items():
-            shown, wanted, size = adapted(stream, arm, steps)
+        for name in arms:
+            shown, wanted, size = adapted(stream, ARMS[name], steps)
             db = sample.quality(zip(shown, wanted, strict=True), ["psnr_y"])["psnr_y"]
             row = {
                 "clip": stretch.file, "arm": name, "steps": steps, "bytes": size,
@@ -125,9 +125,11 @@ def main() -> None:
     parser = argument_parser("stretches", __doc__)
     parser.add_argument("--films", type=Path, default=Path("../shared/clips"))
     parser.add_argument("--steps", type=int, default=PRESETS["fast"].steps)
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for s in STRETCHES for row in make(s, options.films, options.steps)]
+    made = (make(s, options.films, options.steps, options.arms) for s in STRETCHES)
+    rows = [row for of_clip in made for row in of_clip]
     shown = {"schema": SCHEMA, "steps": options.steps, "rows": rows}
     write_json(options.json, {**shown, "environment": environment(("torch", "av"))})
 
