@@ -48,7 +48,7 @@ def marks() -> Iterator[Mark]:
                 if name == "difference_db" and value["standard_error"] is not None:
                     words, numbers = found["claim"], (value["mean"], value["standard_error"])
                     yield Mark(
-                        system.name.split(" (")[0], words, found["verdict"],
+                        system.name, words, found["verdict"],
                         *numbers, value["runs"], bar_of(words),
                     )  # fmt: skip
 

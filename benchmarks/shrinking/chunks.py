@@ -118,6 +118,8 @@ _ARMS: Mapping[str, Arm] = {
 ARMS = {name: arm.about for name, arm in _ARMS.items()}
 CLAIMS = (
     *(above(f"difficulty {k}", f"time {k}", 0.0) for k in KS),
+    above("time 4", "one", 0.0),
+    above("time 4", "one, by error", 0.0),
     above("difficulty 4, whole", "time 4, whole", 0.0),
     above("difficulty 4", "random 4", 0.0),
     above("difficulty 4", "one, four times", 0.0),
