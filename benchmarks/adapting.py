@@ -37,7 +37,7 @@ from sr.packing import pack_changes
 from sr.quant.adapt import adapt, adapting_plan
 from sr.quant.integer_network import IntegerNetwork
 from sr.rate.rungs import Rung
-from sr.rate.sample import Coding, Sample, SampledStream, StreamShelf
+from sr.rate.sample import Coding, Sample, StreamShelf
 from sr.rate.trial import anchor_shares, routed
 from sr.training.crop_error import crop_error
 from sr.training.data import FramePair, training_set
@@ -88,10 +88,9 @@ class Judge:
         return self.sample.quality(shown, ["psnr_y"])["psnr_y"]
 
 
-def sampler_of(stream: SampledStream, arch: Architecture) -> SpreadSampler:
-    """Crops of every second frame, as an encode draws them."""
-    pairs = stream.pairs(range(0, len(stream.sample.frames), 2))
-    data, shares = training_set(pairs, SCALE, arch.halo_px(HARD)), anchor_shares(pairs, SCALE)
+def sampler_of(pairs: Sequence[FramePair], arch: Architecture) -> SpreadSampler:
+    """Crops of these frames, as an encode draws them."""
+    data, shares = training_set(list(pairs), SCALE, arch.halo_px(HARD)), anchor_shares(pairs, SCALE)
     crops = PRESETS["fast"].batch * SMALL_CROPS_FOR_ONE[SCALE]
     return SpreadSampler(data, shares, (CELL_PX, CELL_PX), crops, 0, side_px=SMALL_CROP_PX)
 
@@ -105,7 +104,9 @@ def make(stretch: Stretch, films: Path, steps: Iterable[int]) -> list[dict[str, 
         coding = Coding("h264", 4.0, "tune=psnr")
         stream = StreamShelf(sample, coding, Path(folder), ("psnr_y",)).stream(Rung(SCALE), CRF)
         spread = np.linspace(0, len(sample.frames) - 1, JUDGED).round().astype(int)
-        judge, sampler = Judge(sample, stream.pairs(spread.tolist())), sampler_of(stream, base.arch)
+        judge = Judge(sample, stream.pairs(spread.tolist()))
+        # Every second frame is learned from.
+        sampler = sampler_of(stream.pairs(range(0, len(sample.frames), 2)), base.arch)
     price = crop_error(sampler, LOSS) / (8 * stream.bytes)
     anchor, ships = judge.anchor(), judge.network(base.arch, base.tensors)
     for count in steps:

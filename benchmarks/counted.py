@@ -42,7 +42,7 @@ from sr.usage_error import UsageError
 
 TARGET = "android-arm64"
 COUNTER = Path(__file__).parent / "ablation" / "counter.c"
-_PLUGIN_VERSIONS = range(1, 10)  # of QEMU's interface; a QEMU takes one or two of them
+_PLUGIN_VERSIONS = range(1, 10)  # of QEMU's interface, tried from the first on
 _SIZE, _QUICK_SIZE = (135, 240), (24, 40)  # LR height and width, px
 VARIANTS: Mapping[str, Variant] = {v.name: v for v in (VERTICAL, ROWS, ROWS_SHARING, NEITHER)}
 _PACKAGES = ("apache-tvm", "ziglang", "numpy")

@@ -3,7 +3,7 @@
     python -m benchmarks.stretches [--films FOLDER] [--steps 2500] [--arms whole "2 stretches"]
 
 Networks of their own for stretches of time are ahead of one by half a dB (`benchmarks.shrink
---table chunks`) and take as many times its bytes; changes of a network that ships take hundreds.
+--table chunks`) and take as many times its bytes; changes of a network that ships take far fewer.
 Arms share the steps: one adaptation, of 2 and 4 stretches one each, and the control, 4 sets of
 frames that lie between each other, so that only their number is the same. Streams are of H.264 at
 scale 4; luma is judged on some of all frames, each by its own network, and `worth_db` is what is
@@ -22,13 +22,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.adapting import BASE, CRF, LOSS, SCALE, Stretch, take
+from benchmarks.adapting import BASE, CRF, LOSS, SCALE, Stretch, sampler_of, take
 from benchmarks.harness import argument_parser, environment, write_json
 from chunking.route_plan import usual_cell_px
 from player.bicubic import upscale_bicubic
 from player.package.adapted import unpack_base
-from player.package.architecture import Architecture
-from player.package.paths import HARD
 from player.package.shipped import shipped_blob
 from sr.encode.rate_weight import DB_A_DOUBLING
 from sr.encode.records import PRESETS
@@ -39,8 +37,7 @@ from sr.rate.rungs import Rung
 from sr.rate.sample import Coding, SampledStream, StreamShelf
 from sr.rate.trial import anchor_shares, routed
 from sr.training.crop_error import crop_error
-from sr.training.data import FramePair, Image, training_set
-from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
+from sr.training.data import Image
 
 # Between the shots that the rate tables report on: cuts among them; and one long shot.
 STRETCHES = (Stretch("anim_bbb_720p_60s.mp4", 166, 325), Stretch("cups_720p.mp4", 0, 300))
@@ -66,12 +63,9 @@ ARMS: Mapping[str, Arm] = {
 }  # fmt: skip
 
 
-def sampler_of(pairs: Sequence[FramePair], arch: Architecture) -> SpreadSampler:
-    """Crops of these frames, as an encode draws them."""
-    data = training_set(list(pairs), SCALE, arch.halo_px(HARD))
-    crops = PRESETS["fast"].batch * SMALL_CROPS_FOR_ONE[SCALE]
-    shares = anchor_shares(pairs, SCALE)
-    return SpreadSampler(data, shares, (CELL_PX, CELL_PX), crops, 0, side_px=SMALL_CROP_PX)
+def judged_frames(frames: int) -> list[int]:
+    """JUDGED of so many, spread."""
+    return [int(i) for i in np.linspace(0, frames - 1, JUDGED).round()]
 
 
 def adapted(stream: SampledStream, arm: Arm, steps: int) -> tuple[list[Image], list[Image], int]:
@@ -79,7 +73,7 @@ def adapted(stream: SampledStream, arm: Arm, steps: int) -> tuple[list[Image], l
     blob = shipped_blob(BASE)
     base, frames = unpack_base(blob), len(stream.sample.frames)
     owners = arm.owners(frames)
-    judged = np.linspace(0, frames - 1, JUDGED).round().astype(int)
+    judged = judged_frames(frames)
     cell_px = usual_cell_px(SCALE, base.arch.units)
     every = anchor_shares(stream.pairs(range(0, frames, 2)), SCALE)
     shown, wanted, size = [], [], 0
@@ -92,7 +86,7 @@ def adapted(stream: SampledStream, arm: Arm, steps: int) -> tuple[list[Image], l
         tensors = adapt(base, sampler, replace(adapting_plan(steps // arm.count), loss=LOSS), price)
         size += len(pack_changes(blob, tensors))
         network = IntegerNetwork(base.arch, tensors)
-        for pair in stream.pairs([int(i) for i in judged if owners[i] == number]):
+        for pair in stream.pairs([i for i in judged if owners[i] == number]):
             shown.append(next(routed(network, [pair], cell_px, 1.0)))
             wanted.append(pair.hr)
     return shown, wanted, size
@@ -104,8 +98,8 @@ def make(stretch: Stretch, films: Path, steps: int, arms: Sequence[str]) -> list
     with tempfile.TemporaryDirectory() as folder:
         coding = Coding("h264", 4.0, "tune=psnr")
         stream = StreamShelf(sample, coding, Path(folder), ("psnr_y",)).stream(Rung(SCALE), CRF)
-        judged = np.linspace(0, len(sample.frames) - 1, JUDGED).round().astype(int)
-        anchor = ((upscale_bicubic(p.lr, SCALE), p.hr) for p in stream.pairs(judged.tolist()))
+        judged = stream.pairs(judged_frames(len(sample.frames)))
+        anchor = ((upscale_bicubic(p.lr, SCALE), p.hr) for p in judged)
         anchor_db = sample.quality(anchor, ["psnr_y"])["psnr_y"]
         for name in arms:
             shown, wanted, size = adapted(stream, ARMS[name], steps)

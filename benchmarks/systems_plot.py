@@ -38,19 +38,18 @@ class Mark:
 
 
 def marks() -> Iterator[Mark]:
-    """Those of all systems, in the order of the page; a claim of one run has no bar, and none."""
+    """Those of all systems, in the order of the page; a claim of one run has no interval, and is
+    left out."""
     for system in SYSTEMS:
         for shown in system.shown:
             if not isinstance(shown, partial) or shown.func is not claim:
                 continue
             found = found_claim(*shown.args)
-            for name, value in found["measured"].items():
-                if name == "difference_db" and value["standard_error"] is not None:
-                    words, numbers = found["claim"], (value["mean"], value["standard_error"])
-                    yield Mark(
-                        system.name, words, found["verdict"],
-                        *numbers, value["runs"], bar_of(words),
-                    )  # fmt: skip
+            value = found["measured"].get("difference_db")
+            if value and value["standard_error"] is not None:
+                words, numbers = found["claim"], (value["mean"], value["standard_error"])
+                rest = (value["runs"], bar_of(words))
+                yield Mark(system.name, words, found["verdict"], *numbers, *rest)
 
 
 def bar_of(words: str) -> float:

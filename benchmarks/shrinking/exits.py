@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import above, near
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip, read_spread
-from chunking.grid import with_halo
+from benchmarks.shrinking.judge import missed_sse, seen_patches
 from player.metrics import psnr_db
 from player.package.architecture import Architecture
 from player.package.paths import HARD
@@ -30,7 +29,7 @@ from sr.encode.methods import chunk_labels
 from sr.encode.records import TrainingOptions
 from sr.models import architecture
 from sr.models.chain import Chain
-from sr.models.network import PIXEL_MAX, init_silent
+from sr.models.network import init_silent
 from sr.training.data import Batch, CropSampler, training_set
 from sr.training.loop import Companion, TrainingPlan, overfit
 
@@ -96,23 +95,10 @@ class Relabelling(Companion):
 @torch.no_grad()
 def exit_errors(network: ManyExits, clip: Clip) -> NDArray[np.float64]:
     """[T, gh, gw, exits]: the squared error of each patch's pixels, if it took that exit."""
-    halo, count = network.halo_px(HARD), len(network.exits)
-    errors = np.zeros((len(clip.pairs), *clip.grid.shape, count))
-    for t, pair in enumerate(clip.pairs):
-        for number, patch in enumerate(clip.grid.fine_patches()):
-            seen = torch.from_numpy(with_halo(pair.lr, patch, halo)).permute(2, 0, 1)[None]
-            lr = seen.float() / PIXEL_MAX
-            base, features = network.base(lr, halo), network.features(lr)
-            rows, columns = (
-                slice(SCALE * at, SCALE * (at + side))
-                for at, side in ((patch.y, patch.h), (patch.x, patch.w))
-            )
-            wanted = torch.from_numpy(pair.hr[rows, columns]).permute(2, 0, 1)[None]
-            for i, exit_ in enumerate(network.exits):
-                detail = F.pixel_shuffle(exit_(features), network.arch.hr_units)
-                shown = ((base + detail) * PIXEL_MAX).round().clamp(0, PIXEL_MAX)
-                missed = (shown - wanted).double()
-                errors[t].reshape(-1, count)[number, i] = float(missed.square().sum())
+    errors = np.zeros((len(clip.pairs), *clip.grid.shape, len(network.exits)))
+    for place, lr, hr in seen_patches(network, clip):
+        features = network.features(lr)
+        errors[place] = [missed_sse(network, lr, exit_(features), hr) for exit_ in network.exits]
     return errors
 
 

@@ -14,21 +14,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from benchmarks.shrinking.arms import HALF
 from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import RUN, Claim, Judged, above
 from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.controls import CondenseRandom, EvenWidths
-from benchmarks.shrinking.judge import group_psnr
+from benchmarks.shrinking.judge import group_psnr, missed_sse, seen_patches
 from benchmarks.verdict import Row, at_least, sample, values_of
-from chunking.grid import with_halo
 from player.costs import macs_per_pixel
 from player.package.paths import HARD
 from sr.models import Network, build_network
 from sr.models.moe import ExpertPlan, moe_chain
-from sr.models.network import PIXEL_MAX
 from sr.shrink.budget import parse_budget
 from sr.shrink.condense import Condensation, Condense, CondensingPlan
 from sr.shrink.stage import Stage, StageWork
@@ -105,17 +102,6 @@ def judge_patches(network: Network, clip: Clip) -> dict[str, Any]:
     """PSNR of the hard path of a network in unit range, each patch upscaled by itself: one that
     routes looks at no more."""
     errors = np.zeros((len(clip.pairs), *clip.grid.shape))
-    halo, scale = network.halo_px(HARD), int(network.arch.scale)
-    for t, pair in enumerate(clip.pairs):
-        for number, patch in enumerate(clip.grid.fine_patches()):
-            seen = torch.from_numpy(with_halo(pair.lr, patch, halo)).permute(2, 0, 1)[None]
-            lr = seen.float() / PIXEL_MAX
-            detail = F.pixel_shuffle(network.residuals(lr)[HARD], network.arch.hr_units)
-            shown = (network.base(lr, halo) + detail)[0].permute(1, 2, 0).numpy()
-            rows, columns = (
-                slice(scale * at, scale * (at + side))
-                for at, side in ((patch.y, patch.h), (patch.x, patch.w))
-            )
-            missed = (shown * PIXEL_MAX).round().clip(0, PIXEL_MAX) - pair.hr[rows, columns]
-            errors[t].flat[number] = np.square(missed, dtype=np.float64).sum()
+    for place, lr, hr in seen_patches(network, clip):
+        errors[place] = missed_sse(network, lr, network.residuals(lr)[HARD], hr)
     return group_psnr(errors, clip)

@@ -5,21 +5,26 @@ that the engine shows, all of them, on the hard path.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch import Tensor
 
 from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.clips import Clip
+from chunking.grid import with_halo
 from player.costs import macs_per_pixel
 from player.metrics import psnr_db
 from player.package.architecture import Architecture
 from player.package.paths import HARD
 from sr.latency.measure import HOST, Patience, compile_networks, time_networks
 from sr.models import Network
+from sr.models.network import PIXEL_MAX
 from sr.packing import pack_integers
 from sr.quant.finetune import quantise_trained
 from sr.scoring import path_sse, scored_network
@@ -45,6 +50,31 @@ def judge_blob(blob: bytes, clip: Clip) -> dict[str, Any]:
     network = scored_network(blob)
     errors = np.stack([sse[HARD] for sse in path_sse(network, clip.pairs, clip.grid)])
     return group_psnr(errors, clip)
+
+
+def seen_patches(
+    network: Network, clip: Clip
+) -> Iterator[tuple[tuple[int, int, int], Tensor, NDArray[np.uint8]]]:
+    """Each patch: its place (frame, row, column), LR [1, 3, h + 2R, w + 2R] in unit range with the
+    hard path's halo, and HR [r h, r w, 3]."""
+    halo, scale = network.halo_px(HARD), int(network.arch.scale)
+    for t, pair in enumerate(clip.pairs):
+        for number, patch in enumerate(clip.grid.fine_patches()):
+            seen = torch.from_numpy(with_halo(pair.lr, patch, halo)).permute(2, 0, 1)[None]
+            rows, columns = (
+                slice(scale * at, scale * (at + side))
+                for at, side in ((patch.y, patch.h), (patch.x, patch.w))
+            )
+            place = (t, *divmod(number, clip.grid.shape[1]))
+            yield place, seen.float() / PIXEL_MAX, pair.hr[rows, columns]
+
+
+def missed_sse(network: Network, lr: Tensor, residual: Tensor, hr: NDArray[np.uint8]) -> float:
+    """Squared error of a patch's pixels, the anchor and `residual` of the hard path."""
+    detail = F.pixel_shuffle(residual, network.arch.hr_units)
+    shown = (network.base(lr, network.halo_px(HARD)) + detail)[0].permute(1, 2, 0).numpy()
+    missed = (shown * PIXEL_MAX).round().clip(0, PIXEL_MAX) - hr
+    return float(np.square(missed, dtype=np.float64).sum())
 
 
 def group_psnr(errors: NDArray[np.float64], clip: Clip) -> dict[str, Any]:
