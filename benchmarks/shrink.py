@@ -16,7 +16,7 @@
 | backbones | what the papers' networks learn in the time of the product's |
 | rare | whether pruning spares content that is rare |
 | experts | whether routed experts beat one network, and what is left of it condensed |
-| coded | whether sparse training is worth its bytes where weights are coded |
+| coded | what stages are worth at a product's length, where weights are coded |
 | sampling | how strongly crops should follow the error that there is at their place |
 | exits | whether one trunk with several last layers does for several networks |
 

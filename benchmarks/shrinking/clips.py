@@ -21,9 +21,11 @@ from sr.encode.methods import METHODS, Difficulty, chunk_labels
 from sr.encode.records import TrainingOptions
 from sr.models import architecture, build_network
 from sr.scoring import scored_network
-from sr.training.data import CropSampler, FramePair, training_set
+from sr.training.data import CropSampler, FramePair, TrainingSet, training_set
+from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
 
 SCALE, BATCH = 4, 4
+SMALL_BATCH = BATCH * SMALL_CROPS_FOR_ONE[SCALE]
 CROP_PX = (360, 640)  # height and width of the HR frame's middle, which is the clip
 GROUPS = 4
 
@@ -62,12 +64,19 @@ class Clip:
         return chunk_labels(self.difficulty, TrainingOptions(chunks=GROUPS))
 
     def sampler(self, seed: int) -> CropSampler:
-        """Draws crops as the encode job does."""
+        """Draws crops of 48 px as `encode --patches method` does."""
         (task,) = METHODS["dydca"].tasks(self.difficulty, TrainingOptions())
-        halo = build_network(self.arch).halo_px(HARD)
-        data = training_set(list(self.pairs), SCALE, halo)
         cell_px = self.grid.fine_h, self.grid.fine_w
-        return CropSampler(data, task.shares, cell_px, BATCH, seed)
+        return CropSampler(self._data(), task.shares, cell_px, BATCH, seed)
+
+    def small_sampler(self, seed: int) -> CropSampler:
+        """Draws crops of 24 px by the generic network's error, as `encode` does by itself."""
+        shares = np.sqrt(self.difficulty.cell_mse.astype(np.float64))
+        cells = CELL_PX, CELL_PX
+        return SpreadSampler(self._data(), shares, cells, SMALL_BATCH, seed, side_px=SMALL_CROP_PX)
+
+    def _data(self) -> TrainingSet:
+        return training_set(list(self.pairs), SCALE, build_network(self.arch).halo_px(HARD))
 
 
 def read_clip(path: Path, frames: int) -> Clip:

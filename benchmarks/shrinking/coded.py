@@ -1,8 +1,9 @@
-"""The table `coded`: whether sparse training is worth its bytes where weights are coded.
+"""The table `coded`: what stages are worth at a product's length, where weights are coded.
 
 A blob's coder spends little on zeros and on what is small, and training at a price for each bit
-makes both by itself (sr/quant/rate.py). So Chase has to say what it adds to that. Every arm is made
-as `encode` makes its network, at the same price and with the same steps:
+makes both by itself (sr/quant/rate.py). So Chase has to say what it adds to that, and CHEX has the
+steps for as many updates as it asks for. Every arm is made as `encode` makes its network, of the
+same crops, at the same price and with the same steps:
 
     stage ──► fine-tuning at a price for each bit, zeros kept ──► coded blob
 
@@ -23,6 +24,7 @@ from benchmarks.shrinking.clips import Clip, read_spread
 from benchmarks.shrinking.controls import (
     ChaseRandomChannels,
     EvenWidths,
+    MagnitudePruning,
     SparseTrained,
     drawn_mask,
 )
@@ -35,6 +37,7 @@ from sr.packing import pack_integers
 from sr.quant.finetune import fine_tune, training_plans
 from sr.shrink.budget import parse_budget
 from sr.shrink.chase import Chase
+from sr.shrink.chex import Chex
 from sr.shrink.sparse import KeepZeros, StartMask
 from sr.shrink.stage import Stage, StageWork
 from sr.shrink.uniform import Uniform
@@ -42,6 +45,7 @@ from sr.training.crop_error import crop_error
 from sr.training.loop import overfit
 
 STREAM_BYTES = 100_000
+LONG_CHEX = Chex(explore_share=0.55)  # of 5,000 steps: 30 updates
 read = read_spread
 
 
@@ -67,6 +71,9 @@ _STAGES: Mapping[str, tuple[str, Stage | None]] = {
     "chase, late": ("the same: masks drawn at first, sparser, channels go later", LateChase()),
     "chase, random channels": ("Chase, channels drawn at random", ChaseRandomChannels()),
     "sparse, all channels": ("as many non-zeros, no channel removed", SparseTrained()),
+    "chex": ("CHEX, the same multiplications", Chex()),
+    "chex, long": ("the same, exploring for more than half of the first steps", LONG_CHEX),
+    "group-blind": ("channels masked by magnitude, none given back", MagnitudePruning()),
 }
 ARMS = {name: about for name, (about, _) in _STAGES.items()}
 _WORTH = ("worth_db", ", its bytes paid for,")
@@ -77,6 +84,10 @@ CLAIMS = (
     above("chase, late", "chase", 0.0, *_WORTH),
     above("sparse, all channels", "dense", 0.0, *_WORTH),
     above("uniform", "dense", 0.0, *_WORTH),
+    *(above(chex, other, least)
+      for chex in ("chex", "chex, long")
+      for other, least in (("even blocks", 0.2), ("uniform", 0.0), ("group-blind", 0.0))),
+    above("chex, long", "chex", 0.0),
     ratio("chase", "uniform", "bytes", 1.0, "bytes of weights"),
 )  # fmt: skip
 SHOWN = ("arm", "worth_db", "psnr_db", "bytes", "macs")
@@ -85,7 +96,7 @@ SHOWN = ("arm", "worth_db", "psnr_db", "bytes", "macs")
 def make(clip: Clip, arm: str, seed: int, steps: int, store: Path) -> dict[str, Any]:
     """Train, code and judge one arm."""
     _, stage = _STAGES[arm]
-    sampler, network = clip.sampler(seed), build_network(clip.arch, seed)
+    sampler, network = clip.small_sampler(seed), build_network(clip.arch, seed)
     first, second = training_plans(steps, rate_aware=True)
     if stage is None:
         overfit(network, sampler, first)

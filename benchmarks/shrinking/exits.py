@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import above, near
-from benchmarks.shrinking.clips import BATCH, SCALE, Clip, read_spread
+from benchmarks.shrinking.clips import SCALE, SMALL_BATCH, Clip, read_spread
 from benchmarks.shrinking.judge import missed_sse, seen_patches
 from player.metrics import psnr_db
 from player.package.architecture import Architecture
@@ -32,6 +32,7 @@ from sr.models.chain import Chain
 from sr.models.network import init_silent
 from sr.training.data import Batch, CropSampler, training_set
 from sr.training.loop import Companion, TrainingPlan, overfit
+from sr.training.spread import SMALL_CROP_PX
 
 K = 4
 RELABELLED, LAST_RELABELLED = 8, 0.75  # times in a run, and until which share of it
@@ -178,9 +179,11 @@ def trained(
         network = ManyExits(architecture("chain", SCALE, dynamic=False), count)
     data = training_set(list(clip.pairs), SCALE, network.halo_px(HARD))
     cell_px = (clip.grid.fine_h, clip.grid.fine_w)
+    shares = drawn.astype(np.float64)
     sampler = LabelledSampler(
-        data, drawn.astype(np.float64), cell_px, BATCH, seed, network=network, labels=labels
-    )
+        data, shares, cell_px, SMALL_BATCH, seed, side_px=SMALL_CROP_PX, network=network,
+        labels=labels,
+    )  # fmt: skip
     companion = Relabelling(network, clip, labels, steps) if moves else None
     overfit(network, sampler, TrainingPlan(steps), companion=companion)
     trained_well(network)

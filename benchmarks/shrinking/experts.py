@@ -91,7 +91,7 @@ def make(clip: Clip, arm: str, seed: int, steps: int, store: Path) -> dict[str, 
     """Train and judge one arm."""
     _, stage = _STAGES[arm]
     budget = parse_budget(HALF, clip.arch)
-    work = StageWork(clip.sampler(seed), TrainingPlan(steps), budget, seed=seed)
+    work = StageWork(clip.small_sampler(seed), TrainingPlan(steps), budget, seed=seed)
     network = trained_well(stage.apply(build_network(clip.arch, seed), work))
     macs = macs_per_pixel(network.arch, HARD)
     return {"macs": macs, "widths": list(network.arch.widths), **judge_patches(network, clip)}

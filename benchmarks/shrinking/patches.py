@@ -35,7 +35,7 @@ from sr.quant.finetune import quantise_trained
 from sr.scoring import path_sse, scored_network
 from sr.training.data import CropSampler, TrainingSet, training_set
 from sr.training.loop import TrainingPlan, overfit
-from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
+from sr.training.spread import CELL_PX, SMALL_CROP_PX
 
 REFERENCE = "all patches"
 SHOWN = ("arm", "psnr_db", "served_db", "work", "step_ratio")
@@ -78,9 +78,7 @@ def _by_error(clip: Clip, seed: int, steps: int) -> CropSampler:
 
 
 def _small(clip: Clip, seed: int, steps: int) -> CropSampler:
-    shares = np.sqrt(clip.difficulty.cell_mse.astype(np.float64))
-    cells, batch = (CELL_PX, CELL_PX), SMALL_CROPS_FOR_ONE[SCALE] * BATCH
-    return SpreadSampler(_data(clip), shares, cells, batch, seed, side_px=SMALL_CROP_PX)
+    return clip.small_sampler(seed)
 
 
 def _anywhere(clip: Clip, seed: int, steps: int) -> CropSampler:

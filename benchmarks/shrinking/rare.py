@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from benchmarks.shrinking import arms
 from benchmarks.shrinking.claims import near, ratio
-from benchmarks.shrinking.clips import Clip, read_spread
+from benchmarks.shrinking.clips import SMALL_BATCH, Clip, read_spread
 from benchmarks.shrinking.judge import judge
 from benchmarks.shrinking.stages import add_drops
 from benchmarks.shrinking.training import train_arm, unpruned
 from chunking.input_error import InputError
 from sr.shrink.fair_term import LEAST_PATCHES
+from sr.training.data import CropSampler
+from sr.training.spread import SMALL_CROP_PX
 
 RARE = (0.02, 0.05)  # of the patches
 CLUSTERS, MOST_RARE = 24, 3
@@ -59,6 +61,10 @@ class RareClip(Clip):
         names = np.zeros(count, np.int64)
         names[rare] = np.arange(1, 1 + len(rare))
         return names[labels.ravel()].reshape(colours.shape[:3])
+
+    def sampler(self, seed: int) -> CropSampler:
+        """Small crops: a rare cluster is often no larger than a patch."""
+        return replace(super().sampler(seed), batch=SMALL_BATCH, side_px=SMALL_CROP_PX)
 
     def _colours(self, lr: NDArray[np.uint8]) -> NDArray[np.float64]:
         """[gh, gw, 3] of a frame: each patch's mean."""

@@ -7,7 +7,7 @@ generic network is ahead of bicubic by, which somebody has learned already.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.shrinking.claims import above
-from benchmarks.shrinking.clips import BATCH, SCALE, Clip, read_spread
+from benchmarks.shrinking.clips import SCALE, Clip, read_spread
 from benchmarks.shrinking.judge import judge
 from chunking.difficulty import patch_samples
 from chunking.grid import Grid
@@ -23,9 +23,8 @@ from player.package.generic import generic_blob
 from player.package.paths import BICUBIC, HARD
 from sr.models import build_network
 from sr.scoring import path_sse, scored_network
-from sr.training.data import training_set
 from sr.training.loop import TrainingPlan, overfit
-from sr.training.spread import CELL_PX, SMALL_CROP_PX, SMALL_CROPS_FOR_ONE, SpreadSampler
+from sr.training.spread import CELL_PX
 
 Shares = NDArray[np.float64]  # [T, rows, columns] of cells
 read = read_spread
@@ -73,10 +72,6 @@ SHOWN = ("arm", "psnr_db", "bytes", "macs")
 def make(clip: Clip, arm: str, seed: int, steps: int, store: Path) -> dict[str, Any]:
     """Train the default network on crops so drawn, and judge it on all patches."""
     network = build_network(clip.arch, seed)
-    data = training_set(list(clip.pairs), SCALE, network.halo_px(HARD))
-    batch = SMALL_CROPS_FOR_ONE[SCALE] * BATCH
-    sampler = SpreadSampler(
-        data, _ARMS[arm].shares(clip), (CELL_PX, CELL_PX), batch, seed, side_px=SMALL_CROP_PX
-    )
+    sampler = replace(clip.small_sampler(seed), shares=_ARMS[arm].shares(clip))
     overfit(network, sampler, TrainingPlan(steps))
     return judge(network, clip, sampler)

@@ -47,7 +47,7 @@ def test_a_bit_costs_what_it_would_lower_the_error_in_the_stream(clip, arm, monk
     monkeypatch.setattr(coded, "fine_tune", tuned)
     with pytest.raises(ZeroDivisionError):
         make(clip, arm, 0, 4, None)
-    assert paid == [pytest.approx(crop_error(clip.sampler(0), "rgb") / (8 * STREAM_BYTES))]
+    assert paid == [pytest.approx(crop_error(clip.small_sampler(0), "rgb") / (8 * STREAM_BYTES))]
     assert paid[0] > 0
 
 
