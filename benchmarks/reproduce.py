@@ -66,6 +66,7 @@ ENTRIES = {
     "data_tickets": Entry("Data tickets: a transformer on CIFAR-10", "data_tickets"),
     "metric": Entry("FlameFinder: flames in thermal patches", "metric_learning"),
     "graph": Entry("Graph tickets: a GCN on Cora and Citeseer", "graph_tickets"),
+    "graph_fresh": Entry("Graph tickets chosen on validation nodes: GCN, GIN, GAT", "graph_fresh"),
 }
 
 

@@ -57,7 +57,7 @@ class Table:
     title: str
     plan: TicketPlan
     shown: tuple[int, ...]
-    arms: tuple[str, ...] = tuple(RECIPES)
+    arms: tuple[str, ...] = (RANDOM, UGS, HEAD, WEAK_HEAD, ADVERSARIAL, LITERAL, DEGREE)
 
 
 TABLES = (

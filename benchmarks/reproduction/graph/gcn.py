@@ -27,13 +27,15 @@ except ImportError as error:
 
 @dataclass(frozen=True)
 class GcnShape:
-    """Sizes of the network; `own` gives every layer the way past the neighbours."""
+    """Sizes of the network; `own` gives every layer the way past the neighbours. `kind`: how a node
+    gathers from its neighbours, one of NETWORKS (gathering.py)."""
 
     features: int
     hidden: int
     classes: int
     own: bool = False
     dropout: float = 0.5
+    kind: str = "gcn"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class _SparseProduct(torch.autograd.Function):
 Features = Tensor | SparseFeatures
 
 
-def _product(x: Features, weight: Tensor) -> Tensor:
+def product(x: Features, weight: Tensor) -> Tensor:
+    """x W."""
     return _SparseProduct.apply(weight, x) if isinstance(x, SparseFeatures) else x @ weight
 
 
@@ -102,7 +105,7 @@ class MaskedGcn(nn.Module):
         super().__init__()
         self._draw = draw = torch.Generator().manual_seed(seed)
         sizes = [(shape.features, shape.hidden), (shape.hidden, shape.classes)]
-        matrices = [_glorot(size, draw) for size in sizes * (2 if shape.own else 1)]
+        matrices = [glorot(size, draw) for size in sizes * (2 if shape.own else 1)]
         self.shape = shape
         self.weights = nn.ParameterList(matrices)
         self.biases = nn.ParameterList(torch.zeros(columns) for _, columns in sizes)
@@ -112,18 +115,23 @@ class MaskedGcn(nn.Module):
         self, x: Features, pairs: Tensor, edge_masks: Tensor, weight_masks: Sequence[Tensor]
     ) -> Tensor:
         """`x` [N, F]; `pairs` [P, 2]; `edge_masks` [P]."""
-        edges, values = gcn_norm(both_ways(pairs), edge_masks.repeat(2), x.shape[0])
+        edges, values = self._edges(pairs, edge_masks, x.shape[0])
         weights = [w * m for w, m in zip(self.weights, weight_masks, strict=True)]
         hidden = F.relu(self._layer(0, x, weights, edges, values))
         if self.training:
             hidden = _dropped(hidden, self.shape.dropout, self._draw)
         return self._layer(1, hidden, weights, edges, values)
 
+    def _edges(self, pairs: Tensor, masks: Tensor, nodes: int) -> tuple[Tensor, Tensor]:
+        """Directed edges [2, E], a node's own among them, and what each weighs [E]."""
+        found: tuple[Tensor, Tensor] = gcn_norm(both_ways(pairs), masks.repeat(2), nodes)
+        return found
+
     def _layer(
         self, number: int, x: Features, weights: Sequence[Tensor], edges: Tensor, values: Tensor
     ) -> Tensor:
-        out = self._sum(_product(x, weights[number]), edges, values) + self.biases[number]
-        return out + _product(x, weights[2 + number]) if self.shape.own else out
+        out = self._sum(product(x, weights[number]), edges, values) + self.biases[number]
+        return out + product(x, weights[2 + number]) if self.shape.own else out
 
     def full_masks(self) -> list[Tensor]:
         """A mask of ones for every weight."""
@@ -135,7 +143,8 @@ def _dropped(x: Tensor, share: float, draw: torch.Generator) -> Tensor:
     return x * (torch.rand(x.shape, generator=draw) >= share) / (1 - share)
 
 
-def _glorot(size: tuple[int, int], draw: torch.Generator) -> Tensor:
+def glorot(size: tuple[int, int], draw: torch.Generator) -> Tensor:
+    """A matrix as Glorot and Bengio draw it (AISTATS 2010)."""
     bound = (6 / sum(size)) ** 0.5
     return (2 * torch.rand(size, generator=draw) - 1) * bound
 
@@ -178,7 +187,7 @@ class CutGcn(nn.Module):
     def _layer(
         self, x: Features, weights: Sequence[Tensor], bias: Tensor, edges: Tensor, values: Tensor
     ) -> Tensor:
-        sent, *own = [_product(x, weight) for weight in weights]
+        sent, *own = [product(x, weight) for weight in weights]
         out = self._sum(sent, edges, values) + bias
         return out + own[0] if own else out
 

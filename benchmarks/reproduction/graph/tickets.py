@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.reproduction.graph.gathering import masked_network
 from benchmarks.reproduction.graph.gcn import Features, GcnShape, MaskedGcn
 from benchmarks.reproduction.graph.wasserstein import apart
 
@@ -183,14 +184,29 @@ class Scores:
     weights: Sequence[Tensor]
 
 
+def drawn(pairs: Tensor, nodes: int, draw: torch.Generator) -> Tensor:
+    """[P]: scores at random."""
+    return torch.rand(len(pairs), generator=draw)
+
+
+def low_degree(pairs: Tensor, nodes: int, draw: torch.Generator) -> Tensor:
+    """[P]: lowest where both ends have the most neighbours (TEDDY, Seo et al. 2024); ties drawn."""
+    degree = torch.bincount(pairs.flatten(), minlength=nodes)
+    return 0.5 * torch.rand(len(pairs), generator=draw) - degree[pairs].prod(dim=1)
+
+
+PairScores = Callable[[Tensor, int, torch.Generator], Tensor]  # of pairs [P, 2] of so many nodes
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """How the masks learn (not at all if `step` is None), and what the pairs are pruned by."""
+    """How the masks learn (not at all if `step` is None), and what the pairs are pruned by where
+    it is not their masks."""
 
     about: str
     step: MaskStep | None = descend
     head: float = 0.0
-    by_degree: bool = False
+    pairs: PairScores | None = None
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -202,7 +218,8 @@ RECIPES: Mapping[str, Recipe] = {
         "Wasserstein head, descent at perturbed edge masks", descend_perturbed, HEAD
     ),
     "literal ascent": Recipe("Wasserstein head, edge masks ascend", ascend, HEAD),
-    "degree": Recipe("pairs of high degree first, weights by UGS", by_degree=True),
+    "degree": Recipe("pairs of high degree first, weights by UGS", pairs=low_degree),
+    "random pairs": Recipe("pairs drawn at random, weights by UGS", pairs=drawn),
 }
 
 
@@ -212,7 +229,7 @@ def find_tickets(
     """The unpruned network first, then one ticket a round, each trained."""
     draw = torch.Generator().manual_seed(plan.seed)
     kept = torch.ones(len(task.pairs), dtype=torch.bool)
-    masks = MaskedGcn(shape, plan.seed).full_masks()
+    masks = masked_network(shape, plan.seed).full_masks()
     yield Ticket(kept, masks, train(task, shape, kept, masks, plan))
     for _ in range(plan.rounds):
         scores = _scores(task, shape, kept, masks, recipe, plan, draw)
@@ -225,7 +242,7 @@ def train(
     task: NodeTask, shape: GcnShape, kept: Tensor, masks: Sequence[Tensor], plan: TicketPlan
 ) -> MaskedGcn:
     """From the first weights of the plan's seed, with fixed masks; as at its best epoch."""
-    network = MaskedGcn(shape, plan.seed)
+    network = masked_network(shape, plan.seed)
     pairs = task.pairs[kept]
     ones = torch.ones(len(pairs))
     optimizer = _adam(network.parameters(), plan)
@@ -246,12 +263,13 @@ def _scores(
     plan: TicketPlan, draw: torch.Generator,
 ) -> Scores:  # fmt: skip
     if recipe.step is None:
-        edges = torch.rand(int(kept.sum()), generator=draw)
+        edges = drawn(task.pairs[kept], task.x.shape[0], draw)
         return Scores(edges, [torch.rand(m.shape, generator=draw) for m in masks])
-    stage = MaskStage(MaskedGcn(shape, plan.seed), task, kept, masks, recipe.head, draw)
+    stage = MaskStage(masked_network(shape, plan.seed), task, kept, masks, recipe.head, draw)
     scores = learn_masks(stage, recipe.step, plan)
-    if recipe.by_degree:
-        return Scores(low_degree(task.pairs[kept], task.x.shape[0], draw), scores.weights)
+    if recipe.pairs:
+        scored = recipe.pairs(task.pairs[kept], task.x.shape[0], draw)
+        return Scores(scored, scores.weights)
     return scores
 
 
@@ -309,12 +327,6 @@ class _Best:
 def _score(task: NodeTask, logits: Tensor) -> tuple[float, float]:
     """Accuracy on the held-out nodes; of equal ones the lower loss."""
     return task.accuracy(logits, task.val), -float(task.loss(logits, task.val))
-
-
-def low_degree(pairs: Tensor, nodes: int, draw: torch.Generator) -> Tensor:
-    """[P]: lowest where both ends have the most neighbours (TEDDY, Seo et al. 2024); ties drawn."""
-    degree = torch.bincount(pairs.flatten(), minlength=nodes)
-    return 0.5 * torch.rand(len(pairs), generator=draw) - degree[pairs].prod(dim=1)
 
 
 def _prune_pairs(kept: Tensor, scores: Tensor, share: float) -> Tensor:
