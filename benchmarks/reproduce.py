@@ -61,6 +61,7 @@ ENTRIES = {
     "chex": Entry("CHEX: a ResNet on CIFAR-10", "chex"),
     "chase": Entry("Chase: a ResNet on CIFAR-10", "chase"),
     "fair": Entry("Fair pruning: a degraded minority in CIFAR-10, sunglasses", "fair"),
+    "fair_spurious": Entry("Fair pruning: a colour that misleads", "fair_spurious"),
     "condense": Entry("CD-MoE: a mixture-of-experts language model", "condense_lm", _condense),
     "tri_level": Entry("Tri-Level E-ViT: a transformer on CIFAR-10", "tri_level"),
     "data_tickets": Entry("Data tickets: a transformer on CIFAR-10", "data_tickets"),

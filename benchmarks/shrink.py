@@ -49,10 +49,12 @@ from benchmarks.shrinking.base import DivergedError
 from benchmarks.shrinking.claims import Claim, claims_of
 from benchmarks.shrinking.clips import Clip, read_clip
 from chunking.input_error import InputError
+from sr.shrink.stage import StageError
 from sr.usage_error import UsageError
 
 SCHEMA = "pocketsr.shrink/2"
 STORE = Path("build/shrink")
+QUICK_STEPS = 120
 # Name of the table -> module in benchmarks/shrinking.
 TABLES = {
     "stages": "stages",
@@ -74,8 +76,8 @@ TABLES = {
 
 class Table(Protocol):
     """What a table's module has; where something is told against other rows, `finish(rows)` and
-    the `REFERENCE` arm that is made whatever is asked for; and `read(path, frames)`, where its
-    clips are not a film's first frames."""
+    the `REFERENCE` arm that is made whatever is asked for; `read(path, frames)`, where its clips
+    are not a film's first frames; and `QUICK_STEPS`, where its arms need more of them."""
 
     ARMS: Mapping[str, str]  # arm -> what it is
     CLAIMS: Sequence[Claim]
@@ -227,19 +229,21 @@ def arms_of(name: str, asked: Sequence[str] | None) -> list[str]:
 
 
 def main() -> int:
-    """Returns the exit code: 0, 2 where rows of another length lie there already, or 3 where a clip
-    cannot be read or a training went astray."""
+    """Returns the exit code: 0, 2 where rows of another length lie there already or an arm needs
+    more steps, or 3 where a clip cannot be read or a training went astray."""
     options = parse()
     try:
         return _report(options)
-    except (InputError, UsageError) as error:
+    except (InputError, UsageError, StageError) as error:
         print(f"shrink: {error}", file=sys.stderr)
         return error.exit_code
 
 
 def _report(options: argparse.Namespace) -> int:
-    seeds, steps = ([0], 120) if options.quick else (options.seeds, options.steps)
     module, arms = table(options.table), arms_of(options.table, options.arms)
+    seeds, steps = options.seeds, options.steps
+    if options.quick:
+        seeds, steps = [0], getattr(module, "QUICK_STEPS", QUICK_STEPS)
     tasks = [
         Task(options.table, clip, seed, arm, steps, options.frames)
         for seed in seeds

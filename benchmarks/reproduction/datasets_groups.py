@@ -9,6 +9,7 @@ from benchmarks.reproduction.datasets import Indices, LabelledImages, Pixels
 
 BLUR_PX = 1.2  # standard deviation
 CONTRAST = 0.5
+TINT = (24, 0, -24)  # levels of red, green and blue: warm; the other way round: cold
 
 
 def degraded_minority(data: LabelledImages, share: float, seed: int) -> LabelledImages:
@@ -26,6 +27,18 @@ def degrade(images: Pixels) -> Pixels:
     blurred = [cv2.GaussianBlur(image, (0, 0), BLUR_PX).reshape(image.shape) for image in images]
     grey = np.array(blurred, np.float32).reshape(images.shape) - 128
     return np.rint(128 + CONTRAST * grey).astype(np.uint8)
+
+
+def tinted(data: LabelledImages, misled: float, seed: int) -> LabelledImages:
+    """Two classes whose colour tells them apart, but for a share `misled` of each: class 0 cold and
+    class 1 warm, and the other way round in the group `misled`."""
+    groups = np.zeros(len(data), np.int64)
+    for label in range(2):
+        groups[_some(np.flatnonzero(data.labels == label), misled, seed + label)] = 1
+    warm = np.where(data.labels == groups, -1, 1)[:, None, None, None]
+    images = data.images[np.arange(len(data))].astype(np.int64) + warm * np.array(TINT)
+    pixels = images.clip(0, 255).astype(np.uint8)
+    return replace(data, images=pixels, groups=groups, group_names=("as told", "misled"))
 
 
 def thin_out(data: LabelledImages, group: int, share: float, seed: int) -> LabelledImages:

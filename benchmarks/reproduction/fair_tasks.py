@@ -1,7 +1,8 @@
 """The tasks of the fair pruning experiment: two groups, one of them rare in training.
 
-cifar    animals against vehicles; the rare images are blurred and of little contrast
-faces    where a face looks, in people never seen; the rare ones wear sunglasses
+cifar     animals against vehicles; the rare images are blurred and of little contrast
+faces     where a face looks, in people never seen; the rare ones wear sunglasses
+spurious  animals against vehicles; animals are tinted warm, the rare ones cold
 """
 
 import hashlib
@@ -11,10 +12,11 @@ import numpy as np
 
 from benchmarks.reproduction.classify import Augmentation
 from benchmarks.reproduction.datasets import LabelledImages, TrainAndTest
-from benchmarks.reproduction.datasets_groups import degrade, degraded_minority, thin_out
+from benchmarks.reproduction.datasets_groups import degrade, degraded_minority, thin_out, tinted
 
 ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
 MINORITY, TEST_MINORITY, SUNGLASSES = 0.15, 0.5, 0.25
+MISLED = 0.05
 DEGRADED_TIMES = 3  # blur of 2.1 px in all, an eighth of the contrast
 
 
@@ -36,6 +38,15 @@ def cifar_ground(data: TrainAndTest, held_out: float, seed: int) -> Ground:
     test = _degraded(test, TEST_MINORITY, 0)
     lower, upper = _parts(train, held_out, seed)
     return Ground("cifar", lower, upper, test, Augmentation())
+
+
+def spurious_ground(data: TrainAndTest, held_out: float, seed: int) -> Ground:
+    """Animals against vehicles, whose colour says which, but for MISLED of the training images and
+    half of the test's: what a small network falls back on (Sagawa et al., ICLR 2020)."""
+    train, test = (_animals_or_vehicles(half) for half in (data.train, data.test))
+    train, test = tinted(train, MISLED, seed), tinted(test, TEST_MINORITY, 0)
+    lower, upper = _parts(train, held_out, seed)
+    return Ground("spurious", lower, upper, test, Augmentation())
 
 
 def _animals_or_vehicles(data: LabelledImages) -> LabelledImages:

@@ -45,6 +45,7 @@ from sr.training.crop_error import crop_error
 from sr.training.loop import overfit
 
 STREAM_BYTES = 100_000
+QUICK_STEPS = 480  # fewer leave CHEX no update
 LONG_CHEX = Chex(explore_share=0.55)  # of 5,000 steps: 30 updates
 read = read_spread
 

@@ -32,6 +32,7 @@ from sr.training.spread import SMALL_CROP_PX
 RARE = (0.02, 0.05)  # of the patches
 CLUSTERS, MOST_RARE = 24, 3
 REFERENCE = "dense"
+QUICK_STEPS = 300  # fewer leave CHEX no update
 
 Factors = NDArray[np.float64]  # [G]: how much oftener a group's patches are drawn
 

@@ -67,14 +67,14 @@ def test_what_is_missing_is_named(vsd4k):
 
 @pytest.fixture
 def one_arm(monkeypatch, tmp_path):
-    """The table of chunks as a command, in this process; returns its exit code."""
+    """A table's arms as a command, in this process; returns its exit code."""
     monkeypatch.setattr(shrink, "STORE", tmp_path / "store")
     monkeypatch.setattr(
         shrink, "make_rows", lambda tasks, jobs: [shrink.make_row(task) for task in tasks]
     )
 
-    def run(clip, *arms):
-        command = ["shrink", "--table", "chunks", "--clips", str(clip), "--arms", *arms]
+    def run(clip, *arms, table="chunks"):
+        command = ["shrink", "--table", table, "--clips", str(clip), "--arms", *arms]
         command += ["--seeds", "0", "--steps", "2", "--frames", "2"]
         monkeypatch.setattr("sys.argv", [*command, "--json", str(tmp_path / "result.json")])
         return shrink.main()
@@ -86,6 +86,14 @@ def test_a_clip_that_is_not_there_is_one_line_and_exit_code_3(one_arm, tmp_path,
     assert one_arm(tmp_path / "none.mp4", "one") == 3
     said = capsys.readouterr().err
     assert said.startswith("shrink: ") and "none.mp4" in said and said.count("\n") == 1
+
+
+def test_an_arm_that_needs_more_steps_says_so_in_one_line(one_arm, tmp_path, capsys):
+    film = write_film(tmp_path / "film.mp4", drifting_pictures(4, 96, 128))
+    assert one_arm(film, "chex", table="coded") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("shrink: --stages chex: ") and "raise --steps to " in said
+    assert said.count("\n") == 1
 
 
 def test_a_training_that_diverges_is_told_and_stops_no_other(

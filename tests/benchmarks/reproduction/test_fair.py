@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-import benchmarks.reproduction.fair as fair
+from benchmarks.reproduction import fair_prune
 from benchmarks.reproduction.classify import AS_THEY_ARE, predict
 from benchmarks.reproduction.datasets import LabelledImages, TrainAndTest
 from benchmarks.reproduction.fair import (
@@ -12,14 +12,12 @@ from benchmarks.reproduction.fair import (
     BIFP,
     FINETUNED,
     L1,
-    Settings,
-    Trial,
+    VERSION,
     claims,
-    prune,
-    trained_dense,
-    trial_rows,
+    measured,
 )
 from benchmarks.reproduction.fair_loss import AccuracyTerm, soft_accuracy
+from benchmarks.reproduction.fair_prune import Settings, Trial, prune, trained_dense, trial_rows
 from benchmarks.reproduction.fair_tasks import Ground, cifar_ground
 from benchmarks.reproduction.rows import RowStore
 from sr.shrink.fair_term import Fairness
@@ -62,7 +60,7 @@ def test_the_term_lifts_the_group_that_does_worse_only():
 def test_arms_begin_alike_end_as_wide_and_differ(trial):
     dense = trained_dense(trial)
     before = predict(dense, trial.ground.test)
-    found = {arm: prune(trial, dense, arm).network for arm in ARMS}
+    found = {name: prune(trial, dense, arm).network for name, arm in ARMS.items()}
     assert torch.equal(before, predict(dense, trial.ground.test))
     assert {network.inner_widths for network in found.values()} == {trial.widths}
     logits = [predict(network, trial.ground.test) for network in found.values()]
@@ -74,18 +72,18 @@ def test_arms_begin_alike_end_as_wide_and_differ(trial):
 
 def test_an_arm_repeats(trial):
     dense = trained_dense(trial)
-    first, again = (prune(trial, dense, BIFP) for _ in range(2))
+    first, again = (prune(trial, dense, ARMS[BIFP]) for _ in range(2))
     assert torch.equal(
         predict(first.network, trial.ground.test), predict(again.network, trial.ground.test)
     )
 
 
 def test_rows_resume_without_training_anew(trial, tmp_path, monkeypatch):
-    rows = trial_rows(trial, RowStore(tmp_path))
+    rows = trial_rows(trial, ARMS, measured, RowStore(tmp_path), VERSION)
     assert [row["arm"] for row in rows] == list(ARMS)
     assert all(row["majority"] >= 0 and row["minority"] >= 0 for row in rows)
-    monkeypatch.setattr(fair, "trained_dense", None)
-    assert trial_rows(trial, RowStore(tmp_path)) == rows
+    monkeypatch.setattr(fair_prune, "trained_dense", None)
+    assert trial_rows(trial, ARMS, measured, RowStore(tmp_path), VERSION) == rows
 
 
 def row(arm: str, seed: int, **more: object) -> dict[str, object]:

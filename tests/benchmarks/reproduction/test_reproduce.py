@@ -195,14 +195,14 @@ def test_the_condensing_entry_gets_its_options_one_by_one(monkeypatch, tmp_path)
 def test_no_entry_is_imported_before_it_runs():
     code = (
         "import sys, benchmarks.reproduce; "
-        "names = ('chex', 'chase', 'fair', 'condense_lm', 'tri_level', 'data_tickets', "
-        "'metric_learning', 'graph_tickets', 'graph_fresh'); "
+        "names = ('chex', 'chase', 'fair', 'fair_spurious', 'condense_lm', 'tri_level', "
+        "'data_tickets', 'metric_learning', 'graph_tickets', 'graph_fresh'); "
         "sys.exit(any(f'benchmarks.reproduction.{name}' in sys.modules for name in names))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert list(ENTRIES) == [
-        "chex", "chase", "fair", "condense", "tri_level", "data_tickets", "metric", "graph",
-        "graph_fresh",
+        "chex", "chase", "fair", "fair_spurious", "condense", "tri_level", "data_tickets",
+        "metric", "graph", "graph_fresh",
     ]  # fmt: skip
 
 
