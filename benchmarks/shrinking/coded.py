@@ -67,6 +67,7 @@ class LateChase(Chase):
 _STAGES: Mapping[str, tuple[str, Stage | None]] = {
     "dense": ("the default network, not shrunk", None),
     "uniform": ("what a budget alone means: half of the multiplications", Uniform()),
+    "fixed blocks": ("the same widths, without the branches", EvenWidths(BLOCK)),
     "even blocks": ("even widths of 16 from scratch", EvenWidths(BLOCK, mixed=False)),
     "chase": ("Chase, the same multiplications as uniform", Chase()),
     "chase, late": ("the same: masks drawn at first, sparser, channels go later", LateChase()),
@@ -87,7 +88,7 @@ CLAIMS = (
     above("uniform", "dense", 0.0, *_WORTH),
     *(above(chex, other, least)
       for chex in ("chex", "chex, long")
-      for other, least in (("even blocks", 0.2), ("uniform", 0.0), ("group-blind", 0.0))),
+      for other, least in (("fixed blocks", 0.2), ("uniform", 0.0), ("group-blind", 0.0))),
     above("chex, long", "chex", 0.0),
     ratio("chase", "uniform", "bytes", 1.0, "bytes of weights"),
 )  # fmt: skip
