@@ -7,10 +7,11 @@ What is found goes to stdout, a line each behind a mark, as libraries write ther
 of a failure to stderr, with exit code 3.
 """
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE, Popen, TimeoutExpired
+from time import monotonic
 
 import av
 import click
@@ -19,6 +20,7 @@ from chunking.input_error import InputError
 from chunking.opening import Mp4, Source, describe
 
 FAILED = 3
+TICKS = 20  # looks at a process, in the time that it may take
 
 
 def run_apart(
@@ -30,15 +32,29 @@ def run_apart(
     if isinstance(film, Mp4):
         name, data = "-", film.data
     command = [sys.executable, "-P", "-m", module, name, str(number), *arguments]
-    try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=longest_s)
-    except subprocess.TimeoutExpired as error:
-        raise InputError("its decoder hangs") from error
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").splitlines() or ["its decoder fails"]
+    with Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as child:
+        said, complained = _heard(child, data, longest_s)
+    if child.returncode:
+        lines = complained.decode(errors="replace").splitlines() or ["its decoder fails"]
         failed = "its decoder fails, maybe over an unusual layout of channels"
-        raise InputError(lines[-1] if done.returncode == FAILED else failed)
-    return done.stdout.decode(errors="replace").splitlines()
+        raise InputError(lines[-1] if child.returncode == FAILED else failed)
+    return said.decode(errors="replace").splitlines()
+
+
+def _heard(child: Popen[bytes], data: bytes, longest_s: float) -> tuple[bytes, bytes]:
+    """What a process says and complains of, given `data`. Raises InputError where it takes longer
+    than `longest_s`, and ends it."""
+    waited_s, tick_s = 0.0, longest_s / TICKS
+    while True:
+        began_s = monotonic()
+        try:
+            return child.communicate(data, timeout=tick_s)
+        except TimeoutExpired as error:
+            # Stopped for a while (Ctrl-Z), both of us have not waited for so long.
+            waited_s, data = waited_s + min(monotonic() - began_s, 2 * tick_s), b""
+            if waited_s >= longest_s:
+                child.kill()
+                raise InputError("its decoder hangs") from error
 
 
 def answer(work: Callable[[Source, int], None]) -> None:

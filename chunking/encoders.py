@@ -1,6 +1,7 @@
 """The encoders of the LR stream: all that is known of a codec, by command line and manifest too."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -99,6 +100,9 @@ ENCODERS: dict[str, Encoder] = {
 }  # fmt: skip
 
 
+# stderr, FFmpeg's log and the scheduling belong to all threads: one at a time may change them.
+_OPENING = threading.RLock()
+
 GRAIN_OPTS = "film-grain={}:film-grain-denoise=1"
 """SVT-AV1 takes grain of that strength off, codes what is left, and tells decoders of it."""
 
@@ -154,26 +158,33 @@ def with_options(encoder: Encoder, codec_opts: str) -> Encoder:
 
 def _try_to_open(encoder: Encoder) -> None:
     """Raises ValueError where the library refuses an option, or only warns that it knows none."""
+    with same_scheduling(), _no_stderr(), _whole_log() as said:
+        context = av.VideoCodecContext.create(encoder.library, "w")
+        assert isinstance(context, av.VideoCodecContext)
+        context.width, context.height, context.pix_fmt = 64, 64, encoder.pix_fmt
+        context.framerate, context.time_base = Fraction(30), Fraction(1, 30)
+        context.options = dict(encoder.options)
+        try:
+            context.open()
+        except (av.FFmpegError, ValueError) as error:
+            reason = said[0][2].strip() if said else str(error)
+            raise ValueError(f"{encoder.library}: {reason}") from None
+    if said:
+        raise ValueError(f"{encoder.library}: {said[0][2].strip()}")
+
+
+@contextmanager
+def _whole_log() -> Iterator[list[tuple[int, str, str]]]:
+    """Every warning of FFmpeg's, of all threads: (level, part, text)."""
     level, skipping = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.WARNING)
     av.logging.set_skip_repeated(False)  # or a second refusal would go unheard
     try:
-        with same_scheduling(), _no_stderr(), av.logging.Capture(local=False) as said:
-            context = av.VideoCodecContext.create(encoder.library, "w")
-            assert isinstance(context, av.VideoCodecContext)
-            context.width, context.height, context.pix_fmt = 64, 64, encoder.pix_fmt
-            context.framerate, context.time_base = Fraction(30), Fraction(1, 30)
-            context.options = dict(encoder.options)
-            try:
-                context.open()
-            except (av.FFmpegError, ValueError) as error:
-                reason = said[0][2].strip() if said else str(error)
-                raise ValueError(f"{encoder.library}: {reason}") from None
+        with av.logging.Capture(local=False) as said:
+            yield said
     finally:
         av.logging.set_level(level)
         av.logging.set_skip_repeated(skipping)
-    if said:
-        raise ValueError(f"{encoder.library}: {said[0][2].strip()}")
 
 
 @contextmanager
@@ -198,21 +209,23 @@ def encoder_colour(encoder: Encoder, colour: Colour) -> Colour:
 
 @contextmanager
 def same_scheduling() -> Iterator[None]:
-    """Whatever the block does, all threads are scheduled afterwards as before, new ones as this.
+    """Whatever the block does, all threads are scheduled afterwards as before, new ones as this;
+    one block at a time.
 
     Opened by root, SVT-AV1 makes the thread that calls it, and the forty of its own, real-time
     ones (SCHED_FIFO 99): they, and all that follows in this thread, training above all, would
     keep every other program off its core.
     """
-    before, own = _scheduling(), (os.sched_getscheduler(0), os.sched_getparam(0))
-    try:
-        yield
-    finally:
-        for thread, (policy, _) in _scheduling().items():
-            wanted = before.get(thread, own)
-            if policy != wanted[0]:
-                with suppress(ProcessLookupError):  # it has ended
-                    os.sched_setscheduler(thread, *wanted)
+    with _OPENING:
+        before, own = _scheduling(), (os.sched_getscheduler(0), os.sched_getparam(0))
+        try:
+            yield
+        finally:
+            for thread, (policy, _) in _scheduling().items():
+                wanted = before.get(thread, own)
+                if policy != wanted[0]:
+                    with suppress(ProcessLookupError):  # it has ended
+                        os.sched_setscheduler(thread, *wanted)
 
 
 def _scheduling() -> dict[int, tuple[int, os.sched_param]]:

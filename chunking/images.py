@@ -130,7 +130,9 @@ def open_image(path: Path) -> InputContainer:
     decoding = _CODECS if demuxer == "tiff_pipe" else _STRICT
     try:
         options = {"protocol_whitelist": "none"} | decoding
-        container = av.open(io.BytesIO(data), "r", format=demuxer, options=options)
+        container = av.open(
+            io.BytesIO(data), "r", format=demuxer, options=options, metadata_errors="replace"
+        )
     except (av.FFmpegError, ValueError) as error:
         raise _damaged(path) from error
     container.streams.video[0].codec_context.options = decoding

@@ -18,9 +18,10 @@ from chunking.tracks import Track
 from player.package.artefact import make_folder, write_bytes
 from player.package.layout import CHAPTERS_PATH, sound_folder, text_path
 from player.package.streams import UNLABELLED, Label, StreamFiles, TextFile
-from player.package.webvtt import Cue, pack_webvtt
+from player.package.webvtt import Cue, fits, pack_webvtt
 
 _NO_TEXT = "no text is in them"
+_TOO_MUCH_TEXT = "more text than a package may have: left out"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ class _Keeper:
         read = read_texts(self.source, lose, self.cut.end_s, self.cut.early_s) if tracks else {}
         for track in tracks:
             if cues := read[track.number]:
+                if not fits(cues):
+                    lose[track.number](_TOO_MUCH_TEXT)
+                    continue
                 kept.append(self._write(text_path(len(kept) + 1), cues, track.label))
             elif self.cut.end_s is None:
                 self._warn(track)(f"{_NO_TEXT}: they are left out")
@@ -107,6 +111,9 @@ class _Keeper:
 
     def chapters(self) -> TextFile | None:
         cues = read_chapters(self.source, self.cut.end_s, self.cut.early_s)
+        if not fits(cues):
+            self.warn(f"chapters: {_TOO_MUCH_TEXT}")
+            return None
         return self._write(CHAPTERS_PATH, cues, UNLABELLED) if cues else None
 
     def _write(self, name: str, cues: Sequence[Cue], label: Label) -> TextFile:

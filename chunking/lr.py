@@ -15,6 +15,7 @@ from PIL import Image
 
 from chunking.input_error import InputError
 from player.package.anchor import HALO_PX, integer_anchor
+from player.package.limits import MAX_LR_PIXELS, MAX_LR_SIDE_PX
 from player.package.scale import Scale, hr_px, scale_number
 
 BICUBIC, SHARP = "bicubic", "sharp"
@@ -34,8 +35,15 @@ def lr_size(height: int, width: int, scale: Scale) -> tuple[int, int]:
 
 
 def check_scale(height: int, width: int, scale: Scale) -> None:
-    """Raises InputError when `scale` leaves less than 16 px a side of an HR frame."""
+    """Raises InputError when `scale` leaves less than 16 px a side of an HR frame, or more of it
+    than a package's stream may have."""
     low_h, low_w = lr_size(height, width, scale)
+    if max(low_h, low_w) > MAX_LR_SIDE_PX or low_h * low_w > MAX_LR_PIXELS:
+        raise InputError(
+            f"{width}x{height} is too large for x{scale_number(scale)}: LR would be "
+            f"{low_w}x{low_h}, streams have {MAX_LR_PIXELS} pixels and {MAX_LR_SIDE_PX} a side at "
+            "most; give a larger --scale"
+        )
     if min(low_h, low_w) < MIN_LR_PX:
         raise InputError(
             f"{width}x{height} is too small for x{scale_number(scale)}: LR would be "

@@ -130,8 +130,8 @@ def _open_film(path: Path, name: str) -> InputContainer:
         raise InputError(f"{name}: animated WebP is not supported: make a video of it first")
     options = {"format_whitelist": _film_formats(), "protocol_whitelist": "file"}
     try:
-        # "file:", so that a colon in the name is a colon.
-        return av.open(f"file:{path}", "r", options=options)
+        # "file:", so that a colon in the name is a colon. Old files have tags that are not UTF-8.
+        return av.open(f"file:{path}", "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         if _LEADS.match(_beginning(path)):
             raise InputError(
@@ -175,7 +175,9 @@ def _open_mp4(source: Mp4) -> InputContainer:
     decoding = {"max_pixels": str(source.most_pixels), "codec_whitelist": _PART_CODECS}
     # For what is decoded while the container is opened, and for the rest.
     options = {"protocol_whitelist": "none"} | decoding
-    container = av.open(io.BytesIO(source.data), "r", format="mp4", options=options)
+    container = av.open(
+        io.BytesIO(source.data), "r", format="mp4", options=options, metadata_errors="replace"
+    )
     for stream in container.streams:
         if stream.codec_context is not None:
             stream.codec_context.options = decoding

@@ -222,7 +222,7 @@ def _videos(path: Path) -> Iterator[list[tuple[InputContainer, VideoStream]]]:
     """
     with ExitStack() as stack:
         try:
-            yield [
+            found = [
                 (container, stream)
                 for container in (stack.enter_context(c) for c in _containers(path))
                 for stream in real_videos(container)
@@ -230,15 +230,18 @@ def _videos(path: Path) -> Iterator[list[tuple[InputContainer, VideoStream]]]:
             ]
         except (av.FFmpegError, ValueError, OSError) as error:
             raise InputError(f"{path} cannot be read, or a file of it: {error}") from error
+        yield found  # not within: what fails to be written is no fault of the stream
 
 
 def _containers(path: Path) -> Iterator[InputContainer]:
     suffix = path.suffix.lower()
     if suffix == ".m3u8":
         options = {"protocol_whitelist": "file,crypto,data", "allowed_extensions": "ALL"}
-        yield av.open(f"file:{path}", "r", format="hls", container_options=options)
+        yield av.open(
+            f"file:{path}", "r", format="hls", container_options=options, metadata_errors="replace"
+        )
     elif suffix == ".mpd":  # for which PyAV's FFmpeg has no demuxer
         for files in video_files(path):
-            yield av.open(JoinedFiles(files), "r", format="mp4")
+            yield av.open(JoinedFiles(files), "r", format="mp4", metadata_errors="replace")
     else:
         yield open_source(path)

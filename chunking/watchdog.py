@@ -36,11 +36,12 @@ class Watchdog:
     ) -> None:
         self._what, self._idle_s, self._longest_s = what, idle_s, longest_s
         self._on_stuck, self._done = on_stuck, threading.Event()
+        self._watched_s = 0.0
         self.beat()
 
     def beat(self) -> None:
         """Something came."""
-        self._last = time.monotonic(), time.process_time()
+        self._last = self._watched_s, time.process_time()
 
     def __enter__(self) -> Self:
         self.beat()
@@ -56,9 +57,14 @@ class Watchdog:
         self._done.set()
 
     def _watch(self) -> None:
-        while not self._done.wait(self._idle_s / 10):
+        looked_s, tick_s = time.monotonic(), self._idle_s / 10
+        while not self._done.wait(tick_s):
+            now_s = time.monotonic()
+            # A process that was stopped for a while (Ctrl-Z) has not waited for so long.
+            self._watched_s += min(now_s - looked_s, 2 * tick_s)
+            looked_s = now_s
             began_s, cpu_s = self._last
-            passed_s, used_s = time.monotonic() - began_s, time.process_time() - cpu_s
+            passed_s, used_s = self._watched_s - began_s, time.process_time() - cpu_s
             waits = passed_s > self._idle_s and used_s < LEAST_SHARE * passed_s
             if waits or passed_s > self._longest_s:
                 self._on_stuck(self._what, passed_s)

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.opening import Source
+from chunking.input_error import InputError
+from chunking.opening import Source, describe
 from chunking.video import probe
 from player import metrics
 from player.checks import ffmpeg_checks
@@ -113,6 +114,11 @@ def measure(
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tally = _compare(package, index, reference, engine, options)
     frames = tally.frames
+    if playback.frames and not frames:
+        raise InputError(
+            f"{describe(reference)} has no frame where the package has one: give the film that it "
+            "was made from"
+        )
     if frames < playback.frames:
         what = f"the reference has {frames} of the package's {playback.frames} frames"
         on_event(Event("reference", what, "", "the others are not compared"))

@@ -12,6 +12,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 PLAIN_EVERY_S = 10.0
 
@@ -23,7 +24,7 @@ class Progress:
         self._events = events
         self._console = Console(stderr=True)
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[quality]}"),
             TimeRemainingColumn(),
@@ -79,7 +80,9 @@ class Progress:
         if message in self._told:
             return
         self._told.add(message)
-        self._console.print(f"warning: {message}", style="yellow", highlight=False, soft_wrap=True)
+        # No markup: names of films and tracks are in it.
+        said = Text(f"warning: {message}", style="yellow")
+        self._console.print(said, soft_wrap=True)
         self.event("warning", message=message)
 
     def event(self, kind: str, **fields: Any) -> None:

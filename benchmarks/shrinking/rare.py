@@ -86,7 +86,8 @@ def _evenly(clip: Clip, seed: int, steps: int, store: Path) -> Factors:
 
 
 def _by_error(clip: Clip, seed: int, steps: int, store: Path) -> Factors:
-    return np.asarray(1 / unpruned(clip, seed, steps, store)[-1].numpy(), np.float64)
+    errors = unpruned(clip, seed, steps, store)[-1].numpy()
+    return np.asarray(_evenly(clip, seed, steps, store) / errors, np.float64)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from player.package.limits import MAX_TEXT_BYTES
 from player.package.package_error import PackageError
 
 _TIME = r"(\d{2,4}):([0-5]\d):([0-5]\d)\.(\d{3})"
@@ -46,6 +47,11 @@ class Cue:
 def escaped(text: str) -> str:
     """Words for a cue's text."""
     return html.escape(text, quote=False)
+
+
+def fits(cues: Sequence[Cue]) -> bool:
+    """Whether a package may have so many cues, and so much text."""
+    return len(cues) <= _MAX_CUES and len(pack_webvtt(cues)) <= MAX_TEXT_BYTES
 
 
 def pack_webvtt(cues: Iterable[Cue]) -> bytes:

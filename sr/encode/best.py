@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from chunking.lr import BICUBIC
+from chunking.lr import BICUBIC, check_scale
 from chunking.probe import VideoInfo, probe
 from chunking.stream import Step
 from chunking.tracks import plan_tracks
@@ -40,6 +40,7 @@ from sr.progress import Progress
 from sr.rate.candidates import Given
 from sr.rate.goal import MOST_LESS_ALONE
 from sr.rate.proof import MOST_BEHIND, compare
+from sr.rate.rungs import HR
 from sr.rate.sample import Coding, StreamShelf, take_sample
 from sr.rate.search import Search
 from sr.rate.trial import Training
@@ -60,6 +61,7 @@ def encode_best(
     continues.
     """
     info = probe(options.film)
+    check_scale(info.height, info.width, HR.scale)  # all is told against a plain encode of HR
     plan_tracks(options.film, options.stream.audio)  # what is not there is said at once
 
     def make(job: Job) -> dict[str, Any]:
@@ -108,6 +110,8 @@ class _Best:
             self.progress.warn("no network pays for its bytes here: this is the plain encode")
         if made is plain:
             made = plain = proof.least_behind(plain)
+        if missed := proof.rounds.missed(made):
+            self.progress.warn(missed)
         self.job.check()
         publish(made.folder, self.job.out)
         at = plain_at(found, plain.judged.shown.made_by["scale"])

@@ -10,6 +10,7 @@ from chunking.opening import VideoFile, video_of
 from chunking.route_plan import usual_cell_px
 from player.package.architecture import INT8_ARCHITECTURES
 from player.package.entries import tree_digest
+from player.package.generic import GENERIC_SCALES
 from player.package.limits import MAX_CELL_PX, MAX_NETWORKS
 from player.package.package_error import PackageError
 from player.package.paths import QUARTER_PX
@@ -77,6 +78,8 @@ class EncodeOptions:
         codec, crf = self.stream.lr_codec, self.stream.lr_crf or 0.0
         if crf > (last := LAST_CRF.get(codec, crf)):
             raise UsageError(f"--lr-crf {crf:g}: {codec} has none above {last:g}")
+        if codec not in LAST_CRF and self.stream.lr_crf is not None:
+            raise UsageError(f"--lr-crf {crf:g}: a {codec} stream has no rate; leave it out")
         if self.stream.lr and self.stream.scale == 1:
             raise UsageError(f"--lr {self.stream.lr}: at --scale 1 nothing is made smaller")
         self._check_learned()
@@ -84,6 +87,7 @@ class EncodeOptions:
         self._check_shrinking()
         self._check_training()
         self._check_units()
+        self._check_warm_start()
         asked = {
             "--protect": bool(self.routes.protect),
             f"--routes {self.routes.routes}": self.routes.routes != "map",
@@ -146,6 +150,11 @@ class EncodeOptions:
             there = ", ".join(names) or "none"
             scale = scale_number(self.stream.scale)
             raise UsageError(f"--shipped {shipped}: for scale {scale} there is {there}")
+        if training.is_ready and self.routes.routes != "map":
+            raise UsageError(
+                f"--routes {self.routes.routes}: a router is trained beside a film's own network; "
+                "not with --shipped alone"
+            )
 
     def _check_shrinking(self) -> None:
         stages, shrink = self.shrink.stages, self.shrink
@@ -193,6 +202,16 @@ class EncodeOptions:
             raise UsageError(
                 f"--dtype int8: {training.backbone} has no int8 form, only "
                 f"{' and '.join(INT8_ARCHITECTURES)} have; use --dtype fp32 or another --backbone"
+            )
+
+    def _check_warm_start(self) -> None:
+        """A generic network is of one shape, at some scales."""
+        training = self.training
+        is_generic = training.backbone == "chain" and self.units == 1 and training.shape is None
+        if training.warm_start and not (is_generic and self.stream.scale in GENERIC_SCALES):
+            raise UsageError(
+                "--warm-start: the generic network is a chain of single pixels, for --scale 2, 3 "
+                "and 4; leave it out"
             )
 
     def _check_units(self) -> None:

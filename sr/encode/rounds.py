@@ -18,7 +18,7 @@ from sr.encode.job import Job
 from sr.encode.search_options import SearchOptions, network_file
 from sr.progress import Progress
 from sr.rate.curve import Point
-from sr.rate.goal import BYTES_TOLERANCE, LAST_CRF, TOLERANCE
+from sr.rate.goal import BYTES_TOLERANCE, FAR, LAST_CRF, TOLERANCE, GoalError
 from sr.rate.judge import Judged, judge_package
 
 _NEAR_CRF = 0.5  # of a plain encode that there is already
@@ -139,6 +139,22 @@ class Rounds:
         """Whether an attempt does what is asked for."""
         wanted = self._wanted(goal)
         return wanted is None or wanted.is_met(attempt.judged.shown)
+
+    def missed(self, attempt: Attempt) -> str | None:
+        """That a target was missed, where it was. Raises GoalError where it was by far: what a
+        sample promised, the film may not give."""
+        asked = self.options.goal
+        if asked.like_crf is not None or self.meets(attempt, None):
+            return None
+        wanted, shown = self._wanted(None), attempt.judged.shown
+        assert wanted is not None
+        of = "kbps" if wanted.metric is None else wanted.metric
+        value = asked.kbps if wanted.metric is None else asked.value
+        got = shown.made_by["kbps"] if wanted.metric is None else shown.quality[wanted.metric]
+        said = f"the target of {value:g} {of} is missed: the nearest is {got:.2f}"
+        if abs(wanted.excess(shown)) > FAR * wanted.tolerance:
+            raise GoalError(f"{said}, at crf {attempt.crf:g}")
+        return said
 
     def _wanted(self, goal: Attempt | None) -> Wanted | None:
         """What the goal asks of a package; None for the plain encode that is the goal."""

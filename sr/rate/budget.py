@@ -70,9 +70,15 @@ def budget_of(
     Raises UsageError where there is no such device.
     """
     if budget_class == "none":
+        if ms is not None or table:
+            raise UsageError("--budget-class none has no time of a frame and no device: leave out "
+                             "--budget-ms and --device-table")  # fmt: skip
         return Budget(None, math.inf)
     kinds = [d for d in devices() if d.kind == budget_class]
     device = _named(table) if table else kinds[0]
+    if device.kind != budget_class:
+        raise UsageError(f"--device-table {table}: {device.name} is no {budget_class}; give "
+                         f"--budget-class {device.kind}")  # fmt: skip
     return Budget(device, ms if ms is not None else float(1000 / frame_rate))
 
 

@@ -22,6 +22,7 @@ LAST_CRF: Mapping[str, float] = {"h264": 51, "h265": 51, "av1": 63}
 _METRIC_OF = {"psnr": "psnr_y", "xpsnr": "xpsnr_y", "vmaf": "vmaf"}
 TOLERANCE: Mapping[str, float] = {"psnr_y": 0.1, "psnr_rgb": 0.1, "xpsnr_y": 0.1, "vmaf": 0.5}
 BYTES_TOLERANCE = 0.02
+FAR = 5  # tolerances: the goal is not reached; a network may bring half a dB more
 MOST_LESS_ALONE = {"psnr_y": 0.5, "psnr_rgb": 0.5, "xpsnr_y": 0.5, "vmaf": 2.5}
 """What a stream of moved frames may show less by itself: every player shows it."""
 
@@ -79,6 +80,8 @@ def goal_of(
         if metric is not None and METRICS[metric] != _METRIC_OF[name]:
             raise UsageError(f"--metric {metric} and {given[0]} contradict each other: give one")
         return Goal(_METRIC_OF[name], value=values[name], worst=worst or 1.0)
+    if like_crf is not None and like_crf > LAST_CRF[codec]:
+        raise UsageError(f"--like-crf {like_crf:g}: {codec} has none above {LAST_CRF[codec]:g}")
     measured = METRICS[metric or "psnr-y"]
     if target_kbps is not None:
         return Goal(measured, kbps=target_kbps)

@@ -4,12 +4,11 @@ import math
 
 from chunking.lr import BICUBIC
 from sr.rate.curve import Point
-from sr.rate.goal import BYTES_TOLERANCE, TOLERANCE, USUAL_CRF, Goal, GoalError
+from sr.rate.goal import BYTES_TOLERANCE, FAR, TOLERANCE, USUAL_CRF, Goal, GoalError
 from sr.rate.rungs import HR, Rung, rungs
 from sr.rate.sample import GOAL_ENCODES, StreamShelf
 
 _SENT_BESIDE = 1500  # bytes of manifests and index, for which a goal of bytes has to pay
-_FAR = 5  # tolerances: the goal is not reached; a network may bring half a dB more
 
 
 def operating_point(shelf: StreamShelf, goal: Goal) -> tuple[Rung, float]:
@@ -22,7 +21,7 @@ def operating_point(shelf: StreamShelf, goal: Goal) -> tuple[Rung, float]:
         value, tolerance = goal.value, TOLERANCE[metric]
         crf = shelf.crf_for(HR, start, lambda p: p.quality[metric] - value, tolerance, GOAL_ENCODES)
         reached = shelf.point(HR, crf).quality[metric]
-        if abs(reached - value) > _FAR * tolerance:
+        if abs(reached - value) > FAR * tolerance:
             option = f"--target of {value} {metric}"
             raise _not_reached(shelf, option, HR, crf, f"{reached:.2f}")
         return HR, crf
@@ -34,10 +33,10 @@ def operating_point(shelf: StreamShelf, goal: Goal) -> tuple[Rung, float]:
 
     for rung in rungs(BICUBIC):
         crf = shelf.crf_for(rung, start, excess, BYTES_TOLERANCE, GOAL_ENCODES)
-        if excess(shelf.point(rung, crf)) <= math.log1p(_FAR * BYTES_TOLERANCE):
+        if excess(shelf.point(rung, crf)) <= math.log1p(FAR * BYTES_TOLERANCE):
             break
     ratio = math.exp(excess(shelf.point(rung, crf)))
-    if abs(ratio - 1) > _FAR * BYTES_TOLERANCE:
+    if abs(ratio - 1) > FAR * BYTES_TOLERANCE:
         option, best = f"--target-kbps {goal.kbps:g}", f"{ratio * goal.kbps:.0f} kbps"
         raise _not_reached(shelf, option, rung, crf, best)
     return rung, crf

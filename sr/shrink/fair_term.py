@@ -142,8 +142,9 @@ def grouped(sampler: CropSampler, labels: Labels) -> GroupedSampler:
         )
     check_groups(np.where(sampler.shares > 0, labels, -1))
     return GroupedSampler(
-        sampler.data, sampler.shares, sampler.cell_px, sampler.batch, sampler.seed, labels
-    )
+        sampler.data, sampler.shares, sampler.cell_px, sampler.batch, sampler.seed, labels,
+        side_px=sampler.side_px,
+    )  # fmt: skip
 
 
 def held_out(sampler: GroupedSampler, every: int) -> tuple[GroupedSampler, GroupedSampler]:

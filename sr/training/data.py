@@ -138,13 +138,15 @@ class CropSampler:
         return self.shares
 
     def place(self, cell: int, rng: np.random.Generator) -> tuple[int, int, int]:
-        """Frame, top and left of a crop whose centre lies within a quarter crop of the cell's."""
+        """Frame, top and left of a crop, whose centre lies within a quarter crop of the cell's; one
+        of half the cell or less lies anywhere over it, and a quarter crop beyond."""
         t, *at = (int(i) for i in np.unravel_index(cell, self.shares.shape))
         jitter = rng.random(2) - 0.5
         corner = [0, 0]
         for axis, side in enumerate(self.crop_px):
             extent = self.cell_px[axis]
-            centred = at[axis] * extent + (extent - side) / 2 + jitter[axis] * side / 2
+            reach = side / 2 if 2 * side > extent else extent - side / 2
+            centred = at[axis] * extent + (extent - side) / 2 + jitter[axis] * reach
             # At the border a crop is moved inside, and not cut.
             whole = round(centred / self.data.units) * self.data.units
             corner[axis] = min(max(whole, 0), self.data.size_px[axis] - side)

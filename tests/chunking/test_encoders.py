@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,10 @@ def test_a_new_codec_is_a_row_of_the_encoders(clip_info, moving_frames, tmp_path
     assert re.fullmatch(r"vp09\.00\.\d\d\.08", files.codec_string)
     back = list(read_stream(files.init, [s.path for s in files.segments]))
     assert [frame.pts for frame in back] == [frame.pts for frame in frames]
+
+
+def test_threads_that_try_options_leave_stderr_where_it_was():
+    before = os.readlink("/proc/self/fd/2")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: with_options(ENCODERS["h264"], "aq-mode=1"), range(60)))
+    assert os.readlink("/proc/self/fd/2") == before

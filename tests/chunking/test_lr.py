@@ -48,3 +48,10 @@ def test_a_scale_that_leaves_nothing_is_refused():
     check_scale(64, 64, 4)
     with pytest.raises(InputError, match="too small for x4"):
         check_scale(48, 64, 4)
+
+
+def test_a_scale_that_leaves_more_than_a_stream_may_have_is_refused():
+    check_scale(2880, 5120, 2)
+    for height, width in ((2880, 5120), (16, 8194)):
+        with pytest.raises(InputError, match=r"too large for x1: .* give a larger --scale"):
+            check_scale(height, width, 1)

@@ -134,3 +134,20 @@ def test_larger_frames_are_not_even_decoded(make_clip, codec):
         pytest.raises(av.FFmpegError),
     ):
         list(container.decode(video=0))
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mov", "mkv"])
+def test_tags_that_are_not_utf_8_are_no_damage(make_clip, moving_frames, tmp_path, ending):
+    """As old files have them. No muxer of ours writes such a tag, so its bytes are put in."""
+    clip, film = make_clip(moving_frames(3), "plain.mp4"), tmp_path / f"film.{ending}"
+    with av.open(clip) as source, av.open(film, "w") as out:
+        out.metadata["title"] = "Cafe!"
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    data = film.read_bytes()
+    assert data.count(b"Cafe!") == 1
+    film.write_bytes(data.replace(b"Cafe!", b"Caf\xe9!"))
+    assert probe(film).width and len(list(read_frames(film))) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
@@ -14,7 +15,7 @@ import pytest
 from chunking.input_error import InputError
 from chunking.mpd import JoinedFiles, video_files
 from chunking.opening import Mp4
-from chunking.own_stream import find_stream, take_stream
+from chunking.own_stream import _videos, find_stream, take_stream
 from chunking.stream import read_stream
 from chunking.video import probe, read_frames
 
@@ -249,3 +250,10 @@ def test_joined_files_read_as_one(tmp_path):
             found += part
         assert found == data[at:]
     assert joined.seek(-3, 2) == len(data) - 3 and joined.read() == data[-3:]
+
+
+def test_a_full_disk_is_no_fault_of_the_stream(rung):
+    """What fails behind the opening keeps its own error."""
+    with pytest.raises(OSError, match="No space") as caught, _videos(rung()):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.errno == errno.ENOSPC

@@ -16,6 +16,7 @@ from chunking.opening import VideoFile
 from chunking.probe import probe
 from chunking.texts import ass_text
 from chunking.tracks import plan_tracks
+from player.package import webvtt
 from player.package.streams import Label
 from player.package.webvtt import Cue, unpack_webvtt
 
@@ -117,6 +118,19 @@ def test_what_is_told_is_done_and_what_is_dropped_is_said_once(film, tmp_path):
     assert [line.split(" (")[0].split(":")[0] for line in said] == [
         "video 1", "subtitles 2", "subtitles 3", "audio 2",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_MAX_CUES", 0), ("MAX_TEXT_BYTES", 40)])
+def test_more_text_than_a_package_may_have_is_left_out_and_said(
+    film, tmp_path, monkeypatch, limit, value
+):
+    monkeypatch.setattr(webvtt, limit, value)
+    said: list[str] = []
+    kept = keep_tracks(film, tmp_path / "out", plan_tracks(film), Cut(), said.append)
+    assert kept.texts == () and kept.chapters is None
+    left_out = [line for line in said if "more text than a package may have: left out" in line]
+    assert [line.split(":")[0] for line in left_out] == ["subtitles 1", "subtitles 2", "chapters"]
+    assert set(left_out[:2]) <= set(kept.lost)
 
 
 def test_text_and_chapters_are_cut_and_moved_as_the_video_is(film, tmp_path):

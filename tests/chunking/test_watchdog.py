@@ -1,13 +1,18 @@
 """What hangs in a library is ended from beside it; what only takes long is not."""
 
+import itertools
+import signal
 import subprocess
 import sys
 import threading
 import time
+from subprocess import PIPE, Popen, TimeoutExpired
 
 import numpy as np
 import pytest
 
+from chunking import apart
+from chunking.input_error import InputError
 from chunking.stream import read_stream, write_lr_stream
 from chunking.video import Frame
 from chunking.watchdog import EXIT_CODE, Watchdog
@@ -63,6 +68,47 @@ def test_the_process_ends_with_one_line():
     assert done.returncode == EXIT_CODE
     (line,) = done.stderr.splitlines()
     assert "libx at 8x8 px has given nothing" in line and "--lr-codec" in line
+
+
+def test_a_process_that_was_stopped_for_a_while_has_not_waited():
+    code = (
+        "import threading\n"
+        "from chunking.watchdog import Watchdog\n"
+        "with Watchdog('x264', idle_s=2):\n"
+        "    print('waits', flush=True)\n"
+        "    threading.Event().wait(1.0)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stdout.readline()
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        child.send_signal(signal.SIGCONT)
+        assert child.wait(60) == 0
+
+
+def test_what_decodes_apart_is_waited_for_while_both_of_us_run(monkeypatch):
+    clock = itertools.count(0.0, 100.0)  # between two looks somebody stopped us for 100 s
+    monkeypatch.setattr(apart, "monotonic", lambda: next(clock))
+    code = "import time; time.sleep(0.5); print('done')"
+    with Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, stderr=PIPE) as child:
+        assert apart._heard(child, b"", 20.0)[0] == b"done\n"
+    monkeypatch.undo()
+    with Popen([sys.executable, "-c", "input()"], stdin=PIPE, stdout=PIPE, stderr=PIPE) as child:
+        assert child.stdin is not None
+        with pytest.raises(InputError, match="hangs"):
+            apart._heard(Stopped(child), b"", 0.2)
+
+
+class Stopped:
+    """A process that never answers."""
+
+    def __init__(self, child):
+        self._child = child
+        self.kill = child.kill
+
+    def communicate(self, data, timeout):
+        time.sleep(timeout)
+        raise TimeoutExpired("x", timeout)
 
 
 SIZES = [(16, 128), (24, 130), (72, 22), (96, 16), (20, 512), (30, 66), (16, 16), (62, 700)]

@@ -82,6 +82,15 @@ def test_the_object_is_that_of_the_contract(made_package, engine, reference, gen
     assert (result["frames"], result["width"], result["height"]) == (20, 94, 70)
 
 
+def test_a_film_whose_frames_are_shown_at_other_times_is_refused(
+    made_package, engine, expected_hr, monkeypatch
+):
+    """Such as a package of a broadcast beside a copy that begins at 0."""
+    reference = use_reference(monkeypatch, [])
+    with pytest.raises(InputError, match="no frame where the package has one: give the film"):
+        measure(open_package(made_package), reference, engine)
+
+
 def test_psnr_is_from_the_mean_error_over_all_frames(
     made_package, engine, reference, generic_folder
 ):

@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -11,9 +12,12 @@ from chunking.encoders import ENCODERS
 from player.package.architecture import Architecture
 from player.package.paths import BICUBIC, EASY, HARD
 from sr.cli import pocketsr
+from sr.encode.attempts import Attempt
+from sr.encode.rounds import Rounds
 from sr.rate.budget import budget_of, devices, path_price
 from sr.rate.candidates import candidates
-from sr.rate.goal import LAST_CRF, USUAL_CRF, Goal, goal_of
+from sr.rate.curve import Point
+from sr.rate.goal import LAST_CRF, USUAL_CRF, Goal, GoalError, goal_of
 from sr.usage_error import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +42,7 @@ def test_a_target_of_the_worst_frames():
         ({"target_psnr": 35.0, "target_vmaf": 90.0}, "contradict"),
         ({"target_psnr": 35.0, "metric": "vmaf"}, "--metric vmaf and --target-psnr contradict"),
         ({"worst": 0.05}, "--worst is for"),
+        ({"like_crf": 60.0}, "--like-crf 60: h264 has none above 51"),
     ],
 )
 def test_contradictions_are_refused(options, says):
@@ -108,3 +113,41 @@ def test_candidates_fit_the_budget():
     every = list(candidates(1, 720, 1280, budget_of("none", Fraction(30))))
     assert 0 < len(cheap) < len(every)
     assert all(c.price * 0.6 <= small.macs for c in cheap)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("none", 5.0, None), "--budget-class none has no time of a frame"),
+        (("none", None, "nosuch"), "leave out --budget-ms and --device-table"),
+        (("npu", None, "mid-range"), "mid-range is no npu; give --budget-class cpu"),
+    ],
+)
+def test_budgets_that_contradict_themselves_are_refused(asked, says):
+    kind, ms, table = asked
+    with pytest.raises(UsageError, match=says):
+        budget_of(kind, Fraction(30), ms, table)
+
+
+def attempt(**shown: float) -> Attempt:
+    point = Point(1000, {"psnr_y": shown.get("psnr_y", 40.0)}, {"kbps": shown.get("kbps", 500.0)})
+    return Attempt(Path("x"), {}, 1.0, {}, SimpleNamespace(shown=point))
+
+
+@pytest.mark.parametrize(
+    ("goal", "near", "far"),
+    [
+        (Goal("psnr_y", value=48.0), {"psnr_y": 47.8}, {"psnr_y": 45.1}),
+        (Goal("psnr_y", kbps=500.0), {"kbps": 530.0}, {"kbps": 700.0}),
+    ],
+)
+def test_a_target_that_the_film_misses_is_told_or_refused(goal, near, far):
+    rounds = Rounds(SimpleNamespace(goal=goal), None, None)
+    (metric, value), asked = *near.items(), goal.value or goal.kbps
+    assert rounds.missed(attempt(**{metric: asked})) is None
+    said = rounds.missed(attempt(**near))
+    assert f"target of {asked:g}" in said and f"the nearest is {value:.2f}" in said
+    with pytest.raises(GoalError, match="the nearest is"):
+        rounds.missed(attempt(**far))
+    alike = Rounds(SimpleNamespace(goal=Goal(like_crf=23)), None, None)
+    assert alike.missed(attempt(**far)) is None

@@ -96,6 +96,11 @@ def test_shares_count_within_a_group(sampler, by_frame):
     assert seen == {2, 3, 4, 9, 10}
 
 
+def test_crops_are_as_large_as_the_samplers(sampler, by_frame):
+    small = replace(sampler, side_px=24)
+    assert grouped(small, by_frame).draw(0).hr.shape == small.draw(0).hr.shape
+
+
 def test_a_batch_is_a_function_of_seed_and_step(sampler, by_frame):
     first, again, other = (grouped(sampler, by_frame).draw(step) for step in (5, 5, 6))
     assert torch.equal(first.hr, again.hr)

@@ -31,3 +31,9 @@ def test_of_one_step_or_of_nobody_knows_how_many_no_time_is_told(monkeypatch, ca
         clock[0] += 60
         shown.at(1)
     assert capsys.readouterr().err.splitlines() == [f"encodes {line}"]
+
+
+def test_names_in_warnings_are_no_markup(capsys):
+    with Progress() as shown:
+        shown.warn("[group] film [/b] :smile: ends in the middle")
+    assert capsys.readouterr().err == "warning: [group] film [/b] :smile: ends in the middle\n"

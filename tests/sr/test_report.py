@@ -118,6 +118,14 @@ def test_names_of_films_are_text_and_no_tags(page):
     assert "a &lt;b&gt; &amp; c.mp4" in page and "a <b>" not in page
 
 
+def test_a_name_that_is_no_utf_8_is_shown_as_far_as_it_is(made, tmp_path):
+    package = shutil.copytree(made, tmp_path / "p")
+    job = json.loads((package / "job.json").read_text())
+    (package / "job.json").write_text(json.dumps(job | {"source": "caf\udce9.mp4"}))
+    shown = page_of(package, None)
+    assert "caf\N{REPLACEMENT CHARACTER}" in shown and shown.encode("utf-8")
+
+
 def test_without_the_film_what_is_known_is_shown_and_the_rest_named(made):
     page = page_of(made, None)
     assert "Not shown: quality and pictures (give the film with --reference)" in page

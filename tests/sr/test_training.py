@@ -68,6 +68,18 @@ def test_crops_are_whole_units_up_to_the_border(units):
         assert (places[:, axis].min(), places[:, axis].max()) == (0, side - 24)
 
 
+def test_small_crops_reach_all_of_a_large_patch():
+    """What no crop holds is never learned, and is judged all the same."""
+    pair = FramePair(*(np.zeros((108, 96, 3), np.uint8) for _ in range(2)))
+    data = training_set([pair], 1, MARGIN)
+    sampler = CropSampler(data, np.ones((1, 2, 2)), (54, 48), 4000, 0, side_px=24)
+    rng, seen = np.random.default_rng(0), np.zeros(data.size_px, int)
+    for cell in sampler.cells(0, rng):
+        _, y, x = sampler.place(int(cell), rng)
+        seen[y : y + 24, x : x + 24] += 1
+    assert seen[12:-12, 12:-12].min() > seen.mean() / 8 and seen.min() > 0
+
+
 def test_frames_smaller_than_a_crop_are_drawn_whole():
     hr = np.zeros((1, 40, 60, 3), np.uint8)
     lr = np.zeros((1, 20 + 2 * MARGIN, 30 + 2 * MARGIN, 3), np.uint8)

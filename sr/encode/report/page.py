@@ -75,7 +75,7 @@ def page(known: Known, missing: Sequence[str]) -> str:
     routes = read("the routes", _routes)
     environment = Environment(autoescape=True, trim_blocks=True)
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    made = template.render(
         title=known.title,
         about=_about(known.index),
         said=_said(known.sides),
@@ -90,6 +90,8 @@ def page(known: Known, missing: Sequence[str]) -> str:
         tried=tried,
         command=known.report.get("command"),
     )
+    # Names of files may be no UTF-8: such bytes are shown as a sign that there is none for.
+    return made.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def _side(side: Side, metrics: Sequence[str]) -> dict[str, Any]:
