@@ -259,7 +259,7 @@ def _report(options: argparse.Namespace) -> int:
     rows = [*others, *(row for row in made if "diverged" not in row)]
     rows.sort(key=lambda row: order.get(row["arm"], len(order)))
     astray = [row for row in made if "diverged" in row]
-    shown = {*arms, *(row["arm"] for row in rows)}
+    shown = {row["arm"] for row in (*rows, *astray)}
     if finish := getattr(module, "finish", None):
         finish(rows)
     result = {

@@ -55,7 +55,6 @@ ARMS: dict[str, tuple[str, Forms]] = {
         },
     ),
     "experts": ("shrink_experts", {"PSNR, dB": "{psnr_db:.2f}", "MACs a pixel": "{macs:,.0f}"}),
-    "exits": ("shrink_exits", {"PSNR, dB": "{psnr_db:.2f}", "weights": "{weights:,.0f}"}),
     "branches": (
         "shrink_branches",
         {

@@ -85,6 +85,7 @@ def counted_passes() -> str:
 _shrink = partial(partial, claim, "shrink")
 _patches = partial(partial, claim, "shrink_patches")
 _chunks = partial(partial, claim, "shrink_chunks")
+_coded = partial(partial, claim, "shrink_coded")
 _same_stream = partial(partial, claim, "rate")
 SYSTEMS = (
     System(
@@ -148,8 +149,10 @@ SYSTEMS = (
             _shrink("chex is at least 0 dB above group-blind"),
             _shrink("chex is at least 0 dB above uniform"),
             _shrink("chex is at least 0.15 dB above condense: dense"),
+            _coded("chex, long is at least 0 dB above uniform"),
+            _coded("chex, long is at least 0.2 dB above fixed blocks"),
         ),
-        "benchmarks.shrink",
+        "benchmarks.shrink, benchmarks.shrink --table coded",
         ("../sr/shrink/chex.py",),
     ),
     System(
@@ -160,8 +163,10 @@ SYSTEMS = (
             _shrink("chase is at least 0 dB above even blocks"),
             _shrink("chase is at least 0 dB above chase, random channels"),
             _shrink("chase: bytes of weights at most 0.6 of dense"),
+            _coded("chase, its bytes paid for, is at least 0 dB above uniform"),
+            _coded("chase, its bytes paid for, is at least 0 dB above chase, random channels"),
         ),
-        "benchmarks.shrink",
+        "benchmarks.shrink, benchmarks.shrink --table coded",
         ("../sr/shrink/chase.py",),
     ),
     System(

@@ -10,7 +10,9 @@ BiFP stand the simplest remedy, groups drawn alike with no fairness term, and CH
     CHEX, even      the same, groups drawn alike
     BiFP            fairness on scores and weights (Dai et al., 2023)
 
-Nothing was chosen on this task: settings are those of the task `cifar` (fair.py).
+Nothing was chosen on this task: settings are those of the task `cifar` (fair.py), CHEX's the
+stage's own share of masks doubled, and updates every ten steps. BiFP's scores learn on held-out
+images that no other arm has.
 """
 
 from collections.abc import Sequence
@@ -34,7 +36,7 @@ from benchmarks.reproduction.fair_prune import (
 from benchmarks.reproduction.fair_tasks import spurious_ground
 from benchmarks.reproduction.resnet import ResNet
 from benchmarks.reproduction.rows import Row, RowStore
-from benchmarks.verdict import at_least, at_most, differences, paired, sample
+from benchmarks.verdict import all_of, at_least, at_most, differences, paired, sample
 
 EVEN, CHEX, CHEX_EVEN = "L1, even", "CHEX", "CHEX, even"
 CHEX_SHARE, CHEX_INTERVAL = 0.5, 10  # of the steps explored, and between updates
@@ -104,7 +106,8 @@ def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
         found.append(
             {
                 "claim": f"BiFP: the worst group's drop at most half of that of {other}",
-                "verdict": at_least(spared),
+                # Where the other loses nothing, there is nothing to spare.
+                "verdict": all_of(at_least(theirs), at_least(spared)),
                 "measured": {BIFP: sample(ours), other: sample(theirs)},
             }
         )

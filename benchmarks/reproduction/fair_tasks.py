@@ -2,7 +2,7 @@
 
 cifar     animals against vehicles; the rare images are blurred and of little contrast
 faces     where a face looks, in people never seen; the rare ones wear sunglasses
-spurious  animals against vehicles; animals are tinted warm, the rare ones cold
+spurious  animals against vehicles, these tinted cold and those warm; the rare ones the other way
 """
 
 import hashlib

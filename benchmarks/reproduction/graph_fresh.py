@@ -1,6 +1,6 @@
 """Graph lottery tickets whose settings are chosen on validation nodes, and reported on fresh seeds.
 
-    choose   each arm's L1 on the edges, by the validation nodes of seeds of its own
+    choose   each arm's L1 on the edges and weight of the head, on validation nodes, by other seeds
     report   the arm as chosen, from other first weights; the test nodes are read here alone
 
 After four rounds two fifths of the pairs and four fifths of the weights are gone. On Cora and
@@ -20,7 +20,7 @@ from benchmarks.reproduction import ReproduceOptions
 from benchmarks.reproduction.datasets_planetoid import CitationGraph, load_planetoid
 from benchmarks.reproduction.graph.gathering import NETWORKS
 from benchmarks.reproduction.graph.gcn import GcnShape
-from benchmarks.reproduction.graph.tickets import RECIPES, TicketPlan, find_tickets
+from benchmarks.reproduction.graph.tickets import RECIPES, Recipe, TicketPlan, find_tickets
 from benchmarks.reproduction.graph_tickets import DEGREE, HEAD, HIDDEN, RANDOM, UGS, task_of
 from benchmarks.reproduction.rows import Row, RowStore
 from benchmarks.verdict import at_least, at_most, column_of, comparison, sample
@@ -35,10 +35,32 @@ PLAN = TicketPlan(
 GRAPHS = {"cora": PLAN, "citeseer": replace(PLAN, learning_rate=1e-2, weight_decay=5e-4)}
 RANDOM_PAIRS = "random pairs"
 ARMS = (RANDOM, RANDOM_PAIRS, UGS, HEAD, DEGREE)
-EDGE_L1 = (1e-2, 1e-3)  # to choose from
+EDGE_L1, HEADS = (1e-2, 1e-3), (1.0, 0.1)  # to choose from
 CHOOSING, FRESH = (100,), 200  # seeds; the reported ones are counted from FRESH
 LOST = 0.01  # of accuracy: what "no loss" allows
 _COMPARED = ((HEAD, UGS), (HEAD, RANDOM_PAIRS), (DEGREE, RANDOM_PAIRS), (DEGREE, HEAD))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An arm with what is chosen for it: L1 on the edges' masks, the weight of the head."""
+
+    arm: str
+    edge_l1: float = EDGE_L1[0]
+    head: float = 0.0
+
+    @property
+    def recipe(self) -> Recipe:
+        return replace(RECIPES[self.arm], head=self.head)
+
+
+def settings_of(arm: str) -> list[Setting]:
+    """What there is to choose from; one where no masks learn."""
+    recipe = RECIPES[arm]
+    if recipe.step is None:
+        return [Setting(arm)]
+    heads = HEADS if recipe.head else (0.0,)
+    return [Setting(arm, edge_l1, head) for head in heads for edge_l1 in EDGE_L1]
 
 
 @dataclass(frozen=True)
@@ -54,17 +76,16 @@ class Question:
     def name(self) -> str:
         return f"{self.kind}, {self.graph}"
 
-    def curve(self, arm: str, plan: TicketPlan) -> dict[str, Any]:
-        """What an arm's last ticket and the whole network are right on, of each set of nodes."""
-        task = task_of(self.data)
+    def curve(self, setting: Setting, seed: int, nodes: str) -> dict[str, Any]:
+        """What a setting's last ticket and the whole network are right on, of the nodes `val` or
+        `test`."""
+        task, plan = task_of(self.data), replace(self.plan, edge_l1=setting.edge_l1, seed=seed)
         shape = GcnShape(self.data.features.shape[1], HIDDEN, task.classes, kind=self.kind)
-        whole, *_, last = find_tickets(task, shape, RECIPES[arm], plan)
-        test, val = (torch.from_numpy(nodes) for nodes in (self.data.test, self.data.val))
-        found = last.logits(task.x, task.pairs[last.kept])
+        whole, *_, last = find_tickets(task, shape, setting.recipe, plan)
+        judged = torch.from_numpy(getattr(self.data, nodes))
         return {
-            "val": task.accuracy(found, val),
-            "accuracy": task.accuracy(found, test),
-            "whole": task.accuracy(whole.logits(task.x, task.pairs), test),
+            "accuracy": task.accuracy(last.logits(task.x, task.pairs[last.kept]), judged),
+            "whole": task.accuracy(whole.logits(task.x, task.pairs), judged),
             "edges_pruned": last.edges_pruned,
             "weights_pruned": last.weights_pruned,
         }
@@ -80,37 +101,35 @@ def run(options: ReproduceOptions) -> dict[str, Any]:
         for kind in kinds:
             question = Question(kind, graph, data, replace(plan, **quick))
             for arm in ARMS:
-                plan = chosen_plan(question, arm, store)
-                chosen[f"{question.name}, {arm}"] = plan.edge_l1
+                setting = chosen_setting(question, arm, store)
+                chosen[f"{question.name}, {arm}"] = asdict(setting)
                 for seed in options.seeds:
-                    row = kept_curve(question, arm, replace(plan, seed=FRESH + seed), store)
+                    row = kept_curve(question, setting, FRESH + seed, "test", store)
                     rows.append({"network": question.name, "arm": arm, "seed": seed, **row})
     return {
-        "settings": {**asdict(PLAN), "chosen_edge_l1": chosen},
+        "settings": {**asdict(PLAN), "chosen": chosen},
         "table_by": ["network", "arm"],
         "rows": rows,
         "claims": claims(rows),
     }
 
 
-def kept_curve(question: Question, arm: str, plan: TicketPlan, store: RowStore) -> Row:
-    """An arm's row, made once."""
-    key = {"version": VERSION, "arm": arm, "kind": question.kind, "graph": question.graph}
-    return store.row(key | asdict(plan), partial(question.curve, arm, plan))
+def kept_curve(question: Question, setting: Setting, seed: int, nodes: str, store: RowStore) -> Row:
+    """A setting's row, made once."""
+    key = {"version": VERSION, "kind": question.kind, "graph": question.graph, "nodes": nodes}
+    key |= asdict(question.plan) | asdict(setting) | {"seed": seed}
+    return store.row(key, partial(question.curve, setting, seed, nodes))
 
 
-def chosen_plan(question: Question, arm: str, store: RowStore) -> TicketPlan:
-    """The plan with the L1 that is best on the validation nodes, of equal ones the first; where
-    pairs are not pruned by their masks, there is none to choose."""
-    if RECIPES[arm].step is None or RECIPES[arm].pairs:
-        return question.plan
+def chosen_setting(question: Question, arm: str, store: RowStore) -> Setting:
+    """The arm's best setting on the validation nodes, of equal ones the first."""
 
-    def right(edge_l1: float) -> float:
-        plan = replace(question.plan, edge_l1=edge_l1)
-        seeds = (replace(plan, seed=seed) for seed in CHOOSING)
-        return fmean(kept_curve(question, arm, own, store)["val"] for own in seeds)
+    def right(setting: Setting) -> float:
+        found = (kept_curve(question, setting, seed, "val", store) for seed in CHOOSING)
+        return fmean(row["accuracy"] for row in found)
 
-    return replace(question.plan, edge_l1=max(EDGE_L1, key=right))
+    settings = settings_of(arm)
+    return max(settings, key=right) if len(settings) > 1 else settings[0]
 
 
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from benchmarks.shrinking.claims import RUN, Claim, Judged, above
 from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.controls import CondenseRandom, EvenWidths
 from benchmarks.shrinking.judge import group_psnr, missed_sse, seen_patches
-from benchmarks.verdict import Row, at_least, sample, values_of
+from benchmarks.verdict import Row, all_of, at_least, sample, values_of
 from player.costs import macs_per_pixel
 from player.package.paths import HARD
 from sr.models import Network, build_network
@@ -71,7 +71,8 @@ def _keeps_gain(arm: str, whole: str, base: str) -> Claim:
         kept = [ours[run] - bases[run] for run in runs]
         gained = [theirs[run] - bases[run] for run in runs]
         margins = [k - KEPT_GAIN * g for k, g in zip(kept, gained, strict=True)]
-        return at_least(margins), {"kept_db": sample(kept), "gain_db": sample(gained)}
+        verdict = all_of(at_least(gained), at_least(margins))  # of no gain nothing is kept
+        return verdict, {"kept_db": sample(kept), "gain_db": sample(gained)}
 
     text = f"{arm} keeps {KEPT_GAIN:.0%} of what {whole} gains over {base}"
     return Claim(text, (arm, whole, base), judge)

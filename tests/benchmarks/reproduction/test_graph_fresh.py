@@ -1,7 +1,5 @@
 """Graph tickets chosen on validation nodes: the test nodes choose nothing, seeds are fresh."""
 
-from dataclasses import replace
-
 import pytest
 
 from benchmarks.reproduction import ReproduceOptions, graph_fresh
@@ -12,26 +10,29 @@ from benchmarks.reproduction.graph_fresh import (
     EDGE_L1,
     FRESH,
     HEAD,
+    HEADS,
     PLAN,
     RANDOM,
     Question,
+    Setting,
     claims,
     run,
+    settings_of,
 )
 
 CHOSEN = EDGE_L1[1]
 
 
 @pytest.fixture
-def asked(monkeypatch) -> list[tuple[str, int, float]]:
-    """Arms, seeds and L1 of the curves that a run asks for. CHOSEN is best on validation nodes,
-    and worst on the test's."""
+def asked(monkeypatch) -> list[tuple[str, Setting, int]]:
+    """The nodes, settings and seeds of the curves that a run asks for. CHOSEN is best on validation
+    nodes, and worst on the test's."""
     found = []
 
-    def curve(self, arm, plan):
-        found.append((arm, plan.seed, plan.edge_l1))
-        right = 0.8 if plan.edge_l1 == CHOSEN else 0.7
-        return {"val": right, "accuracy": 1 - right, "whole": 0.8}
+    def curve(self, setting, seed, nodes):
+        found.append((nodes, setting, seed))
+        is_good = (setting.edge_l1 == CHOSEN) == (nodes == "val")
+        return {"accuracy": 0.8 if is_good else 0.2, "whole": 0.8}
 
     monkeypatch.setattr(Question, "curve", curve)
     monkeypatch.setattr(graph_fresh, "load_planetoid", lambda *_: None)
@@ -44,14 +45,18 @@ def options(tmp_path, seeds=(0, 1)) -> ReproduceOptions:
 
 def test_validation_nodes_choose_and_reported_seeds_are_fresh(asked, tmp_path):
     result = run(options(tmp_path))
-    reported = {(arm, seed, l1) for arm, seed, l1 in asked if seed not in CHOOSING}
-    assert {seed for _, seed, _ in reported} == {FRESH, FRESH + 1}
-    assert {l1 for arm, _, l1 in reported if arm == HEAD} == {CHOSEN}
-    assert {arm for arm, _, _ in reported} == set(ARMS)
-    assert {r["val"] for r in result["rows"] if r["arm"] == HEAD} == {0.8}
-    # Pairs that are drawn or ranked by degree have no L1 to choose.
-    chosen = {arm for arm, seed, _ in asked if seed in CHOOSING}
-    assert chosen == {"ugs", HEAD}
+    assert {seed for nodes, _, seed in asked if nodes == "val"} == {*CHOOSING}
+    reported = [(setting, seed) for nodes, setting, seed in asked if nodes == "test"]
+    assert {seed for _, seed in reported} == {FRESH, FRESH + 1}
+    assert {setting.arm for setting, _ in reported} == set(ARMS)
+    assert {s.edge_l1 for s, _ in reported if s.arm != RANDOM} == {CHOSEN}
+    assert {r["accuracy"] for r in result["rows"] if r["arm"] == HEAD} == {0.2}
+
+
+def test_every_arm_that_learns_masks_has_as_much_to_choose_from():
+    learning = [settings_of(arm) for arm in ARMS if arm not in (RANDOM, HEAD)]
+    assert {len(settings) for settings in learning} == {len(EDGE_L1)}
+    assert {s.head for s in settings_of(HEAD)} == {*HEADS} and len(settings_of(RANDOM)) == 1
 
 
 def test_a_run_goes_on_where_it_was_stopped(asked, tmp_path):
@@ -63,7 +68,6 @@ def test_a_run_goes_on_where_it_was_stopped(asked, tmp_path):
 def test_the_plan_ends_at_two_fifths_of_the_pairs_and_four_fifths_of_the_weights():
     assert (1 - PLAN.edge_share) ** PLAN.rounds == pytest.approx(0.6)
     assert (1 - PLAN.weight_share) ** PLAN.rounds == pytest.approx(0.2)
-    assert replace(PLAN, seed=1) != PLAN
 
 
 def row(network: str, arm: str, seed: int, lost: float) -> dict[str, object]:
