@@ -10,12 +10,14 @@ figure's own unit. A margin is positive where the run is in favour.
 | tie | within two standard errors of zero: these runs cannot tell |
 | one run | of a single run, which says nothing of how far runs lie apart |
 
-Arms are compared run by run, within a clip and seed, so that what a clip is worth cancels out.
+Arms are compared run by run, within a clip and seed, so that what a clip is worth cancels out. A
+claim about clips has a run for each clip, the mean of its seeds.
 """
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 HOLDS, TIE, REVERSED, ONE_RUN = "holds", "tie", "reversed", "one run"
@@ -79,18 +81,32 @@ def column_of(rows: Sequence[Row], arm: str, column: str) -> list[float]:
     return [float(row[column]) for row in rows if row["arm"] == arm]
 
 
+def clip_means(rows: Sequence[Row], arm: str, column: str) -> list[float]:
+    """An arm's numbers in a column, the mean of each clip."""
+    clips: dict[Any, list[float]] = {}
+    for row in (row for row in rows if row["arm"] == arm):
+        clips.setdefault(row["clip"], []).append(float(row[column]))
+    return [fmean(values) for values in clips.values()]
+
+
 def paired(
     rows: Sequence[Row], arm: str, other: str, column: str, by: Sequence[str] = ("seed",)
 ) -> list[tuple[float, float]]:
-    """A column of two arms, for each run that both have."""
+    """A column of two arms, for each run that both have; of a column that is told `by` clip and
+    more, the means of each clip: its seeds share what it is for an arm, and are no more runs."""
     left, right = (values_of(rows, name, column, by) for name in (arm, other))
-    return [(left[run], right[run]) for run in left if run in right]
+    clips: dict[Any, list[tuple[float, float]]] = {}
+    for run in (run for run in left if run in right):
+        clips.setdefault(run[by.index("clip")] if "clip" in by else run, []).append(
+            (left[run], right[run])
+        )
+    return [(fmean(a for a, _ in runs), fmean(b for _, b in runs)) for runs in clips.values()]
 
 
 def differences(
     rows: Sequence[Row], arm: str, other: str, column: str, by: Sequence[str] = ("seed",)
 ) -> list[float]:
-    """`arm` less `other`, run by run."""
+    """`arm` less `other`, run by run, or clip by clip as `paired` has them."""
     return [a - b for a, b in paired(rows, arm, other, column, by)]
 
 

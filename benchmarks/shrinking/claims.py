@@ -1,7 +1,8 @@
 """What the tables of benchmarks.shrink claim, each with the verdict that its rows give.
 
-Differences are taken within a clip and seed first; benchmarks/verdict.py says what holds. A bar is
-what was asked for before anything was measured, so that a clear gain may still fall short of it.
+Differences are taken within a clip and seed first, then a clip's are one run: seeds of a clip share
+what it is for an arm. benchmarks/verdict.py says what holds. A bar is what was asked for before
+anything was measured, so that a clear gain may still fall short of it.
 """
 
 import statistics
@@ -14,7 +15,7 @@ from benchmarks.verdict import (
     all_of,
     at_least,
     at_most,
-    column_of,
+    clip_means,
     differences,
     paired,
     sample,
@@ -72,7 +73,7 @@ def fast(arm: str) -> Claim:
     """Half the multiplications take at most MOST_TIME of the dense network's time."""
 
     def judge(rows: Sequence[Row]) -> Judged:
-        macs, time = (column_of(rows, arm, column) for column in ("macs_ratio", "time_ratio"))
+        macs, time = (clip_means(rows, arm, column) for column in ("macs_ratio", "time_ratio"))
         measured = {"macs_ratio": sample(macs), "time_ratio": sample(time)}
         return all_of(at_most(macs, 0.5), at_most(time, MOST_TIME)), measured
 

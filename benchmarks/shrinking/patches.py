@@ -26,7 +26,16 @@ from benchmarks.reproduction.selection.tickets import chance, drawn, error_left,
 from benchmarks.shrinking.base import trained_well
 from benchmarks.shrinking.claims import RUN, Claim, Judged, above, near
 from benchmarks.shrinking.clips import BATCH, SCALE, Clip
-from benchmarks.verdict import Row, all_of, at_least, at_most, sample, values_of
+from benchmarks.verdict import (
+    Row,
+    all_of,
+    at_least,
+    at_most,
+    clip_means,
+    differences,
+    sample,
+    values_of,
+)
 from player.metrics import psnr_db
 from player.package.paths import EASY, HARD
 from sr.models import architecture, build_network
@@ -269,15 +278,20 @@ def sooner(name: str, other: str) -> Claim:
     """The time to the reference's PSNR, against a bar and against another arm's."""
 
     def judge(rows: Sequence[Row]) -> Judged:
-        own, control = (time_to_reference(rows, n) for n in (name, other))
-        gained = [control[run] - own[run] for run in own]
-        verdict = all_of(at_most([*own.values()], MOST_TIME), at_least(gained))
+        found, control = (time_to_reference(rows, n) for n in (name, other))
+        timed = [
+            {"clip": run[0], "seed": run[1], "arm": arm, "work": work}
+            for arm, works in ((name, found), (other, control))
+            for run, work in works.items()
+        ]
+        own, theirs = (clip_means(timed, arm, "work") for arm in (name, other))
+        gained = differences(timed, other, name, "work", RUN)
+        verdict = all_of(at_most(own, MOST_TIME), at_least(gained))
         by_clip = {
-            clip: sample([work for run, work in own.items() if run[0] == clip])
-            for clip in sorted({run[0] for run in own})
+            clip: sample([work for run, work in found.items() if run[0] == clip])
+            for clip in sorted({run[0] for run in found})
         }
-        measured = {"work": sample([*own.values()]), "control": sample([*control.values()])}
-        return verdict, measured | by_clip
+        return verdict, {"work": sample(own), "control": sample(theirs)} | by_clip
 
     text = (
         f"{name}: at most {MOST_TIME:g} of the time of {REFERENCE} to its PSNR within "

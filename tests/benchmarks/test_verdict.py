@@ -15,6 +15,7 @@ from benchmarks.verdict import (
     all_of,
     at_least,
     at_most,
+    clip_means,
     comparison,
     differences,
     sample,
@@ -111,3 +112,18 @@ def test_an_old_result_is_told_and_then_brought_up_to_date(tmp_path, monkeypatch
     assert capsys.readouterr().out == "shrink_teacher.json: old\n"
     assert claims.main([]) == 0 and claims.main(["--check"]) == 0
     assert json.loads(teacher.read_text())["claims"][0]["verdict"] == REVERSED
+
+
+def test_seeds_of_a_clip_are_one_run_of_a_claim_over_clips():
+    rows = [
+        {"clip": clip, "seed": seed, "arm": arm, "db": base + (gain + 0.01 * seed) * (arm == "a")}
+        for clip, base, gain in (("x", 30.0, 0.4), ("y", 40.0, 0.1))
+        for seed in range(3)
+        for arm in ("a", "b")
+    ]
+    by_clip = differences(rows, "a", "b", "db", ("clip", "seed"))
+    assert by_clip == pytest.approx([0.41, 0.11])
+    # 0.26 ± 0.15: of six runs it would hold.
+    assert at_least(by_clip) == "tie" and at_least([0.4, 0.41, 0.42, 0.1, 0.11, 0.12]) == "holds"
+    assert clip_means(rows, "b", "db") == [30.0, 40.0]
+    assert len(differences([r for r in rows if r["clip"] == "x"], "a", "b", "db")) == 3
