@@ -32,7 +32,7 @@ GROUPS = 4
 
 @dataclass(frozen=True)
 class Clip:
-    """The middle of a film's first frames, its LR without a codec between."""
+    """The middle of some of a film's frames, its LR without a codec between."""
 
     name: str
     pairs: tuple[FramePair, ...]

@@ -1,5 +1,6 @@
 """How an arm becomes a network: the stage's work on a clip, the trace for fairness kept."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -37,7 +38,7 @@ def unpruned(clip: Clip, seed: int, steps: int, store: Path) -> Tensor:
     """[steps, G]: the groups' errors while the default network is trained; kept in the store."""
     budget = parse_budget(HALF, clip.arch)  # which nothing here asks for
     work = StageWork(clip.sampler(seed), TrainingPlan(steps), budget, groups=clip.groups, seed=seed)
-    file = store / f"trace-{clip.name}-{seed}-{steps}.pt"
+    file = store / f"trace-{clip.name}-{len(clip.pairs)}-{seed}-{steps}.pt"
     return kept_trace(build_network(clip.arch, seed), work, file)
 
 
@@ -45,7 +46,7 @@ def kept_trace(network: Network, work: StageWork, file: Path) -> Tensor:
     """The unpruned network's trace, from the file where it is kept."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
+        part = file.with_suffix(f".{os.getpid()}.part")  # another arm may make it as well
         torch.save(unpruned_trace(network, work), part)
         part.replace(file)
     trace: Tensor = torch.load(file, weights_only=True)

@@ -41,6 +41,8 @@ class MaskedGat(MaskedGin):
     """
 
     def __init__(self, shape: GcnShape, seed: int) -> None:
+        if shape.own:
+            raise ValueError("a GAT hears the node itself: it has no way past the neighbours")
         super().__init__(shape, seed)
         widths = (shape.hidden // HEADS[0], shape.classes)
         sizes = zip(HEADS, widths, strict=True)

@@ -84,3 +84,8 @@ def test_masks_learn_and_a_seed_draws_the_same_network(kind: str) -> None:
     made(draw(NODES, FEATURES), PAIRS, pairs, weights).square().sum().backward()
     slopes = [mask.grad for mask in (pairs, *weights)]
     assert all(slope is not None and bool((slope != 0).any()) for slope in slopes)
+
+
+def test_a_gat_has_no_way_past_the_neighbours() -> None:
+    with pytest.raises(ValueError, match="no way past"):
+        masked_network(GcnShape(FEATURES, HIDDEN, CLASSES, own=True, kind="gat"), 0)
