@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any
 
 from chunking.lr import BICUBIC, check_scale
+from chunking.opening import Source
 from chunking.probe import VideoInfo, probe
 from chunking.stream import Step
 from chunking.tracks import plan_tracks
@@ -49,6 +50,14 @@ from sr.rate.trial import Training
 MOST_ROUNDS = {"goal": 1, "plain": 5, "network": 3, "moved": 2}
 
 
+def searchable(film: Source) -> VideoInfo:
+    """What a film is. Raises InputError as well where no stream of its size can be made: all is
+    told against a plain encode of HR."""
+    info = probe(film)
+    check_scale(info.height, info.width, HR.scale)
+    return info
+
+
 def encode_best(
     options: SearchOptions, progress: Progress, restart: bool = False, step: Step | None = None
 ) -> dict[str, Any]:
@@ -60,8 +69,7 @@ def encode_best(
     cannot be reached, OSError. An interruption leaves a folder with which the same command
     continues.
     """
-    info = probe(options.film)
-    check_scale(info.height, info.width, HR.scale)  # all is told against a plain encode of HR
+    info = searchable(options.film)
     plan_tracks(options.film, options.stream.audio)  # what is not there is said at once
 
     def make(job: Job) -> dict[str, Any]:

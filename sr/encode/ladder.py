@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from chunking.images import Film
-from chunking.probe import probe
 from chunking.stream import Step
 from player.package.ladder import is_rung_folder, rung_folder, write_ladder
 from player.package.ladder_manifests import write_ladder_manifests
@@ -24,7 +23,7 @@ from player.package.ladder_verify import verify_ladder
 from player.package.layout import JOB_FILE, WORK
 from player.package.limits import MAX_RUNGS
 from player.package.signature import signing_key
-from sr.encode.best import encode_best, sampled
+from sr.encode.best import encode_best, sampled, searchable
 from sr.encode.job import Job, remove_work
 from sr.encode.job_folder import discard, run_job
 from sr.encode.search_options import SearchOptions
@@ -91,7 +90,7 @@ def encode_ladder(
     What `encode_best` raises, GoalError only where no rung is left. An interruption leaves a folder
     with which the same command continues.
     """
-    info = probe(options.search.film)
+    info = searchable(options.search.film)
 
     def make(job: Job) -> dict[str, Any]:
         if restart:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.same_bytes import drifting_pictures, write_film
+from chunking.input_error import InputError
 from chunking.probe import probe
 from chunking.stream import write_lr_stream
 from player.package.index import read_index
@@ -15,6 +16,7 @@ from sr.encode import best, rounds
 from sr.encode.beside import beside_plain
 from sr.encode.best import encode_best
 from sr.encode.encode import encode
+from sr.encode.ladder import LadderOptions, encode_ladder
 from sr.encode.options import EncodeOptions
 from sr.encode.report_file import read_report
 from sr.encode.search_options import SearchOptions
@@ -52,6 +54,18 @@ def test_a_film_too_short_for_weights_is_the_plain_encode(found, film):
     assert shown.quality["psnr_y"] == pytest.approx(report["plain"]["psnr_y"], abs=1e-3)
     sizes = part_bytes(out, read_index(out).index)
     assert shown.bytes == report["made"]["bytes"] == rated_bytes(sizes)
+
+
+def test_a_film_larger_than_any_stream_is_refused_before_any_work(film, tmp_path, monkeypatch):
+    large = replace(probe(film), width=5120, height=2880)
+    monkeypatch.setattr(best, "probe", lambda source: large)
+    options = SearchOptions.of(film, tmp_path / "p", lr_codec="h264")
+    with Progress() as progress:
+        with pytest.raises(InputError, match="too large for x1"):
+            encode_best(options, progress)
+        with pytest.raises(InputError, match="too large for x1"):
+            encode_ladder(LadderOptions(options, None), progress)
+    assert not (tmp_path / "p").exists()
 
 
 def test_a_search_that_is_done_stays_done(found, film):
