@@ -262,7 +262,7 @@ def test_route_cells_and_routers_are_whole_units(odd_film, tmp_path):
 def test_a_package_has_an_id_and_a_revision(odd_film, tmp_path):
     """Of the film and of what is asked for: not of the folder, nor of the how-manieth it is."""
     made = {}
-    asked = {"a": {}, "b": {"revision": 2}, "c": {"lr_crf": 40}}
+    asked = {"a": {}, "b": {"revision": 2}, "c": {"lr": "sharp"}}
     for name, more in asked.items():
         run(odd_film, tmp_path / name, scale=2, method="plain", steps=None, **more)
         made[name] = read_index(tmp_path / name).index
