@@ -81,42 +81,45 @@ def column_of(rows: Sequence[Row], arm: str, column: str) -> list[float]:
     return [float(row[column]) for row in rows if row["arm"] == arm]
 
 
-def clip_means(rows: Sequence[Row], arm: str, column: str) -> list[float]:
-    """An arm's numbers in a column, the mean of each clip."""
-    clips: dict[Any, list[float]] = {}
+def means_within(rows: Sequence[Row], arm: str, column: str, unit: str = "clip") -> list[float]:
+    """An arm's numbers in a column, a mean for each value of `unit`."""
+    units: dict[Any, list[float]] = {}
     for row in (row for row in rows if row["arm"] == arm):
-        clips.setdefault(row["clip"], []).append(float(row[column]))
-    return [fmean(values) for values in clips.values()]
+        units.setdefault(row[unit], []).append(float(row[column]))
+    return [fmean(values) for values in units.values()]
 
 
 def paired(
     rows: Sequence[Row], arm: str, other: str, column: str, by: Sequence[str] = ("seed",)
 ) -> list[tuple[float, float]]:
-    """A column of two arms, for each run that both have; of a column that is told `by` clip and
-    more, the means of each clip: its seeds share what it is for an arm, and are no more runs."""
+    """A column of two arms, for each run that both have, a mean for each value of the first of
+    `by`: seeds of one clip share what it is for an arm, and are no more runs."""
     left, right = (values_of(rows, name, column, by) for name in (arm, other))
-    clips: dict[Any, list[tuple[float, float]]] = {}
+    units: dict[Any, list[tuple[float, float]]] = {}
     for run in (run for run in left if run in right):
-        clips.setdefault(run[by.index("clip")] if "clip" in by else run, []).append(
-            (left[run], right[run])
-        )
-    return [(fmean(a for a, _ in runs), fmean(b for _, b in runs)) for runs in clips.values()]
+        units.setdefault(run[0], []).append((left[run], right[run]))
+    return [(fmean(a for a, _ in runs), fmean(b for _, b in runs)) for runs in units.values()]
 
 
 def differences(
     rows: Sequence[Row], arm: str, other: str, column: str, by: Sequence[str] = ("seed",)
 ) -> list[float]:
-    """`arm` less `other`, run by run, or clip by clip as `paired` has them."""
+    """`arm` less `other`, in the pairs of `paired`."""
     return [a - b for a, b in paired(rows, arm, other, column, by)]
 
 
 def comparison(
-    words: str, rows: Sequence[Row], arms: tuple[str, str], column: str, least: float = 0.0
+    words: str,
+    rows: Sequence[Row],
+    arms: tuple[str, str],
+    column: str,
+    least: float = 0.0,
+    by: Sequence[str] = ("seed",),
 ) -> dict[str, Any]:
     """The claim `words`, that the first of `arms` is at least `least` above the second, seed by
     seed, as a result file holds it: verdict, and the two means with their difference."""
     ours, other = arms
-    found = differences(rows, ours, other, column)
+    found = differences(rows, ours, other, column, by)
     means = {arm: sample(column_of(rows, arm, column))["mean"] for arm in arms}
     measured = {**means, "difference": sample(found)}
     return {"claim": words, "verdict": at_least(found, least), "measured": measured}

@@ -101,25 +101,29 @@ class _Keeper:
         read = read_texts(self.source, lose, self.cut.end_s, self.cut.early_s) if tracks else {}
         for track in tracks:
             if cues := read[track.number]:
-                if not fits(cues):
-                    lose[track.number](_TOO_MUCH_TEXT)
-                    continue
-                kept.append(self._write(text_path(len(kept) + 1), cues, track.label))
+                path, losing = text_path(len(kept) + 1), lose[track.number]
+                if text := self._write(path, cues, track.label, losing):
+                    kept.append(text)
             elif self.cut.end_s is None:
                 self._warn(track)(f"{_NO_TEXT}: they are left out")
         return tuple(kept)
 
     def chapters(self) -> TextFile | None:
         cues = read_chapters(self.source, self.cut.end_s, self.cut.early_s)
-        if not fits(cues):
-            self.warn(f"chapters: {_TOO_MUCH_TEXT}")
+        if not cues:
             return None
-        return self._write(CHAPTERS_PATH, cues, UNLABELLED) if cues else None
+        return self._write(
+            CHAPTERS_PATH, cues, UNLABELLED, lambda said: self.warn(f"chapters: {said}")
+        )
 
-    def _write(self, name: str, cues: Sequence[Cue], label: Label) -> TextFile:
-        path = self.out / name
+    def _write(self, name: str, cues: Sequence[Cue], label: Label, lose: Warn) -> TextFile | None:
+        """None, and said, where it is more than a package may have."""
+        path, data = self.out / name, pack_webvtt(cues)
+        if not fits(len(cues), len(data)):
+            lose(_TOO_MUCH_TEXT)
+            return None
         make_folder(path.parent)
-        write_bytes(path, pack_webvtt(cues))
+        write_bytes(path, data)
         return TextFile(path, label)
 
     def _warn(self, track: Track) -> Warn:

@@ -30,6 +30,15 @@ Pair = tuple[UpscaledFrame, Image]
 _READ_AHEAD = 2  # frames of the film, which are large
 
 
+def check_common(frames: int, reference: Source) -> None:
+    """Raises InputError where a package and the film have no frame at one time."""
+    if not frames:
+        raise InputError(
+            f"{describe(reference)} has no frame where the package has one: give the film that it "
+            "was made from"
+        )
+
+
 def pair_with_reference(
     frames: Iterable[UpscaledFrame], reference: Source, time_base: Fraction
 ) -> Iterator[Pair]:

@@ -18,12 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chunking.input_error import InputError
-from chunking.opening import Source, describe
+from chunking.opening import Source
 from chunking.video import probe
 from player import metrics
 from player.checks import ffmpeg_checks
-from player.compare import control_arms, pair_with_reference
+from player.compare import check_common, control_arms, pair_with_reference
 from player.costs import anchor_macs_per_pixel, frame_macs, model_switches, path_pixels
 from player.engine import Engine
 from player.networks import NetworkSet, load_networks
@@ -114,11 +113,7 @@ def measure(
     peak_rss_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tally = _compare(package, index, reference, engine, options)
     frames = tally.frames
-    if playback.frames and not frames:
-        raise InputError(
-            f"{describe(reference)} has no frame where the package has one: give the film that it "
-            "was made from"
-        )
+    check_common(frames, reference)
     if frames < playback.frames:
         what = f"the reference has {frames} of the package's {playback.frames} frames"
         on_event(Event("reference", what, "", "the others are not compared"))

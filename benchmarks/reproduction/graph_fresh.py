@@ -23,7 +23,7 @@ from benchmarks.reproduction.graph.gcn import GcnShape
 from benchmarks.reproduction.graph.tickets import RECIPES, Recipe, TicketPlan, find_tickets
 from benchmarks.reproduction.graph_tickets import DEGREE, HEAD, HIDDEN, RANDOM, UGS, task_of
 from benchmarks.reproduction.rows import Row, RowStore
-from benchmarks.verdict import at_least, at_most, column_of, comparison, sample
+from benchmarks.verdict import at_least, at_most, comparison, means_within, sample
 
 VERSION = 1  # of what a row means: rows of another are made anew
 EDGES_GONE, WEIGHTS_GONE, ROUNDS = 0.4, 0.8, 4
@@ -133,29 +133,35 @@ def chosen_setting(question: Question, arm: str, store: RowStore) -> Setting:
 
 
 def claims(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """What the paper says, for each network and for all of them together."""
-    runs = [{**row, "seed": (row["network"], row["seed"])} for row in rows]
-    networks = list(dict.fromkeys(row["network"] for row in rows))
-    groups = {name: [r for r in rows if r["network"] == name] for name in networks}
+    """What the paper says, for each network over seeds, and over all networks."""
+    told = [{**row, "lost": row["whole"] - row["accuracy"]} for row in rows]
+    networks = list(dict.fromkeys(row["network"] for row in told))
+    groups = {name: [r for r in told if r["network"] == name] for name in networks}
+    found = [claim for name, own in groups.items() for claim in _claims(name, own, ("seed",))]
     if len(networks) > 1:
-        groups["all networks"] = runs
-    return [claim for name, own in groups.items() for claim in _claims(name, own)]
+        found += _claims("all networks", told, ("network", "seed"))
+    return found
 
 
-def _claims(name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _claims(name: str, rows: Sequence[Row], by: Sequence[str]) -> list[dict[str, Any]]:
+    unit = by[0]
     return [
-        *(_loss(f"{name}: {arm} loses at most {LOST * 100:g} point", rows, arm, at_most)
+        *(_loss(f"{name}: {arm} loses at most {LOST * 100:g} point", rows, arm, unit, at_most)
           for arm in (HEAD, DEGREE)),
-        _loss(f"{name}: {RANDOM} loses more than {LOST * 100:g} point", rows, RANDOM, at_least),
-        *(comparison(f"{name}: {arm} is above {other}", rows, (arm, other), "accuracy")
+        _loss(f"{name}: {RANDOM} loses more than {LOST * 100:g} point", rows, RANDOM, unit,
+              at_least),
+        *(comparison(f"{name}: {arm} is above {other}", rows, (arm, other), "accuracy", by=by)
           for arm, other in _COMPARED),
     ]  # fmt: skip
 
 
 def _loss(
-    words: str, rows: Sequence[Row], arm: str, judge: Callable[[Sequence[float], float], str]
+    words: str,
+    rows: Sequence[Row],
+    arm: str,
+    unit: str,
+    judge: Callable[[Sequence[float], float], str],
 ) -> dict[str, Any]:
     """A claim on how far an arm's tickets are below the whole network of the same seed."""
-    whole, cut = (column_of(rows, arm, column) for column in ("whole", "accuracy"))
-    lost = [a - b for a, b in zip(whole, cut, strict=True)]
+    lost = means_within(rows, arm, "lost", unit)
     return {"claim": words, "verdict": judge(lost, LOST), "measured": {"lost": sample(lost)}}

@@ -31,8 +31,8 @@ from benchmarks.verdict import (
     all_of,
     at_least,
     at_most,
-    clip_means,
     differences,
+    means_within,
     sample,
     values_of,
 )
@@ -284,7 +284,7 @@ def sooner(name: str, other: str) -> Claim:
             for arm, works in ((name, found), (other, control))
             for run, work in works.items()
         ]
-        own, theirs = (clip_means(timed, arm, "work") for arm in (name, other))
+        own, theirs = (means_within(timed, arm, "work") for arm in (name, other))
         gained = differences(timed, other, name, "work", RUN)
         verdict = all_of(at_most(own, MOST_TIME), at_least(gained))
         by_clip = {

@@ -35,7 +35,7 @@ from benchmarks.reproduction.graph.transfer import carried_left, learn_scorer, r
 from benchmarks.shrinking.base import base_blob
 from benchmarks.shrinking.claims import RUN, Claim, Judged
 from benchmarks.shrinking.clips import SCALE, Clip
-from benchmarks.verdict import Row, all_of, at_least, at_most, clip_means, differences, sample
+from benchmarks.verdict import Row, all_of, at_least, at_most, differences, means_within, sample
 from chunking.difficulty import patch_samples, rank_correlation
 from chunking.grid import Grid
 from chunking.route_plan import plan_routes
@@ -286,7 +286,9 @@ def true_errors(clip: Clip, seed: int, steps: int, store: Path) -> tuple[Floats,
 
 def _small_regret(arm: str) -> Claim:
     def judge(rows: Sequence[Row]) -> Judged:
-        regret, pruned = (clip_means(rows, arm, column) for column in ("regret_db", "edges_pruned"))
+        regret, pruned = (
+            means_within(rows, arm, column) for column in ("regret_db", "edges_pruned")
+        )
         measured = {"regret_db": sample(regret), "edges_pruned": sample(pruned)}
         return all_of(at_most(regret, MOST_REGRET_DB), at_least(pruned, LEAST_PRUNED)), measured
 

@@ -25,7 +25,7 @@ from benchmarks.shrinking.base import base_blob
 from benchmarks.shrinking.claims import RUN, Claim, Judged
 from benchmarks.shrinking.clips import Clip
 from benchmarks.shrinking.lowrate import lowest_rate
-from benchmarks.verdict import Row, at_most, clip_means, differences, sample
+from benchmarks.verdict import Row, at_most, differences, means_within, sample
 from chunking.difficulty import dct_energy
 from chunking.grid import Grid
 from chunking.route_plan import plan_routes
@@ -338,10 +338,10 @@ def _below(arm: str, column: str, most_db: float, words: str) -> Claim:
     """An arm's regret is below `most_db`, with its MACs beside it where it chooses them."""
 
     def judge(rows: Sequence[Row]) -> Judged:
-        regret = clip_means(rows, arm, column)
+        regret = means_within(rows, arm, column)
         measured = {"regret_db": sample(regret)}
         if "equal" not in column:
-            macs = clip_means(rows, arm, column.replace("regret_db", "macs_ratio"))
+            macs = means_within(rows, arm, column.replace("regret_db", "macs_ratio"))
             measured["macs_ratio"] = sample(macs)
         return at_most(regret, most_db), measured
 

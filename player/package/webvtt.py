@@ -49,9 +49,9 @@ def escaped(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def fits(cues: Sequence[Cue]) -> bool:
-    """Whether a package may have so many cues, and so much text."""
-    return len(cues) <= _MAX_CUES and len(pack_webvtt(cues)) <= MAX_TEXT_BYTES
+def fits(cues: int, size_bytes: int) -> bool:
+    """Whether a package may have a file of so many cues and bytes."""
+    return cues <= _MAX_CUES and size_bytes <= MAX_TEXT_BYTES
 
 
 def pack_webvtt(cues: Iterable[Cue]) -> bytes:

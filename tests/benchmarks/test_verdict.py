@@ -15,9 +15,9 @@ from benchmarks.verdict import (
     all_of,
     at_least,
     at_most,
-    clip_means,
     comparison,
     differences,
+    means_within,
     sample,
 )
 
@@ -125,5 +125,5 @@ def test_seeds_of_a_clip_are_one_run_of_a_claim_over_clips():
     assert by_clip == pytest.approx([0.41, 0.11])
     # 0.26 ± 0.15: of six runs it would hold.
     assert at_least(by_clip) == "tie" and at_least([0.4, 0.41, 0.42, 0.1, 0.11, 0.12]) == "holds"
-    assert clip_means(rows, "b", "db") == [30.0, 40.0]
+    assert means_within(rows, "b", "db") == [30.0, 40.0]
     assert len(differences([r for r in rows if r["clip"] == "x"], "a", "b", "db")) == 3

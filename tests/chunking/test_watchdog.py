@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from subprocess import PIPE, Popen, TimeoutExpired
+from dataclasses import dataclass
+from subprocess import TimeoutExpired
 
 import numpy as np
 import pytest
@@ -74,41 +75,44 @@ def test_a_process_that_was_stopped_for_a_while_has_not_waited():
     code = (
         "import threading\n"
         "from chunking.watchdog import Watchdog\n"
-        "with Watchdog('x264', idle_s=2):\n"
+        "with Watchdog('x264', idle_s=3):\n"
         "    print('waits', flush=True)\n"
-        "    threading.Event().wait(1.0)\n"
+        "    for _ in range(8):\n"  # most of them behind the stop
+        "        threading.Event().wait(0.2)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None and child.stdout.readline()
         child.send_signal(signal.SIGSTOP)
-        time.sleep(3)
+        time.sleep(4)
         child.send_signal(signal.SIGCONT)
         assert child.wait(60) == 0
 
 
-def test_what_decodes_apart_is_waited_for_while_both_of_us_run(monkeypatch):
-    clock = itertools.count(0.0, 100.0)  # between two looks somebody stopped us for 100 s
-    monkeypatch.setattr(apart, "monotonic", lambda: next(clock))
-    code = "import time; time.sleep(0.5); print('done')"
-    with Popen([sys.executable, "-c", code], stdin=PIPE, stdout=PIPE, stderr=PIPE) as child:
-        assert apart._heard(child, b"", 20.0)[0] == b"done\n"
-    monkeypatch.undo()
-    with Popen([sys.executable, "-c", "input()"], stdin=PIPE, stdout=PIPE, stderr=PIPE) as child:
-        assert child.stdin is not None
-        with pytest.raises(InputError, match="hangs"):
-            apart._heard(Stopped(child), b"", 0.2)
+@dataclass
+class Slow:
+    """A process that answers at the look after so many."""
 
-
-class Stopped:
-    """A process that never answers."""
-
-    def __init__(self, child):
-        self._child = child
-        self.kill = child.kill
+    looks: int
+    killed: bool = False
 
     def communicate(self, data, timeout):
-        time.sleep(timeout)
-        raise TimeoutExpired("x", timeout)
+        self.looks -= 1
+        if self.looks >= 0:
+            raise TimeoutExpired("x", timeout)
+        return b"done", b""
+
+    def kill(self):
+        self.killed = True
+
+
+def test_what_decodes_apart_is_waited_for_while_both_of_us_run(monkeypatch):
+    clock = itertools.count(0.0, 100.0)  # at every look somebody has stopped us for 100 s
+    monkeypatch.setattr(apart, "monotonic", lambda: next(clock))
+    assert apart._heard(Slow(5), b"", 20.0) == (b"done", b"")
+    hangs = Slow(1000)
+    with pytest.raises(InputError, match="hangs"):
+        apart._heard(hangs, b"", 20.0)
+    assert hangs.killed and hangs.looks >= 1000 - apart.TICKS
 
 
 SIZES = [(16, 128), (24, 130), (72, 22), (96, 16), (20, 512), (30, 66), (16, 16), (62, 700)]

@@ -13,11 +13,8 @@ from player.package.index import read_index
 from player.package.sizes import part_bytes, rated_bytes
 from player.package.verify import verify_package
 from sr.encode import best, rounds
-from sr.encode.beside import beside_plain
 from sr.encode.best import encode_best
-from sr.encode.encode import encode
 from sr.encode.ladder import LadderOptions, encode_ladder
-from sr.encode.options import EncodeOptions
 from sr.encode.report_file import read_report
 from sr.encode.search_options import SearchOptions
 from sr.progress import Progress
@@ -334,37 +331,6 @@ def test_bytes_that_are_asked_for_are_met(film, tmp_path, found):
     kbps = found[0]["made"]["kbps"] * 0.8
     report = search(film, tmp_path / "p", target_kbps=kbps)
     assert report["made"]["kbps"] == pytest.approx(kbps, rel=0.06)
-
-
-def test_a_scale_that_was_given_stands_beside_plain(film, tmp_path):
-    asked = EncodeOptions.of(film, tmp_path / "p", scale=4, lr_codec="h264", steps=3, threads=1)
-    said: list[str] = []
-    with Progress() as progress:
-        progress.warn = said.append  # type: ignore[method-assign]
-        report = beside_plain(asked, encode(asked, progress), progress)
-    assert report["plain"]["kbps"] == report["made"]["kbps"]
-    assert report["plain"]["psnr_y"] > report["made"]["psnr_y"]
-    assert any("a plain encode of the same bytes is" in line for line in said)
-    assert read_report(tmp_path / "p") == report
-
-
-def test_stream_alone_is_judged_as_a_plain_encode(film, tmp_path):
-    """The control: a package whose network adds nothing shows what its stream shows."""
-    options = EncodeOptions.of(film, tmp_path / "p", scale=1, lr_codec="h264", method="plain")
-    with Progress() as progress:
-        encode(options, progress)
-    judged = judge_package(tmp_path / "p", film, METRICS)
-    assert judged.shown.quality == judged.stream.quality
-    # A stream is played without the index of a package.
-    index = (tmp_path / "p/sr/index.bin").stat().st_size
-    assert judged.shown.bytes == judged.stream.bytes + index and judged.skipped == 1.0
-
-
-def test_a_plain_encode_is_not_set_beside_itself(film, tmp_path):
-    asked = EncodeOptions.of(film, tmp_path / "p", scale=1, lr_codec="h264", method="plain")
-    with Progress() as progress:
-        report = encode(asked, progress)
-        assert beside_plain(asked, report, progress) is report
 
 
 @pytest.mark.parametrize("here", [True, False])

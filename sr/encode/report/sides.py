@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from chunking.images import Film
-from chunking.input_error import InputError
-from chunking.opening import Source, describe
+from chunking.opening import Source
 from chunking.tracks import NO_SOUND
+from player.compare import check_common
 from player.package import fields
 from player.package.layout import JOB_FILE, REPORT_FILE
 from player.package.package_error import PackageError
@@ -53,11 +53,7 @@ def measured_sides(
     assert index is not None, package.directory
     progress.stage("the package beside the film", index.frames)
     found = compare_film(package, film, metrics, on_frame=progress.at)
-    if not found.frames:
-        raise InputError(
-            f"{describe(film)} has no frame where the package has one: give the film that it was "
-            "made from"
-        )
+    check_common(found.frames, film)
     times_s = _times_s(package, found)
     sides = [Side(OURS, package, False, found.shown, _kbps(package), times_s)]
     if index.weights:
